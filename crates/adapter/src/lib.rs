@@ -1,0 +1,1 @@
+//! Rooms: the room index, the adapter trait and the in-memory adapter.

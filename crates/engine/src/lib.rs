@@ -1,0 +1,1 @@
+//! Engine.IO sessions and transports on tokio.

@@ -1,0 +1,1 @@
+//! Events, handlers, extractors and acknowledgements shared by the Sockeye server and client.
