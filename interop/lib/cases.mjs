@@ -1,0 +1,195 @@
+// What every client must be able to do over every transport.
+
+import assert from "node:assert/strict";
+import { randomBytes } from "node:crypto";
+
+/** In the order of the table's columns. A case gets a Bench (bench.mjs). */
+export const CASES = {
+  async text(bench) {
+    const { socket, inbox } = await bench.connect("/");
+    const words = ["plain", "é € ß", "日本語", "👩‍👩‍👧‍👦 𝒳 \u{10ffff}", 'quote " back \\ slash', "\u2028\u0000\n\r\t", ""];
+    for (const word of words) socket.emit("message", word);
+    for (const word of words) same(await inbox.next("message-back"), [word]);
+    socket.emit("message", ...words);
+    same(await inbox.next("message-back"), words);
+  },
+
+  async values(bench) {
+    const { socket, inbox } = await bench.connect("/");
+    const values = [
+      0, -1, 1.5, 1e21, 5e-324, Number.MAX_SAFE_INTEGER, null, true, false,
+      [], {}, [[null]], { "": { a: [1, "2", null] } }, "1",
+    ];
+    socket.emit("message", ...values);
+    same(await inbox.next("message-back"), values);
+    socket.emit("message");
+    same(await inbox.next("message-back"), []);
+    socket.emit("message", undefined, 1);
+    same(await inbox.next("message-back"), [null, 1]);
+  },
+
+  async binary(bench) {
+    const { socket, inbox } = await bench.connect("/");
+    const bytes = Buffer.from(Array.from({ length: 256 }, (_, i) => i));
+    const all = [bytes, { deep: [Buffer.from([0x1e, 0x62, 0x34]), 1, { x: Buffer.from([0]) }] }, "end"];
+    socket.emit("message", ...all);
+    socket.emit("message", "text after binary");
+    same(await inbox.next("message-back"), all);
+    same(await inbox.next("message-back"), ["text after binary"]);
+    socket.emit("message", Buffer.alloc(0));
+    same(await inbox.next("message-back"), [Buffer.alloc(0)]);
+  },
+
+  async ack(bench) {
+    const { socket } = await bench.connect("/");
+    same(await call(socket, "message-with-ack", 1, "2", { 3: [false] }), [1, "2", { 3: [false] }]);
+    same(await call(socket, "message-with-ack"), []);
+    const many = Array.from({ length: 25 }, (_, i) => call(socket, "message-with-ack", i));
+    same(await Promise.all(many), many.map((_, i) => [i]));
+  },
+
+  async "server-ack"(bench) {
+    const { socket, inbox } = await bench.connect("/");
+    for (const answer of [["yes", 1, null], []]) {
+      socket.emit("emit-with-ack", 1, "2", { 3: [true] });
+      const args = await inbox.next("emit-with-ack");
+      const ack = args.pop();
+      same(args, [1, "2", { 3: [true] }]);
+      ack(...answer);
+      same(await inbox.next("emit-with-ack"), answer);
+    }
+  },
+
+  async "binary-ack"(bench) {
+    const { socket, inbox } = await bench.connect("/");
+    const bytes = [randomBytes(10), { a: randomBytes(300) }];
+    same(await call(socket, "message-with-ack", ...bytes, "x"), [...bytes, "x"]);
+    socket.emit("emit-with-ack", ...bytes);
+    const args = await inbox.next("emit-with-ack");
+    const ack = args.pop();
+    same(args, bytes);
+    ack(bytes[1], bytes[0]);
+    same(await inbox.next("emit-with-ack"), [bytes[1], bytes[0]]);
+  },
+
+  async "150kB"(bench) {
+    const { socket, inbox } = await bench.connect("/");
+    const text = randomBytes(75_000).toString("hex");
+    const bytes = randomBytes(150_000);
+    socket.emit("message", text);
+    same(await inbox.next("message-back"), [text]);
+    socket.emit("message", bytes, text);
+    same(await inbox.next("message-back"), [bytes, text]);
+  },
+
+  /** Starts at once, so that the upgrade falls into the middle of it. */
+  async order(bench) {
+    const { socket, inbox } = await bench.connect("/", { settle: false });
+    const message = (i) => (i % 10 === 3 ? [i, Buffer.from([i])] : [i]);
+    for (let i = 0; i < 100; i++) socket.emit("message", ...message(i));
+    for (let i = 100; i < 200; i++) {
+      if (i % 10 === 0) await new Promise(setImmediate);
+      socket.emit("message", ...message(i));
+    }
+    for (let i = 0; i < 200; i++) same(await inbox.next("message-back"), message(i));
+  },
+
+  async namespace(bench) {
+    const root = await bench.connect("/", { query: { token: "t-0 é" } });
+    const custom = await bench.connect("/custom", { auth: { token: "t-0 é" }, query: { token: "t-0 é" } });
+    if (bench.sharesConnection) assert.equal(custom.socket.io, root.socket.io, "one connection");
+    same(await custom.inbox.next("auth"), [{ token: "t-0 é" }]);
+    same((await call(custom.socket, "query"))[0].token, "t-0 é");
+
+    for (const { socket } of [root, custom]) socket.emit("message", socket === root.socket, Buffer.from([7]));
+    same(await root.inbox.next("message-back"), [true, Buffer.from([7])]);
+    same(await custom.inbox.next("message-back"), [false, Buffer.from([7])]);
+    same(await call(custom.socket, "message-with-ack", "c"), ["c"]);
+
+    custom.socket.disconnect();
+    same((await custom.inbox.next("disconnect"))[0], "io client disconnect");
+    same(await call(root.socket, "message-with-ack", "still here"), ["still here"]);
+    custom.socket.connect();
+    await custom.inbox.next("connect");
+    same(await call(custom.socket, "message-with-ack", "back"), ["back"]);
+  },
+
+  async refused(bench) {
+    const root = await bench.connect("/");
+    const { inbox } = await bench.connect("/nowhere", { settle: false, wait: false });
+    if (bench.generation >= 3) {
+      const [error] = await inbox.next("connect_error");
+      same(error.message, "Invalid namespace");
+    } else {
+      const [error] = await inbox.next("error");
+      same(error.message ?? error, "Invalid namespace");
+    }
+    same(await call(root.socket, "message-with-ack", 1), [1]);
+  },
+
+  async reconnect(bench) {
+    const root = await bench.connect("/");
+    const custom = await bench.connect("/custom", { auth: { n: "1" }, query: { n: "1" } });
+    same(await custom.inbox.next("auth"), [{ n: "1" }]);
+    const restarted = bench.restartServer();
+    for (const { socket, inbox } of [root, custom]) {
+      const [reason] = await inbox.next("disconnect");
+      assert.match(reason, /^(transport close|transport error|ping timeout)$/);
+      socket.emit("message", "sent while offline");
+    }
+    await restarted;
+    for (const { socket, inbox } of [root, custom]) {
+      await inbox.next("connect");
+      same(await inbox.next("message-back"), ["sent while offline"]);
+      same(await call(socket, "message-with-ack", "again"), ["again"]);
+    }
+    same(await custom.inbox.next("auth"), [{ n: "1" }]);
+    await bench.settle(root.socket);
+  },
+
+  async "server-disconnect"(bench) {
+    const root = await bench.connect("/");
+    const custom = await bench.connect("/custom");
+
+    custom.socket.emit("disconnect-me");
+    same((await custom.inbox.next("disconnect"))[0], "io server disconnect");
+    same(await call(root.socket, "message-with-ack", "still here"), ["still here"]);
+
+    root.socket.emit("disconnect-me", true);
+    same((await root.inbox.next("disconnect"))[0], "io server disconnect");
+    same(root.socket.connected, false);
+    root.socket.connect();
+    await root.inbox.next("connect");
+    same(await call(root.socket, "message-with-ack", "back"), ["back"]);
+    await bench.settle(root.socket);
+  },
+
+  /** Several heartbeats with nothing else to send. */
+  async heartbeat(bench) {
+    const { socket, inbox } = await bench.connect("/");
+    await bench.sleep(1300);
+    same(await call(socket, "message-with-ack", "alive"), ["alive"]);
+    assert.equal(inbox.count("disconnect"), 0, "the connection broke");
+  },
+};
+
+function call(socket, event, ...args) {
+  return new Promise((resolve) => socket.emit(event, ...args, (...answer) => resolve(answer)));
+}
+
+function same(actual, expected) {
+  assert.deepEqual(plain(actual), plain(expected));
+}
+
+/** Bytes of any type become text, so that Buffer, ArrayBuffer and views compare equal. */
+function plain(value) {
+  if (value instanceof ArrayBuffer) value = new Uint8Array(value);
+  if (ArrayBuffer.isView(value)) {
+    return `bytes:${Buffer.from(value.buffer, value.byteOffset, value.byteLength).toString("hex")}`;
+  }
+  if (Array.isArray(value)) return value.map(plain);
+  if (value !== null && typeof value === "object") {
+    return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, plain(item)]));
+  }
+  return value;
+}

@@ -1,0 +1,108 @@
+// Starts, restarts and stops the server under test.
+
+import { spawn } from "node:child_process";
+import { connect, createServer } from "node:net";
+import { setTimeout as sleep } from "node:timers/promises";
+
+export const HOST = "127.0.0.1";
+
+/** A port that was free a moment ago. */
+export function freePort() {
+  return new Promise((resolve, reject) => {
+    const probe = createServer();
+    probe.once("error", reject);
+    probe.listen(0, HOST, () => {
+      const { port } = probe.address();
+      probe.close(() => resolve(port));
+    });
+  });
+}
+
+export class ServerUnderTest {
+  /**
+   * @param {string} command shell command; ` HOST:PORT` and the flags are added to it, or the
+   *   address replaces `{}` where the command holds one
+   * @param {string[]} flags
+   */
+  constructor(command, flags = []) {
+    this.command = command;
+    this.flags = flags;
+    this.log = "";
+  }
+
+  get origin() {
+    return `http://${HOST}:${this.port}`;
+  }
+
+  /** Resolves once the port accepts connections. `timeout` leaves room for `cargo run`. */
+  async start(timeout = 60_000) {
+    this.port ??= await freePort();
+    const address = `${HOST}:${this.port}`;
+    const line = this.command.includes("{}")
+      ? this.command.replaceAll("{}", address)
+      : [this.command, address, ...this.flags].join(" ");
+    // A process group of its own, so that stop() also reaches what the shell started.
+    const child = spawn(line, { shell: true, detached: true, stdio: ["ignore", "pipe", "pipe"] });
+    this.child = child;
+    this.exited = new Promise((resolve) => child.once("exit", resolve));
+    const keep = (chunk) => (this.log = (this.log + chunk).slice(-8000));
+    child.stdout.on("data", keep);
+    child.stderr.on("data", keep);
+    running.add(this);
+
+    for (const end = Date.now() + timeout; Date.now() < end; await sleep(20)) {
+      if (child.exitCode !== null) {
+        throw new Error(`the server ended with code ${child.exitCode}:\n${this.log}`);
+      }
+      if (await accepts(this.port)) return this;
+    }
+    await this.stop();
+    throw new Error(`the server did not listen on ${address} in ${timeout} ms:\n${this.log}`);
+  }
+
+  /** SIGKILL by default: peers see their connections drop without a word. */
+  async stop(signal = "SIGKILL") {
+    running.delete(this);
+    if (!this.child || this.child.exitCode !== null || this.child.signalCode !== null) return;
+    signalGroup(this.child, signal);
+    const patience = setTimeout(() => signalGroup(this.child, "SIGKILL"), 5000);
+    await this.exited;
+    clearTimeout(patience);
+  }
+
+  /** Same port, new process. */
+  async restart(downFor = 100) {
+    await this.stop();
+    await sleep(downFor);
+    await this.start();
+  }
+}
+
+const running = new Set();
+
+function signalGroup(child, signal) {
+  try {
+    process.kill(-child.pid, signal);
+  } catch {
+    // It has ended already.
+  }
+}
+
+for (const signal of ["SIGINT", "SIGTERM"]) {
+  process.once(signal, () => process.exit(130));
+}
+process.once("exit", () => {
+  for (const server of running) signalGroup(server.child, "SIGKILL");
+});
+
+function accepts(port) {
+  return new Promise((resolve) => {
+    const socket = connect(port, HOST);
+    const done = (answer) => {
+      socket.destroy();
+      resolve(answer);
+    };
+    socket.once("connect", () => done(true));
+    socket.once("error", () => done(false));
+  });
+}
