@@ -1,0 +1,353 @@
+use bytes::Bytes;
+
+use crate::close::CloseFrame;
+use crate::error::ProtocolError;
+use crate::event::{Event, Payload, Text};
+use crate::extensions::Extensions;
+use crate::header::{MAX_HEADER, OpCode, Prefix};
+use crate::mask::apply_mask;
+use crate::utf8::{self, InvalidUtf8, Utf8Buffer, Utf8Bytes};
+
+/// Which end of the connection this is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Role {
+    /// We accepted the connection: frames come in masked and go out plain.
+    Server,
+    /// We opened the connection: frames come in plain and go out masked.
+    Client,
+}
+
+/// How much a peer may make us keep.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Most payload bytes in one frame; 16 MiB by default. 0 allows empty frames only.
+    pub max_frame: usize,
+    /// Most bytes in one message, all its fragments together; 64 MiB by default. 0 allows empty messages
+    /// only. A message in one frame has to keep to both limits.
+    pub max_message: usize,
+}
+
+impl Limits {
+    /// Sets the most payload bytes in one frame.
+    #[must_use]
+    pub const fn max_frame(mut self, bytes: usize) -> Self {
+        self.max_frame = bytes;
+        self
+    }
+
+    /// Sets the most bytes in one message.
+    #[must_use]
+    pub const fn max_message(mut self, bytes: usize) -> Self {
+        self.max_message = bytes;
+        self
+    }
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            max_frame: 16 << 20,
+            max_message: 64 << 20,
+        }
+    }
+}
+
+/// The answer of [`Decoder::decode`].
+#[derive(Debug, PartialEq, Eq)]
+pub enum Decoded<'b> {
+    /// Something for the caller.
+    Event {
+        /// What the peer said.
+        event: Event<'b>,
+        /// The first `used` bytes of the buffer are done with.
+        used: usize,
+    },
+    /// A fragment was put aside, as its message has not ended: drop `used` bytes and call again.
+    Skip {
+        /// The first `used` bytes of the buffer are done with.
+        used: usize,
+    },
+    /// The buffer ends inside a frame: keep these bytes and call again with more behind them.
+    NeedMore {
+        /// How many bytes, counted from the start of the buffer, the decoder wants to see: up to the end
+        /// of the header as far as it is known, then up to the end of the frame. It is within the limits,
+        /// so a buffer may be sized by it. Always more than the buffer holds.
+        total: usize,
+    },
+}
+
+/// Turns the bytes of one connection into [`Event`]s.
+///
+/// It is small, and owns heap memory only while a fragmented message is under way. See the
+/// [crate docs](crate) for the loop around it.
+#[derive(Debug)]
+pub struct Decoder {
+    role: Role,
+    extensions: Extensions,
+    limits: Limits,
+    partial: Partial,
+}
+
+/// The message that is under way in fragments.
+#[derive(Debug, Default)]
+enum Partial {
+    #[default]
+    None,
+    Text(Utf8Buffer),
+    Binary(Vec<u8>),
+}
+
+/// One whole frame at the front of a buffer, its header found to be in order.
+#[derive(Clone, Copy, Debug)]
+struct Complete {
+    fin: bool,
+    op: OpCode,
+    mask: Option<[u8; 4]>,
+    header_len: usize,
+    total: usize,
+}
+
+enum Parsed {
+    Complete(Complete),
+    NeedMore { total: usize },
+}
+
+impl Decoder {
+    /// A decoder for a connection of which we are the `role` end.
+    pub fn new(role: Role, limits: Limits) -> Self {
+        // A header and a payload within the limit must not overflow when added.
+        let limits = limits.max_frame(limits.max_frame.min(isize::MAX as usize - MAX_HEADER));
+        Self {
+            role,
+            extensions: Extensions::default(),
+            limits,
+            partial: Partial::None,
+        }
+    }
+
+    /// Lets the extensions that the handshake agreed on give RSV bits a meaning.
+    #[must_use]
+    pub const fn extensions(mut self, extensions: Extensions) -> Self {
+        self.extensions = extensions;
+        self
+    }
+
+    /// Parses at most one frame from the front of `buf`, unmasking its payload in place.
+    ///
+    /// Nothing is changed, neither `buf` nor the decoder, when the answer is [`Decoded::NeedMore`].
+    /// Limits and rules that the header shows broken are enforced before the payload has come.
+    ///
+    /// # Errors
+    ///
+    /// The first rule of RFC 6455 that the peer broke. The decoder must not be used after that.
+    pub fn decode<'b>(&mut self, buf: &'b mut [u8]) -> Result<Decoded<'b>, ProtocolError> {
+        let frame = match self.parse(buf)? {
+            Parsed::Complete(frame) => frame,
+            Parsed::NeedMore { total } => return Ok(Decoded::NeedMore { total }),
+        };
+        let used = frame.total;
+        let payload = &mut buf[frame.header_len..used];
+        if let Some(key) = frame.mask {
+            apply_mask(payload, key, 0);
+        }
+        let payload = &*payload;
+
+        let event = match frame.op {
+            OpCode::Text if frame.fin => {
+                Event::Text(Text::Borrowed(utf8::check(payload).map_err(not_text)?))
+            }
+            OpCode::Binary if frame.fin => Event::Binary(Payload::Borrowed(payload)),
+            OpCode::Ping => Event::Ping(payload),
+            OpCode::Pong => Event::Pong(payload),
+            OpCode::Close => Event::Close(CloseFrame::parse(payload)?),
+            OpCode::Text => {
+                self.partial = Partial::text(payload.to_vec())?;
+                return Ok(Decoded::Skip { used });
+            }
+            OpCode::Binary => {
+                self.partial = Partial::Binary(payload.to_vec());
+                return Ok(Decoded::Skip { used });
+            }
+            OpCode::Continuation => {
+                self.partial.push(payload)?;
+                if !frame.fin {
+                    return Ok(Decoded::Skip { used });
+                }
+                self.finish_message()?
+            }
+        };
+        Ok(Decoded::Event { event, used })
+    }
+
+    /// Like [`decode`](Self::decode), but hands out the payload of a large frame without a copy.
+    ///
+    /// If `buf` holds exactly one frame, and that is a whole text or binary message, then the buffer
+    /// is taken (leaving an empty `Vec`) and lives on inside [`Text::Owned`] or [`Payload::Owned`]; `used`
+    /// is 0 as nothing is left to be dropped. In every other case it does what `decode` does.
+    ///
+    /// Meant for frames that do not fit the read buffer: make a `Vec` with the capacity that
+    /// [`Decoded::NeedMore`] named, move what has come of the frame there, and read the rest behind it.
+    ///
+    /// # Errors
+    ///
+    /// As for [`decode`](Self::decode).
+    pub fn decode_owned<'b>(&mut self, buf: &'b mut Vec<u8>) -> Result<Decoded<'b>, ProtocolError> {
+        let Parsed::Complete(frame) = self.parse(buf)? else {
+            return self.decode(buf);
+        };
+        let starts_message = matches!(frame.op, OpCode::Text | OpCode::Binary);
+        if !starts_message || frame.total != buf.len() {
+            return self.decode(buf);
+        }
+        let mut taken = std::mem::take(buf);
+        if let Some(key) = frame.mask {
+            apply_mask(&mut taken[frame.header_len..], key, 0);
+        }
+        if !frame.fin {
+            taken.drain(..frame.header_len);
+            self.partial = match frame.op {
+                OpCode::Text => Partial::text(taken)?,
+                _ => Partial::Binary(taken),
+            };
+            return Ok(Decoded::Skip { used: 0 });
+        }
+        let payload = Bytes::from(taken).split_off(frame.header_len);
+        let event = match frame.op {
+            OpCode::Text => {
+                Event::Text(Text::Owned(Utf8Bytes::try_from(payload).map_err(not_text)?))
+            }
+            _ => Event::Binary(Payload::Owned(payload)),
+        };
+        Ok(Decoded::Event { event, used: 0 })
+    }
+
+    /// Whether a fragmented message is under way, which is when the decoder owns heap memory.
+    pub const fn is_in_message(&self) -> bool {
+        !matches!(self.partial, Partial::None)
+    }
+
+    /// Reads and checks the header at the front of `buf`; changes nothing.
+    fn parse(&self, buf: &[u8]) -> Result<Parsed, ProtocolError> {
+        let [first, second, ..] = *buf else {
+            return Ok(Parsed::NeedMore { total: 2 });
+        };
+        let prefix = Prefix::parse(first, second)?;
+        self.check_context(prefix)?;
+
+        let header_len = prefix.header_len();
+        let Some(header) = buf.get(..header_len) else {
+            return Ok(Parsed::NeedMore { total: header_len });
+        };
+        let payload_len = self.check_size(prefix, prefix.payload_len(header)?)?;
+        let total = header_len + payload_len;
+        if buf.len() < total {
+            return Ok(Parsed::NeedMore { total });
+        }
+        let mask = prefix.masked.then(|| {
+            *header
+                .last_chunk()
+                .expect("a masked header is at least as long as the key that ends it")
+        });
+        Ok(Parsed::Complete(Complete {
+            fin: prefix.fin,
+            op: prefix.op,
+            mask,
+            header_len,
+            total,
+        }))
+    }
+
+    /// The rules that depend on who we are, what was agreed on, and what came before.
+    fn check_context(&self, prefix: Prefix) -> Result<(), ProtocolError> {
+        let Prefix {
+            rsv, op, masked, ..
+        } = prefix;
+        let unknown = rsv & !self.extensions.allowed_rsv(op);
+        if unknown != 0 {
+            return Err(ProtocolError::ReservedBits(unknown, op));
+        }
+        if masked != (self.role == Role::Server) {
+            return Err(ProtocolError::wrong_mask(self.role, op));
+        }
+        match op {
+            OpCode::Continuation if !self.is_in_message() => {
+                Err(ProtocolError::UnexpectedContinuation)
+            }
+            OpCode::Text | OpCode::Binary if self.is_in_message() => {
+                Err(ProtocolError::ExpectedContinuation(op))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Checks a payload length against the limits.
+    fn check_size(&self, prefix: Prefix, len: u64) -> Result<usize, ProtocolError> {
+        let Limits {
+            max_frame,
+            max_message,
+        } = self.limits;
+        let payload_len = match usize::try_from(len) {
+            // Control frames are short anyway, and have to pass under the smallest limit.
+            Ok(fits) if fits <= max_frame || prefix.op.is_control() => fits,
+            _ => {
+                return Err(ProtocolError::FrameTooBig {
+                    len,
+                    limit: max_frame,
+                });
+            }
+        };
+        if !prefix.op.is_control() {
+            let len = self.partial.len() as u64 + len;
+            if len > max_message as u64 {
+                return Err(ProtocolError::MessageTooBig {
+                    len,
+                    limit: max_message,
+                });
+            }
+        }
+        Ok(payload_len)
+    }
+
+    fn finish_message(&mut self) -> Result<Event<'static>, ProtocolError> {
+        Ok(match std::mem::take(&mut self.partial) {
+            Partial::Text(text) => Event::Text(Text::Owned(text.finish().map_err(not_text)?)),
+            Partial::Binary(bytes) => Event::Binary(Payload::Owned(Bytes::from(bytes))),
+            Partial::None => return Err(ProtocolError::UnexpectedContinuation),
+        })
+    }
+}
+
+impl Partial {
+    fn text(first: Vec<u8>) -> Result<Self, ProtocolError> {
+        Utf8Buffer::with_first(first)
+            .map(Self::Text)
+            .map_err(not_text)
+    }
+
+    fn len(&self) -> usize {
+        match self {
+            Self::None => 0,
+            Self::Text(text) => text.len(),
+            Self::Binary(bytes) => bytes.len(),
+        }
+    }
+
+    fn push(&mut self, piece: &[u8]) -> Result<(), ProtocolError> {
+        match self {
+            Self::None => return Err(ProtocolError::UnexpectedContinuation),
+            Self::Text(text) => text.push(piece).map_err(not_text)?,
+            Self::Binary(bytes) => bytes.extend_from_slice(piece),
+        }
+        Ok(())
+    }
+}
+
+fn not_text(error: InvalidUtf8) -> ProtocolError {
+    ProtocolError::InvalidUtf8 {
+        op: OpCode::Text,
+        error,
+    }
+}
+
+// One of these is kept for every idle connection.
+const _: () = assert!(size_of::<Decoder>() <= 64);

@@ -1,0 +1,165 @@
+use crate::close::close_code;
+use crate::extensions::{Compress, Extensions};
+use crate::header::{MAX_CONTROL_PAYLOAD, OpCode, encode_header};
+use crate::mask::apply_mask;
+
+/// Writes the header of an unmasked frame so that it ends where the payload starts, and says where the
+/// frame begins.
+///
+/// The payload is `buf[payload_start..payload_start + payload_len]`; it is neither read nor moved, so a
+/// message can be encoded before its length is known. [`MAX_SERVER_HEADER`](crate::MAX_SERVER_HEADER) bytes
+/// of room in front of it are always enough.
+///
+/// # Panics
+///
+/// If there is not enough room in front of the payload.
+///
+/// ```
+/// use sockeye_websocket::{MAX_SERVER_HEADER, OpCode, prepend_header};
+///
+/// let mut buf = vec![0; MAX_SERVER_HEADER];
+/// buf.extend_from_slice(b"4hi");
+/// let start = prepend_header(&mut buf, MAX_SERVER_HEADER, 3, OpCode::Text);
+/// assert_eq!(buf[start..], *b"\x81\x034hi");
+/// ```
+pub fn prepend_header(
+    buf: &mut [u8],
+    payload_start: usize,
+    payload_len: usize,
+    op: OpCode,
+) -> usize {
+    let header = encode_header(op, payload_len, None);
+    let room = &mut buf[..payload_start];
+    let start = room
+        .len()
+        .checked_sub(header.len())
+        .expect("the caller left room for a header");
+    room[start..].copy_from_slice(&header);
+    start
+}
+
+/// Appends a whole frame to `out`; with a `mask` key (clients) the payload is masked on the way.
+///
+/// The payload of a control frame must not be longer than 125 bytes; a close frame is better made by
+/// [`encode_close`].
+pub fn encode_frame(out: &mut Vec<u8>, op: OpCode, payload: &[u8], mask: Option<[u8; 4]>) {
+    debug_assert!(
+        !op.is_control() || payload.len() <= MAX_CONTROL_PAYLOAD,
+        "{op} is too long"
+    );
+    let header = encode_header(op, payload.len(), mask);
+    out.reserve(header.len() + payload.len());
+    out.extend_from_slice(&header);
+    let start = out.len();
+    out.extend_from_slice(payload);
+    if let Some(key) = mask {
+        apply_mask(&mut out[start..], key, 0);
+    }
+}
+
+/// Appends a whole message to `out` in the form that the connection's extensions and `compress` ask for.
+///
+/// `op` is [`OpCode::Text`] (the payload must be UTF-8) or [`OpCode::Binary`]. As no extension is ever
+/// agreed on yet, this is [`encode_frame`].
+pub fn encode_message(
+    out: &mut Vec<u8>,
+    op: OpCode,
+    payload: &[u8],
+    compress: Compress,
+    extensions: Extensions,
+    mask: Option<[u8; 4]>,
+) {
+    debug_assert!(
+        !extensions.compresses(compress, payload.len()),
+        "nothing can agree on deflate"
+    );
+    encode_frame(out, op, payload, mask);
+}
+
+/// Appends a close frame to `out`: `None` says nothing, else a status code and why.
+///
+/// A reason of more than 123 bytes is cut at the last character that fits. A code that must not be
+/// sent ([`close_code::is_valid`]) makes a close frame without a payload, which the peer reports as 1005.
+pub fn encode_close(out: &mut Vec<u8>, close: Option<(u16, &str)>, mask: Option<[u8; 4]>) {
+    let mut payload = [0; MAX_CONTROL_PAYLOAD];
+    let mut len = 0;
+    if let Some((code, reason)) = close.filter(|(code, _)| close_code::is_valid(*code)) {
+        let reason = &reason[..reason.floor_char_boundary_at(MAX_CONTROL_PAYLOAD - 2)];
+        len = 2 + reason.len();
+        payload[..2].copy_from_slice(&code.to_be_bytes());
+        payload[2..len].copy_from_slice(reason.as_bytes());
+    }
+    encode_frame(out, OpCode::Close, &payload[..len], mask);
+}
+
+/// `str::floor_char_boundary` came to stable Rust after the oldest version that this crate supports.
+trait FloorCharBoundary {
+    fn floor_char_boundary_at(&self, index: usize) -> usize;
+}
+
+impl FloorCharBoundary for str {
+    fn floor_char_boundary_at(&self, index: usize) -> usize {
+        let mut end = index.min(self.len());
+        while !self.is_char_boundary(end) {
+            end -= 1;
+        }
+        end
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::header::MAX_SERVER_HEADER;
+
+    fn close(close: Option<(u16, &str)>) -> Vec<u8> {
+        let mut out = Vec::new();
+        encode_close(&mut out, close, None);
+        out
+    }
+
+    #[test]
+    fn rfc_examples_are_met() {
+        let mut out = Vec::new();
+        encode_frame(&mut out, OpCode::Text, b"Hello", None);
+        assert_eq!(out, b"\x81\x05Hello");
+        out.clear();
+        encode_frame(
+            &mut out,
+            OpCode::Text,
+            b"Hello",
+            Some([0x37, 0xfa, 0x21, 0x3d]),
+        );
+        assert_eq!(out, b"\x81\x85\x37\xfa\x21\x3d\x7f\x9f\x4d\x51\x58");
+    }
+
+    #[test]
+    fn prepended_header_touches_the_payload() {
+        for len in [0, 125, 126, 65_535, 65_536] {
+            let mut buf = vec![0; MAX_SERVER_HEADER + len];
+            let start = prepend_header(&mut buf, MAX_SERVER_HEADER, len, OpCode::Binary);
+            let mut expected = Vec::new();
+            encode_frame(&mut expected, OpCode::Binary, &vec![0; len], None);
+            assert_eq!(buf[start..], expected);
+        }
+    }
+
+    #[test]
+    fn close_carries_code_and_reason() {
+        assert_eq!(close(None), [0x88, 0]);
+        assert_eq!(close(Some((1000, ""))), [0x88, 2, 0x03, 0xe8]);
+        assert_eq!(close(Some((1002, "no"))), [0x88, 4, 0x03, 0xea, b'n', b'o']);
+    }
+
+    #[test]
+    fn close_code_for_local_use_is_never_sent() {
+        assert_eq!(close(Some((1005, "none"))), [0x88, 0]);
+    }
+
+    #[test]
+    fn long_close_reason_is_cut_between_characters() {
+        let frame = close(Some((1000, &"é".repeat(100))));
+        assert_eq!(frame.len(), 2 + 2 + 122);
+        assert!(std::str::from_utf8(&frame[4..]).is_ok());
+    }
+}

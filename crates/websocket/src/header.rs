@@ -1,0 +1,256 @@
+use std::fmt;
+use std::ops::Deref;
+
+use crate::error::ProtocolError;
+
+/// What a frame is (RFC 6455 §5.2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum OpCode {
+    /// A further fragment of a message (0x0).
+    Continuation,
+    /// A text message or its first fragment (0x1).
+    Text,
+    /// A binary message or its first fragment (0x2).
+    Binary,
+    /// The closing handshake (0x8).
+    Close,
+    /// A request for a pong (0x9).
+    Ping,
+    /// The answer to a ping, or a sign of life on its own (0xA).
+    Pong,
+}
+
+impl OpCode {
+    /// Whether this is a close, ping or pong: at most 125 bytes, never in fragments, and allowed
+    /// between the fragments of a message.
+    pub const fn is_control(self) -> bool {
+        matches!(self, Self::Close | Self::Ping | Self::Pong)
+    }
+
+    /// The four bits on the wire.
+    pub const fn bits(self) -> u8 {
+        match self {
+            Self::Continuation => 0x0,
+            Self::Text => 0x1,
+            Self::Binary => 0x2,
+            Self::Close => 0x8,
+            Self::Ping => 0x9,
+            Self::Pong => 0xa,
+        }
+    }
+
+    const fn from_bits(bits: u8) -> Option<Self> {
+        Some(match bits {
+            0x0 => Self::Continuation,
+            0x1 => Self::Text,
+            0x2 => Self::Binary,
+            0x8 => Self::Close,
+            0x9 => Self::Ping,
+            0xa => Self::Pong,
+            _ => return None,
+        })
+    }
+}
+
+impl fmt::Display for OpCode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Continuation => "continuation",
+            Self::Text => "text",
+            Self::Binary => "binary",
+            Self::Close => "close",
+            Self::Ping => "ping",
+            Self::Pong => "pong",
+        })
+    }
+}
+
+/// Length in bytes of the longest frame header: a masked frame of more than 65,535 bytes.
+pub const MAX_HEADER: usize = 14;
+
+/// Length in bytes of the longest header that a server writes (servers do not mask).
+pub const MAX_SERVER_HEADER: usize = 10;
+
+/// Most payload bytes that a control frame may carry (RFC 6455 §5.5).
+pub(crate) const MAX_CONTROL_PAYLOAD: usize = 125;
+
+pub(crate) const FIN: u8 = 0x80;
+const RSV: u8 = 0x70;
+const MASK: u8 = 0x80;
+
+/// The header of one frame, encoded; it dereferences to its bytes.
+#[derive(Clone, Copy)]
+pub struct Header {
+    bytes: [u8; MAX_HEADER],
+    len: u8,
+}
+
+impl Deref for Header {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.bytes[..usize::from(self.len)]
+    }
+}
+
+impl fmt::Debug for Header {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Header({:02x?})", &**self)
+    }
+}
+
+/// Encodes the header of an unfragmented frame; `mask` is the key that the payload is masked with.
+///
+/// Clients must mask every frame with a fresh unpredictable key, servers must not mask (§5.1).
+pub fn encode_header(op: OpCode, payload_len: usize, mask: Option<[u8; 4]>) -> Header {
+    let mask_bit = if mask.is_some() { MASK } else { 0 };
+    let mut bytes = [0; MAX_HEADER];
+    bytes[0] = FIN | op.bits();
+    let mut len = match LengthForm::of(payload_len) {
+        LengthForm::Byte(short) => {
+            bytes[1] = mask_bit | short;
+            2
+        }
+        LengthForm::Two(medium) => {
+            bytes[1] = mask_bit | TWO_BYTES;
+            bytes[2..4].copy_from_slice(&medium.to_be_bytes());
+            4
+        }
+        LengthForm::Eight(long) => {
+            bytes[1] = mask_bit | EIGHT_BYTES;
+            bytes[2..10].copy_from_slice(&long.to_be_bytes());
+            10
+        }
+    };
+    if let Some(key) = mask {
+        bytes[usize::from(len)..usize::from(len) + 4].copy_from_slice(&key);
+        len += 4;
+    }
+    Header { bytes, len }
+}
+
+/// The shortest way to write a payload length, the only one that the RFC allows.
+enum LengthForm {
+    Byte(u8),
+    Two(u16),
+    Eight(u64),
+}
+
+impl LengthForm {
+    fn of(payload_len: usize) -> Self {
+        match (u8::try_from(payload_len), u16::try_from(payload_len)) {
+            (Ok(short), _) if short < TWO_BYTES => Self::Byte(short),
+            (_, Ok(medium)) => Self::Two(medium),
+            _ => Self::Eight(payload_len as u64),
+        }
+    }
+}
+
+/// Values of the 7-bit length that announce a longer one behind it.
+const TWO_BYTES: u8 = 126;
+const EIGHT_BYTES: u8 = 127;
+
+/// The first two bytes of a frame, taken apart; valid on their own, not yet in their context.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Prefix {
+    pub(crate) fin: bool,
+    /// The three reserved bits, in place (0x40 is RSV1).
+    pub(crate) rsv: u8,
+    pub(crate) op: OpCode,
+    pub(crate) masked: bool,
+    length: u8,
+}
+
+impl Prefix {
+    /// Takes the two bytes apart. They come first in every frame, so what can be refused by them is
+    /// refused before the rest of the header has come.
+    pub(crate) fn parse(first: u8, second: u8) -> Result<Self, ProtocolError> {
+        let bits = first & 0x0f;
+        let op = OpCode::from_bits(bits).ok_or(ProtocolError::ReservedOpCode(bits))?;
+        let prefix = Self {
+            fin: first & FIN != 0,
+            rsv: first & RSV,
+            op,
+            masked: second & MASK != 0,
+            length: second & !MASK,
+        };
+        if op.is_control() {
+            if !prefix.fin {
+                return Err(ProtocolError::FragmentedControl(op));
+            }
+            if usize::from(prefix.length) > MAX_CONTROL_PAYLOAD {
+                return Err(ProtocolError::ControlTooLong(op));
+            }
+        }
+        Ok(prefix)
+    }
+
+    pub(crate) fn header_len(self) -> usize {
+        let extended = match self.length {
+            TWO_BYTES => 2,
+            EIGHT_BYTES => 8,
+            _ => 0,
+        };
+        2 + extended + if self.masked { 4 } else { 0 }
+    }
+
+    /// Reads the payload length out of a complete header.
+    ///
+    /// # Panics
+    ///
+    /// If `header` is shorter than [`header_len`](Self::header_len).
+    pub(crate) fn payload_len(self, header: &[u8]) -> Result<u64, ProtocolError> {
+        let (length, shortest) = match self.length {
+            TWO_BYTES => {
+                let length = u16::from_be_bytes([header[2], header[3]]);
+                (u64::from(length), u64::from(TWO_BYTES))
+            }
+            EIGHT_BYTES => {
+                let bytes = header[2..10].try_into().expect("a range of eight bytes");
+                (u64::from_be_bytes(bytes), u64::from(u16::MAX) + 1)
+            }
+            short => return Ok(u64::from(short)),
+        };
+        if length >> 63 != 0 {
+            return Err(ProtocolError::LengthTopBit);
+        }
+        if length < shortest {
+            return Err(ProtocolError::LengthNotMinimal(length));
+        }
+        Ok(length)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn header(len: usize, mask: Option<[u8; 4]>) -> Vec<u8> {
+        encode_header(OpCode::Binary, len, mask).to_vec()
+    }
+
+    #[test]
+    fn length_takes_its_shortest_form() {
+        assert_eq!(header(0, None), [0x82, 0]);
+        assert_eq!(header(125, None), [0x82, 125]);
+        assert_eq!(header(126, None), [0x82, 126, 0, 126]);
+        assert_eq!(header(65_535, None), [0x82, 126, 0xff, 0xff]);
+        assert_eq!(header(65_536, None), [0x82, 127, 0, 0, 0, 0, 0, 1, 0, 0]);
+    }
+
+    #[test]
+    fn mask_key_ends_the_header() {
+        assert_eq!(header(5, Some([1, 2, 3, 4])), [0x82, 0x85, 1, 2, 3, 4]);
+        assert_eq!(header(65_536, Some([1, 2, 3, 4])).len(), MAX_HEADER);
+        assert_eq!(header(65_536, None).len(), MAX_SERVER_HEADER);
+    }
+
+    #[test]
+    fn every_op_code_reads_back() {
+        let known = (0..16).filter_map(OpCode::from_bits);
+        assert_eq!(known.clone().count(), 6);
+        for op in known {
+            assert_eq!(OpCode::from_bits(op.bits()), Some(op));
+        }
+    }
+}
