@@ -1,1 +1,35 @@
 //! Engine.IO 3 and 4 without I/O: packets, payloads and the session state machine.
+//!
+//! Nothing here opens a socket, reads a clock or draws a random number. A driver turns bytes into packets with
+//! [`Packet`], [`payload`] or [`frame`], feeds them to a [`Session`] together with the time, and carries out what the
+//! session says until [`Session::poll_output`] has nothing left. The same state machine therefore runs under tokio and
+//! under the virtual clock of this crate's tests.
+//!
+//! The run loop of a driver, whatever it is built on:
+//!
+//! 1. wait for the first of: bytes or a request, something to send, [`Session::poll_timeout`];
+//! 2. tell the session: one `handle_*` or `begin_*` call, with the time;
+//! 3. drain [`Session::poll_output`] and do as told; start over until [`Output::Closed`] was seen.
+
+mod error;
+pub mod frame;
+mod limits;
+mod open;
+mod packet;
+pub mod payload;
+mod revision;
+mod session;
+#[cfg(test)]
+mod tests;
+mod transport;
+
+pub use error::{BadRequest, RequestError};
+pub use limits::Limits;
+pub use open::{OpenPacket, OpenPacketError, OpenRequest};
+pub use packet::{Message, Packet, PacketError, WireKind};
+pub use revision::Revision;
+pub use session::{
+    CloseReason, Lane, Output, PollVerdict, Role, Session, SessionConfig, TransportEnd,
+    UpgradeRefused,
+};
+pub use transport::TransportKind;

@@ -1,0 +1,192 @@
+//! The handshake: what a server says first, and what a client says first on a stream.
+
+use std::borrow::Cow;
+use std::time::Duration;
+
+use serde::Deserialize;
+use serde_json::Value;
+
+use crate::TransportKind;
+
+/// The content of the server's open packet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OpenPacket {
+    /// The session's id. Secret: whoever has it can take the session over.
+    pub sid: String,
+    /// The transports that the client may move to.
+    pub upgrades: Vec<TransportKind>,
+    /// Time between two heartbeats.
+    pub ping_interval: Duration,
+    /// How long the answer to a heartbeat may take.
+    pub ping_timeout: Duration,
+    /// Bytes that the server takes in one payload; `None` if it does not say (servers before Socket.IO 4.5).
+    pub max_payload: Option<usize>,
+}
+
+/// The server's open packet cannot be read.
+#[derive(Debug, thiserror::Error)]
+#[error("open packet is not the JSON of a handshake")]
+pub struct OpenPacketError(#[from] serde_json::Error);
+
+impl OpenPacket {
+    /// The packet's JSON, without the type digit in front.
+    #[must_use]
+    pub fn to_json(&self) -> String {
+        // The keys' order is that of the originals; a string's `Value` displays as its JSON.
+        let sid = Value::from(self.sid.as_str());
+        let upgrades: Value = self.upgrades.iter().map(|kind| kind.name()).collect();
+        let interval = self.ping_interval.as_millis();
+        let timeout = self.ping_timeout.as_millis();
+        let mut json = format!(
+            r#"{{"sid":{sid},"upgrades":{upgrades},"pingInterval":{interval},"pingTimeout":{timeout}"#
+        );
+        if let Some(bytes) = self.max_payload {
+            json.push_str(",\"maxPayload\":");
+            json.push_str(&bytes.to_string());
+        }
+        json.push('}');
+        json
+    }
+
+    /// Reads the data of an open packet. Unknown keys and unknown upgrades are left out.
+    ///
+    /// # Errors
+    ///
+    /// The data is not a JSON object with the four keys that every server sends.
+    pub fn from_json(json: &str) -> Result<Self, OpenPacketError> {
+        let wire: WireOpen<'_> = serde_json::from_str(json)?;
+        Ok(Self {
+            sid: wire.sid.into_owned(),
+            upgrades: wire
+                .upgrades
+                .iter()
+                .filter_map(|name| TransportKind::from_name(name))
+                .collect(),
+            ping_interval: Duration::from_millis(wire.ping_interval),
+            ping_timeout: Duration::from_millis(wire.ping_timeout),
+            // A server without a limit says 0 or leaves the key out.
+            max_payload: wire
+                .max_payload
+                .filter(|&n| n > 0)
+                .map(|n| usize::try_from(n).unwrap_or(usize::MAX)),
+        })
+    }
+}
+
+/// The client's first packet on a stream (WebTransport, TCP, Unix): it wants a new session, or to upgrade one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum OpenRequest {
+    /// `0`: a new session.
+    New,
+    /// `0{"sid":"…"}`: an upgrade of the session with this id.
+    Upgrade {
+        /// The session to upgrade.
+        sid: String,
+    },
+}
+
+impl OpenRequest {
+    /// Reads the data of a client's open packet.
+    ///
+    /// # Errors
+    ///
+    /// The data is neither empty nor a JSON object with a `sid`.
+    pub fn from_data(data: &str) -> Result<Self, OpenPacketError> {
+        if data.is_empty() {
+            return Ok(Self::New);
+        }
+        let wire: WireUpgrade = serde_json::from_str(data)?;
+        Ok(Self::Upgrade { sid: wire.sid })
+    }
+
+    /// The packet's data, without the type digit in front.
+    #[must_use]
+    pub fn to_data(&self) -> String {
+        match self {
+            Self::New => String::new(),
+            Self::Upgrade { sid } => {
+                let sid = Value::from(sid.as_str());
+                format!(r#"{{"sid":{sid}}}"#)
+            }
+        }
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct WireOpen<'a> {
+    sid: Cow<'a, str>,
+    #[serde(default)]
+    upgrades: Vec<Cow<'a, str>>,
+    ping_interval: u64,
+    ping_timeout: u64,
+    #[serde(default)]
+    max_payload: Option<u64>,
+}
+
+#[derive(Deserialize)]
+struct WireUpgrade {
+    sid: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sample() -> OpenPacket {
+        OpenPacket {
+            sid: "abcdefghijklmnopqrst".to_owned(),
+            upgrades: vec![TransportKind::WebSocket],
+            ping_interval: Duration::from_secs(25),
+            ping_timeout: Duration::from_secs(20),
+            max_payload: Some(1_000_000),
+        }
+    }
+
+    #[test]
+    fn keys_come_in_the_order_of_the_originals() {
+        let json = r#"{"sid":"abcdefghijklmnopqrst","upgrades":["websocket"],"pingInterval":25000,"pingTimeout":20000,"maxPayload":1000000}"#;
+        assert_eq!(sample().to_json(), json);
+        assert_eq!(OpenPacket::from_json(json).unwrap(), sample());
+    }
+
+    #[test]
+    fn without_upgrades_the_packet_has_107_bytes() {
+        let open = OpenPacket {
+            upgrades: Vec::new(),
+            ..sample()
+        };
+        assert_eq!(1 + open.to_json().len(), 107);
+    }
+
+    #[test]
+    fn old_and_strange_servers_are_understood() {
+        let json = r#"{"sid":"a","upgrades":["flashsocket","websocket"],"pingInterval":1,"pingTimeout":2,"x":[1]}"#;
+        let open = OpenPacket::from_json(json).unwrap();
+        assert_eq!(open.upgrades, [TransportKind::WebSocket]);
+        assert_eq!(open.max_payload, None);
+        for bad in [
+            "",
+            "{}",
+            "[]",
+            "null",
+            r#"{"sid":1,"pingInterval":1,"pingTimeout":2}"#,
+        ] {
+            assert!(OpenPacket::from_json(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn open_requests_round_trip() {
+        for request in [
+            OpenRequest::New,
+            OpenRequest::Upgrade {
+                sid: "a\"b".to_owned(),
+            },
+        ] {
+            assert_eq!(OpenRequest::from_data(&request.to_data()).unwrap(), request);
+        }
+        assert!(OpenRequest::from_data("{}").is_err());
+        assert!(OpenRequest::from_data("x").is_err());
+    }
+}

@@ -1,0 +1,748 @@
+//! The session state machine, for both ends.
+
+mod config;
+mod heartbeat;
+mod reason;
+mod upgrade;
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+use crate::packet::PROBE;
+use crate::{BadRequest, Message, OpenPacket, Packet, RequestError, Revision, TransportKind};
+
+pub use config::SessionConfig;
+pub use reason::{CloseReason, TransportEnd};
+pub use upgrade::UpgradeRefused;
+
+use config::Millis;
+use heartbeat::{Beat, Heartbeat};
+use upgrade::{PollAge, Target, Upgrade};
+
+/// Which end of a session we are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Role {
+    /// We accepted the session.
+    Server,
+    /// We opened the session.
+    Client,
+}
+
+/// Which of a session's transports is meant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Lane {
+    /// The one that carries the session.
+    Current,
+    /// The one that is probed as its successor.
+    Probe,
+}
+
+/// What a driver must do next; see [`Session::poll_output`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Output {
+    /// Send a control packet (never an open packet or a message).
+    ///
+    /// On [`Lane::Current`] it queues behind the messages accepted before it; on polling that means that it goes out
+    /// with the answer to the pending GET or the next (client: with the next POST).
+    Send {
+        /// Where to.
+        lane: Lane,
+        /// What.
+        packet: Packet<'static>,
+    },
+    /// The probed transport is the current one now.
+    ///
+    /// The driver drops the polling transport, sends its outbox over the new one, and answers a GET that is still
+    /// pending with 400, as clients that keep to the protocol have none.
+    Upgraded {
+        /// The transport that is left.
+        from: TransportKind,
+        /// The transport that is taken.
+        to: TransportKind,
+    },
+    /// Close the probed transport, if it is not closed yet; the session stays on the current one.
+    CloseProbe,
+    /// The session is closed; nothing comes after this.
+    ///
+    /// If [`Session::is_graceful`] the driver sends what is left in its outbox first, for as long as it thinks fit.
+    /// Otherwise it sends only the control packets that came out since the last input. Then it closes the transport.
+    Closed(CloseReason),
+}
+
+/// What to do with a GET; see [`Session::begin_poll`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PollVerdict {
+    /// Hold it: answer once there is something to send (perhaps at once), and call [`Session::end_poll`] then.
+    Hold,
+    /// Answer it now, with what is in the outbox, or with a noop if that is empty. It does not count as pending: no
+    /// [`Session::end_poll`].
+    AnswerNoop,
+    /// Refuse it.
+    Refuse(RequestError),
+}
+
+/// One Engine.IO session: heartbeat, upgrade, close.
+///
+/// The session knows no bytes and no sockets. A driver tells it what happens, with the time, through `handle_*`,
+/// `begin_*`, `end_*`, [`close`](Self::close) and [`abort`](Self::abort). After each of these it drains
+/// [`poll_output`](Self::poll_output) and carries out what it is told, and it calls
+/// [`handle_timeout`](Self::handle_timeout) at the time that [`poll_timeout`](Self::poll_timeout) names, which any call
+/// may change.
+///
+/// Messages do not pass through the session on their way out; a driver sends them while the session
+/// [is open](Self::is_open). Exactly one [`Output::Closed`] comes out of every session that ends.
+///
+/// A deadline that has passed is noticed by whichever input comes first, not only by the timer: a request that arrives
+/// just after the deadline finds a closed session.
+#[derive(Debug)]
+pub struct Session {
+    role: Role,
+    revision: Revision,
+    transport: TransportKind,
+    /// A GET is pending.
+    polling: bool,
+    /// A POST is being read.
+    posting: bool,
+    upgrade_timeout: Millis,
+    close_timeout: Millis,
+    state: State,
+    upgrade: Upgrade,
+    heartbeat: Heartbeat,
+    /// Until when messages on the current transport can go to the application without another thought. It saves the
+    /// hot path from looking at everything else.
+    direct_until: Option<Instant>,
+    outputs: VecDeque<Output>,
+}
+
+#[derive(Debug)]
+enum State {
+    Open,
+    /// Our side closed; something must happen before the transport may go.
+    Closing {
+        deadline: Instant,
+        /// The GET that takes the close packet finds nothing else; the JavaScript server puts a noop in front then.
+        noop_first: bool,
+    },
+    Closed {
+        reason: CloseReason,
+        graceful: bool,
+        /// Until when one GET is still answered with a noop.
+        tombstone: Option<Instant>,
+    },
+}
+
+/// How a session comes to its end.
+#[derive(Debug, Clone, Copy)]
+enum Ending {
+    /// With what is unsent.
+    Graceful,
+    /// At once.
+    Abrupt,
+    /// By the peer's close packet, which came at this time.
+    ByPeer(Instant),
+}
+
+impl Session {
+    /// A server's session, open from the start. The driver sends the open packet itself, before anything else.
+    #[must_use]
+    pub fn server(
+        config: &SessionConfig,
+        revision: Revision,
+        transport: TransportKind,
+        now: Instant,
+    ) -> Self {
+        Self::new(Role::Server, config, revision, transport, now)
+    }
+
+    /// A client's session, once the server's open packet is there.
+    #[must_use]
+    pub fn client(
+        revision: Revision,
+        transport: TransportKind,
+        open: &OpenPacket,
+        now: Instant,
+    ) -> Self {
+        let config = SessionConfig::default()
+            .ping_interval(open.ping_interval)
+            .ping_timeout(open.ping_timeout);
+        Self::new(Role::Client, &config, revision, transport, now)
+    }
+
+    fn new(
+        role: Role,
+        config: &SessionConfig,
+        revision: Revision,
+        transport: TransportKind,
+        now: Instant,
+    ) -> Self {
+        let mut session = Self {
+            role,
+            revision,
+            transport,
+            polling: false,
+            posting: false,
+            upgrade_timeout: config.upgrade_timeout.into(),
+            close_timeout: config.close_timeout.into(),
+            state: State::Open,
+            upgrade: Upgrade::None,
+            heartbeat: Heartbeat::new(
+                role,
+                revision,
+                config.ping_interval,
+                config.ping_timeout,
+                now,
+            ),
+            direct_until: None,
+            outputs: VecDeque::new(),
+        };
+        session.settle();
+        session
+    }
+}
+
+/// Inputs.
+impl Session {
+    /// A packet arrived. Returns its content if it is a message for the application.
+    ///
+    /// Costs two comparisons for a message on an open session.
+    #[inline]
+    pub fn handle_packet<'a>(
+        &mut self,
+        now: Instant,
+        lane: Lane,
+        packet: Packet<'a>,
+    ) -> Option<Message<'a>> {
+        match packet {
+            Packet::Message(message)
+                if lane == Lane::Current && self.direct_until.is_some_and(|until| now < until) =>
+            {
+                Some(message)
+            }
+            packet => self.handle_packet_with_care(now, lane, packet),
+        }
+    }
+
+    #[cold]
+    fn handle_packet_with_care<'a>(
+        &mut self,
+        now: Instant,
+        lane: Lane,
+        packet: Packet<'a>,
+    ) -> Option<Message<'a>> {
+        self.check_time(now);
+        let message = match lane {
+            Lane::Current => self.handle_current(now, packet),
+            Lane::Probe => {
+                self.handle_probe(now, &packet);
+                None
+            }
+        };
+        self.settle();
+        message
+    }
+
+    /// Something arrived that is no packet.
+    pub fn handle_decode_error(&mut self, now: Instant, lane: Lane) {
+        self.check_time(now);
+        match lane {
+            Lane::Current => self.finish(CloseReason::ParseError),
+            Lane::Probe => self.drop_probe(),
+        }
+        self.settle();
+    }
+
+    /// A transport ended, or a polling request did without its proper end.
+    pub fn handle_transport_closed(&mut self, now: Instant, lane: Lane, end: TransportEnd) {
+        self.check_time(now);
+        match (lane, end) {
+            (Lane::Probe, _) => self.drop_probe(),
+            (Lane::Current, TransportEnd::Eof) => self.finish(CloseReason::TransportClose),
+            (Lane::Current, TransportEnd::Error) => self.finish(CloseReason::TransportError),
+            (Lane::Current, TransportEnd::TooBig) => {
+                if self.transport != TransportKind::Polling {
+                    self.finish(CloseReason::TransportError);
+                }
+            }
+            // What belongs to a polling transport that was left in the meantime has no say any more.
+            (Lane::Current, TransportEnd::PollDropped) => {
+                if std::mem::take(&mut self.polling) {
+                    self.finish(CloseReason::TransportError);
+                }
+            }
+            (Lane::Current, TransportEnd::PostDropped) => {
+                if std::mem::take(&mut self.posting) {
+                    self.finish(CloseReason::TransportError);
+                }
+            }
+        }
+        self.settle();
+    }
+
+    /// The time that [`poll_timeout`](Self::poll_timeout) named has come. Early and late calls do no harm.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        self.check_time(now);
+        self.settle();
+    }
+
+    /// A long-poll GET with this session's id and `transport=polling` arrived (client: is about to be sent).
+    ///
+    /// A second one while the first is pending closes the session.
+    pub fn begin_poll(&mut self, now: Instant) -> PollVerdict {
+        self.check_time(now);
+        let verdict = self.judge_poll(now);
+        self.settle();
+        verdict
+    }
+
+    /// The pending GET was answered (client: its answer came, and its packets were handled).
+    pub fn end_poll(&mut self) {
+        self.polling = false;
+        self.try_commit();
+        self.settle();
+    }
+
+    /// A POST with this session's id arrived (client: is about to be sent).
+    ///
+    /// # Errors
+    ///
+    /// The request is to be refused. A second POST while the first is being read closes the session.
+    pub fn begin_post(&mut self, now: Instant) -> Result<(), RequestError> {
+        self.check_time(now);
+        let verdict = self.judge_post();
+        self.settle();
+        verdict
+    }
+
+    /// The POST was read to its end, and its packets were handled (client: the answer came).
+    pub fn end_post(&mut self) {
+        self.posting = false;
+        self.try_commit();
+        self.settle();
+    }
+
+    /// A transport was opened for this session's upgrade: from now on it is [`Lane::Probe`].
+    ///
+    /// # Errors
+    ///
+    /// The driver closes that transport; the session goes on as it was.
+    pub fn begin_upgrade(
+        &mut self,
+        now: Instant,
+        kind: TransportKind,
+    ) -> Result<(), UpgradeRefused> {
+        self.check_time(now);
+        let verdict = self.judge_upgrade(now, kind);
+        self.settle();
+        verdict
+    }
+
+    /// Closes the session from our side, letting what was sent before arrive. `has_unsent` tells whether the driver's
+    /// outbox holds anything.
+    ///
+    /// A server on polling without a pending GET waits for one up to [`SessionConfig::close_timeout`]; it then gets the
+    /// outbox, or a noop if that was empty, and a close packet. Meanwhile incoming messages are dropped, and an upgrade
+    /// that commits delivers the rest over the new transport. A client waits for its upgrade to be over.
+    pub fn close(&mut self, now: Instant, has_unsent: bool) {
+        self.check_time(now);
+        if matches!(self.state, State::Open) {
+            let deadline = self.close_timeout.after(now);
+            let noop_first = !has_unsent && !self.polling;
+            self.state = State::Closing {
+                deadline,
+                noop_first,
+            };
+            self.try_close();
+        }
+        self.settle();
+    }
+
+    /// Closes the session at once; what was not sent yet is lost.
+    pub fn abort(&mut self, reason: CloseReason) {
+        self.end(reason, Ending::Abrupt);
+        self.settle();
+    }
+}
+
+/// Outputs and state.
+impl Session {
+    /// What to do next. To be drained after every input.
+    pub fn poll_output(&mut self) -> Option<Output> {
+        let output = self.outputs.pop_front();
+        if self.outputs.is_empty() && self.outputs.capacity() > 0 {
+            // Outputs are rare (a few a minute), and most sessions are idle: rather allocate again than keep.
+            self.outputs = VecDeque::new();
+        }
+        output
+    }
+
+    /// When [`handle_timeout`](Self::handle_timeout) is due; `None` once the session is closed.
+    #[must_use]
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        let main = match self.state {
+            State::Open => self.heartbeat.next(),
+            State::Closing { deadline, .. } => deadline,
+            State::Closed { .. } => return None,
+        };
+        let upgrade = self.upgrade.target().map(|target| target.deadline);
+        let noop = self.upgrade.noop_at().filter(|_| self.polling);
+        [upgrade, noop].into_iter().flatten().chain([main]).min()
+    }
+
+    /// Whether messages may be sent.
+    #[must_use]
+    pub const fn is_open(&self) -> bool {
+        matches!(self.state, State::Open)
+    }
+
+    /// Whether [`Output::Closed`] came or is about to.
+    #[must_use]
+    pub const fn is_closed(&self) -> bool {
+        matches!(self.state, State::Closed { .. })
+    }
+
+    /// Why the session is closed, if it is.
+    #[must_use]
+    pub const fn close_reason(&self) -> Option<CloseReason> {
+        match self.state {
+            State::Closed { reason, .. } => Some(reason),
+            State::Open | State::Closing { .. } => None,
+        }
+    }
+
+    /// Whether the session was closed by [`close`](Self::close) and in a way that leaves room to send the outbox.
+    #[must_use]
+    pub const fn is_graceful(&self) -> bool {
+        matches!(self.state, State::Closed { graceful: true, .. })
+    }
+
+    /// Until when a closed session still has something to answer: keep it under its id until then, or until
+    /// [`begin_poll`](Self::begin_poll) was called once.
+    ///
+    /// A client that closes by POST may have a GET on its way, which gets a noop even if it arrives after the POST.
+    #[must_use]
+    pub const fn tombstone_until(&self) -> Option<Instant> {
+        match self.state {
+            State::Closed { tombstone, .. } => tombstone,
+            State::Open | State::Closing { .. } => None,
+        }
+    }
+
+    /// Which end this is.
+    #[must_use]
+    pub const fn role(&self) -> Role {
+        self.role
+    }
+
+    /// The session's revision.
+    #[must_use]
+    pub const fn revision(&self) -> Revision {
+        self.revision
+    }
+
+    /// The current transport.
+    #[must_use]
+    pub const fn transport(&self) -> TransportKind {
+        self.transport
+    }
+
+    /// The transport that is being probed, if one is.
+    #[must_use]
+    pub fn upgrading(&self) -> Option<TransportKind> {
+        self.upgrade.target().map(|target| target.kind)
+    }
+
+    /// Whether a GET is pending.
+    #[must_use]
+    pub const fn has_poll(&self) -> bool {
+        self.polling
+    }
+
+    /// Client on polling: whether to send a GET now. It is not while one is pending, nor while an upgrade waits for the
+    /// polling transport to fall silent.
+    #[must_use]
+    pub const fn may_poll(&self) -> bool {
+        !self.polling && self.may_use_polling()
+    }
+
+    /// Client on polling: whether to send a POST now, if there is something to send.
+    #[must_use]
+    pub const fn may_post(&self) -> bool {
+        !self.posting && self.may_use_polling()
+    }
+
+    const fn may_use_polling(&self) -> bool {
+        matches!(self.transport, TransportKind::Polling)
+            && !matches!(self.state, State::Closed { .. })
+            && !matches!(self.upgrade, Upgrade::Pausing(_))
+    }
+}
+
+/// What comes in on the two lanes.
+impl Session {
+    fn handle_current<'a>(&mut self, now: Instant, packet: Packet<'a>) -> Option<Message<'a>> {
+        if self.is_closed() {
+            return None;
+        }
+        self.heartbeat.on_packet(now);
+        let beat = match packet {
+            Packet::Message(message) => return self.takes_messages().then_some(message),
+            Packet::Close => {
+                self.finish_for_peer(now);
+                return None;
+            }
+            Packet::Ping(_) => {
+                let beat = self.heartbeat.on_ping(now);
+                if beat.is_ok() && self.is_open() {
+                    self.send(Lane::Current, Packet::PONG);
+                }
+                beat
+            }
+            Packet::Pong(_) => self.heartbeat.on_pong(now),
+            // An open packet is the driver's business, upgrade belongs on the other lane, noop means nothing.
+            Packet::Open(_) | Packet::Upgrade | Packet::Noop => Ok(()),
+        };
+        // Clients have always ignored heartbeats in the wrong direction.
+        if beat.is_err() && self.role == Role::Server {
+            self.finish(CloseReason::TransportError);
+        }
+        None
+    }
+
+    /// The JavaScript server drops what comes once it is closing; the client delivers it.
+    const fn takes_messages(&self) -> bool {
+        match self.state {
+            State::Open => true,
+            State::Closing { .. } => matches!(self.role, Role::Client),
+            State::Closed { .. } => false,
+        }
+    }
+
+    fn handle_probe(&mut self, now: Instant, packet: &Packet<'_>) {
+        match (&self.upgrade, packet) {
+            (Upgrade::None, _) => {}
+            (Upgrade::AwaitProbe(_) | Upgrade::AwaitCommit(_), Packet::Ping(data))
+                if data == PROBE =>
+            {
+                self.upgrade.on_probe(now);
+                self.send(Lane::Probe, Packet::PROBE_PONG);
+            }
+            (Upgrade::AwaitCommit(probing), Packet::Upgrade) => self.commit(probing.target.kind),
+            (Upgrade::AwaitAnswer(target), Packet::Pong(data)) if data == PROBE => {
+                self.upgrade = Upgrade::Pausing(*target);
+                self.try_commit();
+            }
+            _ => self.drop_probe(),
+        }
+    }
+
+    fn judge_poll(&mut self, now: Instant) -> PollVerdict {
+        if let State::Closed { tombstone, .. } = &mut self.state {
+            return match tombstone.take() {
+                Some(until) if now < until => PollVerdict::AnswerNoop,
+                _ => PollVerdict::Refuse(RequestError::UnknownSession),
+            };
+        }
+        if self.transport != TransportKind::Polling {
+            return PollVerdict::Refuse(RequestError::BadRequest(BadRequest::TransportMismatch));
+        }
+        if self.polling {
+            self.finish(CloseReason::TransportError);
+            return PollVerdict::Refuse(RequestError::Overlap);
+        }
+        if self.is_open() && self.upgrade.take_noop(now, PollAge::New) {
+            return PollVerdict::AnswerNoop;
+        }
+        self.polling = true;
+        self.try_close();
+        PollVerdict::Hold
+    }
+
+    fn judge_post(&mut self) -> Result<(), RequestError> {
+        if self.is_closed() {
+            return Err(RequestError::UnknownSession);
+        }
+        if self.transport != TransportKind::Polling {
+            return Err(RequestError::BadRequest(BadRequest::TransportMismatch));
+        }
+        if self.posting {
+            self.finish(CloseReason::TransportError);
+            return Err(RequestError::Overlap);
+        }
+        self.posting = true;
+        Ok(())
+    }
+
+    fn judge_upgrade(&mut self, now: Instant, kind: TransportKind) -> Result<(), UpgradeRefused> {
+        if !self.is_open() {
+            return Err(UpgradeRefused::Closed);
+        }
+        if self.transport != TransportKind::Polling {
+            return Err(UpgradeRefused::NotOnPolling);
+        }
+        if !matches!(self.upgrade, Upgrade::None) {
+            return Err(UpgradeRefused::AlreadyUpgrading);
+        }
+        if !kind.is_upgrade_target() {
+            return Err(UpgradeRefused::NotATarget(kind));
+        }
+        let target = Target {
+            kind,
+            deadline: self.upgrade_timeout.after(now),
+        };
+        match self.role {
+            Role::Server => self.upgrade = Upgrade::await_probe(target),
+            Role::Client => {
+                self.upgrade = Upgrade::AwaitAnswer(target);
+                self.send(Lane::Probe, Packet::PROBE_PING);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The steps of the state machine.
+impl Session {
+    /// Does what is due by now.
+    fn check_time(&mut self, now: Instant) {
+        match self.state {
+            State::Closed { .. } => return,
+            State::Closing { deadline, .. } if deadline <= now => {
+                self.finish(CloseReason::ForcedClose);
+                return;
+            }
+            State::Closing { .. } => {}
+            State::Open => match self.heartbeat.on_time(now) {
+                Beat::Idle => {}
+                Beat::Ping => self.send(Lane::Current, Packet::PING),
+                Beat::Expired => {
+                    self.finish(CloseReason::PingTimeout);
+                    return;
+                }
+            },
+        }
+        if self
+            .upgrade
+            .target()
+            .is_some_and(|target| target.deadline <= now)
+        {
+            self.drop_probe();
+        } else if self.polling && self.upgrade.take_noop(now, PollAge::Held) {
+            self.send(Lane::Current, Packet::Noop);
+        }
+    }
+
+    /// Client: once polling has fallen silent, moves to the probed transport.
+    fn try_commit(&mut self) {
+        if let Upgrade::Pausing(target) = self.upgrade
+            && !self.polling
+            && !self.posting
+        {
+            self.send(Lane::Probe, Packet::Upgrade);
+            self.commit(target.kind);
+        }
+    }
+
+    fn commit(&mut self, to: TransportKind) {
+        let from = std::mem::replace(&mut self.transport, to);
+        self.upgrade = Upgrade::None;
+        self.polling = false;
+        self.posting = false;
+        self.outputs.push_back(Output::Upgraded { from, to });
+        self.try_close();
+    }
+
+    fn drop_probe(&mut self) {
+        if !matches!(
+            std::mem::replace(&mut self.upgrade, Upgrade::None),
+            Upgrade::None
+        ) {
+            self.outputs.push_back(Output::CloseProbe);
+            self.try_close();
+        }
+    }
+
+    /// Ends a close that our side began, if nothing stands in its way any more.
+    fn try_close(&mut self) {
+        let State::Closing { noop_first, .. } = self.state else {
+            return;
+        };
+        if self.transport == TransportKind::Polling {
+            match self.role {
+                Role::Server if !self.polling => return,
+                Role::Server if noop_first => self.send(Lane::Current, Packet::Noop),
+                Role::Client if !matches!(self.upgrade, Upgrade::None) => return,
+                Role::Server | Role::Client => {}
+            }
+        }
+        self.end(CloseReason::ForcedClose, Ending::Graceful);
+    }
+
+    /// Closes for a cause that lies with the peer or the network.
+    fn finish(&mut self, reason: CloseReason) {
+        self.end(self.first_reason(reason), Ending::Abrupt);
+    }
+
+    /// Closes because a close packet came.
+    fn finish_for_peer(&mut self, now: Instant) {
+        self.end(
+            self.first_reason(CloseReason::TransportClose),
+            Ending::ByPeer(now),
+        );
+    }
+
+    /// The reason to report: if our side had begun to close, whatever cuts that short does not change it.
+    const fn first_reason(&self, reason: CloseReason) -> CloseReason {
+        match self.state {
+            State::Closing { .. } => CloseReason::ForcedClose,
+            State::Open | State::Closed { .. } => reason,
+        }
+    }
+
+    fn end(&mut self, reason: CloseReason, ending: Ending) {
+        if self.is_closed() {
+            return;
+        }
+        let mut tombstone = None;
+        if self.transport == TransportKind::Polling {
+            match (self.role, ending) {
+                (Role::Server, Ending::ByPeer(_)) if self.polling => {
+                    self.send(Lane::Current, Packet::Noop);
+                }
+                (Role::Server, Ending::ByPeer(now)) => tombstone = Some(now + TOMBSTONE),
+                (Role::Server, _) if self.polling => self.send(Lane::Current, Packet::Close),
+                (Role::Server, _) | (Role::Client, Ending::ByPeer(_)) => {}
+                // After a failed request another one would fail too.
+                (Role::Client, _) if reason == CloseReason::TransportError => {}
+                (Role::Client, _) => self.send(Lane::Current, Packet::Close),
+            }
+        }
+        if !matches!(
+            std::mem::replace(&mut self.upgrade, Upgrade::None),
+            Upgrade::None
+        ) {
+            self.outputs.push_back(Output::CloseProbe);
+        }
+        let graceful = matches!(ending, Ending::Graceful);
+        self.state = State::Closed {
+            reason,
+            graceful,
+            tombstone,
+        };
+        self.outputs.push_back(Output::Closed(reason));
+    }
+
+    fn send(&mut self, lane: Lane, packet: Packet<'static>) {
+        self.outputs.push_back(Output::Send { lane, packet });
+    }
+
+    /// Brings what is derived from the state up to date, after every input.
+    fn settle(&mut self) {
+        self.direct_until = match self.state {
+            State::Open if !self.heartbeat.wants_every_packet() => self.poll_timeout(),
+            _ => None,
+        };
+    }
+}
+
+/// How long a GET may come after the close packet it crossed.
+const TOMBSTONE: Duration = Duration::from_secs(1);
