@@ -181,9 +181,10 @@ impl Decoder {
 
     /// Like [`decode`](Self::decode), but hands out the payload of a large frame without a copy.
     ///
-    /// If `buf` holds exactly one frame, and that is a whole text or binary message, then the buffer
-    /// is taken (leaving an empty `Vec`) and lives on inside [`Text::Owned`] or [`Payload::Owned`]; `used`
-    /// is 0 as nothing is left to be dropped. In every other case it does what `decode` does.
+    /// If `buf` holds exactly one frame, and that is a text or binary message or the beginning of one, then
+    /// the buffer is taken, leaving an empty `Vec`: a whole message keeps it inside [`Text::Owned`] or
+    /// [`Payload::Owned`], a first fragment inside the decoder. `used` is 0 then, as nothing is left to be
+    /// dropped. In every other case this does what `decode` does.
     ///
     /// Meant for frames that do not fit the read buffer: make a `Vec` with the capacity that
     /// [`Decoded::NeedMore`] named, move what has come of the frame there, and read the rest behind it.
@@ -227,6 +228,7 @@ impl Decoder {
     }
 
     /// Reads and checks the header at the front of `buf`; changes nothing.
+    #[inline]
     fn parse(&self, buf: &[u8]) -> Result<Parsed, ProtocolError> {
         let [first, second, ..] = *buf else {
             return Ok(Parsed::NeedMore { total: 2 });
@@ -258,6 +260,7 @@ impl Decoder {
     }
 
     /// The rules that depend on who we are, what was agreed on, and what came before.
+    #[inline]
     fn check_context(&self, prefix: Prefix) -> Result<(), ProtocolError> {
         let Prefix {
             rsv, op, masked, ..
@@ -281,6 +284,7 @@ impl Decoder {
     }
 
     /// Checks a payload length against the limits.
+    #[inline]
     fn check_size(&self, prefix: Prefix, len: u64) -> Result<usize, ProtocolError> {
         let Limits {
             max_frame,

@@ -1,6 +1,8 @@
 use crate::close::close_code;
 use crate::extensions::{Compress, Extensions};
-use crate::header::{MAX_CONTROL_PAYLOAD, OpCode, encode_header};
+use crate::header::{
+    EIGHT_BYTES, FIN, LengthForm, MAX_CONTROL_PAYLOAD, OpCode, TWO_BYTES, encode_header,
+};
 use crate::mask::apply_mask;
 
 /// Writes the header of an unmasked frame so that it ends where the payload starts, and says where the
@@ -28,14 +30,17 @@ pub fn prepend_header(
     payload_len: usize,
     op: OpCode,
 ) -> usize {
-    let header = encode_header(op, payload_len, None);
-    let room = &mut buf[..payload_start];
-    let start = room
-        .len()
-        .checked_sub(header.len())
-        .expect("the caller left room for a header");
-    room[start..].copy_from_slice(&header);
-    start
+    // Every packet of a server passes here: with sizes that the compiler knows, this is a store or two.
+    let first = FIN | op.bits();
+    match LengthForm::of(payload_len) {
+        LengthForm::Byte(len) => put_before(buf, payload_start, [first, len]),
+        LengthForm::Two([a, b]) => put_before(buf, payload_start, [first, TWO_BYTES, a, b]),
+        LengthForm::Eight([a, b, c, d, e, f, g, h]) => put_before(
+            buf,
+            payload_start,
+            [first, EIGHT_BYTES, a, b, c, d, e, f, g, h],
+        ),
+    }
 }
 
 /// Appends a whole frame to `out`; with a `mask` key (clients) the payload is masked on the way.
@@ -76,6 +81,36 @@ pub fn encode_message(
     encode_frame(out, op, payload, mask);
 }
 
+/// Makes an unmasked frame of a message that lies at the end of `buf`, from `payload_start` on, and says
+/// where the frame begins.
+///
+/// This is [`prepend_header`] for whole messages, in the form that the connection's extensions and
+/// `compress` ask for: once there is permessage-deflate, the payload may become another one. As no extension
+/// is ever agreed on yet, only the header is written.
+///
+/// # Panics
+///
+/// If there are not [`MAX_SERVER_HEADER`](crate::MAX_SERVER_HEADER) bytes of room in front of the payload, or
+/// `payload_start` is beyond the end of `buf`.
+#[expect(
+    clippy::ptr_arg,
+    reason = "a compressed payload will have another length"
+)]
+pub fn wrap_message(
+    buf: &mut Vec<u8>,
+    payload_start: usize,
+    op: OpCode,
+    compress: Compress,
+    extensions: Extensions,
+) -> usize {
+    let payload_len = buf[payload_start..].len();
+    debug_assert!(
+        !extensions.compresses(compress, payload_len),
+        "nothing can agree on deflate"
+    );
+    prepend_header(buf, payload_start, payload_len, op)
+}
+
 /// Appends a close frame to `out`: `None` says nothing, else a status code and why.
 ///
 /// A reason of more than 123 bytes is cut at the last character that fits. A code that must not be
@@ -84,7 +119,7 @@ pub fn encode_close(out: &mut Vec<u8>, close: Option<(u16, &str)>, mask: Option<
     let mut payload = [0; MAX_CONTROL_PAYLOAD];
     let mut len = 0;
     if let Some((code, reason)) = close.filter(|(code, _)| close_code::is_valid(*code)) {
-        let reason = &reason[..reason.floor_char_boundary_at(MAX_CONTROL_PAYLOAD - 2)];
+        let reason = cut(reason, MAX_CONTROL_PAYLOAD - 2);
         len = 2 + reason.len();
         payload[..2].copy_from_slice(&code.to_be_bytes());
         payload[2..len].copy_from_slice(reason.as_bytes());
@@ -92,19 +127,21 @@ pub fn encode_close(out: &mut Vec<u8>, close: Option<(u16, &str)>, mask: Option<
     encode_frame(out, OpCode::Close, &payload[..len], mask);
 }
 
-/// `str::floor_char_boundary` came to stable Rust after the oldest version that this crate supports.
-trait FloorCharBoundary {
-    fn floor_char_boundary_at(&self, index: usize) -> usize;
+fn put_before<const N: usize>(buf: &mut [u8], end: usize, bytes: [u8; N]) -> usize {
+    let room = buf[..end]
+        .last_chunk_mut()
+        .expect("the caller left room for a header");
+    *room = bytes;
+    end - N
 }
 
-impl FloorCharBoundary for str {
-    fn floor_char_boundary_at(&self, index: usize) -> usize {
-        let mut end = index.min(self.len());
-        while !self.is_char_boundary(end) {
-            end -= 1;
-        }
-        end
-    }
+/// The beginning of `text` that fits `max` bytes, whole characters only.
+fn cut(text: &str, max: usize) -> &str {
+    // `str::floor_char_boundary` came to stable Rust after the oldest version that is supported.
+    let end = (0..=max.min(text.len()))
+        .rev()
+        .find(|&end| text.is_char_boundary(end));
+    &text[..end.unwrap_or_default()]
 }
 
 #[cfg(test)]
@@ -141,7 +178,23 @@ mod tests {
             let mut expected = Vec::new();
             encode_frame(&mut expected, OpCode::Binary, &vec![0; len], None);
             assert_eq!(buf[start..], expected);
+
+            let (compress, none) = (Compress::Always, Extensions::default());
+            buf[..MAX_SERVER_HEADER].fill(0);
+            let start = wrap_message(&mut buf, MAX_SERVER_HEADER, OpCode::Binary, compress, none);
+            assert_eq!(buf[start..], expected);
+            let mut appended = Vec::new();
+            let payload = &buf[MAX_SERVER_HEADER..];
+            encode_message(&mut appended, OpCode::Binary, payload, compress, none, None);
+            assert_eq!(appended, expected);
         }
+    }
+
+    #[test]
+    #[should_panic = "the caller left room for a header"]
+    fn header_without_room_panics() {
+        prepend_header(&mut [0; 8], 3, 5, OpCode::Close);
+        prepend_header(&mut [0; 200], 3, 126, OpCode::Text);
     }
 
     #[test]

@@ -87,14 +87,15 @@ impl Frame {
     ///
     /// # Panics
     ///
-    /// If there is not enough room in front of the payload ([`prepend_header`]).
+    /// If there is not enough room in front of the payload ([`prepend_header`]), or `payload_start` is
+    /// beyond the end of `buf`.
     pub fn from_buffer(
         mut buf: Vec<u8>,
         payload_start: usize,
         op: OpCode,
         compress: Compress,
     ) -> Self {
-        let payload_len = buf.len() - payload_start;
+        let payload_len = buf[payload_start..].len();
         let start = prepend_header(&mut buf, payload_start, payload_len, op);
         let wire = Bytes::from(buf).split_off(start);
         Self {

@@ -39,6 +39,7 @@ impl OpCode {
         }
     }
 
+    #[inline]
     const fn from_bits(bits: u8) -> Option<Self> {
         Some(match bits {
             0x0 => Self::Continuation,
@@ -113,12 +114,12 @@ pub fn encode_header(op: OpCode, payload_len: usize, mask: Option<[u8; 4]>) -> H
         }
         LengthForm::Two(medium) => {
             bytes[1] = mask_bit | TWO_BYTES;
-            bytes[2..4].copy_from_slice(&medium.to_be_bytes());
+            bytes[2..4].copy_from_slice(&medium);
             4
         }
         LengthForm::Eight(long) => {
             bytes[1] = mask_bit | EIGHT_BYTES;
-            bytes[2..10].copy_from_slice(&long.to_be_bytes());
+            bytes[2..10].copy_from_slice(&long);
             10
         }
     };
@@ -130,25 +131,28 @@ pub fn encode_header(op: OpCode, payload_len: usize, mask: Option<[u8; 4]>) -> H
 }
 
 /// The shortest way to write a payload length, the only one that the RFC allows.
-enum LengthForm {
+///
+/// The longer forms are in network byte order and stand behind [`TWO_BYTES`] or [`EIGHT_BYTES`].
+pub(crate) enum LengthForm {
     Byte(u8),
-    Two(u16),
-    Eight(u64),
+    Two([u8; 2]),
+    Eight([u8; 8]),
 }
 
 impl LengthForm {
-    fn of(payload_len: usize) -> Self {
+    #[inline]
+    pub(crate) fn of(payload_len: usize) -> Self {
         match (u8::try_from(payload_len), u16::try_from(payload_len)) {
             (Ok(short), _) if short < TWO_BYTES => Self::Byte(short),
-            (_, Ok(medium)) => Self::Two(medium),
-            _ => Self::Eight(payload_len as u64),
+            (_, Ok(medium)) => Self::Two(medium.to_be_bytes()),
+            _ => Self::Eight((payload_len as u64).to_be_bytes()),
         }
     }
 }
 
 /// Values of the 7-bit length that announce a longer one behind it.
-const TWO_BYTES: u8 = 126;
-const EIGHT_BYTES: u8 = 127;
+pub(crate) const TWO_BYTES: u8 = 126;
+pub(crate) const EIGHT_BYTES: u8 = 127;
 
 /// The first two bytes of a frame, taken apart; valid on their own, not yet in their context.
 #[derive(Clone, Copy, Debug)]
@@ -164,6 +168,7 @@ pub(crate) struct Prefix {
 impl Prefix {
     /// Takes the two bytes apart. They come first in every frame, so what can be refused by them is
     /// refused before the rest of the header has come.
+    #[inline]
     pub(crate) fn parse(first: u8, second: u8) -> Result<Self, ProtocolError> {
         let bits = first & 0x0f;
         let op = OpCode::from_bits(bits).ok_or(ProtocolError::ReservedOpCode(bits))?;
@@ -185,6 +190,7 @@ impl Prefix {
         Ok(prefix)
     }
 
+    #[inline]
     pub(crate) fn header_len(self) -> usize {
         let extended = match self.length {
             TWO_BYTES => 2,
@@ -199,6 +205,7 @@ impl Prefix {
     /// # Panics
     ///
     /// If `header` is shorter than [`header_len`](Self::header_len).
+    #[inline]
     pub(crate) fn payload_len(self, header: &[u8]) -> Result<u64, ProtocolError> {
         let (length, shortest) = match self.length {
             TWO_BYTES => {

@@ -5,7 +5,8 @@
 //!
 //! - [`Decoder`] turns the bytes of one connection into [`Event`]s, in place: a message that came in
 //!   one frame is borrowed from the caller's read buffer. It is as strict as the RFC allows.
-//! - [`encode_frame`], [`prepend_header`], [`encode_close`] and [`Frame`] make frames.
+//! - [`encode_message`], [`wrap_message`], [`encode_frame`], [`prepend_header`], [`encode_close`] and
+//!   [`Frame`] make frames.
 //! - [`CloseState`] follows the closing handshake.
 //! - [`handshake`] holds what both ends must say and check before the first frame.
 //! - [`Extensions`] and [`Compress`] are where permessage-deflate (RFC 7692) plugs in. No extension is
@@ -64,7 +65,7 @@ mod utf8;
 
 pub use close::{CloseFrame, CloseState, close_code};
 pub use decoder::{Decoded, Decoder, Limits, Role};
-pub use encode::{encode_close, encode_frame, encode_message, prepend_header};
+pub use encode::{encode_close, encode_frame, encode_message, prepend_header, wrap_message};
 pub use error::ProtocolError;
 pub use event::{Event, Payload, Text};
 pub use extensions::{

@@ -5,6 +5,7 @@
 /// # Wire format
 ///
 /// RFC 6455 §5.3: byte `i` of the payload is XORed with byte `i mod 4` of the key.
+#[inline]
 pub fn apply_mask(buf: &mut [u8], key: [u8; 4], offset: usize) {
     let key = rotated(key, offset);
     let [a, b, c, d] = key;
@@ -22,9 +23,10 @@ pub fn apply_mask(buf: &mut [u8], key: [u8; 4], offset: usize) {
     }
 }
 
-fn rotated(mut key: [u8; 4], offset: usize) -> [u8; 4] {
-    key.rotate_left(offset % 4);
-    key
+/// The key, beginning with the byte that is due at `offset`.
+fn rotated(key: [u8; 4], offset: usize) -> [u8; 4] {
+    let bits = [0, 8, 16, 24][offset % 4];
+    u32::from_le_bytes(key).rotate_right(bits).to_le_bytes()
 }
 
 #[cfg(test)]
