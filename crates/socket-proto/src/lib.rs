@@ -1,1 +1,44 @@
 //! Socket.IO 4 and 5 packets and namespaces without I/O.
+//!
+//! Text and attachments go in, packets come out; no socket, clock or lock is involved, so both ends of a
+//! conversation can be played in memory.
+//!
+//! * [`decode`] finds the parts of a packet by scanning: the arguments of an event stay raw JSON until a handler
+//!   asks for its own types.
+//! * [`RawArgs`] and [`Args`] are such raw arguments, borrowed and owned. [`RawArgs::deserialize`] reads them into
+//!   any `Deserialize` type, with binary attachments wherever the type wants bytes.
+//! * [`ToArgs`] is what can be emitted; [`encode_event`] and [`encode_ack`] write it straight into one buffer with
+//!   room in front for the headers of the layers below.
+//! * [`Connection`] holds the state of every namespace of one connection and turns packets into [`Input`]s.
+//!
+//! ```
+//! use sockeye_socket_proto::{SocketRevision, decode, encode_event};
+//!
+//! let (mut buf, mut attachments) = (Vec::new(), Vec::new());
+//! let start = encode_event(&mut buf, 16, "/chat", Some(7), "sum", &(1, 2), &mut attachments)?;
+//! let text = std::str::from_utf8(&buf[start..])?;
+//! assert_eq!(text, r#"2/chat,7["sum",1,2]"#);
+//!
+//! let packet = decode(text, SocketRevision::V5, 10)?;
+//! let (name, args) = packet.event()?;
+//! assert_eq!((&*name, packet.ack_id), ("sum", Some(7)));
+//! assert_eq!(args.deserialize::<(u32, u32)>()?, (1, 2));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+mod args;
+mod ascii;
+mod encode;
+mod name;
+mod packet;
+mod scan;
+
+pub use args::{Args, ArgsError, IncomingArgs, RawArgs};
+pub use ascii::{escape_non_ascii, escape_packet};
+pub use encode::{
+    ArgsWriter, EncodeError, EncodeErrorKind, ToArgs, encode_ack, encode_connect_accepted,
+    encode_connect_error, encode_connect_request, encode_counted_ack, encode_disconnect,
+    encode_event, encode_invalid_namespace,
+};
+pub use name::{RESERVED_EVENTS, is_reserved_event, split_event};
+pub use packet::{DecodeError, PacketType, RawPacket, SocketRevision, decode};

@@ -1,0 +1,503 @@
+//! The arguments of one event or acknowledgement, as raw JSON and attachments.
+
+mod attachments;
+mod de;
+mod error;
+pub(crate) mod placeholder;
+
+use std::fmt;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use serde::de::Deserialize;
+
+use crate::encode::{ArgsWriter, EncodeError, ToArgs};
+use crate::name::open_array;
+use crate::packet::DecodeError;
+use crate::scan::{ScanError, Values, count_values, skip_space};
+
+pub use error::ArgsError;
+
+/// Arguments of one event or acknowledgement, borrowed: comma separated JSON values and the attachments that their
+/// placeholders refer to.
+///
+/// Their outline has been checked (brackets, strings, commas), so counting and splitting cannot fail; each value is
+/// read, and thereby validated, by [`deserialize`](Self::deserialize).
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct RawArgs<'a> {
+    list: &'a str,
+    len: usize,
+    attachments: &'a [Bytes],
+}
+
+impl<'a> RawArgs<'a> {
+    /// No arguments.
+    #[must_use]
+    pub const fn empty() -> Self {
+        Self {
+            list: "",
+            len: 0,
+            attachments: &[],
+        }
+    }
+
+    /// The items of a JSON array, as in `[1,"two"]`.
+    ///
+    /// # Errors
+    ///
+    /// When the text is not an array, or its brackets, strings or commas do not add up.
+    pub fn from_array(array: &'a str) -> Result<Self, DecodeError> {
+        let (base, list) = open_array(array)?;
+        Self::from_list(list).map_err(|error| DecodeError::json(base, error))
+    }
+
+    pub(crate) fn from_list(list: &'a str) -> Result<Self, ScanError> {
+        Ok(Self {
+            list,
+            len: count_values(list)?,
+            attachments: &[],
+        })
+    }
+
+    /// The same arguments with the attachments that belong to them.
+    #[must_use]
+    pub fn with_attachments(self, attachments: &'a [Bytes]) -> Self {
+        Self {
+            attachments,
+            ..self
+        }
+    }
+
+    /// How many arguments there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// The comma separated JSON values, without the brackets of the array around them.
+    #[must_use]
+    pub fn as_json(&self) -> &'a str {
+        self.list
+    }
+
+    /// The attachments of the packet; placeholder number `n` stands for the one at index `n`.
+    #[must_use]
+    pub fn attachments(&self) -> &'a [Bytes] {
+        self.attachments
+    }
+
+    /// The JSON of each argument.
+    pub fn iter(&self) -> impl Iterator<Item = &'a str> + Clone + fmt::Debug + use<'a> {
+        Values::new(self.list)
+    }
+
+    /// The JSON of the argument at `index`.
+    #[must_use]
+    pub fn get(&self, index: usize) -> Option<&'a str> {
+        self.iter().nth(index)
+    }
+
+    /// Only the argument at `index`, with the attachments it may refer to.
+    #[must_use]
+    pub fn arg(&self, index: usize) -> Option<Self> {
+        Some(Self {
+            list: self.get(index)?,
+            len: 1,
+            attachments: self.attachments,
+        })
+    }
+
+    /// Reads the arguments into `T`.
+    ///
+    /// A tuple takes one argument for each of its elements (and so does an array `[T; N]`, which serde cannot tell
+    /// apart); anything else takes the first argument. A missing argument is `None` for an `Option`; `()` needs
+    /// none. Arguments beyond those asked for are ignored.
+    ///
+    /// Wherever `T` asks serde for bytes (`bytes::Bytes`, the types of `serde_bytes`), a placeholder yields the
+    /// attachment it stands for. `Vec<u8>` asks for a list of numbers instead. Types that buffer what they read
+    /// before they know what they want (untagged enums, flattened fields, `serde_json::Value`) see the placeholder
+    /// object itself.
+    ///
+    /// # Errors
+    ///
+    /// When an argument is missing, has another shape than `T` wants, refers to an attachment that does not exist,
+    /// or is not JSON; only the last is the fault of the protocol ([`ArgsError::is_syntax`]).
+    pub fn deserialize<T: Deserialize<'a>>(&self) -> Result<T, ArgsError> {
+        T::deserialize(de::ArgsDeserializer::new(*self))
+    }
+
+    /// Copies the text into an owned value; attachments are shared.
+    #[must_use]
+    pub fn to_args(&self) -> Args {
+        let text: Arc<str> = if self.list.is_empty() {
+            Arc::default()
+        } else {
+            self.list.into()
+        };
+        Args {
+            end: text.len(),
+            text,
+            start: 0,
+            len: self.len,
+            attachments: (!self.attachments.is_empty()).then(|| self.attachments.into()),
+            origin: Origin::Peer,
+        }
+    }
+}
+
+impl fmt::Debug for RawArgs<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt_args(f, "RawArgs", self.list, self.attachments)
+    }
+}
+
+/// Arguments of one event or acknowledgement, owned.
+///
+/// Clones share the text and the attachments. They can be emitted again as they are: the JSON is written verbatim
+/// and the placeholders are renumbered where needed. JSON that came from a peer is validated at that moment, so
+/// that a broken packet cannot be passed on to others.
+///
+/// ```
+/// use sockeye_socket_proto::Args;
+///
+/// let args = Args::new(&("hi", 2))?;
+/// assert_eq!(args.get(0), Some("\"hi\""));
+/// assert_eq!(args.deserialize::<(String, u8)>()?, ("hi".to_owned(), 2));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone)]
+pub struct Args {
+    text: Arc<str>,
+    // The part of `text` that is meant, so that taking one argument copies nothing.
+    start: usize,
+    end: usize,
+    len: usize,
+    attachments: Option<Arc<[Bytes]>>,
+    origin: Origin,
+}
+
+/// Who wrote the JSON, and so whether it must be validated before it is passed on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Origin {
+    Local,
+    Peer,
+}
+
+impl Args {
+    /// Encodes `args` as an emit would.
+    ///
+    /// # Errors
+    ///
+    /// When serde or serde_json cannot encode a value, such as a map whose keys are not strings.
+    pub fn new<A: ToArgs + ?Sized>(args: &A) -> Result<Self, EncodeError> {
+        let (mut text, mut attachments) = (Vec::new(), Vec::new());
+        let mut writer = ArgsWriter::new(&mut text, &mut attachments);
+        args.write_args(&mut writer)?;
+        let len = writer.len();
+        let text = shared_text(text);
+        Ok(Self {
+            end: text.len(),
+            text,
+            start: 0,
+            len,
+            attachments: (!attachments.is_empty()).then(|| attachments.into()),
+            origin: Origin::Local,
+        })
+    }
+
+    /// No arguments.
+    #[must_use]
+    pub fn empty() -> Self {
+        RawArgs::empty().to_args()
+    }
+
+    /// Arguments received in pieces: `text` was accepted by [`count_values`] from `start` on.
+    pub(crate) fn received(
+        text: Arc<str>,
+        start: usize,
+        len: usize,
+        attachments: Vec<Bytes>,
+    ) -> Self {
+        Self {
+            end: text.len(),
+            text,
+            start,
+            len,
+            attachments: (!attachments.is_empty()).then(|| attachments.into()),
+            origin: Origin::Peer,
+        }
+    }
+
+    /// A borrowed view.
+    #[must_use]
+    pub fn as_raw(&self) -> RawArgs<'_> {
+        RawArgs {
+            list: &self.text[self.start..self.end],
+            len: self.len,
+            attachments: self.attachments(),
+        }
+    }
+
+    /// How many arguments there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// The comma separated JSON values, without the brackets of the array around them.
+    #[must_use]
+    pub fn as_json(&self) -> &str {
+        self.as_raw().list
+    }
+
+    /// The attachments of the packet that these arguments are from; placeholder number `n` stands for the one at
+    /// index `n`.
+    #[must_use]
+    pub fn attachments(&self) -> &[Bytes] {
+        self.attachments.as_deref().unwrap_or_default()
+    }
+
+    /// The JSON of each argument.
+    pub fn iter(&self) -> impl Iterator<Item = &str> + Clone + fmt::Debug {
+        self.as_raw().iter()
+    }
+
+    /// The JSON of the argument at `index`.
+    #[must_use]
+    pub fn get(&self, index: usize) -> Option<&str> {
+        self.as_raw().get(index)
+    }
+
+    /// Only the argument at `index`; shares text and attachments with `self`.
+    #[must_use]
+    pub fn arg(&self, index: usize) -> Option<Self> {
+        let mut values = self.iter();
+        let before = values.by_ref().take(index).count();
+        let value = values.next().filter(|_| before == index)?;
+        let start = value.as_ptr() as usize - self.text.as_ptr() as usize;
+        Some(Self {
+            start,
+            end: start + value.len(),
+            len: 1,
+            ..self.clone()
+        })
+    }
+
+    /// Only the first argument, or none if there is none.
+    #[must_use]
+    pub fn first(&self) -> Self {
+        self.arg(0).unwrap_or_else(Self::empty)
+    }
+
+    /// Reads the arguments into `T`; see [`RawArgs::deserialize`].
+    ///
+    /// # Errors
+    ///
+    /// As [`RawArgs::deserialize`].
+    pub fn deserialize<'de, T: Deserialize<'de>>(&'de self) -> Result<T, ArgsError> {
+        self.as_raw().deserialize()
+    }
+}
+
+impl Default for Args {
+    fn default() -> Self {
+        Self::empty()
+    }
+}
+
+/// Same text and same attachments; white space counts.
+impl PartialEq for Args {
+    fn eq(&self, other: &Self) -> bool {
+        self.as_raw() == other.as_raw()
+    }
+}
+
+impl Eq for Args {}
+
+impl fmt::Debug for Args {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt_args(f, "Args", self.as_json(), self.attachments())
+    }
+}
+
+impl From<RawArgs<'_>> for Args {
+    fn from(args: RawArgs<'_>) -> Self {
+        args.to_args()
+    }
+}
+
+impl ToArgs for Args {
+    fn write_args(&self, out: &mut ArgsWriter<'_>) -> Result<(), EncodeError> {
+        match self.origin {
+            Origin::Local => out.extend_trusted(self.as_raw()),
+            Origin::Peer => out.extend(self.as_raw()),
+        }
+    }
+}
+
+impl ToArgs for &Args {
+    fn write_args(&self, out: &mut ArgsWriter<'_>) -> Result<(), EncodeError> {
+        (**self).write_args(out)
+    }
+}
+
+impl ToArgs for RawArgs<'_> {
+    fn write_args(&self, out: &mut ArgsWriter<'_>) -> Result<(), EncodeError> {
+        out.extend(*self)
+    }
+}
+
+/// Arguments as they come out of a connection: borrowed from the received text, or owned when the packet had to
+/// wait for its attachments.
+#[derive(Debug, Clone)]
+pub enum IncomingArgs<'a> {
+    /// Borrowed from the text that has just been handled.
+    Borrowed(RawArgs<'a>),
+    /// Kept aside until the last attachment arrived.
+    Owned(Args),
+}
+
+impl IncomingArgs<'_> {
+    /// A borrowed view.
+    #[must_use]
+    pub fn as_raw(&self) -> RawArgs<'_> {
+        match self {
+            Self::Borrowed(args) => *args,
+            Self::Owned(args) => args.as_raw(),
+        }
+    }
+
+    /// The owned form; copies only what is borrowed.
+    #[must_use]
+    pub fn into_args(self) -> Args {
+        match self {
+            Self::Borrowed(args) => args.to_args(),
+            Self::Owned(args) => args,
+        }
+    }
+
+    /// Reads the arguments into `T`; see [`RawArgs::deserialize`].
+    ///
+    /// # Errors
+    ///
+    /// As [`RawArgs::deserialize`].
+    pub fn deserialize<'de, T: Deserialize<'de>>(&'de self) -> Result<T, ArgsError> {
+        self.as_raw().deserialize()
+    }
+}
+
+impl PartialEq for IncomingArgs<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        self.as_raw() == other.as_raw()
+    }
+}
+
+fn shared_text(json: Vec<u8>) -> Arc<str> {
+    String::from_utf8(json)
+        .expect("serde_json writes UTF-8, and verbatim arguments are text")
+        .into()
+}
+
+fn fmt_args(
+    f: &mut fmt::Formatter<'_>,
+    name: &str,
+    list: &str,
+    attachments: &[Bytes],
+) -> fmt::Result {
+    write!(f, "{name}([{}]", &list[skip_space(list.as_bytes(), 0)..])?;
+    if !attachments.is_empty() {
+        write!(f, ", {attachments:?}")?;
+    }
+    f.write_str(")")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn echo(args: &impl ToArgs) -> (String, Vec<Bytes>) {
+        let again = Args::new(args).unwrap();
+        (again.as_json().to_owned(), again.attachments().to_vec())
+    }
+
+    #[test]
+    fn arguments_are_counted_and_split() {
+        let args = RawArgs::from_array(r#"[ 1, "a,b" ,{"k":[2]}]"#).unwrap();
+        assert_eq!(args.len(), 3);
+        assert_eq!(args.get(1), Some("\"a,b\""));
+        assert_eq!(args.get(3), None);
+        let owned = args.to_args();
+        assert_eq!(owned.arg(2).unwrap().as_json(), r#"{"k":[2]}"#);
+        assert_eq!(owned.arg(3), None);
+        assert_eq!(owned.first().as_json(), "1");
+        assert_eq!(Args::empty().first(), Args::empty());
+    }
+
+    #[test]
+    fn received_arguments_are_emitted_verbatim() {
+        let args = RawArgs::from_array(r#"[1.50, {"b" : 1,"a":2},"\u00e9"]"#).unwrap();
+        assert_eq!(echo(&args).0, r#"1.50, {"b" : 1,"a":2},"\u00e9""#);
+        assert_eq!(echo(&args.to_args()).0, r#"1.50, {"b" : 1,"a":2},"\u00e9""#);
+    }
+
+    #[test]
+    fn broken_json_is_not_passed_on() {
+        for text in ["[[}]", "[{\"a\"}]", "[\"\\x\"]", "[[1 2]]", "[\"a\nb\"]"] {
+            let args = RawArgs::from_array(text).unwrap().to_args();
+            let error = Args::new(&args).unwrap_err();
+            assert!(error.to_string().contains("argument 1"), "{error}");
+        }
+    }
+
+    #[test]
+    fn attachments_are_renumbered_when_a_part_is_emitted() {
+        let both = [
+            Bytes::from_static(b"zero"),
+            Bytes::from_static(b"one"),
+            Bytes::from_static(b"two"),
+        ];
+        let text = r#"[{"_placeholder":true,"num":0},{"a":{"_placeholder":true,"num":2},"b":[{"num":1,"_placeholder":true},{"_placeholder":true,"num":2}]}]"#;
+        let args = RawArgs::from_array(text)
+            .unwrap()
+            .with_attachments(&both)
+            .to_args();
+        let (json, attachments) = echo(&args.arg(1).unwrap());
+        assert_eq!(
+            json,
+            r#"{"a":{"_placeholder":true,"num":0},"b":[{"num":1,"_placeholder":true},{"_placeholder":true,"num":0}]}"#
+        );
+        assert_eq!(attachments, ["two", "one"]);
+        assert_eq!(echo(&args).1, ["zero", "two", "one"]);
+    }
+
+    #[test]
+    fn placeholder_without_its_attachment_is_not_passed_on() {
+        let one = [Bytes::from_static(b"x")];
+        for num in ["1", "-1", "0.5", "\"0\"", "null", "99999999999999999999"] {
+            let text = format!(r#"[{{"_placeholder":true,"num":{num}}}]"#);
+            let args = RawArgs::from_array(&text).unwrap().with_attachments(&one);
+            assert!(Args::new(&args).is_err(), "{num}");
+        }
+    }
+
+    #[test]
+    fn debug_shows_the_json() {
+        let args = Args::new(&(1, Bytes::from_static(b"x"))).unwrap();
+        assert_eq!(
+            format!("{args:?}"),
+            r#"Args([1,{"_placeholder":true,"num":0}], [b"x"])"#
+        );
+    }
+}

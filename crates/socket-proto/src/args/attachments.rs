@@ -1,0 +1,310 @@
+//! A deserializer around serde_json's that answers requests for bytes with the attachment of a placeholder.
+//!
+//! Every visitor and seed that passes through is wrapped, so that bytes are found at any depth. Only packets that
+//! have attachments pay for this.
+
+use std::fmt;
+
+use bytes::Bytes;
+use serde::Deserialize;
+use serde::de::{
+    DeserializeSeed, Deserializer, EnumAccess, Error, IgnoredAny, MapAccess, SeqAccess, Unexpected,
+    VariantAccess, Visitor,
+};
+
+/// `inner` (a deserializer, visitor, seed or access of serde) together with the attachments it may need.
+pub(super) struct WithAttachments<'de, T> {
+    inner: T,
+    attachments: &'de [Bytes],
+}
+
+impl<'de, T> WithAttachments<'de, T> {
+    pub(super) fn new(inner: T, attachments: &'de [Bytes]) -> Self {
+        Self { inner, attachments }
+    }
+}
+
+macro_rules! wrap_visitor {
+    ($($method:ident($($name:ident: $type:ty),*);)*) => {$(
+        fn $method<V: Visitor<'de>>(self $(, $name: $type)*, visitor: V) -> Result<V::Value, D::Error> {
+            self.inner.$method($($name,)* WithAttachments::new(visitor, self.attachments))
+        }
+    )*};
+}
+
+impl<'de, D: Deserializer<'de>> Deserializer<'de> for WithAttachments<'de, D> {
+    type Error = D::Error;
+
+    wrap_visitor! {
+        deserialize_any();
+        deserialize_bool();
+        deserialize_i8();
+        deserialize_i16();
+        deserialize_i32();
+        deserialize_i64();
+        deserialize_i128();
+        deserialize_u8();
+        deserialize_u16();
+        deserialize_u32();
+        deserialize_u64();
+        deserialize_u128();
+        deserialize_f32();
+        deserialize_f64();
+        deserialize_char();
+        deserialize_str();
+        deserialize_string();
+        deserialize_option();
+        deserialize_unit();
+        deserialize_unit_struct(name: &'static str);
+        deserialize_newtype_struct(name: &'static str);
+        deserialize_seq();
+        deserialize_tuple(len: usize);
+        deserialize_tuple_struct(name: &'static str, len: usize);
+        deserialize_map();
+        deserialize_struct(name: &'static str, fields: &'static [&'static str]);
+        deserialize_enum(name: &'static str, variants: &'static [&'static str]);
+        deserialize_identifier();
+        deserialize_ignored_any();
+    }
+
+    fn deserialize_bytes<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, D::Error> {
+        self.inner.deserialize_any(BytesVisitor {
+            visitor,
+            attachments: self.attachments,
+        })
+    }
+
+    fn deserialize_byte_buf<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, D::Error> {
+        self.deserialize_bytes(visitor)
+    }
+
+    fn is_human_readable(&self) -> bool {
+        self.inner.is_human_readable()
+    }
+}
+
+impl<'de, S: DeserializeSeed<'de>> DeserializeSeed<'de> for WithAttachments<'de, S> {
+    type Value = S::Value;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<S::Value, D::Error> {
+        self.inner
+            .deserialize(WithAttachments::new(deserializer, self.attachments))
+    }
+}
+
+macro_rules! pass_on {
+    ($($method:ident($type:ty);)*) => {$(
+        fn $method<E: Error>(self, value: $type) -> Result<V::Value, E> {
+            self.inner.$method(value)
+        }
+    )*};
+}
+
+impl<'de, V: Visitor<'de>> Visitor<'de> for WithAttachments<'de, V> {
+    type Value = V::Value;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.inner.expecting(f)
+    }
+
+    pass_on! {
+        visit_bool(bool);
+        visit_i8(i8);
+        visit_i16(i16);
+        visit_i32(i32);
+        visit_i64(i64);
+        visit_i128(i128);
+        visit_u8(u8);
+        visit_u16(u16);
+        visit_u32(u32);
+        visit_u64(u64);
+        visit_u128(u128);
+        visit_f32(f32);
+        visit_f64(f64);
+        visit_char(char);
+        visit_str(&str);
+        visit_borrowed_str(&'de str);
+        visit_string(String);
+        visit_bytes(&[u8]);
+        visit_borrowed_bytes(&'de [u8]);
+        visit_byte_buf(Vec<u8>);
+    }
+
+    fn visit_none<E: Error>(self) -> Result<V::Value, E> {
+        self.inner.visit_none()
+    }
+
+    fn visit_unit<E: Error>(self) -> Result<V::Value, E> {
+        self.inner.visit_unit()
+    }
+
+    fn visit_some<D: Deserializer<'de>>(self, deserializer: D) -> Result<V::Value, D::Error> {
+        self.inner
+            .visit_some(WithAttachments::new(deserializer, self.attachments))
+    }
+
+    fn visit_newtype_struct<D: Deserializer<'de>>(
+        self,
+        deserializer: D,
+    ) -> Result<V::Value, D::Error> {
+        self.inner
+            .visit_newtype_struct(WithAttachments::new(deserializer, self.attachments))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, seq: A) -> Result<V::Value, A::Error> {
+        self.inner
+            .visit_seq(WithAttachments::new(seq, self.attachments))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<V::Value, A::Error> {
+        self.inner
+            .visit_map(WithAttachments::new(map, self.attachments))
+    }
+
+    fn visit_enum<A: EnumAccess<'de>>(self, data: A) -> Result<V::Value, A::Error> {
+        self.inner
+            .visit_enum(WithAttachments::new(data, self.attachments))
+    }
+}
+
+impl<'de, A: SeqAccess<'de>> SeqAccess<'de> for WithAttachments<'de, A> {
+    type Error = A::Error;
+
+    fn next_element_seed<T: DeserializeSeed<'de>>(
+        &mut self,
+        seed: T,
+    ) -> Result<Option<T::Value>, A::Error> {
+        self.inner
+            .next_element_seed(WithAttachments::new(seed, self.attachments))
+    }
+
+    fn size_hint(&self) -> Option<usize> {
+        self.inner.size_hint()
+    }
+}
+
+impl<'de, A: MapAccess<'de>> MapAccess<'de> for WithAttachments<'de, A> {
+    type Error = A::Error;
+
+    // A key is a string, never bytes.
+    fn next_key_seed<K: DeserializeSeed<'de>>(
+        &mut self,
+        seed: K,
+    ) -> Result<Option<K::Value>, A::Error> {
+        self.inner.next_key_seed(seed)
+    }
+
+    fn next_value_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<T::Value, A::Error> {
+        self.inner
+            .next_value_seed(WithAttachments::new(seed, self.attachments))
+    }
+
+    fn size_hint(&self) -> Option<usize> {
+        self.inner.size_hint()
+    }
+}
+
+impl<'de, A: EnumAccess<'de>> EnumAccess<'de> for WithAttachments<'de, A> {
+    type Error = A::Error;
+    type Variant = WithAttachments<'de, A::Variant>;
+
+    fn variant_seed<T: DeserializeSeed<'de>>(
+        self,
+        seed: T,
+    ) -> Result<(T::Value, Self::Variant), A::Error> {
+        let (value, variant) = self.inner.variant_seed(seed)?;
+        Ok((value, WithAttachments::new(variant, self.attachments)))
+    }
+}
+
+impl<'de, A: VariantAccess<'de>> VariantAccess<'de> for WithAttachments<'de, A> {
+    type Error = A::Error;
+
+    fn unit_variant(self) -> Result<(), A::Error> {
+        self.inner.unit_variant()
+    }
+
+    fn newtype_variant_seed<T: DeserializeSeed<'de>>(self, seed: T) -> Result<T::Value, A::Error> {
+        self.inner
+            .newtype_variant_seed(WithAttachments::new(seed, self.attachments))
+    }
+
+    fn tuple_variant<V: Visitor<'de>>(self, len: usize, visitor: V) -> Result<V::Value, A::Error> {
+        self.inner
+            .tuple_variant(len, WithAttachments::new(visitor, self.attachments))
+    }
+
+    fn struct_variant<V: Visitor<'de>>(
+        self,
+        fields: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, A::Error> {
+        self.inner
+            .struct_variant(fields, WithAttachments::new(visitor, self.attachments))
+    }
+}
+
+/// Takes the place of a visitor that wants bytes. A placeholder gives it an attachment; strings and lists of numbers
+/// reach it as they would without attachments.
+struct BytesVisitor<'de, V> {
+    visitor: V,
+    attachments: &'de [Bytes],
+}
+
+impl<'de, V: Visitor<'de>> Visitor<'de> for BytesVisitor<'de, V> {
+    type Value = V::Value;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.visitor.expecting(f)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<V::Value, A::Error> {
+        let mut marked = false;
+        let mut num: Option<u64> = None;
+        while let Some(key) = map.next_key()? {
+            match key {
+                Key::Placeholder => marked = map.next_value()?,
+                Key::Num => num = Some(map.next_value()?),
+                Key::Other => {
+                    map.next_value::<IgnoredAny>()?;
+                }
+            }
+        }
+        let Some(num) = num.filter(|_| marked) else {
+            return Err(Error::invalid_type(Unexpected::Map, &self.visitor));
+        };
+        let attachment = usize::try_from(num)
+            .ok()
+            .and_then(|num| self.attachments.get(num))
+            .ok_or_else(|| {
+                Error::custom(format_args!(
+                    "attachment {num} does not exist, the packet has {}",
+                    self.attachments.len()
+                ))
+            })?;
+        self.visitor.visit_borrowed_bytes(attachment)
+    }
+
+    fn visit_borrowed_str<E: Error>(self, value: &'de str) -> Result<V::Value, E> {
+        self.visitor.visit_borrowed_bytes(value.as_bytes())
+    }
+
+    fn visit_str<E: Error>(self, value: &str) -> Result<V::Value, E> {
+        self.visitor.visit_bytes(value.as_bytes())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, seq: A) -> Result<V::Value, A::Error> {
+        self.visitor.visit_seq(seq)
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(field_identifier)]
+enum Key {
+    #[serde(rename = "_placeholder")]
+    Placeholder,
+    #[serde(rename = "num")]
+    Num,
+    #[serde(other)]
+    Other,
+}

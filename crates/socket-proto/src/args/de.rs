@@ -1,0 +1,418 @@
+//! The deserializer over a list of arguments: tuples take several, everything else takes the first.
+
+use serde::de::{DeserializeSeed, Deserializer, SeqAccess, Visitor};
+use serde::forward_to_deserialize_any;
+
+use super::attachments::WithAttachments;
+use super::{ArgsError, RawArgs};
+use crate::scan::Values;
+
+pub(super) struct ArgsDeserializer<'de> {
+    args: RawArgs<'de>,
+}
+
+impl<'de> ArgsDeserializer<'de> {
+    pub(super) fn new(args: RawArgs<'de>) -> Self {
+        Self { args }
+    }
+}
+
+/// Hands one argument to `$method` of serde_json, behind the wrapper only if there are attachments to be found.
+macro_rules! read_one {
+    ($args:expr, $argument:expr, $text:expr, |$de:ident| $read:expr) => {{
+        let mut json = serde_json::Deserializer::from_str($text);
+        let result = if $args.attachments.is_empty() {
+            let $de = &mut json;
+            $read
+        } else {
+            let $de = WithAttachments::new(&mut json, $args.attachments);
+            $read
+        };
+        result
+            .and_then(|value| json.end().map(|()| value))
+            .map_err(|error| ArgsError::from_json($argument, $text, error))
+    }};
+}
+
+macro_rules! take_first {
+    ($($method:ident($($name:ident: $type:ty),*);)*) => {$(
+        fn $method<V: Visitor<'de>>(self $(, $name: $type)*, visitor: V) -> Result<V::Value, ArgsError> {
+            let text = self.args.get(0).ok_or(ArgsError::Missing { argument: 1 })?;
+            read_one!(self.args, 1, text, |de| de.$method($($name,)* visitor))
+        }
+    )*};
+}
+
+impl<'de> Deserializer<'de> for ArgsDeserializer<'de> {
+    type Error = ArgsError;
+
+    take_first! {
+        deserialize_any();
+        deserialize_bool();
+        deserialize_i8();
+        deserialize_i16();
+        deserialize_i32();
+        deserialize_i64();
+        deserialize_i128();
+        deserialize_u8();
+        deserialize_u16();
+        deserialize_u32();
+        deserialize_u64();
+        deserialize_u128();
+        deserialize_f32();
+        deserialize_f64();
+        deserialize_char();
+        deserialize_str();
+        deserialize_string();
+        deserialize_bytes();
+        deserialize_byte_buf();
+        deserialize_seq();
+        deserialize_map();
+        deserialize_tuple_struct(name: &'static str, len: usize);
+        deserialize_struct(name: &'static str, fields: &'static [&'static str]);
+        deserialize_enum(name: &'static str, variants: &'static [&'static str]);
+        deserialize_identifier();
+    }
+
+    fn deserialize_tuple<V: Visitor<'de>>(
+        self,
+        len: usize,
+        visitor: V,
+    ) -> Result<V::Value, ArgsError> {
+        visitor.visit_seq(Spread {
+            values: Values::new(self.args.list),
+            args: self.args,
+            next: 0,
+            len,
+        })
+    }
+
+    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ArgsError> {
+        match self.args.get(0) {
+            None => visitor.visit_none(),
+            Some(text) => read_one!(self.args, 1, text, |de| de.deserialize_option(visitor)),
+        }
+    }
+
+    fn deserialize_newtype_struct<V: Visitor<'de>>(
+        self,
+        name: &'static str,
+        visitor: V,
+    ) -> Result<V::Value, ArgsError> {
+        match self.args.get(0) {
+            None => visitor
+                .visit_newtype_struct(Missing { argument: 1 })
+                .map_err(|_| ArgsError::Missing { argument: 1 }),
+            Some(text) => {
+                read_one!(self.args, 1, text, |de| de
+                    .deserialize_newtype_struct(name, visitor))
+            }
+        }
+    }
+
+    fn deserialize_unit<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ArgsError> {
+        visitor.visit_unit()
+    }
+
+    fn deserialize_unit_struct<V: Visitor<'de>>(
+        self,
+        _name: &'static str,
+        visitor: V,
+    ) -> Result<V::Value, ArgsError> {
+        visitor.visit_unit()
+    }
+
+    fn deserialize_ignored_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ArgsError> {
+        visitor.visit_unit()
+    }
+}
+
+/// The arguments as the elements of a tuple.
+struct Spread<'de> {
+    args: RawArgs<'de>,
+    values: Values<'de>,
+    next: usize,
+    len: usize,
+}
+
+impl<'de> SeqAccess<'de> for Spread<'de> {
+    type Error = ArgsError;
+
+    fn next_element_seed<T: DeserializeSeed<'de>>(
+        &mut self,
+        seed: T,
+    ) -> Result<Option<T::Value>, ArgsError> {
+        if self.next == self.len {
+            return Ok(None);
+        }
+        self.next += 1;
+        let argument = self.next;
+        let value = match self.values.next() {
+            Some(text) => read_one!(self.args, argument, text, |de| seed.deserialize(de))?,
+            // Whatever a type makes of nothing, the argument is what is missing.
+            None => seed
+                .deserialize(Missing { argument })
+                .map_err(|_| ArgsError::Missing { argument })?,
+        };
+        Ok(Some(value))
+    }
+
+    fn size_hint(&self) -> Option<usize> {
+        Some(self.len - self.next)
+    }
+}
+
+/// An argument that is not there: enough for an `Option` or `()`, an error for everything else.
+struct Missing {
+    argument: usize,
+}
+
+impl<'de> Deserializer<'de> for Missing {
+    type Error = ArgsError;
+
+    fn deserialize_any<V: Visitor<'de>>(self, _: V) -> Result<V::Value, ArgsError> {
+        Err(ArgsError::Missing {
+            argument: self.argument,
+        })
+    }
+
+    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ArgsError> {
+        visitor.visit_none()
+    }
+
+    fn deserialize_unit<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ArgsError> {
+        visitor.visit_unit()
+    }
+
+    fn deserialize_unit_struct<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        visitor: V,
+    ) -> Result<V::Value, ArgsError> {
+        visitor.visit_unit()
+    }
+
+    fn deserialize_ignored_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ArgsError> {
+        visitor.visit_unit()
+    }
+
+    fn deserialize_newtype_struct<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        visitor: V,
+    ) -> Result<V::Value, ArgsError> {
+        visitor.visit_newtype_struct(self)
+    }
+
+    forward_to_deserialize_any! {
+        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf seq tuple
+        tuple_struct map struct enum identifier
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use bytes::Bytes;
+    use serde::Deserialize;
+    use serde_json::value::RawValue;
+
+    use super::*;
+
+    fn args(array: &str) -> RawArgs<'_> {
+        RawArgs::from_array(array).unwrap()
+    }
+
+    #[derive(Debug, PartialEq, Deserialize)]
+    struct Point(i32, i32);
+
+    #[derive(Debug, PartialEq, Deserialize)]
+    struct Maybe(Option<i32>);
+
+    #[derive(Debug, PartialEq, Deserialize)]
+    struct Upload {
+        name: String,
+        parts: Vec<Bytes>,
+    }
+
+    #[test]
+    fn tuple_takes_one_argument_for_each_element() {
+        assert_eq!(
+            args(r#"[1,"a"]"#).deserialize::<(u8, &str)>().unwrap(),
+            (1, "a")
+        );
+        assert_eq!(args("[1,2,3]").deserialize::<[u8; 2]>().unwrap(), [1, 2]);
+        assert_eq!(
+            args("[[1,2]]").deserialize::<(Vec<u8>,)>().unwrap().0,
+            [1, 2]
+        );
+        assert_eq!(
+            args("[[1,2],3]").deserialize::<((u8, u8), u8)>().unwrap(),
+            ((1, 2), 3)
+        );
+    }
+
+    #[test]
+    fn anything_else_takes_the_first_argument() {
+        assert_eq!(args("[1,2]").deserialize::<u8>().unwrap(), 1);
+        assert_eq!(args("[[1,2],3]").deserialize::<Vec<u8>>().unwrap(), [1, 2]);
+        assert_eq!(
+            args("[[1,2],3]").deserialize::<Point>().unwrap(),
+            Point(1, 2)
+        );
+        assert_eq!(
+            args("[[1,2],3]").deserialize::<Option<(u8, u8)>>().unwrap(),
+            Some((1, 2))
+        );
+        assert_eq!(args("[7]").deserialize::<Maybe>().unwrap(), Maybe(Some(7)));
+        assert_eq!(
+            args("[ {\"a\": 1} ]")
+                .deserialize::<&RawValue>()
+                .unwrap()
+                .get(),
+            "{\"a\": 1}"
+        );
+    }
+
+    #[test]
+    fn missing_arguments_are_none_or_an_error() {
+        assert_eq!(
+            args("[1]").deserialize::<(u8, Option<u8>)>().unwrap(),
+            (1, None)
+        );
+        assert_eq!(args("[]").deserialize::<Option<u8>>().unwrap(), None);
+        assert_eq!(args("[null]").deserialize::<Option<u8>>().unwrap(), None);
+        assert_eq!(args("[]").deserialize::<Maybe>().unwrap(), Maybe(None));
+        assert_eq!(args("[1]").deserialize::<(u8, ())>().unwrap(), (1, ()));
+        args("[]").deserialize::<()>().unwrap();
+        args("[1,2]").deserialize::<()>().unwrap();
+        for (error, text) in [
+            (
+                args("[1]").deserialize::<(u8, u8)>().unwrap_err(),
+                "argument 2 is missing",
+            ),
+            (
+                args("[]").deserialize::<String>().unwrap_err(),
+                "argument 1 is missing",
+            ),
+            (
+                args("[]").deserialize::<&RawValue>().unwrap_err(),
+                "argument 1 is missing",
+            ),
+            (
+                args("[]").deserialize::<Point>().unwrap_err(),
+                "argument 1 is missing",
+            ),
+        ] {
+            assert_eq!(error.to_string(), text);
+            assert!(!error.is_syntax());
+        }
+    }
+
+    #[test]
+    fn wrong_shape_names_argument_expectation_and_finding() {
+        let error = args(r#"[1,"x"]"#).deserialize::<(u8, u32)>().unwrap_err();
+        let text = error.to_string();
+        assert!(
+            text.starts_with(r#"argument 2: invalid type: string "x", expected u32"#),
+            "{text}"
+        );
+        assert!(!error.is_syntax());
+    }
+
+    #[test]
+    fn broken_json_is_told_from_wrong_shape() {
+        for text in ["[[}]", "[\"\\x\"]", "[{\"a\"}]"] {
+            let error = args(text).deserialize::<serde_json::Value>().unwrap_err();
+            assert!(error.is_syntax(), "{text}: {error}");
+        }
+        // Valid JSON that Rust types cannot hold is not the peer's fault.
+        let error = args(r#"["\ud800"]"#).deserialize::<String>().unwrap_err();
+        assert!(!error.is_syntax(), "{error}");
+        let deep = format!("[{}1{}]", "[".repeat(500), "]".repeat(500));
+        let error = args(&deep).deserialize::<serde_json::Value>().unwrap_err();
+        assert!(!error.is_syntax(), "{error}");
+    }
+
+    #[test]
+    fn placeholders_become_bytes_at_any_depth() {
+        let parts = [Bytes::from_static(b"zero"), Bytes::from_static(b"one")];
+        let raw = args(
+            r#"[{"name":"n","parts":[{"_placeholder":true,"num":1},{"num":0,"_placeholder":true}]},{"k":{"_placeholder":true,"num":0}},{"_placeholder":true,"num":1}]"#,
+        )
+        .with_attachments(&parts);
+        type All = (Upload, HashMap<String, Option<Bytes>>, Bytes);
+        let (upload, map, last) = raw.deserialize::<All>().unwrap();
+        assert_eq!(upload.name, "n");
+        assert_eq!(upload.parts, ["one", "zero"]);
+        assert_eq!(map["k"].as_ref().unwrap(), "zero");
+        assert_eq!(last, "one");
+    }
+
+    #[test]
+    fn enums_newtypes_and_raw_values_work_beside_attachments() {
+        #[derive(Debug, PartialEq, Deserialize)]
+        enum Part {
+            Empty,
+            Data(Bytes),
+            Pair(u8, Bytes),
+            Named { data: Bytes },
+        }
+        #[derive(Debug, PartialEq, Deserialize)]
+        struct Wrapped(Bytes);
+
+        let parts = [Bytes::from_static(b"x")];
+        let p = r#"{"_placeholder":true,"num":0}"#;
+        let text = format!(
+            r#"["Empty",{{"Data":{p}}},{{"Pair":[1,{p}]}},{{"Named":{{"data":{p}}}}},{p},{{"a": 1}},"abc",[1,2]]"#
+        );
+        type All<'a> = (Part, Part, Part, Part, Wrapped, &'a RawValue, Bytes, Bytes);
+        let raw = args(&text).with_attachments(&parts);
+        let all: All<'_> = raw.deserialize().unwrap();
+        assert_eq!(all.0, Part::Empty);
+        assert_eq!(all.1, Part::Data("x".into()));
+        assert_eq!(all.2, Part::Pair(1, "x".into()));
+        assert_eq!(all.3, Part::Named { data: "x".into() });
+        assert_eq!(all.4, Wrapped("x".into()));
+        assert_eq!(all.5.get(), r#"{"a": 1}"#);
+        assert_eq!((all.6, all.7), ("abc".into(), Bytes::from_static(&[1, 2])));
+    }
+
+    #[test]
+    fn placeholder_out_of_range_is_an_error_of_its_argument() {
+        let parts = [Bytes::from_static(b"x")];
+        let error = args(r#"[1,{"_placeholder":true,"num":1}]"#)
+            .with_attachments(&parts)
+            .deserialize::<(u8, Bytes)>()
+            .unwrap_err();
+        let text = error.to_string();
+        assert!(
+            text.starts_with("argument 2: attachment 1 does not exist"),
+            "{text}"
+        );
+        for text in [
+            r#"[{"_placeholder":false,"num":0}]"#,
+            r#"[{"_placeholder":1,"num":0}]"#,
+            r#"[{"_placeholder":true}]"#,
+            r#"[{"_placeholder":true,"num":-1}]"#,
+            r#"[{"num":0}]"#,
+            "[{}]",
+            "[null]",
+            "[1]",
+        ] {
+            let raw = args(text).with_attachments(&parts);
+            assert!(raw.deserialize::<Bytes>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn placeholder_in_a_packet_without_attachments_is_a_plain_object() {
+        let raw = args(r#"[{"_placeholder":true,"num":0}]"#);
+        assert!(raw.deserialize::<Bytes>().is_err());
+        assert!(
+            raw.deserialize::<HashMap<String, serde_json::Value>>()
+                .is_ok()
+        );
+    }
+}

@@ -1,0 +1,447 @@
+//! Packets as text: the JSON first, then the head written backwards into room left in front of it.
+//!
+//! The layout is `[headroom][head][json]` in one buffer that the caller reuses. The number of attachments is known
+//! only after the JSON has been written, and the lower layers add headers of their own in front of the packet; with
+//! the room left there nothing is ever moved or copied.
+
+mod error;
+mod head;
+mod to_args;
+
+use bytes::Bytes;
+use serde::Serialize;
+
+use crate::name::is_reserved_event;
+use crate::packet::{PacketType, SocketRevision};
+
+use head::{Head, open};
+
+pub use error::{EncodeError, EncodeErrorKind};
+pub use to_args::{ArgsWriter, ToArgs};
+
+/// Encodes an event into `buf`, which is cleared first, and returns where the packet's text starts.
+///
+/// `buf[start..]` is the packet; at least `headroom` bytes in front of `start` are free for headers of the layers
+/// below. The attachments replace what was in `attachments`; each is to be sent as one binary message right after
+/// the text. `ack_id` asks the peer for an acknowledgement.
+///
+/// # Errors
+///
+/// When the name is reserved ([`is_reserved_event`]) or a value cannot be encoded.
+pub fn encode_event<A: ToArgs + ?Sized>(
+    buf: &mut Vec<u8>,
+    headroom: usize,
+    namespace: &str,
+    ack_id: Option<u64>,
+    name: &str,
+    args: &A,
+    attachments: &mut Vec<Bytes>,
+) -> Result<usize, EncodeError> {
+    attachments.clear();
+    if is_reserved_event(name) {
+        return Err(EncodeError::from(EncodeErrorKind::ReservedEvent).of_event(name));
+    }
+    let body = open(buf, headroom, namespace);
+    buf.push(b'[');
+    write_json(buf, name).map_err(|error| error.of_event(name))?;
+    let mut writer = ArgsWriter::after_name(buf, attachments);
+    args.write_args(&mut writer)
+        .map_err(|error| error.of_event(name))?;
+    buf.push(b']');
+    let (kind, count) = match attachments.len() {
+        0 => (PacketType::Event, None),
+        count => (PacketType::BinaryEvent, Some(count)),
+    };
+    Ok(Head::new(buf, body).write(kind, count, namespace, ack_id))
+}
+
+/// Encodes the acknowledgement of the event that carried `ack_id`; see [`encode_event`] for the buffers.
+///
+/// # Errors
+///
+/// When a value cannot be encoded.
+pub fn encode_ack<A: ToArgs + ?Sized>(
+    buf: &mut Vec<u8>,
+    headroom: usize,
+    namespace: &str,
+    ack_id: u64,
+    args: &A,
+    attachments: &mut Vec<Bytes>,
+) -> Result<usize, EncodeError> {
+    let body = write_ack(buf, headroom, namespace, args, attachments)?;
+    let (kind, count) = match attachments.len() {
+        0 => (PacketType::Ack, None),
+        count => (PacketType::BinaryAck, Some(count)),
+    };
+    Ok(Head::new(buf, body).write(kind, count, namespace, Some(ack_id)))
+}
+
+/// [`encode_ack`] in the form of revision 3, for a peer that was seen using it: the type stays 3 and the number of
+/// attachments is always given.
+///
+/// # Errors
+///
+/// As [`encode_ack`].
+pub fn encode_counted_ack<A: ToArgs + ?Sized>(
+    buf: &mut Vec<u8>,
+    headroom: usize,
+    namespace: &str,
+    ack_id: u64,
+    args: &A,
+    attachments: &mut Vec<Bytes>,
+) -> Result<usize, EncodeError> {
+    let body = write_ack(buf, headroom, namespace, args, attachments)?;
+    let count = Some(attachments.len());
+    Ok(Head::new(buf, body).write(PacketType::Ack, count, namespace, Some(ack_id)))
+}
+
+/// Encodes the server's yes to a CONNECT: an object with the socket's id in revision 5, nothing in revision 4.
+///
+/// `pid` is the secret id for connection state recovery. For `buf` and `headroom` see [`encode_event`].
+pub fn encode_connect_accepted(
+    buf: &mut Vec<u8>,
+    headroom: usize,
+    revision: SocketRevision,
+    namespace: &str,
+    sid: &str,
+    pid: Option<&str>,
+) -> usize {
+    #[derive(Serialize)]
+    struct Accepted<'a> {
+        sid: &'a str,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        pid: Option<&'a str>,
+    }
+    let body = open(buf, headroom, namespace);
+    if revision == SocketRevision::V5 {
+        write_strings(buf, &Accepted { sid, pid });
+    }
+    Head::new(buf, body).write(PacketType::Connect, None, namespace, None)
+}
+
+/// Encodes a client's wish to join a namespace. `auth` must encode to a JSON object; revision 4 has a `query` on
+/// the namespace instead, given here as it goes onto the wire. Each is left out where the revision has no place for
+/// it.
+///
+/// # Errors
+///
+/// When `auth` cannot be encoded.
+pub fn encode_connect_request<T: Serialize + ?Sized>(
+    buf: &mut Vec<u8>,
+    headroom: usize,
+    revision: SocketRevision,
+    namespace: &str,
+    query: Option<&str>,
+    auth: Option<&T>,
+) -> Result<usize, EncodeError> {
+    let with_query;
+    let namespace = match query {
+        Some(query) if revision == SocketRevision::V4 => {
+            with_query = [namespace, "?", query].concat();
+            &with_query
+        }
+        _ => namespace,
+    };
+    let body = open(buf, headroom, namespace);
+    if let Some(auth) = auth
+        && revision == SocketRevision::V5
+    {
+        write_json(buf, auth)?;
+    }
+    Ok(Head::new(buf, body).write(PacketType::Connect, None, namespace, None))
+}
+
+/// Encodes the notice that the sender leaves a namespace.
+pub fn encode_disconnect(buf: &mut Vec<u8>, headroom: usize, namespace: &str) -> usize {
+    let body = open(buf, headroom, namespace);
+    Head::new(buf, body).write(PacketType::Disconnect, None, namespace, None)
+}
+
+/// Encodes the server's refusal of a namespace, as a middleware's error is reported.
+///
+/// Revision 5 sends an object of `message` and, if there is one, `data`; revision 4 sends `data` alone, or the
+/// message as a string if there is none.
+///
+/// # Errors
+///
+/// When `data` cannot be encoded.
+pub fn encode_connect_error<T: Serialize + ?Sized>(
+    buf: &mut Vec<u8>,
+    headroom: usize,
+    revision: SocketRevision,
+    namespace: &str,
+    message: &str,
+    data: Option<&T>,
+) -> Result<usize, EncodeError> {
+    #[derive(Serialize)]
+    struct Refused<'a, T: ?Sized> {
+        message: &'a str,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        data: Option<&'a T>,
+    }
+    let body = open(buf, headroom, namespace);
+    match (revision, data) {
+        (SocketRevision::V5, data) => write_json(buf, &Refused { message, data })?,
+        (SocketRevision::V4, Some(data)) => write_json(buf, data)?,
+        (SocketRevision::V4, None) => write_json(buf, message)?,
+    }
+    Ok(Head::new(buf, body).write(PacketType::ConnectError, None, namespace, None))
+}
+
+/// Encodes the refusal of a namespace that does not exist: `{"message":"Invalid namespace"}`.
+///
+/// Servers of the current generation send the object to revision 4 clients as well; those of revision 4 sent the
+/// bare string, which [`encode_connect_error`] writes for [`SocketRevision::V4`].
+pub fn encode_invalid_namespace(buf: &mut Vec<u8>, headroom: usize, namespace: &str) -> usize {
+    let body = open(buf, headroom, namespace);
+    buf.extend_from_slice(br#"{"message":"Invalid namespace"}"#);
+    Head::new(buf, body).write(PacketType::ConnectError, None, namespace, None)
+}
+
+/// Writes `[args]` and returns where it starts.
+fn write_ack<A: ToArgs + ?Sized>(
+    buf: &mut Vec<u8>,
+    headroom: usize,
+    namespace: &str,
+    args: &A,
+    attachments: &mut Vec<Bytes>,
+) -> Result<usize, EncodeError> {
+    attachments.clear();
+    let body = open(buf, headroom, namespace);
+    buf.push(b'[');
+    args.write_args(&mut ArgsWriter::new(buf, attachments))
+        .map_err(EncodeError::of_ack)?;
+    buf.push(b']');
+    Ok(body)
+}
+
+/// [`write_json`] for a struct of strings.
+fn write_strings<T: Serialize>(buf: &mut Vec<u8>, value: &T) {
+    write_json(buf, value).expect("a struct of strings is always JSON");
+}
+
+fn write_json<T: Serialize + ?Sized>(buf: &mut Vec<u8>, value: &T) -> Result<(), EncodeError> {
+    serde_json::to_writer(buf, value).map_err(|error| EncodeErrorKind::Payload { error }.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use serde_json::json;
+
+    use super::*;
+    use crate::packet::decode;
+    use crate::{Args, RESERVED_EVENTS, RawArgs};
+
+    fn event(
+        namespace: &str,
+        ack_id: Option<u64>,
+        name: &str,
+        args: &impl ToArgs,
+    ) -> (String, Vec<Bytes>) {
+        let (mut buf, mut attachments) = (b"old".to_vec(), vec![Bytes::from_static(b"old")]);
+        let start = encode_event(
+            &mut buf,
+            14,
+            namespace,
+            ack_id,
+            name,
+            args,
+            &mut attachments,
+        )
+        .unwrap();
+        assert!(start >= 14);
+        (
+            String::from_utf8(buf.split_off(start)).unwrap(),
+            attachments,
+        )
+    }
+
+    fn text(write: impl FnOnce(&mut Vec<u8>) -> usize) -> String {
+        let mut buf = Vec::new();
+        let start = write(&mut buf);
+        assert!(start >= 5, "headroom");
+        String::from_utf8(buf.split_off(start)).unwrap()
+    }
+
+    #[test]
+    fn examples_of_the_reference_are_encoded() {
+        assert_eq!(
+            event("/", None, "greet", &(1, json!({"k": [true]}))).0,
+            r#"2["greet",1,{"k":[true]}]"#
+        );
+        assert_eq!(
+            event("/chat", Some(12), "greet", &()).0,
+            r#"2/chat,12["greet"]"#
+        );
+        let buffers = (
+            Bytes::from_static(&[1]),
+            HashMap::from([("m", Bytes::from_static(&[2, 3]))]),
+        );
+        let (text, attachments) = event("/chat", Some(7), "up", &buffers);
+        assert_eq!(
+            text,
+            r#"52-/chat,7["up",{"_placeholder":true,"num":0},{"m":{"_placeholder":true,"num":1}}]"#
+        );
+        assert_eq!(attachments, [&[1][..], &[2, 3]]);
+    }
+
+    #[test]
+    fn acks_state_their_attachments_where_the_revision_wants_it() {
+        let (mut buf, mut attachments) = (Vec::new(), Vec::new());
+        let mut ack = |counted: bool, args: &dyn Fn(&mut ArgsWriter<'_>)| {
+            struct Fill<'a>(&'a dyn Fn(&mut ArgsWriter<'_>));
+            impl ToArgs for Fill<'_> {
+                fn write_args(&self, out: &mut ArgsWriter<'_>) -> Result<(), EncodeError> {
+                    (self.0)(out);
+                    Ok(())
+                }
+            }
+            let encode = if counted {
+                encode_counted_ack::<Fill<'_>>
+            } else {
+                encode_ack::<Fill<'_>>
+            };
+            let start = encode(&mut buf, 5, "/", 7, &Fill(args), &mut attachments).unwrap();
+            String::from_utf8(buf.split_off(start)).unwrap()
+        };
+        let none = |_: &mut ArgsWriter<'_>| {};
+        let bytes = |out: &mut ArgsWriter<'_>| out.push(&Bytes::from_static(b"x")).unwrap();
+        let placeholder = r#"[{"_placeholder":true,"num":0}]"#;
+        assert_eq!(ack(false, &none), "37[]");
+        assert_eq!(ack(false, &bytes), format!("61-7{placeholder}"));
+        assert_eq!(ack(true, &none), "30-7[]");
+        assert_eq!(ack(true, &bytes), format!("31-7{placeholder}"));
+    }
+
+    #[test]
+    fn connects_have_the_form_of_their_revision() {
+        use SocketRevision::{V4, V5};
+        assert_eq!(
+            text(|buf| encode_connect_accepted(buf, 5, V5, "/chat", "Qm", None)),
+            r#"0/chat,{"sid":"Qm"}"#
+        );
+        assert_eq!(
+            text(|buf| encode_connect_accepted(buf, 5, V5, "/", "S", Some("P"))),
+            r#"0{"sid":"S","pid":"P"}"#
+        );
+        assert_eq!(
+            text(|buf| encode_connect_accepted(buf, 5, V4, "/", "S", None)),
+            "0"
+        );
+        assert_eq!(
+            text(|buf| encode_connect_accepted(buf, 5, V4, "/x", "S", None)),
+            "0/x,"
+        );
+        let auth = json!({"token": "t0"});
+        let request = |revision, namespace: &str| {
+            text(|buf| {
+                let query = Some("token=a");
+                encode_connect_request(buf, 5, revision, namespace, query, Some(&auth)).unwrap()
+            })
+        };
+        assert_eq!(request(V5, "/chat"), r#"0/chat,{"token":"t0"}"#);
+        assert_eq!(request(V4, "/chat"), "0/chat?token=a,");
+    }
+
+    #[test]
+    fn refusals_have_the_form_of_their_revision() {
+        use SocketRevision::{V4, V5};
+        let refuse = |revision, data: Option<&serde_json::Value>| {
+            text(|buf| encode_connect_error(buf, 5, revision, "/chat", "nope", data).unwrap())
+        };
+        let data = json!({"code": 7});
+        assert_eq!(
+            refuse(V5, Some(&data)),
+            r#"4/chat,{"message":"nope","data":{"code":7}}"#
+        );
+        assert_eq!(refuse(V5, None), r#"4/chat,{"message":"nope"}"#);
+        assert_eq!(refuse(V4, Some(&data)), r#"4/chat,{"code":7}"#);
+        assert_eq!(refuse(V4, None), r#"4/chat,"nope""#);
+        assert_eq!(
+            text(|buf| encode_invalid_namespace(buf, 5, "/zzz")),
+            r#"4/zzz,{"message":"Invalid namespace"}"#
+        );
+        assert_eq!(text(|buf| encode_disconnect(buf, 5, "/chat")), "1/chat,");
+        assert_eq!(text(|buf| encode_disconnect(buf, 5, "/")), "1");
+    }
+
+    #[test]
+    fn reserved_names_are_not_sent() {
+        for name in RESERVED_EVENTS {
+            let result = encode_event(&mut Vec::new(), 0, "/", None, name, &(), &mut Vec::new());
+            let error = result.unwrap_err().to_string();
+            assert_eq!(
+                error,
+                format!("cannot encode event {name:?}: the name is reserved")
+            );
+        }
+    }
+
+    #[test]
+    fn errors_name_event_and_argument() {
+        let bad = HashMap::from([((1, 2), 3)]);
+        let result = encode_event(
+            &mut Vec::new(),
+            0,
+            "/",
+            None,
+            "chat",
+            &(1, &bad),
+            &mut Vec::new(),
+        );
+        assert_eq!(
+            result.unwrap_err().to_string(),
+            "cannot encode event \"chat\": argument 2: key must be a string"
+        );
+        let error = encode_ack(&mut Vec::new(), 0, "/", 1, &bad, &mut Vec::new()).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "cannot encode the acknowledgement: argument 1: key must be a string"
+        );
+        assert_eq!(
+            Args::new(&bad).unwrap_err().to_string(),
+            "cannot encode the arguments: argument 1: key must be a string"
+        );
+    }
+
+    #[test]
+    fn head_holds_the_longest_numbers() {
+        let namespace = format!("/{}", "n".repeat(300));
+        let (text, _) = event(&namespace, Some(u64::MAX), "e", &Bytes::from_static(b"x"));
+        let packet = decode(&text, SocketRevision::V5, 10).unwrap();
+        assert_eq!(packet.ack_id, Some(u64::MAX));
+        assert_eq!(packet.namespace, namespace);
+    }
+
+    #[test]
+    fn names_are_escaped_and_read_back() {
+        let name = "né\"\\\n😀";
+        let (text, _) = event("/", None, name, &());
+        let packet = decode(&text, SocketRevision::V5, 10).unwrap();
+        assert_eq!(packet.event().unwrap().0, name);
+    }
+
+    #[test]
+    fn received_arguments_join_others_in_one_packet() {
+        struct WithOffset<'a>(RawArgs<'a>, &'a str);
+        impl ToArgs for WithOffset<'_> {
+            fn write_args(&self, out: &mut ArgsWriter<'_>) -> Result<(), EncodeError> {
+                out.push(&Bytes::from_static(b"first"))?;
+                out.extend(self.0)?;
+                out.push(self.1)
+            }
+        }
+        let parts = [Bytes::from_static(b"second")];
+        let args = RawArgs::from_array(r#"[{"_placeholder":true,"num":0},null]"#)
+            .unwrap()
+            .with_attachments(&parts);
+        let (text, attachments) = event("/", None, "m", &WithOffset(args, "off"));
+        assert_eq!(
+            text,
+            r#"52-["m",{"_placeholder":true,"num":0},{"_placeholder":true,"num":1},null,"off"]"#
+        );
+        assert_eq!(attachments, ["first", "second"]);
+    }
+}

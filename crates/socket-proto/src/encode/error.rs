@@ -1,0 +1,113 @@
+//! Why something could not be encoded.
+
+use std::fmt;
+
+/// Why a packet could not be encoded, and which. The blame is the caller's, except for received arguments that
+/// were to be passed on and turned out to be broken.
+#[derive(Debug)]
+pub struct EncodeError {
+    subject: Subject,
+    kind: EncodeErrorKind,
+}
+
+/// What is wrong. Arguments count from 1.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum EncodeErrorKind {
+    /// The name must not travel; see [`RESERVED_EVENTS`](crate::RESERVED_EVENTS).
+    #[error("the name is reserved")]
+    ReservedEvent,
+    /// serde or serde_json cannot encode an argument.
+    #[error("argument {argument}: {error}")]
+    Argument {
+        /// Which one.
+        argument: usize,
+        /// What serde_json says.
+        error: serde_json::Error,
+    },
+    /// serde or serde_json cannot encode the payload of a packet that has no arguments.
+    #[error("{error}")]
+    Payload {
+        /// What serde_json says.
+        error: serde_json::Error,
+    },
+    /// A received argument that was to be passed on is not JSON.
+    #[error("received argument {argument} is not JSON: {error}")]
+    BrokenArgument {
+        /// Which one, among those passed on.
+        argument: usize,
+        /// What serde_json says.
+        error: serde_json::Error,
+    },
+    /// Received arguments that were to be passed on refer to an attachment that they do not have.
+    #[error("received arguments refer to a missing attachment, there are {attachments}")]
+    MissingAttachment {
+        /// How many they have.
+        attachments: usize,
+    },
+    /// Received arguments with attachments are nested too deeply to be passed on.
+    #[error("received arguments are nested too deeply")]
+    TooDeep,
+}
+
+#[derive(Debug)]
+enum Subject {
+    Args,
+    Ack,
+    Event(Box<str>),
+}
+
+impl EncodeError {
+    /// What is wrong.
+    #[must_use]
+    pub fn kind(&self) -> &EncodeErrorKind {
+        &self.kind
+    }
+
+    /// The name of the event, if it was one.
+    #[must_use]
+    pub fn event(&self) -> Option<&str> {
+        match &self.subject {
+            Subject::Event(name) => Some(name),
+            Subject::Args | Subject::Ack => None,
+        }
+    }
+
+    /// The same error, said of the event `name`.
+    #[must_use]
+    pub fn of_event(self, name: &str) -> Self {
+        Self {
+            subject: Subject::Event(name.into()),
+            ..self
+        }
+    }
+
+    pub(crate) fn of_ack(self) -> Self {
+        Self {
+            subject: Subject::Ack,
+            ..self
+        }
+    }
+}
+
+impl From<EncodeErrorKind> for EncodeError {
+    fn from(kind: EncodeErrorKind) -> Self {
+        Self {
+            subject: Subject::Args,
+            kind,
+        }
+    }
+}
+
+impl fmt::Display for EncodeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.subject {
+            Subject::Args => f.write_str("cannot encode the arguments")?,
+            Subject::Ack => f.write_str("cannot encode the acknowledgement")?,
+            Subject::Event(name) => write!(f, "cannot encode event {name:?}")?,
+        }
+        write!(f, ": {}", self.kind)
+    }
+}
+
+impl std::error::Error for EncodeError {}
