@@ -1,1 +1,9 @@
 //! Both ends in memory, under a virtual clock.
+
+mod close;
+mod heartbeat;
+mod operations;
+mod polling;
+mod upgrade;
+mod util;
+mod wire;
