@@ -217,17 +217,12 @@ impl Args {
         RawArgs::empty().to_args()
     }
 
-    /// Arguments received in pieces: `text` was accepted by [`count_values`] from `start` on.
-    pub(crate) fn received(
-        text: Arc<str>,
-        start: usize,
-        len: usize,
-        attachments: Vec<Bytes>,
-    ) -> Self {
+    /// The arguments of a packet that had to wait: a list that was counted when it came, and its attachments.
+    pub(crate) fn received(list: Arc<str>, len: usize, attachments: Vec<Bytes>) -> Self {
         Self {
-            end: text.len(),
-            text,
-            start,
+            end: list.len(),
+            text: list,
+            start: 0,
             len,
             attachments: (!attachments.is_empty()).then(|| attachments.into()),
             origin: Origin::Peer,

@@ -28,6 +28,7 @@
 
 mod args;
 mod ascii;
+mod connection;
 mod encode;
 mod name;
 mod packet;
@@ -35,6 +36,7 @@ mod scan;
 
 pub use args::{Args, ArgsError, IncomingArgs, RawArgs};
 pub use ascii::{escape_non_ascii, escape_packet};
+pub use connection::{Connection, ConnectionConfig, Input, NamespaceKey, StrayPackets, Violation};
 pub use encode::{
     ArgsWriter, EncodeError, EncodeErrorKind, ToArgs, encode_ack, encode_connect_accepted,
     encode_connect_error, encode_connect_request, encode_counted_ack, encode_disconnect,

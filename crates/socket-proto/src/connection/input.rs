@@ -1,0 +1,78 @@
+//! What a connection hands to the application.
+
+use std::borrow::Cow;
+
+use crate::args::IncomingArgs;
+
+/// Names a namespace within its connection for as long as the peer is in it (or is joining it).
+///
+/// A later stay, also in the same namespace, has another key; what is done with the old one then has no effect.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct NamespaceKey {
+    pub(super) index: u16,
+    pub(super) generation: u16,
+}
+
+impl NamespaceKey {
+    /// A small number, unique among the namespaces that the connection is in: an index for a table of the
+    /// caller's, with no need to hash. It is taken again after the peer has left.
+    #[must_use]
+    pub fn index(self) -> usize {
+        usize::from(self.index)
+    }
+}
+
+/// Something for the application to do.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Input<'a> {
+    /// The peer wants to join a namespace; to be answered by [`accept`](crate::Connection::accept) or
+    /// [`refuse`](crate::Connection::refuse).
+    Connect {
+        /// Names the namespace from now on.
+        key: NamespaceKey,
+        /// The namespace, which need not exist.
+        namespace: &'a str,
+        /// The query on the namespace (revision 4), not decoded.
+        query: Option<&'a str>,
+        /// A JSON object (revision 5), known to be valid.
+        auth: Option<&'a str>,
+    },
+    /// The peer emits.
+    Event {
+        /// Where.
+        key: NamespaceKey,
+        /// The event's name, never a reserved one.
+        name: Cow<'a, str>,
+        /// Its arguments.
+        args: IncomingArgs<'a>,
+        /// The id to acknowledge, if the peer wants that.
+        ack_id: Option<u64>,
+    },
+    /// The peer acknowledges an event of ours. The id may be one that nobody waits for.
+    Ack {
+        /// Where.
+        key: NamespaceKey,
+        /// The id that the event carried.
+        id: u64,
+        /// The answer.
+        args: IncomingArgs<'a>,
+    },
+    /// The peer has left a namespace. The key is of no use afterwards.
+    Disconnect {
+        /// Which.
+        key: NamespaceKey,
+    },
+}
+
+impl Input<'_> {
+    /// The namespace that it is about.
+    #[must_use]
+    pub fn key(&self) -> NamespaceKey {
+        match self {
+            Self::Connect { key, .. }
+            | Self::Event { key, .. }
+            | Self::Ack { key, .. }
+            | Self::Disconnect { key } => *key,
+        }
+    }
+}

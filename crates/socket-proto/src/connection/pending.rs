@@ -1,0 +1,103 @@
+//! A packet that waits for its attachments.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::{Input, NamespaceKey};
+use crate::args::{Args, IncomingArgs, RawArgs};
+
+/// The attachments that have come so far, and what they are for.
+#[derive(Debug)]
+pub(super) struct Pending {
+    /// `None` if the packet is for nobody; its attachments must be taken all the same.
+    target: Option<Target>,
+    owed: usize,
+    bytes: usize,
+    attachments: Vec<Bytes>,
+}
+
+/// What becomes of the packet once it is complete.
+#[derive(Debug)]
+pub(super) struct Target {
+    key: NamespaceKey,
+    kind: Kind,
+    list: Arc<str>,
+    len: usize,
+}
+
+#[derive(Debug)]
+enum Kind {
+    Event { name: String, ack_id: Option<u64> },
+    Ack { id: u64 },
+}
+
+impl Target {
+    pub(super) fn event(
+        key: NamespaceKey,
+        name: String,
+        ack_id: Option<u64>,
+        args: RawArgs<'_>,
+    ) -> Self {
+        Self::new(key, Kind::Event { name, ack_id }, args)
+    }
+
+    pub(super) fn ack(key: NamespaceKey, id: u64, args: RawArgs<'_>) -> Self {
+        Self::new(key, Kind::Ack { id }, args)
+    }
+
+    fn new(key: NamespaceKey, kind: Kind, args: RawArgs<'_>) -> Self {
+        Self {
+            key,
+            kind,
+            list: args.as_json().into(),
+            len: args.len(),
+        }
+    }
+}
+
+impl Pending {
+    pub(super) fn new(owed: usize, target: Option<Target>) -> Box<Self> {
+        Box::new(Self {
+            target,
+            owed,
+            bytes: 0,
+            // The count is the peer's claim, so it earns only a small reservation.
+            attachments: Vec::with_capacity(owed.min(16)),
+        })
+    }
+
+    /// How many attachments are still to come.
+    pub(super) fn owed(&self) -> usize {
+        self.owed
+    }
+
+    /// Takes the next attachment; `false` if all of them together exceed `max` bytes.
+    pub(super) fn push(&mut self, data: Bytes, max: usize) -> bool {
+        self.owed = self.owed.saturating_sub(1);
+        self.bytes = self.bytes.saturating_add(data.len());
+        if self.target.is_some() {
+            self.attachments.push(data);
+        }
+        self.bytes <= max
+    }
+
+    pub(super) fn finish(self) -> Option<Input<'static>> {
+        let Target {
+            key,
+            kind,
+            list,
+            len,
+        } = self.target?;
+        let args = IncomingArgs::Owned(Args::received(list, len, self.attachments));
+        Some(match kind {
+            Kind::Event { name, ack_id } => Input::Event {
+                key,
+                name: name.into(),
+                args,
+                ack_id,
+            },
+            Kind::Ack { id } => Input::Ack { key, id, args },
+        })
+    }
+}
