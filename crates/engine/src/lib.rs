@@ -1,1 +1,50 @@
 //! Engine.IO sessions and transports on tokio.
+//!
+//! An [`Engine`] keeps the sessions of one server. Each session is run by one task, its driver,
+//! which owns the protocol state, the timer, the transport and the [`Connection`] that an
+//! [`Application`] makes for it. Everyone else holds a [`SessionHandle`]: something to send to.
+//!
+//! What the engine promises to an application:
+//!
+//! * all methods of one connection run on one task, one after the other;
+//! * messages arrive in order, and messages that are sent arrive in the order of their sending,
+//!   whatever transport carries them and even while it changes;
+//! * what is sent while a driver works through what it has read leaves in one write at the end
+//!   (see [`batch`]), what is sent from elsewhere leaves at once;
+//! * [`Connection::handle_close`] is called exactly once, and nothing comes after it.
+
+mod application;
+mod command;
+mod config;
+mod cookie;
+mod cors;
+mod driver;
+mod engine;
+mod frames;
+mod handle;
+mod handshake;
+mod http;
+mod id;
+mod io;
+mod listen;
+mod message;
+mod outbox;
+mod query;
+mod scratch;
+mod turn;
+
+pub use application::{Application, Connection, Incoming};
+pub use config::{ConfigError, EngineConfig, MissingRevision};
+pub use cookie::{Cookie, SameSite};
+pub use cors::Cors;
+pub use engine::Engine;
+pub use handle::{SendError, SendOptions, SessionHandle};
+pub use handshake::{Handshake, Headers};
+pub use http::{
+    Body, ConnectionInfo, EngineLayer, EngineService, LayerBody, LayeredService,
+};
+pub use id::SessionId;
+pub use listen::{ListenError, ListenOptions, ListenUrl, Listener, UrlError};
+pub use message::{HEADROOM, Message};
+pub use sockeye_engine_proto::{CloseReason, Revision, TransportKind};
+pub use turn::batch;

@@ -1,1 +1,40 @@
-//! Events, handlers, extractors and acknowledgements shared by the Sockeye server and client.
+//! What the sockets of the server and of the client share: handlers and the extractors they are
+//! made of, listener tables, acknowledgements, and the errors of all these.
+//!
+//! Everything here is generic over one type, the [`EventSocket`]: the server's `Socket` or the
+//! client's. Applications use the re-exports of the `sockeye` crate, in which that parameter is
+//! filled in.
+//!
+//! An event's way through this crate:
+//!
+//! 1. the owner of a connection makes an [`Event`], whose arguments are still raw JSON;
+//! 2. [`Listeners::dispatch`] finds the handlers of its name;
+//! 3. each handler extracts what its parameters ask for ([`FromEvent`]), runs, and its return
+//!    value becomes the acknowledgement ([`IntoReply`]);
+//! 4. a future that does not finish at its first poll joins the connection's [`Running`] set.
+
+mod acks;
+mod callback;
+mod error;
+mod event;
+mod extract;
+mod listeners;
+mod reason;
+mod refusal;
+mod reply;
+mod running;
+mod snapshot;
+mod state;
+
+pub use acks::{AckFuture, AckTable, Waiter};
+pub use callback::{Called, Callback};
+pub use error::{AckError, EmitError, EventError, EventErrorKind, ExtractError};
+pub use event::{Event, EventSocket};
+pub use extract::{Ack, Data, EventName, FromEvent, State};
+pub use listeners::{BoxHandler, ListenerId, Listeners, erase};
+pub use reason::DisconnectReason;
+pub use refusal::{IntoRefusal, Refusal};
+pub use reply::{IntoReply, Outcome, Reply, Responder};
+pub use running::{HandlerFuture, Ordering, Running, Started};
+pub use snapshot::{Cached, Snapshot};
+pub use state::StateMap;

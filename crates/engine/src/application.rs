@@ -1,0 +1,84 @@
+use std::fmt;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Instant;
+
+use bytes::Bytes;
+use sockeye_engine_proto::CloseReason;
+
+use crate::handle::SessionHandle;
+use crate::handshake::Handshake;
+
+/// What runs on top of the engine: it is asked for a [`Connection`] for every new session.
+pub trait Application: Send + Sync + 'static {
+    /// The state of one session's upper layer.
+    type Connection: Connection;
+
+    /// A session was opened. What the returned connection sends through `session` follows the
+    /// open packet.
+    fn connect(&self, session: SessionHandle, handshake: Arc<Handshake>) -> Self::Connection;
+}
+
+/// The upper layer of one session. All of its methods run on the session's driver task, one at
+/// a time.
+pub trait Connection: Send + 'static {
+    /// A message came. It lies in a buffer that all connections of the thread share, so what is
+    /// to be kept must be copied.
+    fn handle_message(&mut self, message: Incoming<'_>, cx: &mut Context<'_>);
+
+    /// Goes on with what is not finished; ready when nothing is left to do. After the session
+    /// is closed, the driver lives on until then.
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()>;
+
+    /// Whether the next message may come. While not, the peer is not read from, so that it is
+    /// the peer's sending that has to wait. The driver looks again after each `poll`.
+    fn is_ready(&self) -> bool {
+        true
+    }
+
+    /// When [`handle_timeout`](Self::handle_timeout) is to be called.
+    fn poll_timeout(&self) -> Option<Instant> {
+        None
+    }
+
+    /// The time of `poll_timeout` has come.
+    fn handle_timeout(&mut self, now: Instant, cx: &mut Context<'_>) {
+        let _ = (now, cx);
+    }
+
+    /// The session is closed: nothing comes any more and nothing can be sent. Called once.
+    fn handle_close(&mut self, reason: CloseReason, cx: &mut Context<'_>);
+}
+
+/// A message from the peer.
+#[derive(Clone)]
+pub enum Incoming<'a> {
+    /// A text.
+    Text(&'a str),
+    /// Bytes that lie in a shared buffer.
+    Binary(&'a [u8]),
+    /// Bytes that came with a buffer of their own, which can be kept without copying.
+    Owned(Bytes),
+}
+
+impl Incoming<'_> {
+    /// The bytes of a binary message as a buffer of their own.
+    #[must_use]
+    pub fn into_bytes(self) -> Bytes {
+        match self {
+            Self::Text(text) => Bytes::copy_from_slice(text.as_bytes()),
+            Self::Binary(data) => Bytes::copy_from_slice(data),
+            Self::Owned(data) => data,
+        }
+    }
+}
+
+impl fmt::Debug for Incoming<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Text(text) => f.debug_tuple("Text").field(text).finish(),
+            Self::Binary(data) => write!(f, "Binary({} bytes)", data.len()),
+            Self::Owned(data) => write!(f, "Binary({} bytes)", data.len()),
+        }
+    }
+}

@@ -1,0 +1,62 @@
+use std::fmt;
+
+use bytes::Bytes;
+use sockeye_engine_proto::{CloseReason, RequestError, WireKind, payload};
+use tokio::sync::oneshot;
+
+use crate::io::Io;
+
+/// What others ask of a session's driver.
+pub(crate) enum Command {
+    /// A long-poll came; the answer goes back when there is something to say.
+    Poll(oneshot::Sender<PollAnswer>),
+    /// A POST came; its body is still to be read.
+    BeginPost,
+    /// The body of the POST is there.
+    Post(Post),
+    /// The POST was refused without its body being looked at.
+    EndPost,
+    /// A WebSocket was opened for this session.
+    Upgrade { io: Io, read: Bytes },
+    /// The peer gave up on a request before it was answered.
+    RequestDropped(Request),
+    /// Close after what waits is written.
+    Close,
+    /// Close now.
+    Abort(CloseReason),
+}
+
+/// A POST with packets in its body.
+pub(crate) struct Post {
+    pub(crate) content: WireKind,
+    pub(crate) body: Bytes,
+    pub(crate) verdict: oneshot::Sender<PostVerdict>,
+}
+
+/// What becomes of a POST.
+pub(crate) type PostVerdict = Result<(), RequestError>;
+
+/// The two kinds of polling requests.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Request {
+    Poll,
+    Post,
+}
+
+/// The answer to a long-poll: a payload or a refusal.
+pub(crate) type PollAnswer = Result<payload::Encoded, RequestError>;
+
+impl fmt::Debug for Command {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Poll(_) => "Poll",
+            Self::BeginPost => "BeginPost",
+            Self::Post(_) => "Post",
+            Self::EndPost => "EndPost",
+            Self::Upgrade { .. } => "Upgrade",
+            Self::RequestDropped(_) => "RequestDropped",
+            Self::Close => "Close",
+            Self::Abort(_) => "Abort",
+        })
+    }
+}

@@ -1,0 +1,296 @@
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::HeaderMap;
+use sockeye_engine_proto::{Limits, SessionConfig, TransportKind};
+use thiserror::Error;
+
+use crate::cookie::Cookie;
+use crate::cors::Cors;
+use crate::handshake::Handshake;
+
+/// How an engine serves its sessions.
+///
+/// Durations and limits are those of the protocol's reference server unless a field says
+/// otherwise. Everything is checked once, when the engine is built.
+#[derive(Clone, Debug)]
+pub struct EngineConfig {
+    pub(crate) path: String,
+    pub(crate) session: SessionConfig,
+    pub(crate) limits: Limits,
+    pub(crate) allow_v3: bool,
+    pub(crate) missing_revision: MissingRevision,
+    pub(crate) transports: Vec<TransportKind>,
+    pub(crate) allow_upgrades: bool,
+    pub(crate) outbox_limit: usize,
+    pub(crate) max_sessions: usize,
+    pub(crate) linger: Duration,
+    pub(crate) cors: Option<Cors>,
+    pub(crate) cookie: Option<Cookie>,
+    pub(crate) hooks: Hooks,
+}
+
+/// What a request without an `EIO` parameter means.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum MissingRevision {
+    /// It is refused with code 5.
+    #[default]
+    Refuse,
+    /// It is read as revision 3, which is how the Swift client up to version 15 asks.
+    V3,
+}
+
+/// A setting that cannot work.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum ConfigError {
+    /// The path must begin with a slash.
+    #[error("the path {0:?} does not begin with a slash")]
+    Path(String),
+    /// No transport is enabled.
+    #[error("no transport is enabled")]
+    NoTransport,
+    /// A duration that must not be zero is.
+    #[error("{0} must not be zero")]
+    Zero(&'static str),
+}
+
+type AllowFuture = Pin<Box<dyn Future<Output = Result<(), String>> + Send>>;
+type AllowHook = Arc<dyn Fn(Arc<Handshake>) -> AllowFuture + Send + Sync>;
+type HeadersHook = Arc<dyn Fn(&mut HeaderMap, &http::request::Parts) + Send + Sync>;
+
+/// What the application wants to decide itself.
+#[derive(Clone, Default)]
+pub(crate) struct Hooks {
+    pub(crate) allow_request: Option<AllowHook>,
+    pub(crate) initial_headers: Option<HeadersHook>,
+    pub(crate) headers: Option<HeadersHook>,
+}
+
+impl Default for EngineConfig {
+    fn default() -> Self {
+        Self {
+            path: "/engine.io".into(),
+            session: SessionConfig::default(),
+            limits: Limits::default(),
+            allow_v3: true,
+            missing_revision: MissingRevision::default(),
+            transports: vec![TransportKind::Polling, TransportKind::WebSocket],
+            allow_upgrades: true,
+            outbox_limit: 8 * 1024 * 1024,
+            max_sessions: usize::MAX >> 1,
+            linger: Duration::from_secs(5),
+            cors: None,
+            cookie: None,
+            hooks: Hooks::default(),
+        }
+    }
+}
+
+impl EngineConfig {
+    /// The path under which the engine answers, with or without a final slash. Default:
+    /// `/engine.io` (and `/socket.io` for a Socket.IO server).
+    #[must_use]
+    pub fn path(mut self, path: impl Into<String>) -> Self {
+        self.path = path.into();
+        self
+    }
+
+    /// How often heartbeats are sent. Default: 25 s.
+    #[must_use]
+    pub const fn ping_interval(mut self, interval: Duration) -> Self {
+        self.session.ping_interval = interval;
+        self
+    }
+
+    /// How long a peer may take to answer a heartbeat before it counts as gone. Default: 20 s.
+    #[must_use]
+    pub const fn ping_timeout(mut self, timeout: Duration) -> Self {
+        self.session.ping_timeout = timeout;
+        self
+    }
+
+    /// How long an upgrade from polling to a stream may take. Default: 10 s.
+    #[must_use]
+    pub const fn upgrade_timeout(mut self, timeout: Duration) -> Self {
+        self.session.upgrade_timeout = timeout;
+        self
+    }
+
+    /// The largest message or polling body that is accepted, in bytes; told to the peer as
+    /// `maxPayload`. Default: 1,000,000.
+    #[must_use]
+    pub const fn max_payload(mut self, bytes: usize) -> Self {
+        self.limits.max_payload = bytes;
+        self
+    }
+
+    /// How many packets one polling body may hold.
+    #[must_use]
+    pub const fn max_packets_per_payload(mut self, packets: usize) -> Self {
+        self.limits.max_packets_per_payload = packets;
+        self
+    }
+
+    /// Whether peers of revision 3 (Socket.IO 1.x and 2.x) are served. Default: yes.
+    #[must_use]
+    pub const fn allow_v3(mut self, allow: bool) -> Self {
+        self.allow_v3 = allow;
+        self
+    }
+
+    /// What a request without an `EIO` parameter means. Default: it is refused.
+    #[must_use]
+    pub const fn missing_revision(mut self, meaning: MissingRevision) -> Self {
+        self.missing_revision = meaning;
+        self
+    }
+
+    /// The transports that are served. Default: polling and WebSocket.
+    #[must_use]
+    pub fn transports(mut self, transports: impl IntoIterator<Item = TransportKind>) -> Self {
+        self.transports = transports.into_iter().collect();
+        self
+    }
+
+    /// Whether a session may go from polling to a stream. Default: yes.
+    #[must_use]
+    pub const fn allow_upgrades(mut self, allow: bool) -> Self {
+        self.allow_upgrades = allow;
+        self
+    }
+
+    /// How many bytes may wait for one peer before nothing more is accepted for it. One message
+    /// may go beyond. Default: 8 MiB.
+    #[must_use]
+    pub const fn outbox_limit(mut self, bytes: usize) -> Self {
+        self.outbox_limit = bytes;
+        self
+    }
+
+    /// How many sessions may be open at once; a handshake beyond is refused. Default: no bound
+    /// but the process's own file descriptors and memory.
+    #[must_use]
+    pub const fn max_sessions(mut self, sessions: usize) -> Self {
+        self.max_sessions = sessions;
+        self
+    }
+
+    /// How long a closed session may take to write what still waits and to say goodbye before
+    /// its socket is dropped. Default: 5 s.
+    #[must_use]
+    pub const fn linger(mut self, linger: Duration) -> Self {
+        self.linger = linger;
+        self
+    }
+
+    /// Which other origins may use the server. Default: none.
+    #[must_use]
+    pub fn cors(mut self, cors: Cors) -> Self {
+        self.cors = Some(cors);
+        self
+    }
+
+    /// Sends the session id as a cookie with polling handshakes. Default: no cookie.
+    #[must_use]
+    pub fn cookie(mut self, cookie: Cookie) -> Self {
+        self.cookie = Some(cookie);
+        self
+    }
+
+    /// Asks this function before a session is opened. `Err` refuses it with the text
+    /// (HTTP status 403 and code 4; an upgrade request gets status 400).
+    #[must_use]
+    pub fn allow_request<F, Fut>(mut self, hook: F) -> Self
+    where
+        F: Fn(Arc<Handshake>) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<(), String>> + Send + 'static,
+    {
+        self.hooks.allow_request = Some(Arc::new(move |handshake| Box::pin(hook(handshake))));
+        self
+    }
+
+    /// May change the headers of the response that opens a session.
+    #[must_use]
+    pub fn initial_headers(
+        mut self,
+        hook: impl Fn(&mut HeaderMap, &http::request::Parts) + Send + Sync + 'static,
+    ) -> Self {
+        self.hooks.initial_headers = Some(Arc::new(hook));
+        self
+    }
+
+    /// May change the headers of every response.
+    #[must_use]
+    pub fn headers(
+        mut self,
+        hook: impl Fn(&mut HeaderMap, &http::request::Parts) + Send + Sync + 'static,
+    ) -> Self {
+        self.hooks.headers = Some(Arc::new(hook));
+        self
+    }
+
+    /// Finds settings that cannot work, and brings the path into its one form.
+    pub(crate) fn checked(mut self) -> Result<Self, ConfigError> {
+        if !self.path.starts_with('/') {
+            return Err(ConfigError::Path(self.path));
+        }
+        self.path.truncate(self.path.trim_end_matches('/').len());
+        if self.transports.is_empty() {
+            return Err(ConfigError::NoTransport);
+        }
+        let durations = [
+            (self.session.ping_interval, "the ping interval"),
+            (self.session.ping_timeout, "the ping timeout"),
+            (self.session.upgrade_timeout, "the upgrade timeout"),
+        ];
+        match durations.iter().find(|(duration, _)| duration.is_zero()) {
+            Some((_, name)) => Err(ConfigError::Zero(name)),
+            None => Ok(self),
+        }
+    }
+
+    /// Whether a request for this path is the engine's: the path itself and all below it.
+    pub(crate) fn owns(&self, path: &str) -> bool {
+        path.strip_prefix(&self.path).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    }
+
+    pub(crate) fn has(&self, transport: TransportKind) -> bool {
+        self.transports.contains(&transport)
+    }
+}
+
+impl fmt::Debug for Hooks {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Hooks")
+            .field("allow_request", &self.allow_request.is_some())
+            .field("initial_headers", &self.initial_headers.is_some())
+            .field("headers", &self.headers.is_some())
+            .finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn path_is_brought_into_one_form() {
+        let config = EngineConfig::default().path("/a/").checked().unwrap();
+        assert!(config.owns("/a") && config.owns("/a/") && config.owns("/a/b"));
+        assert!(!config.owns("/ab") && !config.owns("/"));
+    }
+
+    #[test]
+    fn impossible_settings_are_named() {
+        let error = EngineConfig::default().ping_interval(Duration::ZERO).checked().unwrap_err();
+        assert_eq!(error.to_string(), "the ping interval must not be zero");
+        let error = EngineConfig::default().path("a").checked().unwrap_err();
+        assert_eq!(error, ConfigError::Path("a".into()));
+        let error = EngineConfig::default().transports([]).checked().unwrap_err();
+        assert_eq!(error, ConfigError::NoTransport);
+    }
+}

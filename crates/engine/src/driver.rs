@@ -1,0 +1,398 @@
+//! The one task that runs a session.
+
+mod ending;
+mod polling;
+mod stream;
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Instant;
+
+use bytes::Bytes;
+use sockeye_engine_proto::payload::Dialect;
+use sockeye_engine_proto::{
+    BadRequest, Lane, Output, Packet, RequestError, Session, TransportEnd, TransportKind,
+};
+use tokio::time::Sleep;
+
+use crate::application::{Application, Connection};
+use crate::command::{Command, Request};
+use crate::engine::Engine;
+use crate::handle::SessionHandle;
+use crate::handshake::Handshake;
+use crate::io::Io;
+use crate::outbox::Flushed;
+use crate::turn::Turn;
+use ending::Ending;
+use polling::Polling;
+pub(crate) use stream::Wire;
+use stream::Probe;
+
+/// Drives one session: it owns the session's state, its transports, its timer, and the upper
+/// layer's connection.
+///
+/// One poll of this future is a turn: it takes the commands of others, lets time pass, reads
+/// what is there, runs what that sets off, and writes everything out at the end.
+pub(crate) struct Driver<A: Application> {
+    engine: Engine<A>,
+    handle: SessionHandle,
+    session: Session,
+    connection: A::Connection,
+    carrier: Carrier,
+    probe: Option<Box<Probe>>,
+    timer: Timer,
+    ending: Option<Box<Ending>>,
+}
+
+/// What carries the session.
+enum Carrier {
+    Polling(Box<Polling>),
+    Stream(Wire),
+    Gone,
+}
+
+/// How many reads one turn makes before it writes and lets other tasks run.
+const READS_PER_TURN: usize = 4;
+
+/// With more than this to write, a turn writes before it reads on: large answers are better sent
+/// while they are in the cache than heaped up.
+const WRITE_FIRST: usize = 16 * 1024;
+
+impl<A: Application> Driver<A> {
+    /// A session that begins on long-polling; the open packet is the caller's to send.
+    pub(crate) fn polling(
+        engine: &Engine<A>,
+        handle: SessionHandle,
+        handshake: Arc<Handshake>,
+        dialect: Dialect,
+        now: Instant,
+    ) -> Self {
+        let carrier = Carrier::Polling(Box::new(Polling::new(dialect)));
+        Self::new(engine, handle, handshake, carrier, now)
+    }
+
+    /// A session that begins on a WebSocket; it sends its open packet.
+    pub(crate) fn websocket(
+        engine: &Engine<A>,
+        handle: SessionHandle,
+        handshake: Arc<Handshake>,
+        io: Io,
+        read: &Bytes,
+        now: Instant,
+    ) -> Self {
+        let open = engine.open_packet(&handle, TransportKind::WebSocket);
+        {
+            let mut state = handle.shared().lock();
+            state.outbox.become_stream(io.direct());
+            state.outbox.push_control(Packet::Open(open.into()));
+        }
+        let wire = Wire::new(io, read, engine.config().limits.max_payload);
+        Self::new(engine, handle, handshake, Carrier::Stream(wire), now)
+    }
+
+    fn new(
+        engine: &Engine<A>,
+        handle: SessionHandle,
+        handshake: Arc<Handshake>,
+        carrier: Carrier,
+        now: Instant,
+    ) -> Self {
+        let transport = handle.transport();
+        let session = Session::server(&engine.config().session, handle.revision(), transport, now);
+        let connection = engine.application().connect(handle.clone(), handshake);
+        let timer = Timer::new();
+        let engine = engine.clone();
+        Self { engine, handle, session, connection, carrier, probe: None, timer, ending: None }
+    }
+
+    /// One turn; ready when there is nothing left to do for this session, ever.
+    fn turn(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let now = tokio::time::Instant::now().into_std();
+        let mut commands = self.handle.shared().begin_work(cx.waker());
+        let mut reads = 0;
+        loop {
+            for command in commands {
+                self.handle_command(command, now, cx);
+            }
+            self.handle_time(now, cx);
+            let idle = self.connection.poll(cx).is_ready();
+            self.carry_out(now, cx);
+            let read = self.read(now, cx);
+            self.carry_out(now, cx);
+            reads += usize::from(read);
+
+            let more = read && reads < READS_PER_TURN && !self.has_much_to_write();
+            if !more {
+                self.write(now, cx);
+                self.carry_out(now, cx);
+            }
+            if let Some(ending) = &mut self.ending {
+                let over = ending.poll(&mut self.carrier, &self.handle, now, cx).is_ready();
+                if over {
+                    self.carrier = Carrier::Gone;
+                }
+                if over && idle && self.connection.poll(cx).is_ready() {
+                    return Poll::Ready(());
+                }
+            }
+            if more {
+                commands = self.handle.shared().take_commands();
+                continue;
+            }
+            match self.handle.shared().end_work() {
+                Some(new) => commands = new,
+                None => {
+                    if read {
+                        // There may be more to read: let others run first.
+                        cx.waker().wake_by_ref();
+                    }
+                    self.arm_timer(now, cx);
+                    return Poll::Pending;
+                }
+            }
+        }
+    }
+
+    fn handle_command(&mut self, command: Command, now: Instant, cx: &mut Context<'_>) {
+        match command {
+            Command::Poll(answer) => self.handle_poll(answer, now),
+            Command::BeginPost => self.handle_begin_post(now),
+            Command::Post(post) => self.handle_post(post, now, cx),
+            Command::EndPost => self.session.end_post(),
+            Command::Upgrade { io, read } => self.handle_upgrade(io, &read, now),
+            Command::RequestDropped(request) => self.handle_dropped(request, now),
+            Command::Close => {
+                let has_unsent = self.handle.queued() > 0;
+                self.session.close(now, has_unsent);
+            }
+            Command::Abort(reason) => self.session.abort(reason),
+        }
+        self.carry_out(now, cx);
+    }
+
+    fn handle_upgrade(&mut self, io: Io, read: &Bytes, now: Instant) {
+        match self.session.begin_upgrade(now, TransportKind::WebSocket) {
+            Ok(()) => {
+                let limit = self.engine.config().limits.max_payload;
+                self.probe = Some(Box::new(Probe::new(io, read, limit)));
+            }
+            Err(refused) => tracing::debug!(%refused, "upgrade refused"),
+        }
+    }
+
+    fn handle_dropped(&mut self, request: Request, now: Instant) {
+        let end = match request {
+            Request::Poll => TransportEnd::PollDropped,
+            Request::Post => TransportEnd::PostDropped,
+        };
+        let on_polling = self.session.transport() == TransportKind::Polling;
+        if request == Request::Poll && on_polling && !self.session.has_poll() {
+            // The answer was on its way already, and what it carried is lost with it.
+            self.session.handle_transport_closed(now, Lane::Current, TransportEnd::Error);
+        } else {
+            self.session.handle_transport_closed(now, Lane::Current, end);
+        }
+    }
+
+    fn handle_time(&mut self, now: Instant, cx: &mut Context<'_>) {
+        if !self.timer.is_due(now) {
+            return;
+        }
+        if !self.connection.is_ready() {
+            // It is this side that does not read, so the peer's heartbeat cannot be heard.
+            self.session.excuse(now);
+        }
+        self.session.handle_timeout(now);
+        if self.connection.poll_timeout().is_some_and(|at| at <= now) {
+            self.connection.handle_timeout(now, cx);
+        }
+    }
+
+    fn arm_timer(&mut self, now: Instant, cx: &mut Context<'_>) {
+        let session = self.session.poll_timeout().or(self.session.tombstone_until());
+        let ending = self.ending.as_ref().map(|ending| ending.deadline());
+        let due = [session, self.connection.poll_timeout(), ending].into_iter().flatten().min();
+        if self.timer.arm(due, now, cx).is_ready() {
+            cx.waker().wake_by_ref();
+        }
+    }
+
+    /// Does what the session says, until it has nothing to say.
+    fn carry_out(&mut self, now: Instant, cx: &mut Context<'_>) {
+        if !self.session.has_output() {
+            return;
+        }
+        let mut outputs = Vec::new();
+        while let Some(output) = self.session.poll_output() {
+            outputs.push(output);
+        }
+        if matches!(outputs.last(), Some(Output::Closed(_))) && !self.session.is_graceful() {
+            // What waits is lost, but for the session's own last words.
+            self.handle.shared().lock().outbox.clear();
+        }
+        for output in outputs {
+            match output {
+                Output::Send { lane: Lane::Current, packet } => {
+                    self.handle.shared().lock().outbox.push_control(packet);
+                }
+                Output::Send { lane: Lane::Probe, packet } => {
+                    if let Some(probe) = &mut self.probe {
+                        probe.send(&packet, self.session.revision());
+                    }
+                }
+                Output::Upgraded { to, .. } => self.handle_upgraded(to),
+                Output::CloseProbe => self.probe = None,
+                Output::Closed(reason) => {
+                    // The last answer of a poll goes out while its packets are still there.
+                    self.answer_poll();
+                    match &mut self.carrier {
+                        Carrier::Polling(polling) if self.session.tombstone_until().is_some() => {
+                            polling.tombstone = true;
+                        }
+                        _ => self.engine.forget(&self.handle),
+                    }
+                    let ending = Ending::begin(self, now);
+                    self.ending = Some(Box::new(ending));
+                    self.connection.handle_close(reason, cx);
+                }
+            }
+        }
+    }
+
+    fn handle_upgraded(&mut self, to: TransportKind) {
+        let Some(probe) = self.probe.take() else { return };
+        let wire = probe.into_wire();
+        {
+            let mut state = self.handle.shared().lock();
+            state.transport = to;
+            state.poll_pending = false;
+            state.outbox.become_stream(wire.direct());
+        }
+        if let Carrier::Polling(mut polling) =
+            std::mem::replace(&mut self.carrier, Carrier::Stream(wire))
+            && let Some(pending) = polling.take_pending()
+        {
+            let mismatch = BadRequest::TransportMismatch;
+            let _ = pending.send(Err(RequestError::BadRequest(mismatch)));
+        }
+    }
+
+    /// Reads once from whatever there is to read from; whether something came.
+    fn read(&mut self, now: Instant, cx: &mut Context<'_>) -> bool {
+        let probed = self.read_probe(now, cx);
+        if self.ending.is_some() || !self.connection.is_ready() {
+            return probed;
+        }
+        let read = match &mut self.carrier {
+            Carrier::Polling(_) => self.work_off_backlog(now, cx),
+            Carrier::Stream(wire) => {
+                let read = stream::Reader {
+                    session: &mut self.session,
+                    connection: &mut self.connection,
+                    handle: &self.handle,
+                    now,
+                };
+                read.poll(wire, cx)
+            }
+            Carrier::Gone => false,
+        };
+        read || probed
+    }
+
+    fn has_much_to_write(&self) -> bool {
+        self.handle.queued() > WRITE_FIRST
+    }
+
+    fn write(&mut self, now: Instant, cx: &mut Context<'_>) {
+        match &mut self.carrier {
+            Carrier::Polling(_) => self.answer_poll(),
+            Carrier::Stream(wire) => {
+                let flushed = self.handle.shared().flush(wire, cx);
+                if flushed == Flushed::Failed && self.ending.is_none() {
+                    self.session.handle_transport_closed(now, Lane::Current, TransportEnd::Error);
+                }
+            }
+            Carrier::Gone => {}
+        }
+        if let Some(probe) = &mut self.probe
+            && probe.poll_write(cx).is_err()
+        {
+            self.session.handle_transport_closed(now, Lane::Probe, TransportEnd::Error);
+        }
+    }
+}
+
+impl<A: Application> Future for Driver<A> {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let _turn = Turn::begin();
+        self.turn(cx)
+    }
+}
+
+impl<A: Application> Unpin for Driver<A> {}
+
+impl<A: Application> Drop for Driver<A> {
+    /// The runtime is shutting down, or the session has ended: either way nobody must be able
+    /// to queue for it any more.
+    fn drop(&mut self) {
+        self.handle.shared().lock().outbox.close();
+        self.engine.forget(&self.handle);
+    }
+}
+
+impl<A: Application> fmt::Debug for Driver<A> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Driver").field("session", &self.session).finish_non_exhaustive()
+    }
+}
+
+/// The session's one timer.
+struct Timer {
+    sleep: Option<Pin<Box<Sleep>>>,
+    /// What the sleep is set to, and polled for.
+    armed: Option<Instant>,
+}
+
+impl Timer {
+    const fn new() -> Self {
+        Self { sleep: None, armed: None }
+    }
+
+    fn is_due(&self, now: Instant) -> bool {
+        self.armed.is_none_or(|at| at <= now)
+    }
+
+    /// Sees to it that the task is woken when `due` comes; ready if it has come already.
+    ///
+    /// A deadline that moves later is left alone: waking up once for nothing is cheaper than
+    /// moving the timer with every packet.
+    fn arm(&mut self, due: Option<Instant>, now: Instant, cx: &mut Context<'_>) -> Poll<()> {
+        let Some(due) = due else {
+            self.sleep = None;
+            // There is nothing to wait for; a far time stands for that.
+            self.armed = Some(now + FAR);
+            return Poll::Pending;
+        };
+        if self.sleep.is_some() && self.armed.is_some_and(|armed| now < armed && armed <= due) {
+            return Poll::Pending;
+        }
+        let at = tokio::time::Instant::from_std(due);
+        let sleep = match &mut self.sleep {
+            Some(sleep) => {
+                sleep.as_mut().reset(at);
+                sleep
+            }
+            none => none.insert(Box::pin(tokio::time::sleep_until(at))),
+        };
+        self.armed = Some(due);
+        sleep.as_mut().poll(cx)
+    }
+}
+
+const FAR: std::time::Duration = std::time::Duration::from_secs(86_400 * 365);
+

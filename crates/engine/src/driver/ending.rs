@@ -1,0 +1,104 @@
+//! What is left to do for a session that is closed.
+
+use std::task::{Context, Poll};
+use std::time::Instant;
+
+use sockeye_websocket::OpCode;
+
+use super::stream::{Fate, Wire};
+use super::{Carrier, Driver};
+use crate::application::Application;
+use crate::handle::SessionHandle;
+use crate::outbox::Flushed;
+use crate::scratch::Scratch;
+
+/// The way out of a closed session: write what waits and a close frame, say that no more will
+/// come, and wait for the peer to do the same.
+///
+/// The waiting matters: closing a socket with unread bytes in it resets the connection, and the
+/// peer might then never see what was written last.
+pub(super) struct Ending {
+    deadline: Instant,
+    step: Step,
+}
+
+enum Step {
+    Write,
+    Shutdown,
+    AwaitEnd,
+}
+
+impl Ending {
+    /// Seals the outbox behind the last words.
+    pub(super) fn begin<A: Application>(driver: &Driver<A>, now: Instant) -> Self {
+        let mut state = driver.handle.shared().lock();
+        if let Carrier::Stream(wire) = &driver.carrier {
+            match wire.fate {
+                Fate::Open | Fate::PeerClosed(None) => state.outbox.push_frame(OpCode::Close, &[]),
+                Fate::PeerClosed(Some(code)) | Fate::Violated(code) => {
+                    state.outbox.push_frame(OpCode::Close, &code.to_be_bytes());
+                }
+                Fate::Gone => state.outbox.clear(),
+            }
+        }
+        state.outbox.seal();
+        let linger = driver.engine.config().linger;
+        let deadline = driver.session.tombstone_until().unwrap_or(now + linger);
+        Self { deadline, step: Step::Write }
+    }
+
+    /// When the socket is dropped, whatever the peer does.
+    pub(super) const fn deadline(&self) -> Instant {
+        self.deadline
+    }
+
+    /// Goes on as far as possible now; ready when the transport may be dropped.
+    pub(super) fn poll(
+        &mut self,
+        carrier: &mut Carrier,
+        handle: &SessionHandle,
+        now: Instant,
+        cx: &mut Context<'_>,
+    ) -> Poll<()> {
+        match carrier {
+            Carrier::Gone => Poll::Ready(()),
+            _ if self.deadline <= now => Poll::Ready(()),
+            // A poll may still come for the news, until the deadline.
+            Carrier::Polling(polling) if polling.has_tombstone() => Poll::Pending,
+            Carrier::Polling(_) => Poll::Ready(()),
+            Carrier::Stream(wire) if wire.fate == Fate::Gone => Poll::Ready(()),
+            Carrier::Stream(wire) => self.poll_stream(wire, handle, cx),
+        }
+    }
+
+    fn poll_stream(
+        &mut self,
+        wire: &mut Wire,
+        handle: &SessionHandle,
+        cx: &mut Context<'_>,
+    ) -> Poll<()> {
+        if matches!(self.step, Step::Write) {
+            match handle.shared().flush(wire, cx) {
+                Flushed::All => self.step = Step::Shutdown,
+                Flushed::Blocked => return Poll::Pending,
+                Flushed::NotHere | Flushed::Failed => return Poll::Ready(()),
+            }
+        }
+        if matches!(self.step, Step::Shutdown) {
+            match wire.io.poll_shutdown(cx) {
+                Poll::Ready(Ok(())) => self.step = Step::AwaitEnd,
+                Poll::Ready(Err(_)) => return Poll::Ready(()),
+                Poll::Pending => return Poll::Pending,
+            }
+        }
+        // What still comes is of no interest.
+        let mut scratch = Scratch::take();
+        loop {
+            match wire.io.poll_read(cx, scratch.bytes()) {
+                Poll::Ready(Ok(0) | Err(_)) => return Poll::Ready(()),
+                Poll::Ready(Ok(_)) => {}
+                Poll::Pending => return Poll::Pending,
+            }
+        }
+    }
+}

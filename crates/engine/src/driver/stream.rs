@@ -1,0 +1,222 @@
+//! A session's WebSockets: the one that carries it, and the one that is being probed.
+
+use std::io::{self, IoSlice};
+use std::ops::ControlFlow;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Instant;
+
+use bytes::Bytes;
+use sockeye_engine_proto::{Lane, Message, Packet, Revision, Session, TransportEnd};
+use sockeye_websocket::{Event, Limits, OpCode, Payload, Role, encode_frame};
+use tokio::net::TcpStream;
+
+use super::Driver;
+use crate::application::{Application, Connection, Incoming};
+use crate::frames::{FrameReader, ReadError};
+use crate::handle::SessionHandle;
+use crate::io::Io;
+
+/// A WebSocket that carries a session.
+pub(crate) struct Wire {
+    pub(crate) io: Io,
+    frames: FrameReader,
+    /// How the peer ended it, or what it did wrong.
+    pub(super) fate: Fate,
+}
+
+/// Whether, and how, a WebSocket came to its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fate {
+    /// It is in use. The server closes it without a status code.
+    Open,
+    /// The peer sent a close frame, with this code.
+    PeerClosed(Option<u16>),
+    /// The peer broke the protocol; this code says how.
+    Violated(u16),
+    /// There is nobody left to talk to.
+    Gone,
+}
+
+impl Wire {
+    pub(super) fn new(io: Io, read: &Bytes, max_payload: usize) -> Self {
+        let limits = Limits::default().max_frame(max_payload).max_message(max_payload);
+        Self { io, frames: FrameReader::new(Role::Server, limits, read), fate: Fate::Open }
+    }
+
+    pub(super) fn direct(&self) -> Option<Arc<TcpStream>> {
+        self.io.direct()
+    }
+
+    /// What the end of reading means for the session, if it is not its business alone.
+    fn failed(&mut self, error: &ReadError) -> TransportEnd {
+        match error {
+            ReadError::Protocol(violation) => {
+                tracing::debug!(%violation, "websocket protocol violation");
+                self.fate = Fate::Violated(violation.close_code());
+                match violation.close_code() {
+                    1009 => TransportEnd::TooBig,
+                    _ => TransportEnd::Error,
+                }
+            }
+            ReadError::Io(error) => {
+                tracing::debug!(%error, "reading failed");
+                self.fate = Fate::Gone;
+                TransportEnd::Error
+            }
+            ReadError::End => {
+                self.fate = Fate::Gone;
+                TransportEnd::Eof
+            }
+        }
+    }
+}
+
+/// What takes part in reading, borrowed from the driver apart from the wire itself.
+pub(super) struct Reader<'d, C> {
+    pub(super) session: &'d mut Session,
+    pub(super) connection: &'d mut C,
+    pub(super) handle: &'d SessionHandle,
+    pub(super) now: Instant,
+}
+
+impl<C: Connection> Reader<'_, C> {
+    /// Reads once and hands on what came; whether something came.
+    pub(super) fn poll(mut self, wire: &mut Wire, cx: &mut Context<'_>) -> bool {
+        let Wire { io, frames, fate } = wire;
+        // The reader's context and the handlers' are one and the same task's.
+        let waker = cx.waker().clone();
+        let mut handler_cx = Context::from_waker(&waker);
+        let result = frames.poll_events(io, cx, |event| {
+            if let Event::Close(close) = &event {
+                *fate = Fate::PeerClosed(close.as_ref().map(|close| close.code));
+                let end = TransportEnd::Eof;
+                self.session.handle_transport_closed(self.now, Lane::Current, end);
+                return ControlFlow::Break(());
+            }
+            self.handle_event(event, &mut handler_cx);
+            match self.session.is_open() && self.connection.is_ready() {
+                true => ControlFlow::Continue(()),
+                false => ControlFlow::Break(()),
+            }
+        });
+        match result {
+            Poll::Pending => false,
+            Poll::Ready(Ok(())) => true,
+            Poll::Ready(Err(error)) => {
+                let end = wire.failed(&error);
+                self.session.handle_transport_closed(self.now, Lane::Current, end);
+                true
+            }
+        }
+    }
+
+    fn handle_event(&mut self, event: Event<'_>, cx: &mut Context<'_>) {
+        let revision = self.session.revision();
+        let decoded = match &event {
+            Event::Text(text) => Packet::decode_text(revision, text),
+            Event::Binary(data) => Packet::decode_binary(revision, data),
+            Event::Ping(payload) => {
+                self.handle.shared().lock().outbox.push_frame(OpCode::Pong, payload);
+                return;
+            }
+            Event::Pong(_) | Event::Close(_) => return,
+        };
+        let message = match decoded {
+            Ok(packet) => self.session.handle_packet(self.now, Lane::Current, packet),
+            Err(error) => {
+                tracing::debug!(%error, "undecodable packet");
+                self.session.handle_decode_error(self.now, Lane::Current);
+                return;
+            }
+        };
+        let message = match (&message, &event) {
+            (None, _) => return,
+            // A large binary message has its own buffer already; the packet is the end of it.
+            (Some(Message::Binary(content)), Event::Binary(Payload::Owned(data))) => {
+                Incoming::Owned(data.slice(data.len() - content.len()..))
+            }
+            (Some(Message::Text(text)), _) => Incoming::Text(text),
+            (Some(Message::Binary(content)), _) => Incoming::Binary(content),
+        };
+        self.connection.handle_message(message, cx);
+    }
+}
+
+/// A WebSocket that may become the session's next transport.
+pub(super) struct Probe {
+    wire: Wire,
+    /// Frames that wait to be written.
+    out: Vec<u8>,
+}
+
+impl Probe {
+    pub(super) fn new(io: Io, read: &Bytes, max_payload: usize) -> Self {
+        Self { wire: Wire::new(io, read, max_payload), out: Vec::new() }
+    }
+
+    pub(super) fn send(&mut self, packet: &Packet<'_>, revision: Revision) {
+        let mut text = Vec::new();
+        packet.encode_text(revision, &mut text);
+        encode_frame(&mut self.out, OpCode::Text, &text, None);
+    }
+
+    pub(super) fn into_wire(self) -> Wire {
+        self.wire
+    }
+
+    /// Writes what waits, as far as possible now.
+    pub(super) fn poll_write(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
+        while !self.out.is_empty() {
+            match self.wire.io.poll_write(cx, &[IoSlice::new(&self.out)]) {
+                Poll::Ready(Ok(0)) => return Err(io::ErrorKind::WriteZero.into()),
+                Poll::Ready(Ok(written)) => drop(self.out.drain(..written)),
+                Poll::Ready(Err(error)) => return Err(error),
+                Poll::Pending => return Ok(()),
+            }
+        }
+        match self.wire.io.poll_flush(cx) {
+            Poll::Ready(result) => result,
+            Poll::Pending => Ok(()),
+        }
+    }
+}
+
+impl<A: Application> Driver<A> {
+    /// Reads one packet from the probed transport; whether something came.
+    ///
+    /// One at a time, because a commit makes what follows it the session's own.
+    pub(super) fn read_probe(&mut self, now: Instant, cx: &mut Context<'_>) -> bool {
+        let Some(probe) = &mut self.probe else { return false };
+        let Probe { wire, out } = &mut **probe;
+        let Wire { io, frames, .. } = wire;
+        let session = &mut self.session;
+        let result = frames.poll_events(io, cx, |event| {
+            let revision = session.revision();
+            match &event {
+                Event::Text(text) => match Packet::decode_text(revision, text) {
+                    Ok(packet) => {
+                        session.handle_packet(now, Lane::Probe, packet);
+                    }
+                    Err(_) => session.handle_decode_error(now, Lane::Probe),
+                },
+                Event::Binary(_) => session.handle_decode_error(now, Lane::Probe),
+                Event::Ping(payload) => encode_frame(out, OpCode::Pong, payload, None),
+                Event::Pong(_) => {}
+                Event::Close(_) => {
+                    session.handle_transport_closed(now, Lane::Probe, TransportEnd::Eof);
+                }
+            }
+            ControlFlow::Break(())
+        });
+        match result {
+            Poll::Pending => false,
+            Poll::Ready(Ok(())) => true,
+            Poll::Ready(Err(error)) => {
+                let end = wire.failed(&error);
+                self.session.handle_transport_closed(now, Lane::Probe, end);
+                true
+            }
+        }
+    }
+}

@@ -1,0 +1,274 @@
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::{Instant, SystemTime};
+
+use bytes::Bytes;
+use http::request::Parts;
+use parking_lot::RwLock;
+use sockeye_engine_proto::payload::Dialect;
+use sockeye_engine_proto::{OpenPacket, RequestError, Revision, TransportKind};
+use tokio::sync::Notify;
+
+use crate::application::Application;
+use crate::config::{ConfigError, EngineConfig};
+use crate::driver::Driver;
+use crate::handle::SessionHandle;
+use crate::handshake::Handshake;
+use crate::http::ConnectionInfo;
+use crate::id::SessionId;
+use crate::io::Io;
+
+/// An Engine.IO server: its sessions, and the application on top of them.
+///
+/// Cheap to clone. It does nothing by itself until requests or streams are given to it: by
+/// [`listen`](Self::listen), or as a tower [`service`](Self::service) or [`layer`](Self::layer).
+pub struct Engine<A> {
+    inner: Arc<Inner<A>>,
+}
+
+struct Inner<A> {
+    config: EngineConfig,
+    application: A,
+    sessions: Sessions,
+    closing: AtomicBool,
+    /// Told when `closing` is set, and when the last session is gone.
+    changed: Notify,
+}
+
+/// The open sessions by id, in shards, so that handshakes on many threads do not wait for each
+/// other.
+struct Sessions {
+    shards: [RwLock<HashMap<SessionId, SessionHandle, foldhash::fast::RandomState>>; SHARDS],
+    len: AtomicUsize,
+}
+
+const SHARDS: usize = 16;
+
+impl<A: Application> Engine<A> {
+    /// An engine with this configuration.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] names the setting that cannot work.
+    pub fn new(config: EngineConfig, application: A) -> Result<Self, ConfigError> {
+        let inner = Inner {
+            config: config.checked()?,
+            application,
+            sessions: Sessions::new(),
+            closing: AtomicBool::new(false),
+            changed: Notify::new(),
+        };
+        Ok(Self { inner: Arc::new(inner) })
+    }
+
+    /// The application.
+    #[must_use]
+    pub fn application(&self) -> &A {
+        &self.inner.application
+    }
+
+    /// The configuration, as it was checked.
+    #[must_use]
+    pub fn config(&self) -> &EngineConfig {
+        &self.inner.config
+    }
+
+    /// How many sessions are open.
+    #[must_use]
+    pub fn session_count(&self) -> usize {
+        self.inner.sessions.len.load(Ordering::Relaxed)
+    }
+
+    /// Whether [`close`](Self::close) was called.
+    #[must_use]
+    pub fn is_closing(&self) -> bool {
+        self.inner.closing.load(Ordering::Acquire)
+    }
+
+    /// Stops accepting, closes every session after what waits for it is written, and returns
+    /// when they are gone.
+    ///
+    /// It takes no longer than the configured linger time, or the close timeout for sessions on
+    /// long-polling that send no further request.
+    pub async fn close(&self) {
+        self.begin_close();
+        loop {
+            let changed = self.inner.changed.notified();
+            if self.session_count() == 0 {
+                return;
+            }
+            changed.await;
+        }
+    }
+
+    /// Stops accepting, and tells every session to close.
+    pub fn begin_close(&self) {
+        self.inner.closing.store(true, Ordering::Release);
+        self.inner.changed.notify_waiters();
+        for session in self.inner.sessions.all() {
+            session.close();
+        }
+    }
+
+    /// Waits until [`close`](Self::close) is called.
+    pub(crate) async fn closing(&self) {
+        loop {
+            let changed = self.inner.changed.notified();
+            if self.is_closing() {
+                return;
+            }
+            changed.await;
+        }
+    }
+
+    pub(crate) fn session(&self, id: &str) -> Option<SessionHandle> {
+        self.inner.sessions.find(&SessionId::parse(id)?)
+    }
+
+    /// Asks the application whether a session may be opened.
+    pub(crate) async fn admit(
+        &self,
+        parts: &Parts,
+        connection: ConnectionInfo,
+    ) -> Result<Arc<Handshake>, RequestError> {
+        let ConnectionInfo { remote_addr, secure } = connection;
+        let handshake = Arc::new(Handshake::new(parts, remote_addr, secure, SystemTime::now()));
+        if let Some(allow) = &self.config().hooks.allow_request {
+            let verdict = allow(Arc::clone(&handshake)).await;
+            verdict.map_err(|text| RequestError::Forbidden(Some(text.into())))?;
+        }
+        if self.is_closing() || self.session_count() >= self.config().max_sessions {
+            return Err(RequestError::Forbidden(Some("the server takes no more sessions".into())));
+        }
+        Ok(handshake)
+    }
+
+    /// Opens a session on long-polling.
+    pub(crate) fn open_polling(
+        &self,
+        handshake: Arc<Handshake>,
+        revision: Revision,
+        dialect: Dialect,
+    ) -> Option<SessionHandle> {
+        let session = self.register(revision, TransportKind::Polling, dialect.uses_base64())?;
+        let now = now();
+        tokio::spawn(Driver::polling(self, session.clone(), handshake, dialect, now));
+        Some(session)
+    }
+
+    /// Opens a session on a WebSocket. `read` is what came behind the handshake already.
+    pub(crate) fn open_stream(
+        &self,
+        handshake: Arc<Handshake>,
+        revision: Revision,
+        base64: bool,
+        io: Io,
+        read: &Bytes,
+    ) {
+        if let Some(session) = self.register(revision, TransportKind::WebSocket, base64) {
+            tokio::spawn(Driver::websocket(self, session, handshake, io, read, now()));
+        }
+    }
+
+    /// The JSON of the open packet.
+    pub(crate) fn open_packet(&self, session: &SessionHandle, transport: TransportKind) -> String {
+        let config = self.config();
+        let upgrades = match transport {
+            TransportKind::Polling if config.allow_upgrades => {
+                config.transports.iter().copied().filter(|kind| kind.is_upgrade_target()).collect()
+            }
+            _ => Vec::new(),
+        };
+        let open = OpenPacket {
+            sid: session.id().as_str().to_owned(),
+            upgrades,
+            ping_interval: config.session.ping_interval,
+            ping_timeout: config.session.ping_timeout,
+            max_payload: Some(config.limits.max_payload),
+        };
+        open.to_json()
+    }
+
+    pub(crate) fn forget(&self, session: &SessionHandle) {
+        if self.inner.sessions.remove(session.id()) == 0 {
+            self.inner.changed.notify_waiters();
+        }
+    }
+
+    fn register(
+        &self,
+        revision: Revision,
+        transport: TransportKind,
+        base64: bool,
+    ) -> Option<SessionHandle> {
+        let id = SessionId::random()
+            .inspect_err(|error| tracing::error!(%error, "no random session id"))
+            .ok()?;
+        let limit = self.config().outbox_limit;
+        let session = SessionHandle::new(id, revision, transport, base64, limit);
+        self.inner.sessions.insert(id, session.clone());
+        // Closing looks at the sessions once: one that was registered behind its back must see
+        // to itself.
+        if self.is_closing() {
+            session.close();
+        }
+        Some(session)
+    }
+}
+
+/// The time, on the clock that the runtime's timers follow.
+fn now() -> Instant {
+    tokio::time::Instant::now().into_std()
+}
+
+impl Sessions {
+    fn new() -> Self {
+        Self { shards: std::array::from_fn(|_| RwLock::default()), len: AtomicUsize::new(0) }
+    }
+
+    fn shard(
+        &self,
+        id: &SessionId,
+    ) -> &RwLock<HashMap<SessionId, SessionHandle, foldhash::fast::RandomState>> {
+        // The first characters are random.
+        &self.shards[usize::from(id.as_str().as_bytes()[0]) % SHARDS]
+    }
+
+    fn find(&self, id: &SessionId) -> Option<SessionHandle> {
+        self.shard(id).read().get(id).cloned()
+    }
+
+    fn insert(&self, id: SessionId, session: SessionHandle) {
+        self.shard(&id).write().insert(id, session);
+        self.len.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Returns how many are left.
+    fn remove(&self, id: &SessionId) -> usize {
+        match self.shard(id).write().remove(id) {
+            Some(_) => self.len.fetch_sub(1, Ordering::Relaxed) - 1,
+            None => self.len.load(Ordering::Relaxed),
+        }
+    }
+
+    fn all(&self) -> Vec<SessionHandle> {
+        self.shards.iter().flat_map(|shard| shard.read().values().cloned().collect::<Vec<_>>()).collect()
+    }
+}
+
+impl<A> Clone for Engine<A> {
+    fn clone(&self) -> Self {
+        Self { inner: Arc::clone(&self.inner) }
+    }
+}
+
+impl<A> fmt::Debug for Engine<A> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Engine")
+            .field("config", &self.inner.config)
+            .field("sessions", &self.inner.sessions.len)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,361 @@
+use std::future::poll_fn;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+use std::{fmt, io};
+
+use parking_lot::{Mutex, MutexGuard};
+use sockeye_engine_proto::{CloseReason, RequestError, Revision, TransportKind};
+use thiserror::Error;
+
+use crate::command::Command;
+use crate::driver::Wire;
+use crate::id::SessionId;
+use crate::message::Message;
+use crate::outbox::{Flushed, Outbox};
+use crate::turn;
+
+/// A session as everyone but its driver sees it: something to send to and to close.
+///
+/// Cheap to clone. It does not keep the session open.
+#[derive(Clone)]
+pub struct SessionHandle(Arc<Shared>);
+
+/// How to send.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct SendOptions {
+    /// Drop the message rather than queue it behind others or for a transport that is not
+    /// ready.
+    pub volatile: bool,
+}
+
+/// Why a message was not accepted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum SendError {
+    /// The session is over.
+    #[error("the session is closed")]
+    Closed,
+    /// The outbox holds as many bytes as it may.
+    #[error("the outbox is full")]
+    Full,
+}
+
+/// What the driver of a session shares with everyone who holds a handle.
+pub(crate) struct Shared {
+    id: SessionId,
+    revision: Revision,
+    outbox_limit: usize,
+    state: Mutex<State>,
+}
+
+/// Everything that others may touch, behind one short lock.
+pub(crate) struct State {
+    pub(crate) outbox: Outbox,
+    pub(crate) commands: Vec<Command>,
+    /// The driver is at work and will flush, and look at the commands, before it rests.
+    busy: bool,
+    /// The outbox is on some turn's list already.
+    listed: bool,
+    /// The last write would have blocked: the driver waits for the socket.
+    pub(crate) blocked: bool,
+    /// A poll is pending, or the stream took the last write: a volatile message may go.
+    pub(crate) poll_pending: bool,
+    /// A POST is being served.
+    posting: bool,
+    pub(crate) transport: TransportKind,
+    driver: Option<Waker>,
+}
+
+impl SessionHandle {
+    pub(crate) fn new(
+        id: SessionId,
+        revision: Revision,
+        transport: TransportKind,
+        base64: bool,
+        outbox_limit: usize,
+    ) -> Self {
+        let state = Mutex::new(State {
+            outbox: Outbox::new(revision, base64),
+            commands: Vec::new(),
+            busy: false,
+            listed: false,
+            blocked: false,
+            poll_pending: false,
+            posting: false,
+            transport,
+            driver: None,
+        });
+        Self(Arc::new(Shared { id, revision, outbox_limit, state }))
+    }
+
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
+        &self.0
+    }
+
+    /// The session's secret id. Whoever knows it can take the session over, so it must not be
+    /// logged or shown.
+    #[must_use]
+    pub fn id(&self) -> &SessionId {
+        &self.0.id
+    }
+
+    /// The revision of the protocol that the peer speaks.
+    #[must_use]
+    pub fn revision(&self) -> Revision {
+        self.0.revision
+    }
+
+    /// The transport that carries the session now.
+    #[must_use]
+    pub fn transport(&self) -> TransportKind {
+        self.0.state.lock().transport
+    }
+
+    /// Whether the session still accepts messages.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        !self.0.state.lock().outbox.is_closed()
+    }
+
+    /// How many bytes wait to be written.
+    #[must_use]
+    pub fn queued(&self) -> usize {
+        self.0.state.lock().outbox.queued()
+    }
+
+    /// Queues messages, with nothing of others between them, and writes them if that is
+    /// possible at once. A volatile message that cannot go now is dropped, which is not an
+    /// error.
+    ///
+    /// # Errors
+    ///
+    /// [`SendError`]; nothing of the messages was accepted then.
+    pub fn send(&self, messages: &[Message], options: SendOptions) -> Result<(), SendError> {
+        self.send_with(options, |outbox| {
+            for message in messages {
+                outbox.push(message);
+            }
+        })
+    }
+
+    /// Like [`send`](Self::send), for a text that stands in `buf` from `start` on, followed by
+    /// more messages. The buffer's content is lost, and perhaps its memory.
+    ///
+    /// There must be [`HEADROOM`](crate::HEADROOM) bytes in front of the text.
+    ///
+    /// # Errors
+    ///
+    /// As for `send`.
+    ///
+    /// # Panics
+    ///
+    /// If the headroom is missing.
+    pub fn send_scratch(
+        &self,
+        buf: &mut Vec<u8>,
+        start: usize,
+        rest: &[Message],
+        options: SendOptions,
+    ) -> Result<(), SendError> {
+        self.send_with(options, |outbox| {
+            outbox.push_scratch(buf, start);
+            for message in rest {
+                outbox.push(message);
+            }
+        })
+    }
+
+    fn send_with(
+        &self,
+        options: SendOptions,
+        push: impl FnOnce(&mut Outbox),
+    ) -> Result<(), SendError> {
+        let mut state = self.0.state.lock();
+        if state.outbox.is_closed() {
+            return Err(SendError::Closed);
+        }
+        if options.volatile && !state.takes_volatile() {
+            return Ok(());
+        }
+        if state.outbox.queued() >= self.0.outbox_limit {
+            return Err(SendError::Full);
+        }
+        push(&mut state.outbox);
+        Shared::written(&self.0, state);
+        Ok(())
+    }
+
+    /// Waits until less than half of the outbox is taken.
+    ///
+    /// # Errors
+    ///
+    /// [`SendError::Closed`] if the session ends first.
+    pub async fn ready(&self) -> Result<(), SendError> {
+        poll_fn(|cx| {
+            let mut state = self.0.state.lock();
+            if state.outbox.is_closed() {
+                return Poll::Ready(Err(SendError::Closed));
+            }
+            if state.outbox.queued() < self.0.outbox_limit.div_ceil(2) {
+                return Poll::Ready(Ok(()));
+            }
+            state.outbox.push_waker(cx.waker());
+            Poll::Pending
+        })
+        .await
+    }
+
+    /// Closes the session: what waits is written first, within a bounded time.
+    pub fn close(&self) {
+        self.command(Command::Close);
+    }
+
+    /// Closes the session at once, for this reason.
+    pub fn abort(&self, reason: CloseReason) {
+        self.command(Command::Abort(reason));
+    }
+
+    /// A POST has come. Two at a time end the session: their packets have no order.
+    pub(crate) fn begin_post(&self) -> Result<(), RequestError> {
+        let overlap = std::mem::replace(&mut self.0.state.lock().posting, true);
+        self.command(Command::BeginPost);
+        if overlap { Err(RequestError::Overlap) } else { Ok(()) }
+    }
+
+    /// The POST is answered, or is none any more.
+    pub(crate) fn end_post(&self) {
+        self.0.state.lock().posting = false;
+    }
+
+    pub(crate) fn command(&self, command: Command) {
+        let mut state = self.0.state.lock();
+        state.commands.push(command);
+        let waker = state.wake_driver();
+        drop(state);
+        wake(waker);
+    }
+}
+
+impl Shared {
+    /// Sees to it that what was appended is written: by the driver if it is at work, at the end
+    /// of this thread's turn, directly, or by waking the driver, whichever comes first.
+    fn written(this: &Arc<Self>, mut state: MutexGuard<'_, State>) {
+        if state.busy || state.blocked || state.listed {
+            return;
+        }
+        if turn::is_active() {
+            state.listed = true;
+            drop(state);
+            // Outside a turn after all? That cannot happen on one thread without an await.
+            let _ = turn::defer(Arc::clone(this));
+            return;
+        }
+        let waker = state.flush();
+        drop(state);
+        wake(waker);
+    }
+
+    /// The flush that a turn has put off.
+    pub(crate) fn flush_deferred(&self) {
+        let mut state = self.state.lock();
+        state.listed = false;
+        let waker = if state.busy || state.blocked { None } else { state.flush() };
+        drop(state);
+        wake(waker);
+    }
+
+    pub(crate) fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock()
+    }
+
+    /// The driver starts to work: whatever is appended from now on, it will flush.
+    pub(crate) fn begin_work(&self, waker: &Waker) -> Vec<Command> {
+        let mut state = self.state.lock();
+        state.busy = true;
+        if !state.driver.as_ref().is_some_and(|known| known.will_wake(waker)) {
+            state.driver = Some(waker.clone());
+        }
+        std::mem::take(&mut state.commands)
+    }
+
+    pub(crate) fn take_commands(&self) -> Vec<Command> {
+        std::mem::take(&mut self.state.lock().commands)
+    }
+
+    /// The driver rests: from now on others flush, or wake it. If there are new commands it is
+    /// still at work, and gets them.
+    pub(crate) fn end_work(&self) -> Option<Vec<Command>> {
+        let mut state = self.state.lock();
+        state.busy = !state.commands.is_empty();
+        state.busy.then(|| std::mem::take(&mut state.commands))
+    }
+
+    /// The driver writes.
+    pub(crate) fn flush(&self, wire: &mut Wire, cx: &mut Context<'_>) -> Flushed {
+        let mut state = self.state.lock();
+        loop {
+            let flushed = match state.outbox.flush_direct() {
+                Flushed::NotHere => state.outbox.flush_with(|slices| {
+                    match wire.io.poll_write(cx, slices) {
+                        Poll::Ready(result) => result,
+                        Poll::Pending => Err(io::ErrorKind::WouldBlock.into()),
+                    }
+                }),
+                flushed => flushed,
+            };
+            state.blocked = flushed == Flushed::Blocked;
+            if flushed == Flushed::All && wire.io.poll_flush(cx).is_pending() {
+                return Flushed::Blocked;
+            }
+            // The direct write has left no waker behind.
+            if !state.blocked || wire.io.poll_writable(cx).is_pending() {
+                return flushed;
+            }
+        }
+    }
+}
+
+impl State {
+    fn takes_volatile(&self) -> bool {
+        !self.blocked
+            && (self.poll_pending || self.outbox.is_stream())
+            && (self.outbox.is_empty() || self.busy || self.listed)
+    }
+
+    /// Flushes from outside the driver; gives the driver's waker if it has to go on.
+    fn flush(&mut self) -> Option<Waker> {
+        match self.outbox.flush_direct() {
+            Flushed::All => None,
+            Flushed::Blocked => {
+                self.blocked = true;
+                self.wake_driver()
+            }
+            Flushed::NotHere | Flushed::Failed => self.wake_driver(),
+        }
+    }
+
+    /// The driver's waker, unless it is at work anyway.
+    fn wake_driver(&self) -> Option<Waker> {
+        if self.busy { None } else { self.driver.clone() }
+    }
+}
+
+/// Wakes outside the lock: a waker may run the task at once on some executors.
+fn wake(waker: Option<Waker>) {
+    if let Some(waker) = waker {
+        waker.wake();
+    }
+}
+
+impl fmt::Debug for SessionHandle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl fmt::Debug for Shared {
+    /// Without the id, which is a secret.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Session").field("revision", &self.revision).finish_non_exhaustive()
+    }
+}

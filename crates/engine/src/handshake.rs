@@ -1,0 +1,200 @@
+use std::borrow::Cow;
+use std::fmt;
+use std::net::SocketAddr;
+use std::time::SystemTime;
+
+use http::request::Parts;
+
+use crate::query;
+
+/// The request that opened a session.
+///
+/// Kept as compact blocks: a copy of the headers costs what they are long, while the HTTP
+/// library's own header map would keep its whole read buffer alive for the life of the session.
+#[derive(Clone)]
+pub struct Handshake {
+    headers: Headers,
+    uri: Box<str>,
+    path_len: u32,
+    remote_addr: Option<SocketAddr>,
+    time: SystemTime,
+    secure: bool,
+}
+
+/// The headers of a request, in the order they came, names in lower case.
+#[derive(Clone, Default)]
+pub struct Headers {
+    /// For each header: name length, value length (two bytes each, big-endian), name, value.
+    block: Box<[u8]>,
+}
+
+impl Handshake {
+    /// Keeps what handlers may ask for. `time` is when the request came.
+    #[must_use]
+    pub fn new(
+        parts: &Parts,
+        remote_addr: Option<SocketAddr>,
+        secure: bool,
+        time: SystemTime,
+    ) -> Self {
+        let path_len = u32::try_from(parts.uri.path().len()).unwrap_or(u32::MAX);
+        let uri = parts.uri.path_and_query().map_or("/", |uri| uri.as_str()).into();
+        Self { headers: Headers::new(&parts.headers), uri, path_len, remote_addr, time, secure }
+    }
+
+    /// The request's headers.
+    #[must_use]
+    pub const fn headers(&self) -> &Headers {
+        &self.headers
+    }
+
+    /// A header's value; `None` if it is missing or not text. The name's case does not matter.
+    #[must_use]
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name)
+    }
+
+    /// Path and query of the request.
+    #[must_use]
+    pub fn url(&self) -> &str {
+        &self.uri
+    }
+
+    /// The query string, still encoded, without the question mark.
+    #[must_use]
+    pub fn query_string(&self) -> &str {
+        self.uri.get(self.path_len as usize + 1..).unwrap_or_default()
+    }
+
+    /// The query's keys and values, decoded. Of a repeated key, the last one counts.
+    pub fn query(&self) -> impl Iterator<Item = (Cow<'_, str>, Cow<'_, str>)> {
+        query::pairs(self.query_string())
+    }
+
+    /// The value of one key of the query, decoded; the last one if it is repeated.
+    #[must_use]
+    pub fn query_value(&self, key: &str) -> Option<Cow<'_, str>> {
+        self.query().filter(|(name, _)| name == key).last().map(|(_, value)| value)
+    }
+
+    /// The peer's address, where the transport has one.
+    #[must_use]
+    pub const fn remote_addr(&self) -> Option<SocketAddr> {
+        self.remote_addr
+    }
+
+    /// When the request came.
+    #[must_use]
+    pub const fn time(&self) -> SystemTime {
+        self.time
+    }
+
+    /// Whether the request came over TLS, as far as this server terminated it.
+    #[must_use]
+    pub const fn is_secure(&self) -> bool {
+        self.secure
+    }
+
+    /// Whether the request came from a page of another origin (or a page at all): it has an
+    /// `Origin` header.
+    #[must_use]
+    pub fn is_cross_domain(&self) -> bool {
+        self.header("origin").is_some()
+    }
+}
+
+impl Headers {
+    fn new(headers: &http::HeaderMap) -> Self {
+        let size = headers.iter().map(|(name, value)| 4 + name.as_str().len() + value.len()).sum();
+        let mut block = Vec::with_capacity(size);
+        for (name, value) in headers {
+            let (name, value) = (name.as_str().as_bytes(), value.as_bytes());
+            // Both are bounded by the HTTP server's limits, far below these 64 KiB.
+            let Ok(name_len) = u16::try_from(name.len()) else { continue };
+            let Ok(value_len) = u16::try_from(value.len()) else { continue };
+            block.extend_from_slice(&name_len.to_be_bytes());
+            block.extend_from_slice(&value_len.to_be_bytes());
+            block.extend_from_slice(name);
+            block.extend_from_slice(value);
+        }
+        Self { block: block.into() }
+    }
+
+    /// The first value of this name, if it is text.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<&str> {
+        let (_, value) = self.iter().find(|(known, _)| known.eq_ignore_ascii_case(name))?;
+        std::str::from_utf8(value).ok()
+    }
+
+    /// All headers with their raw values.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &[u8])> {
+        let mut rest = &self.block[..];
+        std::iter::from_fn(move || {
+            let (lengths, tail) = rest.split_first_chunk::<4>()?;
+            let name_len = usize::from(u16::from_be_bytes([lengths[0], lengths[1]]));
+            let value_len = usize::from(u16::from_be_bytes([lengths[2], lengths[3]]));
+            let (name, tail) = tail.split_at(name_len);
+            let (value, tail) = tail.split_at(value_len);
+            rest = tail;
+            Some((std::str::from_utf8(name).unwrap_or_default(), value))
+        })
+    }
+}
+
+/// Names only: values may be cookies and tokens.
+impl fmt::Debug for Headers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.iter().map(|(name, _)| name)).finish()
+    }
+}
+
+/// Without the query, in which tokens travel.
+impl fmt::Debug for Handshake {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Handshake")
+            .field("path", &self.uri.get(..self.path_len as usize))
+            .field("headers", &self.headers)
+            .field("remote_addr", &self.remote_addr)
+            .field("secure", &self.secure)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn handshake(uri: &str) -> Handshake {
+        let request = http::Request::builder()
+            .uri(uri)
+            .header("Host", "example.org")
+            .header("X-Token", "secret");
+        let (parts, ()) = request.body(()).unwrap().into_parts();
+        Handshake::new(&parts, None, false, SystemTime::UNIX_EPOCH)
+    }
+
+    #[test]
+    fn headers_are_found_in_any_case() {
+        let handshake = handshake("/socket.io/");
+        assert_eq!(handshake.header("HOST"), Some("example.org"));
+        assert_eq!(handshake.header("x-token"), Some("secret"));
+        assert_eq!(handshake.header("cookie"), None);
+        assert_eq!(handshake.headers().iter().count(), 2);
+    }
+
+    #[test]
+    fn last_of_a_repeated_query_key_counts() {
+        let handshake = handshake("/socket.io/?a=1&b=%C3%A9+x&a=2");
+        assert_eq!(handshake.query_value("a").as_deref(), Some("2"));
+        assert_eq!(handshake.query_value("b").as_deref(), Some("é x"));
+        assert_eq!(handshake.query_string(), "a=1&b=%C3%A9+x&a=2");
+        assert_eq!(handshake.url(), "/socket.io/?a=1&b=%C3%A9+x&a=2");
+    }
+
+    #[test]
+    fn debug_shows_no_values() {
+        let text = format!("{:?}", handshake("/socket.io/?token=secret"));
+        assert!(!text.contains("secret"), "{text}");
+    }
+}

@@ -1,0 +1,166 @@
+//! Sessions over HTTP: long-polling, and the requests that open WebSockets.
+
+mod params;
+mod polling;
+mod service;
+mod upgrade;
+
+pub use service::{EngineLayer, EngineService, LayerBody, LayeredService};
+
+use bytes::Bytes;
+use http::header::{CACHE_CONTROL, CONNECTION, CONTENT_TYPE, USER_AGENT};
+use http::request::Parts;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode};
+use http_body_util::Full;
+use sockeye_engine_proto::{BadRequest, RequestError, TransportKind};
+use std::net::SocketAddr;
+
+use crate::application::Application;
+use crate::engine::Engine;
+use params::Params;
+
+/// The body of the engine's own answers.
+pub type Body = Full<Bytes>;
+
+/// What is known of the connection that a request came on.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct ConnectionInfo {
+    /// The peer's address.
+    pub remote_addr: Option<SocketAddr>,
+    /// Whether TLS was terminated here.
+    pub secure: bool,
+}
+
+/// Answers one request for the engine's path.
+pub(crate) async fn respond<A, B>(
+    engine: &Engine<A>,
+    mut request: Request<B>,
+    connection: ConnectionInfo,
+) -> Response<Body>
+where
+    A: Application,
+    B: http_body::Body<Data: Send, Error: Into<Box<dyn std::error::Error + Send + Sync>>> + Send,
+{
+    let config = engine.config();
+    let on_upgrade = upgrade::requested(&mut request);
+    let (parts, body) = request.into_parts();
+    let mut response = match (&config.cors, &parts.method) {
+        (Some(cors), &Method::OPTIONS) => {
+            let mut response = empty(StatusCode::NO_CONTENT);
+            cors.apply_preflight(&parts.headers, response.headers_mut());
+            response
+        }
+        _ => {
+            let upgrading = on_upgrade.is_some();
+            let mut response = match route(engine, &parts, body, on_upgrade, connection).await {
+                Ok(response) => response,
+                Err(error) => {
+                    tracing::debug!(code = error.code(), %error, "request refused");
+                    refusal(&error, upgrading)
+                }
+            };
+            if let Some(cors) = &config.cors {
+                cors.apply(&parts.headers, response.headers_mut());
+            }
+            response
+        }
+    };
+    if let Some(hook) = &config.hooks.headers {
+        hook(response.headers_mut(), &parts);
+    }
+    response
+}
+
+/// Checks a request in the order of the reference server and hands it on.
+async fn route<A, B>(
+    engine: &Engine<A>,
+    parts: &Parts,
+    body: B,
+    on_upgrade: Option<hyper::upgrade::OnUpgrade>,
+    connection: ConnectionInfo,
+) -> Result<Response<Body>, RequestError>
+where
+    A: Application,
+    B: http_body::Body<Data: Send, Error: Into<Box<dyn std::error::Error + Send + Sync>>> + Send,
+{
+    let params = Params::parse(parts.uri.query().unwrap_or_default());
+    let transport = params
+        .transport
+        .filter(|kind| matches!(kind, TransportKind::Polling | TransportKind::WebSocket))
+        .filter(|kind| engine.config().has(*kind))
+        .ok_or(RequestError::UnknownTransport)?;
+    let websocket = transport == TransportKind::WebSocket;
+    if let Some(sid) = &params.sid {
+        let session = engine.session(sid).ok_or(RequestError::UnknownSession)?;
+        return match on_upgrade {
+            Some(on_upgrade) if websocket => {
+                upgrade::join_session(parts, on_upgrade, session)
+            }
+            _ if websocket || session.transport() != transport => {
+                Err(RequestError::BadRequest(BadRequest::TransportMismatch))
+            }
+            _ => polling::request(engine, parts, body, &session).await,
+        };
+    }
+    if parts.method != Method::GET {
+        return Err(RequestError::BadHandshakeMethod);
+    }
+    if websocket != on_upgrade.is_some() {
+        return Err(RequestError::BadRequest(BadRequest::TransportHandshake));
+    }
+    let revision = params.revision(engine.config()).ok_or(RequestError::UnsupportedVersion)?;
+    let handshake = engine.admit(parts, connection).await?;
+    match on_upgrade {
+        Some(on_upgrade) => {
+            upgrade::open_session(engine, parts, on_upgrade, handshake, revision, &params)
+        }
+        None => polling::open_session(engine, parts, handshake, revision, &params),
+    }
+}
+
+/// The answer to a request that is refused.
+fn refusal(error: &RequestError, upgrading: bool) -> Response<Body> {
+    if upgrading {
+        // Nothing but 400 and bare text: a WebSocket client reads neither.
+        let mut response = text(StatusCode::BAD_REQUEST, error.message().to_owned(), "text/html");
+        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        return response;
+    }
+    let status = StatusCode::from_u16(error.status()).unwrap_or(StatusCode::BAD_REQUEST);
+    let mut response = text(status, error.body().into_owned(), "application/json");
+    if matches!(error, RequestError::PayloadTooLarge) {
+        // The rest of the body is not read, so the connection cannot be used again.
+        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    }
+    response
+}
+
+fn text(
+    status: StatusCode,
+    body: impl Into<Bytes>,
+    content_type: &'static str,
+) -> Response<Body> {
+    let body = body.into();
+    let with_type = !body.is_empty();
+    let mut response = Response::new(Full::new(body));
+    *response.status_mut() = status;
+    if with_type {
+        response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    }
+    response
+}
+
+fn empty(status: StatusCode) -> Response<Body> {
+    text(status, Bytes::new(), "text/plain")
+}
+
+/// The headers of every polling answer.
+fn apply_polling_headers(request: &HeaderMap, response: &mut HeaderMap) {
+    response.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    // Old Internet Explorers take JSON for an attack and would change it.
+    let agent = request.get(USER_AGENT).and_then(|agent| agent.to_str().ok()).unwrap_or_default();
+    if agent.contains(";MSIE") || agent.contains("Trident/") {
+        let name = HeaderName::from_static("x-xss-protection");
+        response.insert(name, HeaderValue::from_static("0"));
+    }
+}

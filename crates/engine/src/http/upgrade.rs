@@ -1,0 +1,121 @@
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::header::UPGRADE;
+use http::request::Parts;
+use http::{HeaderValue, Request, Response, StatusCode, Version};
+use hyper::upgrade::{OnUpgrade, Upgraded};
+use hyper_util::rt::TokioIo;
+use sockeye_engine_proto::{BadRequest, RequestError, Revision};
+use sockeye_websocket::{Extensions, handshake};
+use tokio::net::TcpStream;
+
+use super::Body;
+use super::params::Params;
+use crate::application::Application;
+use crate::command::Command;
+use crate::engine::Engine;
+use crate::handle::SessionHandle;
+use crate::handshake::Handshake;
+use crate::io::Io;
+
+/// Takes the upgrade out of a request that asks for a WebSocket.
+pub(crate) fn requested<B>(request: &mut Request<B>) -> Option<OnUpgrade> {
+    let asked = request.headers().get(UPGRADE)?;
+    asked.as_bytes().eq_ignore_ascii_case(b"websocket").then(|| hyper::upgrade::on(request))
+}
+
+/// Opens a session on a WebSocket.
+pub(super) fn open_session<A: Application>(
+    engine: &Engine<A>,
+    parts: &Parts,
+    on_upgrade: OnUpgrade,
+    handshake: Arc<Handshake>,
+    revision: Revision,
+    params: &Params<'_>,
+) -> Result<Response<Body>, RequestError> {
+    let mut response = switching_protocols(parts)?;
+    let base64 = params.b64.as_deref().is_some_and(|value| !value.is_empty());
+    if let Some(hook) = &engine.config().hooks.initial_headers {
+        hook(response.headers_mut(), parts);
+    }
+    let engine = engine.clone();
+    // A task of its own, and none before it: a task keeps the size of the largest state it was
+    // ever in, and this one only waits.
+    tokio::spawn(async move {
+        if let Some((io, read)) = upgraded(on_upgrade).await {
+            engine.open_stream(handshake, revision, base64, io, &read);
+        }
+    });
+    Ok(response)
+}
+
+/// Gives a WebSocket to the session that it is for.
+pub(super) fn join_session(
+    parts: &Parts,
+    on_upgrade: OnUpgrade,
+    session: SessionHandle,
+) -> Result<Response<Body>, RequestError> {
+    let response = switching_protocols(parts)?;
+    tokio::spawn(async move {
+        if let Some((io, read)) = upgraded(on_upgrade).await {
+            session.command(Command::Upgrade { io, read });
+        }
+    });
+    Ok(response)
+}
+
+/// The 101 answer, if the request is a valid WebSocket handshake.
+pub(crate) fn switching_protocols(parts: &Parts) -> Result<Response<Body>, RequestError> {
+    let version = match parts.version {
+        Version::HTTP_11 => (1, 1),
+        _ => (1, 0),
+    };
+    let headers = parts.headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes()));
+    let accepted = handshake::verify_request(parts.method.as_str(), version, headers)
+        .inspect_err(|error| tracing::debug!(%error, "bad websocket handshake"))
+        .map_err(|_| RequestError::BadRequest(BadRequest::TransportHandshake))?;
+    let mut response = Response::new(Body::default());
+    *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
+    // As the reference server does, whatever sub-protocol the client likes best is fine.
+    let protocol = accepted.protocols().first().copied();
+    for (name, value) in accepted.response_headers(protocol, Extensions::default()) {
+        if let Ok(value) = HeaderValue::try_from(value) {
+            response.headers_mut().insert(name, value);
+        }
+    }
+    Ok(response)
+}
+
+/// Waits for the answer to be sent, and takes the bare socket back from the HTTP library.
+///
+/// The library's own wrapper would keep its buffers; the bytes that it has read too far come
+/// along.
+pub(crate) async fn upgraded(on_upgrade: OnUpgrade) -> Option<(Io, Bytes)> {
+    let upgraded = match on_upgrade.await {
+        Ok(upgraded) => upgraded,
+        Err(error) => {
+            tracing::debug!(%error, "upgrade failed");
+            return None;
+        }
+    };
+    let upgraded = match upgraded.downcast::<TokioIo<TcpStream>>() {
+        Ok(parts) => return Some((tcp(parts.io.into_inner()), parts.read_buf)),
+        Err(upgraded) => upgraded,
+    };
+    // `axum::serve` and hyper-util's own server wrap the socket once more.
+    match hyper_util::server::conn::auto::upgrade::downcast::<TokioIo<TcpStream>>(upgraded) {
+        Ok(parts) => Some((tcp(parts.io.into_inner()), parts.read_buf)),
+        Err(upgraded) => Some((boxed(upgraded), Bytes::new())),
+    }
+}
+
+fn tcp(socket: TcpStream) -> Io {
+    // Small frames would otherwise wait for the peer's acknowledgement of earlier ones.
+    let _ = socket.set_nodelay(true);
+    Io::Tcp(Arc::new(socket))
+}
+
+fn boxed(upgraded: Upgraded) -> Io {
+    Io::Boxed(Box::pin(TokioIo::new(upgraded)))
+}

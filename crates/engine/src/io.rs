@@ -1,0 +1,128 @@
+//! The byte streams under a session.
+
+use std::fmt;
+use std::io::{self, IoSlice, Read};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+
+/// A stream that a driver owns.
+pub(crate) enum Io {
+    /// A bare socket, which other threads may write to directly.
+    Tcp(Arc<TcpStream>),
+    /// Anything else, such as TLS: only the driver reads and writes.
+    Boxed(Pin<Box<dyn Stream>>),
+}
+
+/// A byte stream both ways.
+pub(crate) trait Stream: AsyncRead + AsyncWrite + Send {}
+
+impl<T: AsyncRead + AsyncWrite + Send> Stream for T {}
+
+impl Io {
+    /// The socket, for writes from other threads.
+    pub(crate) fn direct(&self) -> Option<Arc<TcpStream>> {
+        match self {
+            Self::Tcp(socket) => Some(Arc::clone(socket)),
+            Self::Boxed(_) => None,
+        }
+    }
+
+    /// Reads into `buf`; 0 is the end of the stream.
+    pub(crate) fn poll_read(
+        &mut self,
+        cx: &mut Context<'_>,
+        buf: &mut [u8],
+    ) -> Poll<io::Result<usize>> {
+        match self {
+            Self::Tcp(socket) => loop {
+                ready!(socket.poll_read_ready(cx))?;
+                match read_socket(socket, buf) {
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                    result => return Poll::Ready(result),
+                }
+            },
+            Self::Boxed(stream) => {
+                let mut buf = ReadBuf::new(buf);
+                ready!(stream.as_mut().poll_read(cx, &mut buf))?;
+                Poll::Ready(Ok(buf.filled().len()))
+            }
+        }
+    }
+
+    /// Writes; for a driver whose stream nobody else can write to.
+    pub(crate) fn poll_write(
+        &mut self,
+        cx: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        match self {
+            Self::Tcp(socket) => loop {
+                ready!(socket.poll_write_ready(cx))?;
+                match socket.try_write_vectored(slices) {
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                    result => return Poll::Ready(result),
+                }
+            },
+            Self::Boxed(stream) => stream.as_mut().poll_write_vectored(cx, slices),
+        }
+    }
+
+    /// Ready when a bare socket takes more. Other streams have said so by their last write.
+    pub(crate) fn poll_writable(&self, cx: &mut Context<'_>) -> Poll<()> {
+        match self {
+            Self::Tcp(socket) => socket.poll_write_ready(cx).map(drop),
+            Self::Boxed(_) => Poll::Pending,
+        }
+    }
+
+    /// Hands on what the stream itself has buffered, as TLS does.
+    pub(crate) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self {
+            Self::Tcp(_) => Poll::Ready(Ok(())),
+            Self::Boxed(stream) => stream.as_mut().poll_flush(cx),
+        }
+    }
+
+    /// Says that nothing more will be written.
+    pub(crate) fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self {
+            Self::Tcp(socket) => {
+                let socket = socket2::SockRef::from(&**socket);
+                Poll::Ready(socket.shutdown(std::net::Shutdown::Write))
+            }
+            Self::Boxed(stream) => stream.as_mut().poll_shutdown(cx),
+        }
+    }
+}
+
+/// One read. If it did not fill the buffer, the socket is empty, and saying so to the reactor
+/// here saves the read that would only find that out.
+///
+/// The reactor takes "would block" as the word for it. Both happen under one readiness event, so
+/// that bytes which arrive in between raise a new one. Other systems than Linux do not promise
+/// that a short read has emptied the socket.
+fn read_socket(socket: &TcpStream, buf: &mut [u8]) -> io::Result<usize> {
+    let mut short = None;
+    let result = socket.try_io(tokio::io::Interest::READABLE, || {
+        let read = (&*socket2::SockRef::from(socket)).read(buf)?;
+        if cfg!(target_os = "linux") && read > 0 && read < buf.len() {
+            short = Some(read);
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        Ok(read)
+    });
+    short.map_or(result, Ok)
+}
+
+impl fmt::Debug for Io {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Tcp(_) => "Tcp",
+            Self::Boxed(_) => "Boxed",
+        })
+    }
+}

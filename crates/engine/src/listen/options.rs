@@ -1,0 +1,124 @@
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use socket2::{Domain, Protocol, Socket, Type};
+use tokio::net::TcpListener;
+
+/// How a listener accepts connections.
+#[derive(Clone)]
+pub struct ListenOptions {
+    backlog: u16,
+    pub(super) header_timeout: Duration,
+    pub(super) max_header_bytes: usize,
+    #[cfg(feature = "tls")]
+    tls: Option<std::sync::Arc<tokio_rustls::rustls::ServerConfig>>,
+}
+
+impl Default for ListenOptions {
+    fn default() -> Self {
+        Self {
+            backlog: 511,
+            header_timeout: Duration::from_secs(10),
+            max_header_bytes: 16 * 1024,
+            #[cfg(feature = "tls")]
+            tls: None,
+        }
+    }
+}
+
+impl ListenOptions {
+    /// How many connections may wait to be accepted; the operating system may cap it. Default:
+    /// 511.
+    #[must_use]
+    pub const fn backlog(mut self, connections: u16) -> Self {
+        self.backlog = connections;
+        self
+    }
+
+    /// How long a peer may take to send the head of a request, which is also how long a
+    /// connection may rest between two requests. Default: 10 s.
+    #[must_use]
+    pub const fn header_timeout(mut self, timeout: Duration) -> Self {
+        self.header_timeout = timeout;
+        self
+    }
+
+    /// How large the head of a request may be, in bytes; at least 8192. Default: 16 KiB.
+    #[must_use]
+    pub const fn max_header_bytes(mut self, bytes: usize) -> Self {
+        self.max_header_bytes = if bytes < 8192 { 8192 } else { bytes };
+        self
+    }
+
+    /// The TLS configuration for `https` URLs.
+    #[cfg(feature = "tls")]
+    #[must_use]
+    pub fn tls(mut self, config: std::sync::Arc<tokio_rustls::rustls::ServerConfig>) -> Self {
+        self.tls = Some(config);
+        self
+    }
+
+    #[cfg(feature = "tls")]
+    pub(super) const fn has_tls(&self) -> bool {
+        self.tls.is_some()
+    }
+
+    #[cfg(not(feature = "tls"))]
+    #[expect(clippy::unused_self, reason = "depends on the feature")]
+    pub(super) const fn has_tls(&self) -> bool {
+        false
+    }
+
+    /// Shakes hands, within the time for a request's head.
+    #[cfg(feature = "tls")]
+    pub(super) async fn accept_tls(
+        &self,
+        stream: tokio::net::TcpStream,
+    ) -> Option<tokio_rustls::server::TlsStream<tokio::net::TcpStream>> {
+        let config = std::sync::Arc::clone(self.tls.as_ref()?);
+        let accept = tokio_rustls::TlsAcceptor::from(config).accept(stream);
+        match tokio::time::timeout(self.header_timeout, accept).await {
+            Ok(Ok(stream)) => Some(stream),
+            Ok(Err(error)) => {
+                tracing::debug!(%error, "tls handshake failed");
+                None
+            }
+            Err(_) => {
+                tracing::debug!("tls handshake took too long");
+                None
+            }
+        }
+    }
+
+    /// A listening socket on this address.
+    pub(super) fn bind(&self, address: SocketAddr) -> io::Result<TcpListener> {
+        let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+        if address.is_ipv6() {
+            // `::` takes IPv4 too. Other addresses do not care, and systems without the choice
+            // refuse it.
+            let _ = socket.set_only_v6(!address.ip().is_unspecified());
+        }
+        // Elsewhere than on Windows this only means that connections of an earlier process which
+        // are still winding down do not keep the port.
+        if cfg!(not(windows)) {
+            socket.set_reuse_address(true)?;
+        }
+        socket.set_nonblocking(true)?;
+        socket.bind(&address.into())?;
+        socket.listen(self.backlog.into())?;
+        TcpListener::from_std(socket.into())
+    }
+}
+
+impl fmt::Debug for ListenOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ListenOptions")
+            .field("backlog", &self.backlog)
+            .field("header_timeout", &self.header_timeout)
+            .field("max_header_bytes", &self.max_header_bytes)
+            .field("tls", &self.has_tls())
+            .finish()
+    }
+}

@@ -1,0 +1,146 @@
+use std::fmt;
+
+use bytes::Bytes;
+use sockeye_websocket::{OpCode, prepend_header};
+
+/// What one engine message carries, encoded once and shared by everyone it is sent to.
+///
+/// A text is kept in the form that goes onto the wire most often: behind its WebSocket header
+/// and its packet type, so that a broadcast is one buffer that every receiver writes from.
+#[derive(Clone)]
+pub struct Message(Repr);
+
+#[derive(Clone)]
+enum Repr {
+    Text(Text),
+    Binary(Bytes),
+}
+
+/// `[WebSocket header]4[text]`
+#[derive(Clone)]
+pub(crate) struct Text {
+    frame: Bytes,
+    /// Where the packet (`4` and the text) starts.
+    packet: u8,
+}
+
+/// The bytes that must be free in front of a text that is sent from a buffer of the caller's:
+/// room for the packet type and the longest frame header.
+pub const HEADROOM: usize = 1 + sockeye_websocket::MAX_SERVER_HEADER;
+
+/// The packet type of a message.
+const MESSAGE: u8 = b'4';
+
+impl Message {
+    /// A text message.
+    #[must_use]
+    pub fn text(text: &str) -> Self {
+        let mut buf = Vec::with_capacity(HEADROOM + text.len());
+        buf.resize(HEADROOM, 0);
+        buf.extend_from_slice(text.as_bytes());
+        Self::text_in(buf, HEADROOM)
+    }
+
+    /// A text message that stands in `buf` from `start` on, which must be valid UTF-8.
+    ///
+    /// # Panics
+    ///
+    /// If there are fewer than [`HEADROOM`] bytes before `start`.
+    #[must_use]
+    pub fn text_in(mut buf: Vec<u8>, start: usize) -> Self {
+        let (packet, frame) = frame_text(&mut buf, start);
+        let mut bytes = Bytes::from(buf);
+        let frame_bytes = bytes.split_off(frame);
+        let packet = u8::try_from(packet - frame).expect("a frame header is at most 10 bytes");
+        Self(Repr::Text(Text { frame: frame_bytes, packet }))
+    }
+
+    /// A binary message.
+    #[must_use]
+    pub fn binary(data: impl Into<Bytes>) -> Self {
+        Self(Repr::Binary(data.into()))
+    }
+
+    /// The length of the text or of the data in bytes.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        match &self.0 {
+            Repr::Text(text) => text.packet().len() - 1,
+            Repr::Binary(data) => data.len(),
+        }
+    }
+
+    /// Whether the message is empty.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    pub(crate) const fn view(&self) -> View<'_> {
+        match &self.0 {
+            Repr::Text(text) => View::Text(text),
+            Repr::Binary(data) => View::Binary(data),
+        }
+    }
+}
+
+/// The two kinds of a message, for the code that writes them.
+pub(crate) enum View<'a> {
+    Text(&'a Text),
+    Binary(&'a Bytes),
+}
+
+impl Text {
+    /// The whole WebSocket frame.
+    pub(crate) const fn frame(&self) -> &Bytes {
+        &self.frame
+    }
+
+    /// The engine packet: `4` and the text.
+    pub(crate) fn packet(&self) -> &[u8] {
+        &self.frame[usize::from(self.packet)..]
+    }
+
+    /// The engine packet as text.
+    pub(crate) fn packet_text(&self) -> &str {
+        std::str::from_utf8(self.packet()).expect("a text message is made of valid UTF-8")
+    }
+
+    /// The text of the message.
+    pub(crate) fn text(&self) -> &str {
+        &self.packet_text()[1..]
+    }
+}
+
+/// Writes the packet type and the WebSocket header in front of the text at `start`; returns
+/// where the packet and where the frame begin.
+pub(crate) fn frame_text(buf: &mut [u8], start: usize) -> (usize, usize) {
+    let packet = start - 1;
+    buf[packet] = MESSAGE;
+    let len = buf.len() - packet;
+    (packet, prepend_header(buf, packet, len, OpCode::Text))
+}
+
+impl fmt::Debug for Message {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.view() {
+            View::Text(text) => f.debug_tuple("Text").field(&text.text()).finish(),
+            View::Binary(data) => write!(f, "Binary({} bytes)", data.len()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_stands_behind_its_header() {
+        let message = Message::text("hé");
+        let View::Text(text) = message.view() else { panic!("a text") };
+        assert_eq!(&text.frame()[..], b"\x81\x044h\xc3\xa9");
+        assert_eq!(text.packet(), b"4h\xc3\xa9");
+        assert_eq!(text.text(), "hé");
+        assert_eq!(message.len(), 3);
+    }
+}

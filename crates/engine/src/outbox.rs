@@ -1,0 +1,440 @@
+use std::collections::VecDeque;
+use std::io::{self, IoSlice};
+use std::sync::Arc;
+use std::task::Waker;
+
+use bytes::Bytes;
+use sockeye_engine_proto::{Packet, Revision};
+use sockeye_websocket::{OpCode, encode_frame, encode_header};
+use tokio::net::TcpStream;
+
+use crate::message::{Message, View, frame_text};
+
+/// What waits to be written to one peer, in order.
+///
+/// While the session is on long-polling these are packets, because a payload is only put
+/// together when a request comes for it. On a stream they are bytes that are ready to go: small
+/// frames are copied together, large ones are kept as references to their shared buffer.
+#[derive(Debug)]
+pub(crate) struct Outbox {
+    sink: Sink,
+    revision: Revision,
+    /// The peer cannot take binary frames.
+    base64: bool,
+    /// Nothing more is accepted; what waits is still written.
+    sealed: bool,
+    /// Bytes that wait in the sink.
+    queued: usize,
+    /// The tasks that wait for room.
+    waiting: Vec<Waker>,
+}
+
+#[derive(Debug)]
+enum Sink {
+    Packets(VecDeque<Item>),
+    Stream(Stream),
+    /// The session is over: nothing is accepted any more.
+    Closed,
+}
+
+/// One packet that waits for a poll.
+#[derive(Debug)]
+pub(crate) enum Item {
+    Message(Message),
+    Control(Packet<'static>),
+}
+
+/// Bytes that wait for a stream: `chunks` first, then `tail`.
+#[derive(Debug, Default)]
+struct Stream {
+    chunks: VecDeque<Chunk>,
+    tail: Vec<u8>,
+    /// How much of the first chunk, or of the tail if there is none, has been written.
+    written: usize,
+    /// The socket, if it can be written to from any thread.
+    direct: Option<Arc<TcpStream>>,
+}
+
+#[derive(Debug)]
+enum Chunk {
+    Owned(Vec<u8>),
+    Shared(Bytes),
+}
+
+/// Frames up to this length are copied: a reference and its share of a vectored write cost more.
+const COPY_MAX: usize = 1024;
+
+/// How many slices one vectored write takes at most.
+const MAX_SLICES: usize = 64;
+
+/// A write buffer of more than this is given back after a burst.
+const KEEP_TAIL: usize = 4096;
+
+/// How a flush ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Flushed {
+    /// Nothing is left.
+    All,
+    /// The socket takes no more for now.
+    Blocked,
+    /// There is no socket that could be written to from here: the driver must do it.
+    NotHere,
+    /// Writing failed; the driver will find the same error.
+    Failed,
+}
+
+impl Outbox {
+    pub(crate) const fn new(revision: Revision, base64: bool) -> Self {
+        Self {
+            sink: Sink::Packets(VecDeque::new()),
+            revision,
+            base64,
+            sealed: false,
+            queued: 0,
+            waiting: Vec::new(),
+        }
+    }
+
+    pub(crate) const fn queued(&self) -> usize {
+        self.queued
+    }
+
+    pub(crate) const fn is_empty(&self) -> bool {
+        self.queued == 0
+    }
+
+    /// Whether nothing is accepted any more.
+    pub(crate) const fn is_closed(&self) -> bool {
+        self.sealed
+    }
+
+    /// Whether there is a stream rather than long-polling behind this.
+    pub(crate) const fn is_stream(&self) -> bool {
+        matches!(self.sink, Sink::Stream(_))
+    }
+
+    /// Accepts nothing any more; what waits is still written.
+    pub(crate) fn seal(&mut self) {
+        self.sealed = true;
+        self.wake_waiting();
+    }
+
+    /// Accepts nothing any more and forgets what waited.
+    pub(crate) fn close(&mut self) {
+        self.sink = Sink::Closed;
+        self.queued = 0;
+        self.seal();
+    }
+
+    /// Forgets what waits, but for a frame of which a part is written already.
+    pub(crate) fn clear(&mut self) {
+        match &mut self.sink {
+            Sink::Packets(packets) => packets.clear(),
+            Sink::Stream(stream) if stream.written == 0 => {
+                stream.chunks.clear();
+                stream.tail.clear();
+            }
+            // Frame borders are not known any more, and half a frame would be worse than none.
+            Sink::Stream(_) => return,
+            Sink::Closed => {}
+        }
+        self.queued = 0;
+    }
+
+    /// Appends a message.
+    pub(crate) fn push(&mut self, message: &Message) {
+        match &mut self.sink {
+            Sink::Packets(packets) => {
+                // A packet counts at least one byte, so that empty ones are not free.
+                self.queued += message.len() + 1;
+                packets.push_back(Item::Message(message.clone()));
+            }
+            Sink::Stream(stream) => {
+                self.queued += stream.push(message, self.revision, self.base64);
+            }
+            Sink::Closed => {}
+        }
+    }
+
+    /// Appends a text that stands in a buffer of the caller's from `start` on.
+    pub(crate) fn push_scratch(&mut self, buf: &mut Vec<u8>, start: usize) {
+        match &mut self.sink {
+            Sink::Stream(stream) => {
+                let (_, frame) = frame_text(buf, start);
+                self.queued += buf.len() - frame;
+                if buf.len() - frame <= COPY_MAX {
+                    stream.copy(&buf[frame..]);
+                } else {
+                    stream.share(Bytes::from(std::mem::take(buf)).split_off(frame));
+                }
+            }
+            Sink::Packets(_) => self.push(&Message::text_in(std::mem::take(buf), start)),
+            Sink::Closed => {}
+        }
+    }
+
+    /// Appends a packet of the session itself.
+    pub(crate) fn push_control(&mut self, packet: Packet<'static>) {
+        match &mut self.sink {
+            Sink::Packets(packets) => {
+                self.queued += 1;
+                packets.push_back(Item::Control(packet));
+            }
+            Sink::Stream(stream) => {
+                let mut text = Vec::new();
+                packet.encode_text(self.revision, &mut text);
+                self.queued += stream.frame(OpCode::Text, &text);
+            }
+            Sink::Closed => {}
+        }
+    }
+
+    /// Appends a WebSocket control frame: a pong, or a close.
+    pub(crate) fn push_frame(&mut self, op: OpCode, payload: &[u8]) {
+        if let Sink::Stream(stream) = &mut self.sink {
+            self.queued += stream.frame(op, payload);
+        }
+    }
+
+    /// From now on a stream carries the session; what waited for a poll goes there.
+    pub(crate) fn become_stream(&mut self, direct: Option<Arc<TcpStream>>) {
+        let stream = Sink::Stream(Stream { direct, ..Stream::default() });
+        let Sink::Packets(packets) = std::mem::replace(&mut self.sink, stream) else { return };
+        self.queued = 0;
+        for item in packets {
+            match item {
+                Item::Message(message) => self.push(&message),
+                Item::Control(packet) => self.push_control(packet),
+            }
+        }
+    }
+
+    /// The packets that wait for a poll. The caller takes what fits its payload from the front.
+    pub(crate) fn packets(&mut self) -> Option<&mut VecDeque<Item>> {
+        match &mut self.sink {
+            Sink::Packets(packets) => Some(packets),
+            _ => None,
+        }
+    }
+
+    /// Takes note that packets were taken out.
+    pub(crate) fn recount(&mut self) {
+        if let Sink::Packets(packets) = &mut self.sink {
+            self.queued = packets.iter().map(Item::cost).sum();
+            if packets.is_empty() {
+                *packets = VecDeque::new();
+            }
+            self.wake_waiting();
+        }
+    }
+
+    /// Writes to the socket directly, as far as that is possible from any thread.
+    pub(crate) fn flush_direct(&mut self) -> Flushed {
+        if self.queued == 0 {
+            return Flushed::All;
+        }
+        let Sink::Stream(Stream { direct: Some(socket), .. }) = &self.sink else {
+            return Flushed::NotHere;
+        };
+        let socket = Arc::clone(socket);
+        self.flush_with(|slices| match slices {
+            [single] => socket.try_write(single),
+            _ => socket.try_write_vectored(slices),
+        })
+    }
+
+    /// Writes with the given function until nothing is left or it would block.
+    pub(crate) fn flush_with(
+        &mut self,
+        mut write: impl FnMut(&[IoSlice<'_>]) -> io::Result<usize>,
+    ) -> Flushed {
+        let Sink::Stream(stream) = &mut self.sink else { return Flushed::NotHere };
+        while self.queued > 0 {
+            match stream.with_slices(&mut write) {
+                Ok(0) => return Flushed::Failed,
+                Ok(written) => {
+                    stream.advance(written);
+                    self.queued -= written;
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    stream.shrink();
+                    return Flushed::Blocked;
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(_) => return Flushed::Failed,
+            }
+        }
+        stream.recycle();
+        self.wake_waiting();
+        Flushed::All
+    }
+
+    /// Wakes this task when there is room again, or when there never will be.
+    pub(crate) fn push_waker(&mut self, waker: &Waker) {
+        if !self.waiting.iter().any(|known| known.will_wake(waker)) {
+            self.waiting.push(waker.clone());
+        }
+    }
+
+    fn wake_waiting(&mut self) {
+        for waker in std::mem::take(&mut self.waiting) {
+            waker.wake();
+        }
+    }
+}
+
+impl Item {
+    fn cost(&self) -> usize {
+        match self {
+            Self::Message(message) => message.len() + 1,
+            Self::Control(_) => 1,
+        }
+    }
+}
+
+impl Stream {
+    /// Appends a message in this revision's WebSocket form; returns its length.
+    fn push(&mut self, message: &Message, revision: Revision, base64: bool) -> usize {
+        match (message.view(), revision) {
+            (View::Text(text), _) => {
+                let frame = text.frame();
+                if frame.len() <= COPY_MAX {
+                    self.copy(frame);
+                } else {
+                    self.share(frame.clone());
+                }
+                frame.len()
+            }
+            (View::Binary(data), _) if base64 => {
+                let mut text = Vec::new();
+                Packet::binary(&data[..]).encode_text(revision, &mut text);
+                self.frame(OpCode::Text, &text)
+            }
+            (View::Binary(data), Revision::V4) => self.binary(&[], data),
+            // Revision 3 sends the packet type in front of the bytes.
+            (View::Binary(data), Revision::V3) => self.binary(&[4], data),
+        }
+    }
+
+    fn binary(&mut self, prefix: &[u8], data: &Bytes) -> usize {
+        let len = prefix.len() + data.len();
+        let header = encode_header(OpCode::Binary, len, None);
+        self.copy(&header);
+        self.copy(prefix);
+        if data.len() <= COPY_MAX {
+            self.copy(data);
+        } else {
+            self.share(data.clone());
+        }
+        header.len() + len
+    }
+
+    fn frame(&mut self, op: OpCode, payload: &[u8]) -> usize {
+        self.prepare_tail();
+        let before = self.tail.len();
+        encode_frame(&mut self.tail, op, payload, None);
+        self.tail.len() - before
+    }
+
+    fn copy(&mut self, bytes: &[u8]) {
+        self.prepare_tail();
+        self.tail.extend_from_slice(bytes);
+    }
+
+    fn share(&mut self, bytes: Bytes) {
+        if !self.tail.is_empty() {
+            let tail = std::mem::take(&mut self.tail);
+            self.chunks.push_back(Chunk::Owned(tail));
+        }
+        self.chunks.push_back(Chunk::Shared(bytes));
+    }
+
+    fn prepare_tail(&mut self) {
+        if self.tail.capacity() == 0 {
+            self.tail = spare::take();
+        }
+    }
+
+    fn with_slices(
+        &self,
+        write: &mut impl FnMut(&[IoSlice<'_>]) -> io::Result<usize>,
+    ) -> io::Result<usize> {
+        if self.chunks.is_empty() {
+            return write(&[IoSlice::new(&self.tail[self.written..])]);
+        }
+        let mut slices = [IoSlice::new(&[]); MAX_SLICES];
+        let parts = self.chunks.iter().map(Chunk::bytes).chain([&self.tail[..]]);
+        let mut used = 0;
+        for (slot, part) in slices.iter_mut().zip(parts) {
+            *slot = IoSlice::new(part);
+            used += 1;
+        }
+        slices[0] = IoSlice::new(&self.chunks[0].bytes()[self.written..]);
+        write(&slices[..used])
+    }
+
+    fn advance(&mut self, written: usize) {
+        self.written += written;
+        while let Some(first) = self.chunks.front() {
+            let len = first.bytes().len();
+            if self.written < len {
+                return;
+            }
+            self.written -= len;
+            self.chunks.pop_front();
+        }
+        if self.written == self.tail.len() {
+            self.tail.clear();
+            self.written = 0;
+        }
+    }
+
+    /// Gives back what a burst has allocated, now that everything is written.
+    fn recycle(&mut self) {
+        self.chunks = VecDeque::new();
+        spare::give(std::mem::take(&mut self.tail));
+    }
+
+    /// The peer is slow: keep what waits, but not the roomy buffer of the thread.
+    fn shrink(&mut self) {
+        if self.written > 0 && self.chunks.is_empty() {
+            self.tail.drain(..self.written);
+            self.written = 0;
+        }
+        if self.tail.capacity() > KEEP_TAIL {
+            self.tail.shrink_to_fit();
+        }
+    }
+}
+
+impl Chunk {
+    fn bytes(&self) -> &[u8] {
+        match self {
+            Self::Owned(bytes) => bytes,
+            Self::Shared(bytes) => bytes,
+        }
+    }
+}
+
+/// One write buffer per thread that connections borrow for the length of a turn.
+mod spare {
+    use std::cell::Cell;
+
+    thread_local! {
+        static SPARE: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+    }
+
+    /// A larger buffer is not kept: one burst should not cost memory for ever.
+    const MAX: usize = 256 * 1024;
+
+    pub(super) fn take() -> Vec<u8> {
+        SPARE.take()
+    }
+
+    pub(super) fn give(mut buf: Vec<u8>) {
+        if (1..=MAX).contains(&buf.capacity()) {
+            buf.clear();
+            SPARE.set(buf);
+        }
+    }
+}

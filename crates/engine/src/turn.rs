@@ -1,0 +1,84 @@
+//! Turns: what makes many small writes one.
+//!
+//! While a driver task handles what it read, everything that is emitted (on whichever
+//! connection) is only appended to the outboxes; the writes happen when the turn ends. So a
+//! batch of events that broadcasts ten times costs each receiver one system call instead of
+//! ten. Code that runs outside a turn, such as a task of the application, writes directly.
+
+use std::cell::RefCell;
+use std::sync::Arc;
+
+use crate::handle::Shared;
+
+thread_local! {
+    /// The outboxes that the running turn has appended to; `None` outside a turn.
+    static TURN: RefCell<Option<Vec<Arc<Shared>>>> = const { RefCell::new(None) };
+}
+
+/// How many connections one worker flushes itself at the end of a turn. More are cut into
+/// slices of this size that other workers can take: at some 5 µs a write, a slice is about a
+/// millisecond, in which this worker's other connections wait.
+const FLUSH_SLICE: usize = 256;
+
+/// A turn in progress on this thread; ends when dropped.
+#[derive(Debug)]
+pub(crate) struct Turn(());
+
+impl Turn {
+    /// Begins a turn. There must be none on this thread yet.
+    pub(crate) fn begin() -> Self {
+        TURN.with_borrow_mut(|turn| *turn = Some(Vec::new()));
+        Self(())
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        // The list is taken out first, so that nothing that happens below can find it borrowed.
+        let waiting = TURN.with_borrow_mut(Option::take).unwrap_or_default();
+        flush_all(waiting);
+    }
+}
+
+/// Leaves the flushing of an outbox to the running turn. Gives it back if there is none.
+pub(crate) fn defer(outbox: Arc<Shared>) -> Result<(), Arc<Shared>> {
+    TURN.with_borrow_mut(|turn| match turn {
+        Some(list) => {
+            list.push(outbox);
+            Ok(())
+        }
+        None => Err(outbox),
+    })
+}
+
+/// Whether this thread is in a turn.
+pub(crate) fn is_active() -> bool {
+    TURN.with_borrow(Option::is_some)
+}
+
+/// Runs `work` so that everything it emits is flushed together at its end.
+///
+/// Inside a driver's turn this is just a call. It is how a broadcast from an ordinary task gets
+/// its writes spread over the workers.
+pub fn batch<R>(work: impl FnOnce() -> R) -> R {
+    if is_active() {
+        return work();
+    }
+    let _turn = Turn::begin();
+    work()
+}
+
+fn flush_all(mut waiting: Vec<Arc<Shared>>) {
+    while waiting.len() > FLUSH_SLICE {
+        let Ok(runtime) = tokio::runtime::Handle::try_current() else { break };
+        let slice = waiting.split_off(waiting.len() - FLUSH_SLICE);
+        runtime.spawn(async move { flush_slice(slice) });
+    }
+    flush_slice(waiting);
+}
+
+fn flush_slice(slice: Vec<Arc<Shared>>) {
+    for outbox in slice {
+        outbox.flush_deferred();
+    }
+}

@@ -1,0 +1,213 @@
+use std::collections::HashMap;
+use std::fmt;
+use std::future::Future;
+use std::marker::PhantomData;
+use std::pin::Pin;
+use std::sync::{Arc, Weak};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use serde::de::DeserializeOwned;
+use sockeye_socket_proto::Args;
+use tokio::sync::oneshot;
+use tokio::time::{Sleep, sleep};
+
+use crate::{AckError, EmitError};
+
+/// The acknowledgements that one socket waits for.
+///
+/// Costs one word and a lock while none is pending. What waits is told of every outcome: the
+/// answer, or that the socket was disconnected.
+#[derive(Default)]
+pub struct AckTable {
+    pending: Mutex<Option<Box<HashMap<u64, Waiter, foldhash::fast::RandomState>>>>,
+}
+
+/// What is told when an acknowledgement comes, or `None` when the socket is disconnected first.
+pub struct Waiter(Box<dyn FnOnce(Option<Args>) + Send>);
+
+impl Waiter {
+    /// A waiter that runs this function, on the task of the connection.
+    pub fn new(function: impl FnOnce(Option<Args>) + Send + 'static) -> Self {
+        Self(Box::new(function))
+    }
+
+    /// Tells the outcome.
+    pub fn tell(self, answer: Option<Args>) {
+        (self.0)(answer);
+    }
+}
+
+impl AckTable {
+    /// Starts to wait for this id; at most `limit` acknowledgements may be pending.
+    ///
+    /// # Errors
+    ///
+    /// [`EmitError::TooManyPendingAcks`] if the limit is reached.
+    pub fn insert(&self, id: u64, waiter: Waiter, limit: usize) -> Result<(), EmitError> {
+        let mut pending = self.pending.lock();
+        let table = pending.get_or_insert_default();
+        if table.len() >= limit {
+            return Err(EmitError::TooManyPendingAcks);
+        }
+        table.insert(id, waiter);
+        Ok(())
+    }
+
+    /// Stops waiting for this id, without telling its waiter.
+    pub fn remove(&self, id: u64) -> Option<Waiter> {
+        let mut pending = self.pending.lock();
+        let table = pending.as_mut()?;
+        let waiter = table.remove(&id);
+        if table.is_empty() {
+            *pending = None;
+        }
+        waiter
+    }
+
+    /// Hands an answer to its waiter; false if nothing waits for this id (any more).
+    pub fn answer(&self, id: u64, args: impl FnOnce() -> Args) -> bool {
+        // The waiter runs after the lock is released: it may well emit again.
+        match self.remove(id) {
+            Some(waiter) => {
+                waiter.tell(Some(args()));
+                true
+            }
+            None => false,
+        }
+    }
+
+    /// Tells every waiter that no answer will come.
+    pub fn fail_all(&self) {
+        let pending = self.pending.lock().take();
+        for (_, waiter) in pending.into_iter().flat_map(|table| *table) {
+            waiter.tell(None);
+        }
+    }
+
+    /// How many acknowledgements are pending.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.pending.lock().as_ref().map_or(0, |table| table.len())
+    }
+
+    /// Whether none is pending.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+impl fmt::Debug for AckTable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AckTable").field("len", &self.len()).finish()
+    }
+}
+
+impl fmt::Debug for Waiter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Waiter")
+    }
+}
+
+/// The answer to an event that was emitted with an acknowledgement; see `emit_with_ack`.
+///
+/// The event has been sent when this exists. Dropping it stops the waiting; an answer that comes
+/// later is ignored.
+#[must_use = "the answer is only had by awaiting it"]
+pub struct AckFuture<T> {
+    state: State,
+    answer: PhantomData<fn() -> T>,
+}
+
+enum State {
+    Failed(Option<EmitError>),
+    Waiting { receiver: oneshot::Receiver<Args>, timeout: Option<Pin<Box<Sleep>>>, guard: Guard },
+}
+
+/// Takes the waiter out of the table when nobody waits any more.
+struct Guard {
+    id: u64,
+    table: Weak<dyn AsRef<AckTable> + Send + Sync>,
+}
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        if let Some(table) = self.table.upgrade() {
+            (*table).as_ref().remove(self.id);
+        }
+    }
+}
+
+impl<T> AckFuture<T> {
+    /// Registers with a socket's table, then lets `emit` send the event.
+    ///
+    /// `owner` is what holds the table. It is not kept alive by the future.
+    pub fn register(
+        owner: &Arc<dyn AsRef<AckTable> + Send + Sync>,
+        id: u64,
+        limit: usize,
+        timeout: Option<Duration>,
+        emit: impl FnOnce() -> Result<(), EmitError>,
+    ) -> Self {
+        let (sender, receiver) = oneshot::channel();
+        // Dropping the sender, when no answer will come, is what the receiver sees.
+        let waiter = Waiter::new(move |answer| {
+            if let Some(args) = answer {
+                let _ = sender.send(args);
+            }
+        });
+        let table = (**owner).as_ref();
+        if let Err(error) = table.insert(id, waiter, limit) {
+            return Self::failed(error);
+        }
+        let guard = Guard { id, table: Arc::downgrade(owner) };
+        if let Err(error) = emit() {
+            return Self::failed(error);
+        }
+        let timeout = timeout.map(|after| Box::pin(sleep(after)));
+        Self { state: State::Waiting { receiver, timeout, guard }, answer: PhantomData }
+    }
+
+    /// A future that fails at once.
+    pub const fn failed(error: EmitError) -> Self {
+        Self { state: State::Failed(Some(error)), answer: PhantomData }
+    }
+}
+
+impl<T: DeserializeOwned> Future for AckFuture<T> {
+    type Output = Result<T, AckError>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        match &mut self.state {
+            State::Failed(error) => {
+                let error = error.take().expect("polled after it was ready");
+                Poll::Ready(Err(error.into()))
+            }
+            State::Waiting { receiver, timeout, .. } => {
+                if let Poll::Ready(answer) = Pin::new(receiver).poll(cx) {
+                    return Poll::Ready(match answer {
+                        Ok(args) => args.deserialize().map_err(AckError::from),
+                        Err(_) => Err(AckError::Disconnected),
+                    });
+                }
+                match timeout {
+                    Some(timeout) if timeout.as_mut().poll(cx).is_ready() => {
+                        Poll::Ready(Err(AckError::Timeout))
+                    }
+                    _ => Poll::Pending,
+                }
+            }
+        }
+    }
+}
+
+impl<T> fmt::Debug for AckFuture<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.state {
+            State::Failed(error) => f.debug_tuple("AckFuture").field(error).finish(),
+            State::Waiting { guard, .. } => f.debug_tuple("AckFuture").field(&guard.id).finish(),
+        }
+    }
+}

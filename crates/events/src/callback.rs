@@ -1,0 +1,88 @@
+use std::future::{Future, Ready};
+
+use crate::{Event, ExtractError, FromEvent};
+
+/// A plain or async function of extractors: what `on`, `middleware` and the like accept.
+///
+/// Implemented for closures and functions of up to eight parameters, each a [`FromEvent`].
+/// `M` is inferred; it tells plain functions, async ones and parameter lists apart.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot handle events",
+    note = "a handler is a closure or function whose parameters are extractors and whose result is `()`, a value for the acknowledgement, or a `Result` of these; it may be async, and must be `Send + Sync + 'static`"
+)]
+pub trait Callback<S, M>: Send + Sync + 'static {
+    /// What the function returns, after awaiting.
+    type Output;
+    /// The future of an async function.
+    type Future: Future<Output = Self::Output> + Send + 'static;
+
+    /// Extracts the parameters and calls the function.
+    ///
+    /// # Errors
+    ///
+    /// If a parameter cannot be extracted; the function was not called then.
+    fn call(&self, event: &Event<'_, S>) -> Result<Called<Self::Output, Self::Future>, ExtractError>;
+}
+
+/// What a call gave.
+#[derive(Debug)]
+pub enum Called<T, F> {
+    /// A plain function's result.
+    Now(T),
+    /// An async function's future, not polled yet.
+    Later(F),
+}
+
+/// Marks plain functions in [`Callback`]'s inferred parameter.
+#[derive(Debug)]
+pub enum Plain {}
+
+/// Marks async functions in [`Callback`]'s inferred parameter.
+#[derive(Debug)]
+pub enum Async {}
+
+macro_rules! callbacks {
+    ($($param:ident)*) => {
+        impl<S, Func, Output, $($param,)*> Callback<S, (Plain, Output, $($param,)*)> for Func
+        where
+            Func: Fn($($param),*) -> Output + Send + Sync + 'static,
+            Output: crate::reply::Outcome + Send + 'static,
+            $($param: FromEvent<S>,)*
+        {
+            type Output = Output;
+            type Future = Ready<Output>;
+
+            #[expect(clippy::allow_attributes, reason = "used by every arity but the first")]
+            #[allow(unused_variables)]
+            fn call(&self, event: &Event<'_, S>) -> Result<Called<Output, Self::Future>, ExtractError> {
+                Ok(Called::Now(self($($param::from_event(event)?),*)))
+            }
+        }
+
+        impl<S, Func, Fut, $($param,)*> Callback<S, (Async, Fut, $($param,)*)> for Func
+        where
+            Func: Fn($($param),*) -> Fut + Send + Sync + 'static,
+            Fut: Future<Output: crate::reply::Outcome> + Send + 'static,
+            $($param: FromEvent<S>,)*
+        {
+            type Output = Fut::Output;
+            type Future = Fut;
+
+            #[expect(clippy::allow_attributes, reason = "used by every arity but the first")]
+            #[allow(unused_variables)]
+            fn call(&self, event: &Event<'_, S>) -> Result<Called<Fut::Output, Fut>, ExtractError> {
+                Ok(Called::Later(self($($param::from_event(event)?),*)))
+            }
+        }
+    };
+}
+
+callbacks!();
+callbacks!(A);
+callbacks!(A B);
+callbacks!(A B C);
+callbacks!(A B C D);
+callbacks!(A B C D E);
+callbacks!(A B C D E F);
+callbacks!(A B C D E F G);
+callbacks!(A B C D E F G H);

@@ -1,0 +1,122 @@
+use std::any::Any;
+
+use sockeye_socket_proto::{ArgsError, EncodeError};
+use thiserror::Error;
+
+use crate::refusal::Refusal;
+
+/// Why `emit` did not accept an event. Nothing of it was sent.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum EmitError {
+    /// The socket is not connected any more (or not yet).
+    #[error("the socket is not connected")]
+    Disconnected,
+    /// The receiver reads too slowly: what waits for it has reached the outbox limit.
+    #[error("the outbox is full")]
+    OutboxFull,
+    /// The name belongs to the library's own events and cannot be emitted.
+    #[error("the event name {0:?} is reserved")]
+    ReservedName(Box<str>),
+    /// As many acknowledgements are pending as the limit allows.
+    #[error("too many acknowledgements are pending")]
+    TooManyPendingAcks,
+    /// The arguments could not be serialised.
+    #[error("the arguments could not be encoded")]
+    Encode(#[from] EncodeError),
+}
+
+/// Why no acknowledgement came.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum AckError {
+    /// The time given with `timeout` passed.
+    #[error("operation has timed out")]
+    Timeout,
+    /// The socket was disconnected before the peer answered.
+    #[error("socket has been disconnected")]
+    Disconnected,
+    /// The event could not be emitted in the first place.
+    #[error("the event was not emitted")]
+    Emit(#[from] EmitError),
+    /// The peer answered with something that is not the expected type.
+    #[error("the acknowledgement has the wrong shape")]
+    Args(#[from] ArgsError),
+}
+
+/// Why a handler's parameter could not be made from an event.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum ExtractError {
+    /// An argument is missing or has the wrong type.
+    #[error(transparent)]
+    Args(#[from] ArgsError),
+    /// The handler asks for a state of a type that was never given to the server.
+    #[error("no state of type {0} was registered")]
+    MissingState(&'static str),
+    /// The handler asks for something that this kind of event does not have.
+    #[error("{0} is not available to this kind of handler")]
+    NotAvailable(&'static str),
+}
+
+/// Something that went wrong with one event, as given to the error hook.
+///
+/// Other events and the connection itself are not affected.
+#[derive(Debug, Error)]
+#[error("event {event:?}: {kind}")]
+pub struct EventError {
+    event: Box<str>,
+    #[source]
+    kind: EventErrorKind,
+}
+
+/// What went wrong with an event.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum EventErrorKind {
+    /// The arguments are not what the handler takes.
+    #[error(transparent)]
+    Extract(#[from] ExtractError),
+    /// The handler returned an error.
+    #[error("the handler failed: {}", .0.message())]
+    Refused(Refusal),
+    /// The handler panicked; this is the panic's message.
+    #[error("the handler panicked: {0}")]
+    Panicked(Box<str>),
+    /// The handler's answer could not be sent.
+    #[error("the acknowledgement was not sent")]
+    Reply(#[from] EmitError),
+    /// A middleware of the socket refused the event.
+    #[error("a middleware refused it: {}", .0.message())]
+    Middleware(Refusal),
+}
+
+impl EventError {
+    /// An error of the event with this name.
+    pub fn new(event: &str, kind: impl Into<EventErrorKind>) -> Self {
+        Self { event: event.into(), kind: kind.into() }
+    }
+
+    /// The error of a handler that panicked with this payload.
+    #[must_use]
+    pub fn panicked(event: &str, payload: &(dyn Any + Send)) -> Self {
+        let message = payload
+            .downcast_ref::<&str>()
+            .copied()
+            .or_else(|| payload.downcast_ref::<String>().map(String::as_str))
+            .unwrap_or("(no message)");
+        Self::new(event, EventErrorKind::Panicked(message.into()))
+    }
+
+    /// The event's name.
+    #[must_use]
+    pub fn event(&self) -> &str {
+        &self.event
+    }
+
+    /// What went wrong.
+    #[must_use]
+    pub const fn kind(&self) -> &EventErrorKind {
+        &self.kind
+    }
+}

@@ -1,0 +1,110 @@
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use sockeye_socket_proto::{RawArgs, ToArgs};
+
+use crate::{DisconnectReason, EmitError, EventError, StateMap};
+
+/// What handlers need of a socket: the server's and the client's socket implement it.
+pub trait EventSocket: Clone + Send + Sync + fmt::Debug + 'static {
+    /// Sends the answer to the event that carried this ack id.
+    ///
+    /// # Errors
+    ///
+    /// As for `emit`.
+    fn acknowledge<A: ToArgs + ?Sized>(&self, id: u64, args: &A) -> Result<(), EmitError>;
+
+    /// The values for the [`State`](crate::State) extractor.
+    fn state(&self) -> &StateMap;
+
+    /// Takes note of an event that went wrong.
+    fn report(&self, error: EventError);
+}
+
+/// One event on its way to a handler: what extractors draw from.
+#[derive(Debug)]
+pub struct Event<'a, S> {
+    socket: &'a S,
+    name: &'a str,
+    args: RawArgs<'a>,
+    ack: Option<AckSlot>,
+    reason: Option<DisconnectReason>,
+}
+
+/// The right to answer one event, shared by its handlers: only the first answer is sent.
+#[derive(Clone, Debug)]
+pub(crate) struct AckSlot {
+    pub(crate) id: u64,
+    /// Set only where several handlers may answer; one handler answers at most once anyway.
+    taken: Option<Arc<AtomicBool>>,
+}
+
+impl AckSlot {
+    /// Whether the caller is the first that answers.
+    pub(crate) fn take(&self) -> bool {
+        self.taken.as_ref().is_none_or(|taken| !taken.swap(true, Ordering::AcqRel))
+    }
+}
+
+impl<'a, S> Event<'a, S> {
+    /// An event that came from the peer; `ack` is the id under which it waits for an answer.
+    #[must_use]
+    pub fn incoming(socket: &'a S, name: &'a str, args: RawArgs<'a>, ack: Option<u64>) -> Self {
+        let ack = ack.map(|id| AckSlot { id, taken: None });
+        Self { socket, name, args, ack, reason: None }
+    }
+
+    /// An event of the library itself, such as `connect`.
+    #[must_use]
+    pub fn local(socket: &'a S, name: &'a str) -> Self {
+        Self { socket, name, args: RawArgs::default(), ack: None, reason: None }
+    }
+
+    /// `disconnecting` or `disconnect`.
+    #[must_use]
+    pub fn disconnect(socket: &'a S, name: &'a str, reason: DisconnectReason) -> Self {
+        Self { reason: Some(reason), ..Self::local(socket, name) }
+    }
+
+    /// Prepares for several handlers, of which only the first answer may be sent.
+    pub(crate) fn share_ack(&mut self) {
+        if let Some(slot) = &mut self.ack {
+            slot.taken.get_or_insert_with(Arc::default);
+        }
+    }
+
+    /// The socket that the event is for.
+    #[must_use]
+    pub const fn socket(&self) -> &'a S {
+        self.socket
+    }
+
+    /// The event's name.
+    #[must_use]
+    pub const fn name(&self) -> &'a str {
+        self.name
+    }
+
+    /// The arguments, still raw.
+    #[must_use]
+    pub const fn args(&self) -> &RawArgs<'a> {
+        &self.args
+    }
+
+    /// Whether the peer waits for an acknowledgement.
+    #[must_use]
+    pub const fn wants_ack(&self) -> bool {
+        self.ack.is_some()
+    }
+
+    /// Why the socket was disconnected, in a handler of `disconnecting` or `disconnect`.
+    #[must_use]
+    pub const fn reason(&self) -> Option<DisconnectReason> {
+        self.reason
+    }
+
+    pub(crate) const fn ack_slot(&self) -> Option<&AckSlot> {
+        self.ack.as_ref()
+    }
+}

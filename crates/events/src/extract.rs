@@ -1,0 +1,121 @@
+use std::any::type_name;
+use std::marker::PhantomData;
+
+use serde::de::DeserializeOwned;
+use sockeye_socket_proto::{Args, ToArgs};
+
+use crate::event::AckSlot;
+use crate::{DisconnectReason, EmitError, Event, EventSocket, ExtractError};
+
+/// A type that a handler can take as a parameter.
+///
+/// Extraction happens before the handler starts, in the order of the parameters; the first
+/// failure becomes an error of the event, and the handler is not called. Taking
+/// `Result<T, ExtractError>` instead of `T` gives the failure to the handler.
+#[diagnostic::on_unimplemented(
+    message = "a handler cannot take `{Self}` as a parameter",
+    note = "parameters can be `Socket`, `Data<T>`, `Args`, `Ack<T>`, `State<T>`, `EventName`, `Handshake`, `DisconnectReason`, or a `Result` of one of them",
+    note = "wrap the type of the arguments in `Data<…>`; several arguments are a tuple: `Data((a, b)): Data<(A, B)>`"
+)]
+pub trait FromEvent<S>: Sized {
+    /// Makes the parameter from an event.
+    ///
+    /// # Errors
+    ///
+    /// When the event does not have what the parameter needs.
+    fn from_event(event: &Event<'_, S>) -> Result<Self, ExtractError>;
+}
+
+/// The event's arguments as a type of yours.
+///
+/// A tuple takes one argument per element, any other type takes the first argument. Arguments
+/// that are missing are `None` for an `Option` and an error otherwise; arguments that are left
+/// over are ignored. `bytes::Bytes` anywhere inside takes a binary attachment.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Data<T>(pub T);
+
+impl<S, T: DeserializeOwned> FromEvent<S> for Data<T> {
+    fn from_event(event: &Event<'_, S>) -> Result<Self, ExtractError> {
+        Ok(Self(event.args().deserialize()?))
+    }
+}
+
+/// The arguments as they came, to be looked at later or passed on.
+impl<S> FromEvent<S> for Args {
+    fn from_event(event: &Event<'_, S>) -> Result<Self, ExtractError> {
+        Ok(event.args().to_args())
+    }
+}
+
+/// The event's name, for handlers of several events such as `on_any`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct EventName(pub String);
+
+impl<S> FromEvent<S> for EventName {
+    fn from_event(event: &Event<'_, S>) -> Result<Self, ExtractError> {
+        Ok(Self(event.name().to_owned()))
+    }
+}
+
+impl<S> FromEvent<S> for DisconnectReason {
+    fn from_event(event: &Event<'_, S>) -> Result<Self, ExtractError> {
+        event.reason().ok_or(ExtractError::NotAvailable("a disconnect reason"))
+    }
+}
+
+/// A value that was given to the server or client with `state`, cloned for the handler.
+///
+/// Share large or changing things as `Arc<…>`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct State<T>(pub T);
+
+impl<S: EventSocket, T: Clone + Send + Sync + 'static> FromEvent<S> for State<T> {
+    fn from_event(event: &Event<'_, S>) -> Result<Self, ExtractError> {
+        let value = event.socket().state().cloned();
+        value.map(Self).ok_or_else(|| ExtractError::MissingState(type_name::<T>()))
+    }
+}
+
+impl<S, T: FromEvent<S>> FromEvent<S> for Result<T, ExtractError> {
+    fn from_event(event: &Event<'_, S>) -> Result<Self, ExtractError> {
+        Ok(T::from_event(event))
+    }
+}
+
+/// Answers an event at a time of the handler's choosing, instead of by return value.
+///
+/// Only one answer of an event is sent, whichever handler gives it first. If the peer asked for
+/// none ([`is_wanted`](Self::is_wanted) is false), `send` does nothing.
+#[derive(Debug)]
+pub struct Ack<S, T> {
+    target: Option<(S, AckSlot)>,
+    answer: PhantomData<fn(T)>,
+}
+
+impl<S: EventSocket, T: ToArgs> Ack<S, T> {
+    /// Whether the peer waits for an answer.
+    #[must_use]
+    pub const fn is_wanted(&self) -> bool {
+        self.target.is_some()
+    }
+
+    /// Sends the answer; a tuple becomes several arguments.
+    ///
+    /// # Errors
+    ///
+    /// As for `emit`: the socket is gone, its outbox is full, or the value cannot be encoded.
+    #[expect(clippy::needless_pass_by_value, reason = "handlers give their result away")]
+    pub fn send(self, answer: T) -> Result<(), EmitError> {
+        match &self.target {
+            Some((socket, slot)) if slot.take() => socket.acknowledge(slot.id, &answer),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl<S: EventSocket, T> FromEvent<S> for Ack<S, T> {
+    fn from_event(event: &Event<'_, S>) -> Result<Self, ExtractError> {
+        let target = event.ack_slot().map(|slot| (event.socket().clone(), slot.clone()));
+        Ok(Self { target, answer: PhantomData })
+    }
+}

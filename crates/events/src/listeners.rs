@@ -1,0 +1,305 @@
+use std::collections::HashMap;
+use std::fmt;
+use std::marker::PhantomData;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::task::Context;
+
+use futures_util::FutureExt;
+
+use crate::reply::Responder;
+use crate::{Called, Callback, Event, EventSocket, HandlerFuture, IntoReply, Running};
+
+/// The handlers of a namespace or of one socket, by event name.
+///
+/// A plain value that is replaced as a whole when it changes (see [`Snapshot`](crate::Snapshot)).
+pub struct Listeners<S> {
+    named: HashMap<Box<str>, Vec<Listener<S>>, foldhash::fast::RandomState>,
+    any: Vec<Listener<S>>,
+    any_outgoing: Vec<Listener<S>>,
+}
+
+/// Names one listener, to remove just that one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct ListenerId(u64);
+
+/// A handler whose type is erased.
+pub type BoxHandler<S> = Arc<dyn ErasedHandler<S>>;
+
+/// One registered handler.
+struct Listener<S> {
+    id: ListenerId,
+    handler: BoxHandler<S>,
+    /// For `once`: whether it has run already.
+    spent: Option<Arc<AtomicBool>>,
+}
+
+/// A handler behind a pointer; made by [`erase`].
+pub trait ErasedHandler<S>: Send + Sync {
+    /// Calls the handler. A future comes back if it is async, not polled yet.
+    ///
+    /// Failures to extract, errors and panics have been reported to the socket.
+    fn call(&self, event: &Event<'_, S>) -> Option<HandlerFuture>;
+}
+
+/// Erases a handler's type.
+pub fn erase<S, M, H>(handler: H) -> BoxHandler<S>
+where
+    S: EventSocket,
+    M: 'static,
+    H: Callback<S, M>,
+    H::Output: IntoReply + Send,
+{
+    Arc::new(Erased { handler, inferred: PhantomData::<fn(M)> })
+}
+
+struct Erased<H, M> {
+    handler: H,
+    inferred: PhantomData<fn(M)>,
+}
+
+impl<S, M, H> ErasedHandler<S> for Erased<H, M>
+where
+    S: EventSocket,
+    H: Callback<S, M>,
+    H::Output: IntoReply + Send,
+{
+    fn call(&self, event: &Event<'_, S>) -> Option<HandlerFuture> {
+        let responder = Responder::new(event);
+        // A panic must end this event only. The handler is shared by reference and is expected
+        // to keep its own state sound, as every handler on a thread pool must.
+        let called = match catch_unwind(AssertUnwindSafe(|| self.handler.call(event))) {
+            Ok(called) => called,
+            Err(panic) => {
+                responder.panicked(&*panic);
+                return None;
+            }
+        };
+        match called {
+            Ok(Called::Now(output)) => {
+                output.reply(&responder);
+                None
+            }
+            Ok(Called::Later(future)) => {
+                let later = responder.to_owned();
+                Some(Box::pin(async move {
+                    match AssertUnwindSafe(future).catch_unwind().await {
+                        Ok(output) => output.reply(&later.responder()),
+                        Err(panic) => later.responder().panicked(&*panic),
+                    }
+                }))
+            }
+            Err(error) => {
+                responder.reject(error);
+                None
+            }
+        }
+    }
+}
+
+impl<S: EventSocket> Listeners<S> {
+    /// Adds a handler of one event.
+    pub fn on(&mut self, name: &str, handler: BoxHandler<S>) -> ListenerId {
+        self.add(name, Listener::new(handler))
+    }
+
+    /// Adds a handler that runs for the next such event only.
+    pub fn once(&mut self, name: &str, handler: BoxHandler<S>) -> ListenerId {
+        let spent = Some(Arc::default());
+        self.add(name, Listener { spent, ..Listener::new(handler) })
+    }
+
+    /// Adds a handler that runs for every incoming event, before the event's own.
+    pub fn on_any(&mut self, handler: BoxHandler<S>) -> ListenerId {
+        push(&mut self.any, Listener::new(handler))
+    }
+
+    /// Adds a handler for every incoming event in front of the others.
+    pub fn prepend_any(&mut self, handler: BoxHandler<S>) -> ListenerId {
+        insert(&mut self.any, 0, Listener::new(handler))
+    }
+
+    /// Adds a handler that sees every outgoing event.
+    pub fn on_any_outgoing(&mut self, handler: BoxHandler<S>) -> ListenerId {
+        push(&mut self.any_outgoing, Listener::new(handler))
+    }
+
+    /// Adds a handler for every outgoing event in front of the others.
+    pub fn prepend_any_outgoing(&mut self, handler: BoxHandler<S>) -> ListenerId {
+        insert(&mut self.any_outgoing, 0, Listener::new(handler))
+    }
+
+    /// Removes the handlers of one event; says how many there were.
+    pub fn off(&mut self, name: &str) -> usize {
+        self.named.remove(name).map_or(0, |removed| removed.len())
+    }
+
+    /// Removes the handlers of all events (`on` and `once`).
+    pub fn off_all(&mut self) {
+        self.named.clear();
+    }
+
+    /// Removes all `on_any` handlers.
+    pub fn off_any(&mut self) {
+        self.any.clear();
+    }
+
+    /// Removes all `on_any_outgoing` handlers.
+    pub fn off_any_outgoing(&mut self) {
+        self.any_outgoing.clear();
+    }
+
+    /// Removes one handler, whichever way it was added; says whether it was there.
+    pub fn remove(&mut self, id: ListenerId) -> bool {
+        let mut found = false;
+        let mut keep = |listener: &Listener<S>| {
+            found |= listener.id == id;
+            listener.id != id
+        };
+        self.any.retain(&mut keep);
+        self.any_outgoing.retain(&mut keep);
+        self.named.retain(|_, listeners| {
+            listeners.retain(&mut keep);
+            !listeners.is_empty()
+        });
+        found
+    }
+
+    /// The events that have handlers, in no particular order.
+    pub fn event_names(&self) -> impl Iterator<Item = &str> {
+        self.named.keys().map(AsRef::as_ref)
+    }
+
+    /// Whether outgoing events have a handler.
+    #[must_use]
+    pub fn has_outgoing(&self) -> bool {
+        !self.any_outgoing.is_empty()
+    }
+
+    /// Whether incoming events have a catch-all handler.
+    #[must_use]
+    pub fn has_any(&self) -> bool {
+        !self.any.is_empty()
+    }
+
+    /// How many handlers an event of this name would reach, catch-all ones included.
+    #[must_use]
+    pub fn count(&self, name: &str) -> usize {
+        self.any.len() + self.named.get(name).map_or(0, Vec::len)
+    }
+
+    /// Runs the catch-all handlers.
+    pub fn dispatch_any(&self, event: &Event<'_, S>, running: &mut Running, cx: &mut Context<'_>) {
+        run(&self.any, event, running, cx);
+    }
+
+    /// Runs the handlers of the event's name; true if a `once` handler was used up, which the
+    /// owner then takes out with [`sweep`](Self::sweep).
+    pub fn dispatch(
+        &self,
+        event: &Event<'_, S>,
+        running: &mut Running,
+        cx: &mut Context<'_>,
+    ) -> bool {
+        match self.named.get(event.name()) {
+            Some(listeners) => run(listeners, event, running, cx),
+            None => false,
+        }
+    }
+
+    /// Runs the handlers of outgoing events.
+    pub fn dispatch_outgoing(&self, event: &Event<'_, S>) -> Vec<HandlerFuture> {
+        self.any_outgoing.iter().filter_map(|listener| listener.handler.call(event)).collect()
+    }
+
+    /// Takes out the `once` handlers of this name that have run.
+    pub fn sweep(&mut self, name: &str) {
+        if let Some(listeners) = self.named.get_mut(name) {
+            listeners.retain(|listener| !listener.is_spent());
+            if listeners.is_empty() {
+                self.named.remove(name);
+            }
+        }
+    }
+
+    fn add(&mut self, name: &str, listener: Listener<S>) -> ListenerId {
+        push(self.named.entry(name.into()).or_default(), listener)
+    }
+}
+
+fn run<S: EventSocket>(
+    listeners: &[Listener<S>],
+    event: &Event<'_, S>,
+    running: &mut Running,
+    cx: &mut Context<'_>,
+) -> bool {
+    let mut used_up = false;
+    for listener in listeners {
+        if let Some(spent) = &listener.spent {
+            used_up = true;
+            if spent.swap(true, Ordering::AcqRel) {
+                continue;
+            }
+        }
+        if let Some(future) = listener.handler.call(event) {
+            running.start(future, cx);
+        }
+    }
+    used_up
+}
+
+fn push<S>(list: &mut Vec<Listener<S>>, listener: Listener<S>) -> ListenerId {
+    let end = list.len();
+    insert(list, end, listener)
+}
+
+fn insert<S>(list: &mut Vec<Listener<S>>, at: usize, listener: Listener<S>) -> ListenerId {
+    let id = listener.id;
+    list.insert(at, listener);
+    id
+}
+
+impl<S> Listener<S> {
+    fn new(handler: BoxHandler<S>) -> Self {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        let id = ListenerId(NEXT.fetch_add(1, Ordering::Relaxed));
+        Self { id, handler, spent: None }
+    }
+
+    fn is_spent(&self) -> bool {
+        self.spent.as_ref().is_some_and(|spent| spent.load(Ordering::Acquire))
+    }
+}
+
+impl<S> Clone for Listener<S> {
+    fn clone(&self) -> Self {
+        Self { id: self.id, handler: Arc::clone(&self.handler), spent: self.spent.clone() }
+    }
+}
+
+impl<S> Clone for Listeners<S> {
+    fn clone(&self) -> Self {
+        Self {
+            named: self.named.clone(),
+            any: self.any.clone(),
+            any_outgoing: self.any_outgoing.clone(),
+        }
+    }
+}
+
+impl<S> Default for Listeners<S> {
+    fn default() -> Self {
+        Self { named: HashMap::default(), any: Vec::new(), any_outgoing: Vec::new() }
+    }
+}
+
+impl<S> fmt::Debug for Listeners<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Listeners")
+            .field("named", &self.named.keys())
+            .field("any", &self.any.len())
+            .field("any_outgoing", &self.any_outgoing.len())
+            .finish()
+    }
+}

@@ -1,0 +1,121 @@
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
+
+/// A handler that did not finish at once.
+pub type HandlerFuture = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// Whether the next event of a socket waits until the handler of the last one is done.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Ordering {
+    /// Events start in order; what a handler does before its first real wait happens before the
+    /// next event starts, the rest runs concurrently.
+    #[default]
+    Concurrent,
+    /// One handler at a time: the next event starts when the handler is done.
+    Serial,
+}
+
+/// The handlers of one connection that are waiting for something.
+///
+/// Costs one pointer while there are none, which is the state of an idle connection.
+#[derive(Default)]
+pub struct Running {
+    set: Option<Box<FuturesUnordered<HandlerFuture>>>,
+}
+
+/// Whether a handler is done after its first poll.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Started {
+    /// It is done.
+    Done,
+    /// It waits, and was added to the set.
+    Waiting,
+}
+
+impl Running {
+    /// Polls a handler for the first time, in place, and keeps it if it is not done.
+    pub fn start(&mut self, mut handler: HandlerFuture, cx: &mut Context<'_>) -> Started {
+        if handler.as_mut().poll(cx).is_ready() {
+            return Started::Done;
+        }
+        self.set.get_or_insert_default().push(handler);
+        // The handler has stored the task's own waker. The set polls it again with a waker of
+        // its own, which needs one poll of the set to happen.
+        cx.waker().wake_by_ref();
+        Started::Waiting
+    }
+
+    /// Drives the handlers that were woken; ready when none is left.
+    pub fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let Some(set) = &mut self.set else { return Poll::Ready(()) };
+        loop {
+            match set.poll_next_unpin(cx) {
+                Poll::Ready(Some(())) => {}
+                Poll::Ready(None) => {
+                    self.set = None;
+                    return Poll::Ready(());
+                }
+                Poll::Pending => return Poll::Pending,
+            }
+        }
+    }
+
+    /// How many handlers are waiting.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.set.as_ref().map_or(0, |set| set.len())
+    }
+
+    /// Whether no handler is waiting.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.set.is_none()
+    }
+}
+
+impl fmt::Debug for Running {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Running").field("len", &self.len()).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicU32, Ordering};
+    use std::task::Waker;
+
+    use super::*;
+
+    #[test]
+    fn ready_handler_costs_nothing() {
+        let mut running = Running::default();
+        let mut cx = Context::from_waker(Waker::noop());
+        assert_eq!(running.start(Box::pin(async {}), &mut cx), Started::Done);
+        assert!(running.is_empty());
+    }
+
+    #[tokio::test]
+    async fn waiting_handler_finishes_later() {
+        let mut running = Running::default();
+        let done = Arc::new(AtomicU32::new(0));
+        let (sender, receiver) = tokio::sync::oneshot::channel::<()>();
+        let count = Arc::clone(&done);
+        let handler = async move {
+            receiver.await.unwrap();
+            count.fetch_add(1, Ordering::Relaxed);
+        };
+        let mut cx = Context::from_waker(Waker::noop());
+        assert_eq!(running.start(Box::pin(handler), &mut cx), Started::Waiting);
+        assert_eq!(running.len(), 1);
+        sender.send(()).unwrap();
+        std::future::poll_fn(|cx| running.poll(cx)).await;
+        assert_eq!(done.load(Ordering::Relaxed), 1);
+        assert!(running.is_empty());
+    }
+}
