@@ -3,6 +3,8 @@
 
 import { createRequire } from "node:module";
 
+import { WebSocket } from "ws";
+
 const require = createRequire(import.meta.url);
 
 export const TRANSPORTS = ["polling", "websocket", "upgrade"];
@@ -13,6 +15,7 @@ export const CLIENTS = {
   "2.5.0": { generation: 2, load: () => official("client-v2") },
   "3.1.3": { generation: 3, load: () => official("client-v3") },
   "4.8.4": { generation: 4, load: () => official("client-v4") },
+  "sockeye.js": { generation: 4, transports: ["polling", "websocket"], load: sockeye },
 };
 
 function official(name) {
@@ -26,5 +29,15 @@ function official(name) {
     },
     transportOf: (socket) => socket.io.engine?.transport?.name,
     closeAll: (socket) => (socket.io.close ?? socket.io._close).call(socket.io),
+  };
+}
+
+/** The browser client of this repository. */
+async function sockeye() {
+  const { connect } = await import("../../clients/browser/sockeye.js");
+  return {
+    connect: (url, transport, options) => connect(url, { transports: [transport], WebSocket, ...options }),
+    transportOf: (socket) => socket.transport,
+    closeAll: (socket) => socket.io.sockets.forEach((one) => one.disconnect()),
   };
 }

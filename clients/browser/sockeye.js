@@ -1,0 +1,554 @@
+/*!
+ * sockeye.js, a small Socket.IO 5 client for browsers and Node 20+. MIT OR Apache-2.0
+ *
+ *   const socket = connect("/chat", { auth: { token } }).on("news", (text) => …);
+ *   const answer = await socket.timeout(2000).emitWithAck("question", 42);
+ */
+
+const DEFAULTS = {
+  path: "/socket.io/",
+  transports: ["websocket", "polling"], // tried in this order
+  autoConnect: true,
+  reconnection: true,
+  reconnectionAttempts: Infinity,
+  reconnectionDelay: 1000,
+  reconnectionDelayMax: 5000,
+  randomizationFactor: 0.5,
+  timeout: 20000, // for one attempt; false for none
+};
+
+const RESERVED = /^(connect(_error)?|disconnect(ing)?|(new|remove)Listener)$/;
+const [CONNECT, DISCONNECT, EVENT, ACK, CONNECT_ERROR, BINARY_EVENT] = [0, 1, 2, 3, 4, 5];
+const ANY = Symbol("any");
+const SEPARATOR = "\x1e";
+/** Managers by server, so that the namespaces of one server share a session. */
+const managers = new Map();
+
+/**
+ * Opens a socket. Options besides DEFAULTS, whose times are in ms:
+ *
+ * - auth: object for the namespace, or `async () => object` / `(done) => …` asked at every connection
+ * - query: object added to every URL; extraHeaders, withCredentials: for polling
+ * - forceNew: share no session; protocols, WebSocket: sub-protocols, another implementation
+ *
+ * @param {string} [url] server and namespace: `https://host/chat`, or `/chat` on this page's server
+ * @returns {Socket}
+ */
+export function connect(url = "/", options = {}) {
+  const { protocol, host, pathname } = new URL(url, globalThis.location?.origin);
+  const origin = `${protocol.replace("ws", "http")}//${host}`;
+  const namespace = decodeURI(pathname);
+  const all = { ...DEFAULTS, ...options };
+  const key = origin + all.path;
+  let manager = managers.get(key);
+  if (!manager || all.forceNew || manager.sockets.has(namespace)) {
+    manager = new Manager(origin, all);
+    if (!all.forceNew && !managers.has(key)) managers.set(key, manager);
+  }
+  return manager.socket(namespace, all);
+}
+
+class Emitter {
+  #listeners = new Map();
+
+  on(event, listener) {
+    this.#listeners.set(event, [...(this.#listeners.get(event) ?? []), listener]);
+    return this;
+  }
+
+  once(event, listener) {
+    const once = (...args) => {
+      this.off(event, once);
+      listener(...args);
+    };
+    once.listener = listener;
+    return this.on(event, once);
+  }
+
+  /** Removes one listener, all of an event, or all. */
+  off(event, listener) {
+    if (event === undefined) this.#listeners.clear();
+    const keep = (l) => listener && l !== listener && l.listener !== listener;
+    this.#listeners.set(event, (this.#listeners.get(event) ?? []).filter(keep));
+    return this;
+  }
+
+  _fire(event, ...args) {
+    for (const listener of this.#listeners.get(event) ?? []) call(listener, args);
+  }
+}
+
+/** Events: those of the server, `connect`, `connect_error(error)`, `disconnect(reason, details)`. */
+export class Socket extends Emitter {
+  /** Given by the server; undefined while not connected. */
+  id;
+  connected = false;
+  /** Whether it is connected or will (re)connect by itself. */
+  active = false;
+  #flags = {};
+  #nextId = 0;
+  #acks = new Map();
+  #buffer = [];
+
+  constructor(io, nsp, auth) {
+    super();
+    this.io = io;
+    this.nsp = nsp;
+    this.auth = auth;
+  }
+
+  get transport() {
+    return this.io._engine?.transport?.name;
+  }
+
+  connect() {
+    if (!this.active) {
+      this.active = true;
+      this.io._start(this);
+    }
+    return this;
+  }
+
+  disconnect() {
+    if (this.connected) this.io._write(DISCONNECT, this.nsp);
+    this.#leave("io client disconnect");
+    return this;
+  }
+
+  /** Sends an event; a function as last argument gets the acknowledgement. */
+  emit(event, ...args) {
+    if (RESERVED.test(event)) throw new Error(`"${event}" is a reserved event name`);
+    const { timeout, volatile, withError = timeout > 0 } = this.#flags;
+    this.#flags = {};
+    this.io._engine?.checkHeartbeat();
+    if (volatile && !(this.connected && this.io._engine.transport.writable())) return this;
+
+    let id;
+    if (typeof args.at(-1) === "function") {
+      id = this.#nextId++;
+      const callback = args.pop();
+      const expire = () => {
+        this.#buffer = this.#buffer.filter((packet) => packet[2] !== id);
+        settle(new Error("operation has timed out"));
+      };
+      const timer = timeout > 0 && setTimeout(expire, timeout);
+      const settle = (error, answer = []) => {
+        this.#acks.delete(id);
+        clearTimeout(timer);
+        if (withError) call(callback, [error, ...answer]);
+        else if (!error) call(callback, answer);
+      };
+      this.#acks.set(id, settle);
+    }
+    const packet = [EVENT, this.nsp, id, [event, ...args]];
+    if (this.connected) this.io._write(...packet);
+    else this.#buffer.push(packet);
+    return this;
+  }
+
+  /** A promise of the acknowledgement's first argument. */
+  emitWithAck(event, ...args) {
+    this.#flags.withError = true;
+    return new Promise((resolve, reject) => {
+      this.emit(event, ...args, (error, value) => (error ? reject(error) : resolve(value)));
+    });
+  }
+
+  /** The next emit's acknowledgement gets `(error, …answer)`, an error after `ms`. */
+  timeout(ms) {
+    this.#flags.timeout = ms;
+    return this;
+  }
+
+  /** The next emit is dropped if it cannot be written at once. */
+  get volatile() {
+    this.#flags.volatile = true;
+    return this;
+  }
+
+  /** Listens to every event of the server: `(event, …args)`. */
+  onAny(listener) {
+    return this.on(ANY, listener);
+  }
+
+  offAny(listener) {
+    return this.off(ANY, listener);
+  }
+
+  async _join(engine) {
+    let { auth } = this;
+    try {
+      // Both `auth(done)` and `async auth()`.
+      if (typeof auth === "function") auth = await (auth.length ? new Promise(auth) : auth());
+    } catch (error) {
+      this.#leave();
+      return this._fire("connect_error", error);
+    }
+    if (this.active && this.io._engine === engine) this.io._write(CONNECT, this.nsp, undefined, auth);
+  }
+
+  _receive({ type, id, data }) {
+    if (type === EVENT && this.connected) {
+      let acked;
+      const ack = (...args) => {
+        if (!acked) this.io._write(ACK, this.nsp, id, args);
+        acked = true;
+      };
+      if (id >= 0) data.push(ack);
+      this._fire(ANY, ...data);
+      this._fire(...data);
+    } else if (type === ACK) {
+      this.#acks.get(id)?.(null, data);
+    } else if (type === CONNECT && data?.sid) {
+      this.id = data.sid;
+      this.connected = true;
+      for (const packet of this.#buffer.splice(0)) this.io._write(...packet);
+      this._fire("connect");
+    } else if (type === DISCONNECT) {
+      this.#leave("io server disconnect");
+    } else if (type === CONNECT_ERROR) {
+      this.#leave();
+      this._fire("connect_error", Object.assign(new Error(data.message ?? data), { data: data.data }));
+    }
+  }
+
+  #leave(reason) {
+    this.active = false;
+    this._lost(reason);
+    this.io._stop();
+  }
+
+  _lost(reason, details) {
+    if (!this.connected) return;
+    this.connected = false;
+    this.id = undefined;
+    for (const settle of this.#acks.values()) settle(new Error("socket has been disconnected"));
+    this._fire("disconnect", reason, details);
+  }
+}
+
+/** The sockets of one session, and its reconnection. Events: reconnect, reconnect_(attempt|failed). */
+class Manager extends Emitter {
+  sockets = new Map();
+  _engine;
+  #attempts = 0;
+  #retry;
+  #packet;
+
+  constructor(origin, options) {
+    super();
+    this.origin = origin;
+    this.options = options;
+    globalThis.addEventListener?.("offline", () => this._engine?.end("transport close"));
+  }
+
+  socket(namespace, { auth, autoConnect = true } = {}) {
+    let socket = this.sockets.get(namespace);
+    if (!socket) this.sockets.set(namespace, (socket = new Socket(this, namespace, auth)));
+    return autoConnect ? socket.connect() : socket;
+  }
+
+  _start(socket) {
+    if (this._engine?.opened) socket._join(this._engine);
+    else if (!this._engine && !this.#retry) this.#connect();
+  }
+
+  #active() {
+    return [...this.sockets.values()].filter((socket) => socket.active);
+  }
+
+  /** Closes the session if nobody uses it. */
+  _stop() {
+    if (this.#active().length) return;
+    clearTimeout(this.#retry);
+    this.#retry = this.#packet = undefined;
+    this.#attempts = 0;
+    this._engine?.close();
+    this._engine = undefined;
+  }
+
+  #connect() {
+    const { timeout } = this.options;
+    const engine = (this._engine = new Engine(this.origin, this.options));
+    const timer = timeout && setTimeout(() => engine.end("transport error", new Error("timeout")), timeout);
+    engine.onopen = () => {
+      clearTimeout(timer);
+      if (this.#attempts) this._fire("reconnect", this.#attempts);
+      this.#attempts = 0;
+      for (const socket of this.#active()) socket._join(engine);
+    };
+    engine.onmessage = (data) => this.#receive(data);
+    engine.onend = (reason, error) => {
+      clearTimeout(timer);
+      this._engine = this.#packet = undefined;
+      for (const socket of this.#active()) {
+        if (engine.opened) socket._lost(reason, error);
+        else socket._fire("connect_error", error);
+      }
+      this.#reconnect(this.options);
+    };
+  }
+
+  #reconnect({ reconnection, reconnectionAttempts, ...options }) {
+    // A listener may have connected or disconnected by now.
+    if (!reconnection || this._engine || this.#retry || !this.#active().length) return;
+    if (this.#attempts >= (reconnectionAttempts || Infinity)) {
+      this.#attempts = 0;
+      return this._fire("reconnect_failed");
+    }
+    const delay = options.reconnectionDelay * 2 ** Math.min(this.#attempts++, 30);
+    const jitter = delay * options.randomizationFactor * (Math.random() * 2 - 1);
+    this.#retry = setTimeout(() => {
+      this.#retry = undefined;
+      this._fire("reconnect_attempt", this.#attempts);
+      if (!this._engine && this.#active().length) this.#connect();
+    }, Math.min(delay + jitter, options.reconnectionDelayMax));
+  }
+
+  _write(...packet) {
+    for (const part of encode(...packet)) this._engine?.send(part);
+  }
+
+  #receive(data) {
+    try {
+      if (typeof data === "string") {
+        if (this.#packet) throw new Error("attachment missing");
+        this.#packet = decode(data);
+      } else {
+        this.#packet.attachments.push(data);
+      }
+      const packet = this.#packet;
+      if (packet.attachments.length < packet.count) return;
+      this.#packet = undefined;
+      packet.data = parse(packet);
+      const socket = this.sockets.get(packet.nsp);
+      if (socket?.active) socket._receive(packet);
+    } catch (error) {
+      this._engine.end("parse error", error);
+    }
+  }
+}
+
+/** One Engine.IO session: takes the first transport that opens and watches its heartbeat. */
+class Engine {
+  #timer;
+  #deadline = Infinity;
+  #ended = false;
+
+  constructor(origin, options) {
+    this.origin = origin;
+    this.options = options;
+    this.names = [...options.transports];
+    queueMicrotask(() => this.#next(new Error("no transport available")));
+  }
+
+  #next(error) {
+    const name = this.names.shift();
+    if (this.#ended) return;
+    if (!name) return this.end("transport error", error);
+    const { path, query, timeout } = this.options;
+    const url = `${this.origin + path}?${new URLSearchParams({ ...query, EIO: 4, transport: name })}`;
+    let over = false;
+    const events = {
+      packet: (packet) => over || this.#ended || this.#receive(packet),
+      end: (reason, cause) => {
+        if (over) return;
+        over = true;
+        clearTimeout(this.#timer);
+        if (this.opened) return this.end(reason, cause);
+        this.transport?.abort();
+        this.#next(Object.assign(new Error(`${name} error`), { description: cause }));
+      },
+    };
+    // A proxy may swallow a WebSocket: leave time for the next transport.
+    if (this.names.length && timeout) this.#timer = setTimeout(events.end, timeout / 4);
+    try {
+      this.transport = (name === "polling" ? polling : webSocket)(url, this.options, events);
+      this.transport.name = name;
+    } catch (cause) {
+      events.end("", cause);
+    }
+  }
+
+  #receive(packet) {
+    const type = packet[0];
+    if (typeof packet !== "string") this.onmessage(packet);
+    else if (type === "4") this.onmessage(packet.slice(1));
+    else if (type === "2" || type === "0") {
+      if (type === "2") this.transport.send("3");
+      else this.opened = JSON.parse(packet.slice(1));
+      clearTimeout(this.#timer);
+      const patience = this.opened.pingInterval + this.opened.pingTimeout;
+      this.#deadline = Date.now() + patience;
+      this.#timer = setTimeout(() => this.end("ping timeout"), patience);
+      if (type === "0") {
+        this.transport.session = this.opened;
+        this.onopen();
+      }
+    } else if (type === "1") this.end("transport close");
+    else if (type !== "6") this.end("parse error");
+  }
+
+  send(packet) {
+    if (!this.#ended) this.transport.send(typeof packet === "string" ? "4" + packet : packet);
+  }
+
+  /** Timers sleep with the computer: notices a deadline that has passed meanwhile. */
+  checkHeartbeat() {
+    if (Date.now() > this.#deadline) this.end("ping timeout");
+  }
+
+  /** Ends at once and reports it. */
+  end(reason, error) {
+    if (this.#ended) return;
+    this.#ended = true;
+    clearTimeout(this.#timer);
+    this.transport?.abort();
+    this.onend(reason, error);
+  }
+
+  /** Sends what is queued, says goodbye, reports nothing. */
+  close() {
+    this.#ended = true;
+    clearTimeout(this.#timer);
+    this.transport?.[this.opened ? "close" : "abort"]();
+  }
+}
+
+function webSocket(url, options, events) {
+  const { WebSocket = globalThis.WebSocket, protocols = [] } = options;
+  const ws = new WebSocket(url.replace("http", "ws"), protocols);
+  ws.binaryType = "arraybuffer";
+  ws.onmessage = ({ data }) => events.packet(data);
+  ws.onerror = (event) => events.end("transport error", event);
+  ws.onclose = (event) => events.end("transport close", event);
+  const close = () => ws.close();
+  return { send: (packet) => ws.send(packet), writable: () => !ws.bufferedAmount, close, abort: close };
+}
+
+function polling(url, { extraHeaders: headers, withCredentials }, events) {
+  const abort = new AbortController();
+  const queue = [];
+  let posting = false;
+  let closed = false;
+
+  async function request(body) {
+    const response = await fetch(self.session ? `${url}&sid=${self.session.sid}` : url, {
+      method: body ? "POST" : "GET",
+      body,
+      headers,
+      cache: "no-store",
+      credentials: withCredentials ? "include" : "same-origin",
+      signal: abort.signal,
+    });
+    const text = await response.text();
+    if (response.status !== 200) throw Object.assign(new Error(text), { status: response.status });
+    return text;
+  }
+
+  async function poll() {
+    while (!closed) {
+      for (const packet of (await request()).split(SEPARATOR)) {
+        events.packet(packet[0] === "b" ? fromBase64(packet.slice(1)) : packet);
+      }
+    }
+  }
+
+  async function flush() {
+    if (posting) return;
+    posting = true;
+    while (queue.length) {
+      const body = [];
+      let size = 0;
+      do {
+        const packet = queue[0];
+        if (typeof packet !== "string") queue[0] = "b" + (await toBase64(packet));
+        // At most 3 bytes of UTF-8 for each UTF-16 unit.
+        size += queue[0].length * 3;
+        if (body.length && size > self.session.maxPayload) break;
+        body.push(queue.shift());
+      } while (queue.length);
+      await request(body.join(SEPARATOR));
+    }
+    posting = false;
+  }
+
+  const failed = (error) => events.end("transport error", error);
+  const send = (packet) => {
+    queue.push(packet);
+    flush().catch(failed);
+  };
+  const self = {
+    send,
+    writable: () => !posting,
+    // The server answers the pending GET when it reads the close packet.
+    close: () => {
+      closed = true;
+      send("1");
+    },
+    abort: () => {
+      closed = true;
+      abort.abort();
+    },
+  };
+  poll().catch(failed);
+  return self;
+}
+
+/** The text of a Socket.IO packet and its attachments. */
+function encode(type, nsp, id = "", data) {
+  const attachments = [];
+  const json = JSON.stringify(data, function (key, value) {
+    // Not `value`: a toJSON method (Node's Buffer has one) would have been at it.
+    const raw = this[key];
+    if (!isBinary(raw)) return value;
+    return { _placeholder: true, num: attachments.push(raw) - 1 };
+  });
+  const head = attachments.length ? `${type + 3}${attachments.length}-` : type;
+  return [head + (nsp === "/" ? "" : nsp + ",") + id + (json ?? ""), ...attachments];
+}
+
+function decode(text) {
+  const [, type, count, nsp = "/", id, json] =
+    /^([0-6])(?:(\d+)-)?(?:(\/[^,]*),?)?(\d+)?([^]*)$/.exec(text) ?? [];
+  if (!type || type >= BINARY_EVENT !== count >= 0) throw new Error("invalid packet");
+  return { type: count ? type - 3 : +type, count, nsp, id: id && +id, json, attachments: [] };
+}
+
+/** The data of a packet whose attachments are all there. */
+function parse({ type, count, json, attachments }) {
+  const revive = (_, value) => {
+    if (value?._placeholder !== true) return value;
+    if (!attachments[value.num]) throw new Error("illegal attachment");
+    return attachments[value.num];
+  };
+  const data = json && JSON.parse(json, count && revive);
+  if ((type === EVENT || type === ACK) && !Array.isArray(data)) throw new Error("invalid payload");
+  return data;
+}
+
+function isBinary(value) {
+  return value instanceof ArrayBuffer || ArrayBuffer.isView(value) || value instanceof Blob;
+}
+
+async function toBase64(data) {
+  const buffer = await new Blob([data]).arrayBuffer();
+  let text = "";
+  for (const byte of new Uint8Array(buffer)) text += String.fromCharCode(byte);
+  return btoa(text);
+}
+
+function fromBase64(text) {
+  return Uint8Array.from(atob(text), (char) => char.charCodeAt(0)).buffer;
+}
+
+/** A listener that throws is reported, but must not break the connection. */
+function call(listener, args) {
+  try {
+    listener(...args);
+  } catch (error) {
+    setTimeout(() => {
+      throw error;
+    });
+  }
+}

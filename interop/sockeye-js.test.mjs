@@ -1,0 +1,309 @@
+// The browser client's own behaviour, run in Node against the original server:
+//
+//   node --test sockeye-js.test.mjs
+//
+// What it shares with other clients is in the matrix (run.mjs, row sockeye.js).
+
+import assert from "node:assert/strict";
+import { once } from "node:events";
+import { readFileSync } from "node:fs";
+import { createServer } from "node:http";
+import { test } from "node:test";
+import { gzipSync } from "node:zlib";
+import { Server } from "socket.io";
+import { WebSocket, WebSocketServer } from "ws";
+import { connect } from "../clients/browser/sockeye.js";
+
+const FAST = { WebSocket, reconnectionDelay: 20, reconnectionDelayMax: 60, forceNew: true };
+
+async function listen(t, attach, port = 0) {
+  const http = createServer((_, response) => response.writeHead(404).end("not here"));
+  const attached = attach(http);
+  http.listen(port, "127.0.0.1");
+  await once(http, "listening");
+  const close = () => {
+    http.closeAllConnections();
+    http.close();
+  };
+  t.after(close);
+  return { attached, http, close, port: http.address().port, url: `http://127.0.0.1:${http.address().port}` };
+}
+
+async function socketIo(t, options = {}, port) {
+  const server = await listen(t, (http) => new Server(http, options), port);
+  server.io = server.attached;
+  // A restart must be able to take the port again at once.
+  server.stop = () => new Promise((resolve) => server.io.close(resolve));
+  t.after(() => server.io.close());
+  return server;
+}
+
+const next = (socket, event) => new Promise((resolve) => socket.once(event, (...args) => resolve(args)));
+
+test("ships_in_less_than_6_kB", () => {
+  const source = readFileSync(new URL("../clients/browser/sockeye.js", import.meta.url));
+  assert.ok(gzipSync(source, { level: 9 }).length < 6000);
+});
+
+test("falls_back_to_polling_without_a_websocket", async (t) => {
+  const { url } = await socketIo(t, { transports: ["polling"] });
+  for (const implementation of [WebSocket, undefined, class { constructor() { throw new Error("no"); } }]) {
+    const socket = connect(url, { ...FAST, WebSocket: implementation });
+    await next(socket, "connect");
+    assert.equal(socket.transport, "polling");
+    socket.disconnect();
+  }
+});
+
+test("prefers_websocket", async (t) => {
+  const { url } = await socketIo(t);
+  const socket = connect(url, FAST);
+  await next(socket, "connect");
+  assert.equal(socket.transport, "websocket");
+  assert.equal(typeof socket.id, "string");
+  socket.disconnect();
+  assert.equal(socket.id, undefined);
+});
+
+test("sockets_of_one_server_share_a_session", async (t) => {
+  const { io, url } = await socketIo(t);
+  io.of("/b");
+  const a = connect(url, { ...FAST, forceNew: false });
+  const b = connect(`${url}/b`, { ...FAST, forceNew: false });
+  const other = connect(url, { ...FAST, forceNew: false });
+  await Promise.all([a, b, other].map((socket) => next(socket, "connect")));
+  assert.equal(a.io, b.io);
+  assert.notEqual(a.io, other.io, "the same namespace twice needs a second session");
+  assert.equal(io.engine.clientsCount, 2);
+  a.disconnect();
+  assert.equal(b.connected, true);
+  b.disconnect();
+  other.disconnect();
+});
+
+test("auth_is_asked_at_every_connection", async (t) => {
+  const { io, url } = await socketIo(t);
+  const seen = [];
+  io.on("connection", (socket) => seen.push(socket.handshake.auth.n));
+  let n = 0;
+  for (const auth of [async () => ({ n: ++n }), (done) => done({ n: ++n })]) {
+    const socket = connect(url, { ...FAST, auth });
+    await next(socket, "connect");
+    io.disconnectSockets();
+    assert.deepEqual((await next(socket, "disconnect"))[0], "io server disconnect");
+    socket.connect();
+    await next(socket, "connect");
+    socket.disconnect();
+  }
+  assert.deepEqual(seen, [1, 2, 3, 4]);
+});
+
+test("auth_that_fails_is_a_connect_error", async (t) => {
+  const { url } = await socketIo(t);
+  const auth = async () => {
+    throw new Error("no token");
+  };
+  const socket = connect(url, { ...FAST, auth });
+  assert.equal((await next(socket, "connect_error"))[0].message, "no token");
+  assert.equal(socket.active, false);
+});
+
+test("refusal_carries_message_and_data", async (t) => {
+  const { io, url } = await socketIo(t);
+  io.use((_, done) => done(Object.assign(new Error("go away"), { data: { code: 7 } })));
+  const socket = connect(url, FAST);
+  const [error] = await next(socket, "connect_error");
+  assert.equal(error.message, "go away");
+  assert.deepEqual(error.data, { code: 7 });
+  assert.equal(socket.active, false);
+});
+
+test("acks_time_out_and_reject", async (t) => {
+  const { io, url } = await socketIo(t);
+  io.on("connection", (socket) => {
+    socket.on("sum", (a, b, ack) => ack(a + b, "more"));
+    socket.on("silent", () => {});
+  });
+  const socket = connect(url, FAST);
+  // Still offline: waits in the buffer.
+  assert.equal(await socket.emitWithAck("sum", 1, 2), 3);
+  assert.deepEqual(await new Promise((resolve) => socket.timeout(999).emit("sum", 3, 4, (...all) => resolve(all))), [null, 7, "more"]);
+  await assert.rejects(socket.timeout(20).emitWithAck("silent"), /timed out/);
+  const lost = socket.emitWithAck("silent");
+  socket.disconnect();
+  await assert.rejects(lost, /disconnected/);
+  await assert.rejects(socket.timeout(20).emitWithAck("sum", 1, 1), /timed out/);
+});
+
+test("sends_every_kind_of_bytes", async (t) => {
+  const { io, url } = await socketIo(t);
+  io.on("connection", (socket) => socket.on("echo", (...args) => args.pop()(args)));
+  for (const transports of [["polling"], ["websocket"]]) {
+    const socket = connect(url, { ...FAST, transports });
+    const bytes = new Uint8Array([0, 1, 2, 255]);
+    const sent = [bytes, bytes.buffer, bytes.subarray(1, 3), new DataView(bytes.buffer, 3), new Blob([bytes])];
+    const back = await socket.emitWithAck("echo", ...sent, { deep: [bytes] });
+    const hex = (buffer) => Buffer.from(buffer).toString("hex");
+    assert.ok(back[0] instanceof ArrayBuffer);
+    assert.deepEqual(back.slice(0, 5).map(hex), ["000102ff", "000102ff", "0102", "ff", "000102ff"]);
+    assert.equal(hex(back[5].deep[0]), "000102ff");
+    socket.disconnect();
+  }
+});
+
+test("splits_posts_at_the_servers_limit", async (t) => {
+  const { io, url } = await socketIo(t, { maxHttpBufferSize: 3000 });
+  const got = [];
+  io.on("connection", (socket) => socket.on("part", (i) => got.push(i)).on("end", (ack) => ack()));
+  const socket = connect(url, { ...FAST, transports: ["polling"] });
+  await next(socket, "connect");
+  for (let i = 0; i < 40; i++) socket.emit("part", i, "é".repeat(400));
+  await socket.emitWithAck("end");
+  assert.deepEqual(got, Array.from({ length: 40 }, (_, i) => i));
+  socket.disconnect();
+});
+
+test("volatile_is_dropped_while_offline", async (t) => {
+  const { io, url } = await socketIo(t);
+  const got = [];
+  io.on("connection", (socket) => socket.onAny((name, ack) => got.push(name) && ack?.()));
+  const socket = connect(url, FAST);
+  socket.volatile.emit("dropped");
+  socket.emit("kept");
+  await next(socket, "connect");
+  await socket.emitWithAck("end");
+  socket.volatile.emit("written");
+  await socket.emitWithAck("end");
+  assert.deepEqual(got, ["kept", "end", "written", "end"]);
+  socket.disconnect();
+});
+
+test("listeners_come_and_go", async (t) => {
+  const { io, url } = await socketIo(t);
+  io.on("connection", (socket) => socket.on("say", (...args) => socket.emit(...args)));
+  const socket = connect(url, FAST);
+  const log = [];
+  const always = (x) => log.push(`on ${x}`);
+  const any = (name, x) => log.push(`any ${name} ${x}`);
+  socket.on("a", always).once("a", (x) => log.push(`once ${x}`)).onAny(any);
+  const removed = () => log.push("removed");
+  socket.once("a", removed).off("a", removed);
+  const done = () => new Promise((resolve) => socket.once("done", resolve).emit("say", "done", 0));
+  socket.emit("say", "a", 1).emit("say", "a", 2);
+  await done();
+  socket.off("a").offAny();
+  socket.emit("say", "a", 3);
+  await done();
+  assert.deepEqual(log, ["any a 1", "on 1", "once 1", "any a 2", "on 2", "any done 0"]);
+  assert.throws(() => socket.emit("disconnect"), /reserved/);
+  socket.disconnect();
+});
+
+test("a_listener_that_throws_does_not_break_the_connection", async (t) => {
+  const { io, url } = await socketIo(t);
+  io.on("connection", (socket) => socket.on("say", (name, ack) => ack(socket.emit(name))));
+  const socket = connect(url, { ...FAST, transports: ["polling"] });
+  // What would be an uncaught error ends up here instead of failing the test.
+  const thrown = [];
+  const { setTimeout } = globalThis;
+  t.mock.method(globalThis, "setTimeout", (callback, ms) =>
+    ms === undefined ? thrown.push(callback) : setTimeout(callback, ms),
+  );
+  socket.on("bang", () => {
+    throw new Error("bang");
+  });
+  await socket.emitWithAck("say", "bang");
+  await socket.emitWithAck("say", "x");
+  assert.throws(thrown[0], /bang/);
+  assert.equal(socket.connected, true);
+  socket.disconnect();
+});
+
+test("gives_up_after_the_allowed_attempts", async (t) => {
+  const socket = connect("http://127.0.0.1:9", { ...FAST, reconnectionAttempts: 2 });
+  const errors = [];
+  const attempts = [];
+  socket.on("connect_error", (error) => errors.push(error.message));
+  socket.io.on("reconnect_attempt", (n) => attempts.push(n));
+  await next(socket.io, "reconnect_failed");
+  assert.deepEqual(attempts, [1, 2]);
+  assert.deepEqual(errors, ["polling error", "polling error", "polling error"]);
+  socket.disconnect();
+});
+
+test("does_not_reconnect_when_told_so", async (t) => {
+  const socket = connect("http://127.0.0.1:9", { ...FAST, reconnection: false });
+  await next(socket, "connect_error");
+  let again = false;
+  socket.on("connect_error", () => (again = true));
+  await new Promise((resolve) => setTimeout(resolve, 100));
+  assert.equal(again, false);
+});
+
+test("an_attempt_times_out", async (t) => {
+  const { url } = await listen(t, (http) => http.removeAllListeners("request"));
+  const socket = connect(url, { ...FAST, timeout: 100, transports: ["polling"], reconnection: false });
+  assert.equal((await next(socket, "connect_error"))[0].message, "timeout");
+});
+
+test("a_websocket_that_never_answers_leaves_time_for_polling", async (t) => {
+  const server = await socketIo(t, { transports: ["polling"] });
+  let silent;
+  server.http.removeAllListeners("upgrade").on("upgrade", (_, stream) => (silent = stream));
+  const socket = connect(server.url, { ...FAST, timeout: 800 });
+  await next(socket, "connect");
+  assert.equal(socket.transport, "polling");
+  silent.destroy();
+  socket.disconnect();
+});
+
+/** A WebSocket server that opens a session and then does what a test wants. */
+function scripted(t, script) {
+  return listen(t, (http) =>
+    new WebSocketServer({ server: http }).on("connection", (ws) => {
+      ws.send('0{"sid":"s","upgrades":[],"pingInterval":60,"pingTimeout":40,"maxPayload":1000}');
+      ws.on("message", (data) => String(data) === "40" && (ws.send('40{"sid":"x"}'), script(ws)));
+    }),
+  );
+}
+
+test("a_silent_server_is_a_ping_timeout", async (t) => {
+  const { url } = await scripted(t, () => {});
+  const socket = connect(url, { ...FAST, transports: ["websocket"], reconnection: false });
+  assert.equal((await next(socket, "disconnect"))[0], "ping timeout");
+  assert.equal(socket.active, true);
+  socket.disconnect();
+});
+
+test("nonsense_is_a_parse_error", async (t) => {
+  const bad = ["42{}", "4x", "451-[1", '451-["a",{"_placeholder":true,"num":3}]', "42[", "45[1]", "9"];
+  for (const text of bad) {
+    const { url } = await scripted(t, (ws) => {
+      ws.send(text);
+      if (text[1] === "5") ws.send(Buffer.from([1]));
+    });
+    const socket = connect(url, { ...FAST, transports: ["websocket"], reconnection: false });
+    assert.equal((await next(socket, "disconnect"))[0], "parse error", text);
+    socket.disconnect();
+  }
+});
+
+test("reconnects_after_the_server_comes_back", async (t) => {
+  for (const transports of [["polling"], ["websocket"], ["websocket", "polling"]]) {
+    const first = await socketIo(t);
+    const socket = connect(first.url, { ...FAST, transports });
+    await next(socket, "connect");
+    const gone = next(socket, "disconnect");
+    await first.stop();
+    assert.match((await gone)[0], /^transport (close|error)$/);
+    socket.emit("later", 5);
+    const second = await socketIo(t, {}, first.port);
+    const later = new Promise((resolve) =>
+      second.io.on("connection", (peer) => peer.on("later", resolve)),
+    );
+    const [attempts] = await next(socket.io, "reconnect");
+    assert.ok(attempts >= 1);
+    assert.equal(await later, 5);
+    socket.disconnect();
+  }
+});
