@@ -3,6 +3,7 @@
 mod attachments;
 mod de;
 mod error;
+mod incoming;
 pub(crate) mod placeholder;
 
 use std::fmt;
@@ -17,6 +18,7 @@ use crate::packet::DecodeError;
 use crate::scan::{ScanError, Values, count_values, skip_space};
 
 pub use error::ArgsError;
+pub use incoming::IncomingArgs;
 
 /// Arguments of one event or acknowledgement, borrowed: comma separated JSON values and the attachments that their
 /// placeholders refer to.
@@ -351,51 +353,6 @@ impl ToArgs for &Args {
 impl ToArgs for RawArgs<'_> {
     fn write_args(&self, out: &mut ArgsWriter<'_>) -> Result<(), EncodeError> {
         out.extend(*self)
-    }
-}
-
-/// Arguments as they come out of a connection: borrowed from the received text, or owned when the packet had to
-/// wait for its attachments.
-#[derive(Debug, Clone)]
-pub enum IncomingArgs<'a> {
-    /// Borrowed from the text that has just been handled.
-    Borrowed(RawArgs<'a>),
-    /// Kept aside until the last attachment arrived.
-    Owned(Args),
-}
-
-impl IncomingArgs<'_> {
-    /// A borrowed view.
-    #[must_use]
-    pub fn as_raw(&self) -> RawArgs<'_> {
-        match self {
-            Self::Borrowed(args) => *args,
-            Self::Owned(args) => args.as_raw(),
-        }
-    }
-
-    /// The owned form; copies only what is borrowed.
-    #[must_use]
-    pub fn into_args(self) -> Args {
-        match self {
-            Self::Borrowed(args) => args.to_args(),
-            Self::Owned(args) => args,
-        }
-    }
-
-    /// Reads the arguments into `T`; see [`RawArgs::deserialize`].
-    ///
-    /// # Errors
-    ///
-    /// As [`RawArgs::deserialize`].
-    pub fn deserialize<'de, T: Deserialize<'de>>(&'de self) -> Result<T, ArgsError> {
-        self.as_raw().deserialize()
-    }
-}
-
-impl PartialEq for IncomingArgs<'_> {
-    fn eq(&self, other: &Self) -> bool {
-        self.as_raw() == other.as_raw()
     }
 }
 

@@ -53,6 +53,7 @@ pub struct Connection {
     counted_acks: bool,
     implicit_connect: bool,
     max_namespaces: u16,
+    max_namespace_len: u16,
     max_attachments: usize,
     max_attachment_bytes: usize,
     connect_deadline: Option<Instant>,
@@ -73,6 +74,7 @@ impl Connection {
             counted_acks: false,
             implicit_connect: revision == SocketRevision::V4,
             max_namespaces: config.max_namespaces,
+            max_namespace_len: config.max_namespace_len,
             max_attachments: config.max_attachments,
             max_attachment_bytes: config.max_attachment_bytes,
             connect_deadline: now.checked_add(config.connect_timeout),
@@ -248,6 +250,11 @@ impl Connection {
 
     fn handle_connect<'a>(&mut self, packet: &RawPacket<'a>) -> Result<Input<'a>, Violation> {
         let namespace = packet.namespace;
+        if namespace.len() > usize::from(self.max_namespace_len) {
+            return Err(Violation::NamespaceTooLong {
+                max: self.max_namespace_len,
+            });
+        }
         if let Some((_, State::Connecting | State::Joined)) = self.namespaces.find(namespace) {
             return Err(Violation::ConnectTwice {
                 namespace: namespace.into(),

@@ -15,6 +15,8 @@ pub struct ConnectionConfig {
     pub max_attachment_bytes: usize,
     /// Namespaces that one connection may join or be joining at the same time. Default: 1,000.
     pub max_namespaces: u16,
+    /// Bytes that the name of a namespace may have. Default: 1,024.
+    pub max_namespace_len: u16,
     /// What becomes of packets for namespaces that the peer is not in. Default: [`StrayPackets::Tolerate`].
     pub stray_packets: StrayPackets,
 }
@@ -26,6 +28,7 @@ impl Default for ConnectionConfig {
             max_attachments: 10,
             max_attachment_bytes: 10_000_000,
             max_namespaces: 1000,
+            max_namespace_len: 1024,
             stray_packets: StrayPackets::Tolerate,
         }
     }
@@ -57,6 +60,13 @@ impl ConnectionConfig {
     #[must_use]
     pub fn max_namespaces(mut self, count: u16) -> Self {
         self.max_namespaces = count;
+        self
+    }
+
+    /// Sets [`max_namespace_len`](Self::max_namespace_len).
+    #[must_use]
+    pub fn max_namespace_len(mut self, bytes: u16) -> Self {
+        self.max_namespace_len = bytes;
         self
     }
 

@@ -369,6 +369,15 @@ fn namespaces_are_limited() {
 }
 
 #[test]
+fn namespace_names_are_limited() {
+    let text = format!("0/{},", "n".repeat(1024));
+    assert_eq!(
+        v5().handle_text(&text),
+        Err(Violation::NamespaceTooLong { max: 1024 })
+    );
+}
+
+#[test]
 fn revision_4_joins_the_main_namespace_by_itself() {
     let mut connection = connection(SocketRevision::V4);
     let Some(Input::Connect {

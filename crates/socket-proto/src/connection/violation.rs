@@ -52,6 +52,12 @@ pub enum Violation {
         /// The limit in force.
         max: u16,
     },
+    /// The peer joins a namespace with too long a name.
+    #[error("namespace of more than {max} bytes")]
+    NamespaceTooLong {
+        /// The limit in force.
+        max: u16,
+    },
     /// The peer joined no namespace in time.
     #[error("no namespace was joined in time")]
     ConnectTimeout,
@@ -71,6 +77,7 @@ impl Violation {
             | Self::NotJoined { .. }
             | Self::ConnectErrorFromClient
             | Self::TooManyNamespaces { .. }
+            | Self::NamespaceTooLong { .. }
             | Self::ConnectTimeout => false,
         }
     }
