@@ -1,0 +1,70 @@
+//! Measures what a Socket.IO server costs: CPU per message and memory per connection, against its peers.
+//!
+//! The README beside this package says how to run it and how to read its table.
+
+mod client;
+mod frame;
+mod options;
+mod peers;
+mod proc;
+mod report;
+mod scenarios;
+mod server;
+
+use std::{env, error::Error, process::ExitCode};
+
+use options::Options;
+use report::Report;
+use server::Servers;
+
+type Result<T, E = Box<dyn Error>> = std::result::Result<T, E>;
+
+fn main() -> ExitCode {
+    let args: Vec<String> = env::args().skip(1).collect();
+    // The peers live in this same program, so that one `cargo run` builds and starts everything.
+    let outcome = match args.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        ["serve", "socketioxide", address] => peers::socketioxide::serve(address),
+        ["serve", "floor", address] => peers::floor::serve(address),
+        _ => measure(&args),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn measure(args: &[String]) -> Result<()> {
+    let Some(options) = Options::parse(args)? else {
+        print!("{}", options::USAGE);
+        return Ok(());
+    };
+    proc::raise_file_limit()?;
+    server::kill_children_on_signal()?;
+    let servers = Servers::find(&options)?;
+    let mut report = Report::default();
+    for round in 1..=options.rounds {
+        for &scenario in &options.scenarios {
+            for kind in &servers.found {
+                eprint!(
+                    "round {round}/{}: {} on {} … ",
+                    options.rounds,
+                    scenario.name(),
+                    kind.name()
+                );
+                // One server that fails must not cost the results of the others.
+                match scenarios::run(scenario, *kind, &servers, &options) {
+                    Ok(sample) => {
+                        eprintln!("{sample}");
+                        report.add(round, scenario, *kind, sample);
+                    }
+                    Err(error) => eprintln!("failed: {error}"),
+                }
+            }
+        }
+    }
+    print!("{report}");
+    Ok(())
+}

@@ -1,0 +1,32 @@
+//! Connections that joined `/` and then do nothing.
+
+use std::time::Instant;
+
+use super::{Sample, TURN};
+use crate::{Result, client::Swarm, options::Options, proc, server::Server};
+
+/// Open before the first look at the memory, so that what a server sets up once is not counted as its connections'.
+const WARM_UP: usize = 50;
+
+pub(super) fn run(server: &Server, options: &Options) -> Result<Sample> {
+    let mut swarm = Swarm::new()?;
+    swarm.open(server.address, WARM_UP)?;
+    settle(&mut swarm, options)?;
+    let before = proc::memory_of(server.pid())?;
+    swarm.open(server.address, options.idle_connections)?;
+    settle(&mut swarm, options)?;
+    let after = proc::memory_of(server.pid())?;
+    let each = |before: f64, after: f64| (after - before) / options.idle_connections as f64;
+    Ok(Sample::Memory {
+        private_dirty: each(before.private_dirty, after.private_dirty),
+        resident: each(before.resident, after.resident),
+    })
+}
+
+fn settle(swarm: &mut Swarm, options: &Options) -> Result<()> {
+    let end = Instant::now() + options.settle;
+    while Instant::now() < end {
+        swarm.turn(TURN, |_, _| Ok(()))?;
+    }
+    Ok(())
+}
