@@ -10,6 +10,37 @@
 //! 1. wait for the first of: bytes or a request, something to send, [`Session::poll_timeout`];
 //! 2. tell the session: one `handle_*` or `begin_*` call, with the time;
 //! 3. drain [`Session::poll_output`] and do as told; start over until [`Output::Closed`] was seen.
+//!
+//! # Examples
+//!
+//! ```
+//! use std::time::Instant;
+//!
+//! use sockeye_engine_proto::{
+//!     CloseReason, Lane, Message, Output, Packet, Revision, Session, SessionConfig, TransportKind,
+//! };
+//!
+//! let now = Instant::now();
+//! let config = SessionConfig::default();
+//! let mut session = Session::server(&config, Revision::V4, TransportKind::WebSocket, now);
+//!
+//! // A WebSocket message arrives.
+//! let packet = Packet::decode_text(Revision::V4, "4hello")?;
+//! let message = session.handle_packet(now, Lane::Current, packet);
+//! assert_eq!(message, Some(Message::Text("hello".into())));
+//!
+//! // Some time later it is time for a heartbeat.
+//! let due = session.poll_timeout().expect("the session is open");
+//! session.handle_timeout(due);
+//! let ping = Output::Send { lane: Lane::Current, packet: Packet::PING };
+//! assert_eq!(session.poll_output(), Some(ping));
+//!
+//! // Nobody answers.
+//! let due = session.poll_timeout().expect("the session is open");
+//! session.handle_timeout(due);
+//! assert_eq!(session.poll_output(), Some(Output::Closed(CloseReason::PingTimeout)));
+//! # Ok::<(), sockeye_engine_proto::PacketError>(())
+//! ```
 
 mod error;
 pub mod frame;

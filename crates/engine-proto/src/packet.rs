@@ -98,6 +98,7 @@ impl<'a> Packet<'a> {
     /// # Errors
     ///
     /// See [`PacketError`]. It closes the session with `parse error`.
+    #[inline]
     pub fn decode_text(revision: Revision, text: &'a str) -> Result<Self, PacketError> {
         let Some(&first) = text.as_bytes().first() else {
             return Err(PacketError::Empty);
@@ -131,6 +132,7 @@ impl<'a> Packet<'a> {
     /// # Errors
     ///
     /// Under Engine.IO 3 only: [`PacketError::Empty`], [`PacketError::UnknownType`], [`PacketError::BinaryControl`].
+    #[inline]
     pub fn decode_binary(revision: Revision, data: &'a [u8]) -> Result<Self, PacketError> {
         let content = match revision {
             Revision::V4 => data,

@@ -109,8 +109,8 @@ impl<'b> Iterator for Packets<'b, '_> {
 
 impl std::iter::FusedIterator for Packets<'_, '_> {}
 
-/// Why a payload, or the rest of it, cannot be decoded. It closes the session with `parse error`, except
-/// [`BinaryRefused`](Self::BinaryRefused), which is a transport error.
+/// Why a payload, or the rest of it, cannot be decoded; for the consequences see
+/// [`Session::handle_payload_error`](crate::Session::handle_payload_error).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum PayloadError {
     /// The body is larger than [`Limits::max_payload`].

@@ -116,6 +116,16 @@ impl Heartbeat {
         }
     }
 
+    /// The peer could not be heard: whatever is expected of it may come later.
+    pub(super) fn excuse(&mut self, now: Instant) {
+        let (silence, answer) = (self.silence(now), self.timeout.after(now));
+        match &mut self.state {
+            State::PingAt(_) => {}
+            State::AwaitPong(deadline) => *deadline = answer,
+            State::AwaitPing(deadline) | State::Client3 { deadline, .. } => *deadline = silence,
+        }
+    }
+
     /// Any packet came.
     pub(super) fn on_packet(&mut self, now: Instant) {
         let silence = self.silence(now);

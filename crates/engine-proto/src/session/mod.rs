@@ -2,84 +2,27 @@
 
 mod config;
 mod heartbeat;
+mod output;
 mod reason;
+mod stall;
+mod steps;
 mod upgrade;
 
 use std::collections::VecDeque;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use crate::packet::PROBE;
-use crate::{BadRequest, Message, OpenPacket, Packet, RequestError, Revision, TransportKind};
+use crate::payload::PayloadError;
+use crate::{Message, OpenPacket, Packet, RequestError, Revision, TransportKind};
 
 pub use config::SessionConfig;
+pub use output::{Lane, Output, PollVerdict, Role};
 pub use reason::{CloseReason, TransportEnd};
 pub use upgrade::UpgradeRefused;
 
 use config::Millis;
-use heartbeat::{Beat, Heartbeat};
-use upgrade::{PollAge, Target, Upgrade};
-
-/// Which end of a session we are.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Role {
-    /// We accepted the session.
-    Server,
-    /// We opened the session.
-    Client,
-}
-
-/// Which of a session's transports is meant.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Lane {
-    /// The one that carries the session.
-    Current,
-    /// The one that is probed as its successor.
-    Probe,
-}
-
-/// What a driver must do next; see [`Session::poll_output`].
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Output {
-    /// Send a control packet (never an open packet or a message).
-    ///
-    /// On [`Lane::Current`] it queues behind the messages accepted before it; on polling that means that it goes out
-    /// with the answer to the pending GET or the next (client: with the next POST).
-    Send {
-        /// Where to.
-        lane: Lane,
-        /// What.
-        packet: Packet<'static>,
-    },
-    /// The probed transport is the current one now.
-    ///
-    /// The driver drops the polling transport, sends its outbox over the new one, and answers a GET that is still
-    /// pending with 400, as clients that keep to the protocol have none.
-    Upgraded {
-        /// The transport that is left.
-        from: TransportKind,
-        /// The transport that is taken.
-        to: TransportKind,
-    },
-    /// Close the probed transport, if it is not closed yet; the session stays on the current one.
-    CloseProbe,
-    /// The session is closed; nothing comes after this.
-    ///
-    /// If [`Session::is_graceful`] the driver sends what is left in its outbox first, for as long as it thinks fit.
-    /// Otherwise it sends only the control packets that came out since the last input. Then it closes the transport.
-    Closed(CloseReason),
-}
-
-/// What to do with a GET; see [`Session::begin_poll`].
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum PollVerdict {
-    /// Hold it: answer once there is something to send (perhaps at once), and call [`Session::end_poll`] then.
-    Hold,
-    /// Answer it now, with what is in the outbox, or with a noop if that is empty. It does not count as pending: no
-    /// [`Session::end_poll`].
-    AnswerNoop,
-    /// Refuse it.
-    Refuse(RequestError),
-}
+use heartbeat::Heartbeat;
+use steps::Ending;
+use upgrade::Upgrade;
 
 /// One Engine.IO session: heartbeat, upgrade, close.
 ///
@@ -129,17 +72,6 @@ enum State {
         /// Until when one GET is still answered with a noop.
         tombstone: Option<Instant>,
     },
-}
-
-/// How a session comes to its end.
-#[derive(Debug, Clone, Copy)]
-enum Ending {
-    /// With what is unsent.
-    Graceful,
-    /// At once.
-    Abrupt,
-    /// By the peer's close packet, which came at this time.
-    ByPeer(Instant),
 }
 
 impl Session {
@@ -251,6 +183,26 @@ impl Session {
         self.settle();
     }
 
+    /// The body of a polling request could not be decoded, or only in part. Returns what a server answers.
+    ///
+    /// A body that is too large is refused without further consequences; everything else closes the session.
+    pub fn handle_payload_error(&mut self, now: Instant, error: PayloadError) -> RequestError {
+        self.check_time(now);
+        let answer = match error {
+            PayloadError::TooLarge { .. } => RequestError::PayloadTooLarge,
+            PayloadError::BinaryRefused => {
+                self.finish(CloseReason::TransportError);
+                RequestError::BadContentType
+            }
+            _ => {
+                self.finish(CloseReason::ParseError);
+                RequestError::BadPayload
+            }
+        };
+        self.settle();
+        answer
+    }
+
     /// A transport ended, or a polling request did without its proper end.
     pub fn handle_transport_closed(&mut self, now: Instant, lane: Lane, end: TransportEnd) {
         self.check_time(now);
@@ -278,7 +230,10 @@ impl Session {
         self.settle();
     }
 
-    /// The time that [`poll_timeout`](Self::poll_timeout) named has come. Early and late calls do no harm.
+    /// The time that [`poll_timeout`](Self::poll_timeout) named has come.
+    ///
+    /// Early and late calls do no harm. A client whose machine may have slept calls it before it sends something, to
+    /// learn whether there is still a session.
     pub fn handle_timeout(&mut self, now: Instant) {
         self.check_time(now);
         self.settle();
@@ -477,272 +432,17 @@ impl Session {
     }
 }
 
-/// What comes in on the two lanes.
-impl Session {
-    fn handle_current<'a>(&mut self, now: Instant, packet: Packet<'a>) -> Option<Message<'a>> {
-        if self.is_closed() {
-            return None;
-        }
-        self.heartbeat.on_packet(now);
-        let beat = match packet {
-            Packet::Message(message) => return self.takes_messages().then_some(message),
-            Packet::Close => {
-                self.finish_for_peer(now);
-                return None;
-            }
-            Packet::Ping(_) => {
-                let beat = self.heartbeat.on_ping(now);
-                if beat.is_ok() && self.is_open() {
-                    self.send(Lane::Current, Packet::PONG);
-                }
-                beat
-            }
-            Packet::Pong(_) => self.heartbeat.on_pong(now),
-            // An open packet is the driver's business, upgrade belongs on the other lane, noop means nothing.
-            Packet::Open(_) | Packet::Upgrade | Packet::Noop => Ok(()),
-        };
-        // Clients have always ignored heartbeats in the wrong direction.
-        if beat.is_err() && self.role == Role::Server {
-            self.finish(CloseReason::TransportError);
-        }
-        None
-    }
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-    /// The JavaScript server drops what comes once it is closing; the client delivers it.
-    const fn takes_messages(&self) -> bool {
-        match self.state {
-            State::Open => true,
-            State::Closing { .. } => matches!(self.role, Role::Client),
-            State::Closed { .. } => false,
-        }
-    }
-
-    fn handle_probe(&mut self, now: Instant, packet: &Packet<'_>) {
-        match (&self.upgrade, packet) {
-            (Upgrade::None, _) => {}
-            (Upgrade::AwaitProbe(_) | Upgrade::AwaitCommit(_), Packet::Ping(data))
-                if data == PROBE =>
-            {
-                self.upgrade.on_probe(now);
-                self.send(Lane::Probe, Packet::PROBE_PONG);
-            }
-            (Upgrade::AwaitCommit(probing), Packet::Upgrade) => self.commit(probing.target.kind),
-            (Upgrade::AwaitAnswer(target), Packet::Pong(data)) if data == PROBE => {
-                self.upgrade = Upgrade::Pausing(*target);
-                self.try_commit();
-            }
-            _ => self.drop_probe(),
-        }
-    }
-
-    fn judge_poll(&mut self, now: Instant) -> PollVerdict {
-        if let State::Closed { tombstone, .. } = &mut self.state {
-            return match tombstone.take() {
-                Some(until) if now < until => PollVerdict::AnswerNoop,
-                _ => PollVerdict::Refuse(RequestError::UnknownSession),
-            };
-        }
-        if self.transport != TransportKind::Polling {
-            return PollVerdict::Refuse(RequestError::BadRequest(BadRequest::TransportMismatch));
-        }
-        if self.polling {
-            self.finish(CloseReason::TransportError);
-            return PollVerdict::Refuse(RequestError::Overlap);
-        }
-        if self.is_open() && self.upgrade.take_noop(now, PollAge::New) {
-            return PollVerdict::AnswerNoop;
-        }
-        self.polling = true;
-        self.try_close();
-        PollVerdict::Hold
-    }
-
-    fn judge_post(&mut self) -> Result<(), RequestError> {
-        if self.is_closed() {
-            return Err(RequestError::UnknownSession);
-        }
-        if self.transport != TransportKind::Polling {
-            return Err(RequestError::BadRequest(BadRequest::TransportMismatch));
-        }
-        if self.posting {
-            self.finish(CloseReason::TransportError);
-            return Err(RequestError::Overlap);
-        }
-        self.posting = true;
-        Ok(())
-    }
-
-    fn judge_upgrade(&mut self, now: Instant, kind: TransportKind) -> Result<(), UpgradeRefused> {
-        if !self.is_open() {
-            return Err(UpgradeRefused::Closed);
-        }
-        if self.transport != TransportKind::Polling {
-            return Err(UpgradeRefused::NotOnPolling);
-        }
-        if !matches!(self.upgrade, Upgrade::None) {
-            return Err(UpgradeRefused::AlreadyUpgrading);
-        }
-        if !kind.is_upgrade_target() {
-            return Err(UpgradeRefused::NotATarget(kind));
-        }
-        let target = Target {
-            kind,
-            deadline: self.upgrade_timeout.after(now),
-        };
-        match self.role {
-            Role::Server => self.upgrade = Upgrade::await_probe(target),
-            Role::Client => {
-                self.upgrade = Upgrade::AwaitAnswer(target);
-                self.send(Lane::Probe, Packet::PROBE_PING);
-            }
-        }
-        Ok(())
-    }
-}
-
-/// The steps of the state machine.
-impl Session {
-    /// Does what is due by now.
-    fn check_time(&mut self, now: Instant) {
-        match self.state {
-            State::Closed { .. } => return,
-            State::Closing { deadline, .. } if deadline <= now => {
-                self.finish(CloseReason::ForcedClose);
-                return;
-            }
-            State::Closing { .. } => {}
-            State::Open => match self.heartbeat.on_time(now) {
-                Beat::Idle => {}
-                Beat::Ping => self.send(Lane::Current, Packet::PING),
-                Beat::Expired => {
-                    self.finish(CloseReason::PingTimeout);
-                    return;
-                }
-            },
-        }
-        if self
-            .upgrade
-            .target()
-            .is_some_and(|target| target.deadline <= now)
-        {
-            self.drop_probe();
-        } else if self.polling && self.upgrade.take_noop(now, PollAge::Held) {
-            self.send(Lane::Current, Packet::Noop);
-        }
-    }
-
-    /// Client: once polling has fallen silent, moves to the probed transport.
-    fn try_commit(&mut self) {
-        if let Upgrade::Pausing(target) = self.upgrade
-            && !self.polling
-            && !self.posting
-        {
-            self.send(Lane::Probe, Packet::Upgrade);
-            self.commit(target.kind);
-        }
-    }
-
-    fn commit(&mut self, to: TransportKind) {
-        let from = std::mem::replace(&mut self.transport, to);
-        self.upgrade = Upgrade::None;
-        self.polling = false;
-        self.posting = false;
-        self.outputs.push_back(Output::Upgraded { from, to });
-        self.try_close();
-    }
-
-    fn drop_probe(&mut self) {
-        if !matches!(
-            std::mem::replace(&mut self.upgrade, Upgrade::None),
-            Upgrade::None
-        ) {
-            self.outputs.push_back(Output::CloseProbe);
-            self.try_close();
-        }
-    }
-
-    /// Ends a close that our side began, if nothing stands in its way any more.
-    fn try_close(&mut self) {
-        let State::Closing { noop_first, .. } = self.state else {
-            return;
-        };
-        if self.transport == TransportKind::Polling {
-            match self.role {
-                Role::Server if !self.polling => return,
-                Role::Server if noop_first => self.send(Lane::Current, Packet::Noop),
-                Role::Client if !matches!(self.upgrade, Upgrade::None) => return,
-                Role::Server | Role::Client => {}
-            }
-        }
-        self.end(CloseReason::ForcedClose, Ending::Graceful);
-    }
-
-    /// Closes for a cause that lies with the peer or the network.
-    fn finish(&mut self, reason: CloseReason) {
-        self.end(self.first_reason(reason), Ending::Abrupt);
-    }
-
-    /// Closes because a close packet came.
-    fn finish_for_peer(&mut self, now: Instant) {
-        self.end(
-            self.first_reason(CloseReason::TransportClose),
-            Ending::ByPeer(now),
+    #[test]
+    fn a_session_is_small() {
+        // Every idle connection keeps one.
+        assert!(
+            size_of::<Session>() <= 176,
+            "{} bytes",
+            size_of::<Session>()
         );
     }
-
-    /// The reason to report: if our side had begun to close, whatever cuts that short does not change it.
-    const fn first_reason(&self, reason: CloseReason) -> CloseReason {
-        match self.state {
-            State::Closing { .. } => CloseReason::ForcedClose,
-            State::Open | State::Closed { .. } => reason,
-        }
-    }
-
-    fn end(&mut self, reason: CloseReason, ending: Ending) {
-        if self.is_closed() {
-            return;
-        }
-        let mut tombstone = None;
-        if self.transport == TransportKind::Polling {
-            match (self.role, ending) {
-                (Role::Server, Ending::ByPeer(_)) if self.polling => {
-                    self.send(Lane::Current, Packet::Noop);
-                }
-                (Role::Server, Ending::ByPeer(now)) => tombstone = Some(now + TOMBSTONE),
-                (Role::Server, _) if self.polling => self.send(Lane::Current, Packet::Close),
-                (Role::Server, _) | (Role::Client, Ending::ByPeer(_)) => {}
-                // After a failed request another one would fail too.
-                (Role::Client, _) if reason == CloseReason::TransportError => {}
-                (Role::Client, _) => self.send(Lane::Current, Packet::Close),
-            }
-        }
-        if !matches!(
-            std::mem::replace(&mut self.upgrade, Upgrade::None),
-            Upgrade::None
-        ) {
-            self.outputs.push_back(Output::CloseProbe);
-        }
-        let graceful = matches!(ending, Ending::Graceful);
-        self.state = State::Closed {
-            reason,
-            graceful,
-            tombstone,
-        };
-        self.outputs.push_back(Output::Closed(reason));
-    }
-
-    fn send(&mut self, lane: Lane, packet: Packet<'static>) {
-        self.outputs.push_back(Output::Send { lane, packet });
-    }
-
-    /// Brings what is derived from the state up to date, after every input.
-    fn settle(&mut self) {
-        self.direct_until = match self.state {
-            State::Open if !self.heartbeat.wants_every_packet() => self.poll_timeout(),
-            _ => None,
-        };
-    }
 }
-
-/// How long a GET may come after the close packet it crossed.
-const TOMBSTONE: Duration = Duration::from_secs(1);

@@ -2,6 +2,7 @@
 
 mod close;
 mod heartbeat;
+mod interleavings;
 mod operations;
 mod polling;
 mod upgrade;

@@ -1,5 +1,6 @@
 //! Polling requests and the session they belong to.
 
+use crate::payload::PayloadError;
 use crate::{
     BadRequest, CloseReason, Lane, Output, Packet, PollVerdict, RequestError, Revision,
     TransportEnd, TransportKind,
@@ -152,4 +153,25 @@ fn packets_that_mean_nothing_are_ignored() {
     }
     server.sleep(ms(1));
     assert!(server.session.is_open());
+}
+
+#[test]
+fn payload_errors_have_an_answer_and_a_consequence() {
+    let answer = |error| {
+        let mut server = polling();
+        let answer = server.session.handle_payload_error(server.now, error);
+        (
+            answer.status(),
+            answer.body().len(),
+            server.session.close_reason(),
+        )
+    };
+    let too_large = PayloadError::TooLarge { len: 2, max: 1 };
+    assert_eq!(answer(too_large), (413, 0, None));
+    let refused = PayloadError::BinaryRefused;
+    assert_eq!(answer(refused), (400, 0, Some(CloseReason::TransportError)));
+    assert_eq!(
+        answer(PayloadError::Utf8),
+        (400, 0, Some(CloseReason::ParseError))
+    );
 }

@@ -328,13 +328,12 @@ impl End {
     }
 
     pub(super) fn texts(&self) -> Vec<&str> {
-        let text = |message: &'_ Message<'static>| match message {
-            Message::Text(text) => text.clone().into_owned(),
-            Message::Binary(_) => "(binary)".to_owned(),
-        };
         self.received
             .iter()
-            .map(|message| &*text(message).leak())
+            .map(|message| match message {
+                Message::Text(text) => &**text,
+                Message::Binary(_) => "(binary)",
+            })
             .collect()
     }
 
