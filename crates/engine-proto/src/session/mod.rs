@@ -63,8 +63,8 @@ enum State {
     /// Our side closed; something must happen before the transport may go.
     Closing {
         deadline: Instant,
-        /// The GET that takes the close packet finds nothing else; the JavaScript server puts a noop in front then.
-        noop_first: bool,
+        /// Messages are still to be taken by a GET, before the one that takes the close packet.
+        has_unsent: bool,
     },
     Closed {
         reason: CloseReason,
@@ -252,6 +252,9 @@ impl Session {
     /// The pending GET was answered (client: its answer came, and its packets were handled).
     pub fn end_poll(&mut self) {
         self.polling = false;
+        if let State::Closing { has_unsent, .. } = &mut self.state {
+            *has_unsent = false;
+        }
         self.try_commit();
         self.settle();
     }
@@ -294,19 +297,21 @@ impl Session {
     /// Closes the session from our side, letting what was sent before arrive. `has_unsent` tells whether the driver's
     /// outbox holds anything.
     ///
-    /// A server on polling without a pending GET waits for one up to [`SessionConfig::close_timeout`]; it then gets the
-    /// outbox, or a noop if that was empty, and a close packet. Meanwhile incoming messages are dropped, and an upgrade
-    /// that commits delivers the rest over the new transport. A client waits for its upgrade to be over.
+    /// A server on polling answers the pending GET with the outbox and a close packet. Without one it waits for up to
+    /// [`SessionConfig::close_timeout`]: the next GET takes the outbox, if there is something in it, and the one after
+    /// that a noop and the close packet, as with the JavaScript server. Meanwhile incoming messages are dropped, and an
+    /// upgrade that commits delivers the rest over the new transport.
+    ///
+    /// A client waits for its upgrade to be over, then sends its outbox and, on polling, a close packet.
     pub fn close(&mut self, now: Instant, has_unsent: bool) {
         self.check_time(now);
         if matches!(self.state, State::Open) {
             let deadline = self.close_timeout.after(now);
-            let noop_first = !has_unsent && !self.polling;
             self.state = State::Closing {
                 deadline,
-                noop_first,
+                has_unsent,
             };
-            self.try_close();
+            self.begin_close();
         }
         self.settle();
     }

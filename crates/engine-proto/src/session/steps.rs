@@ -89,7 +89,16 @@ impl Session {
             return PollVerdict::AnswerNoop;
         }
         self.polling = true;
-        self.try_close();
+        if let (
+            Role::Server,
+            State::Closing {
+                has_unsent: false, ..
+            },
+        ) = (self.role, &self.state)
+        {
+            self.send(Lane::Current, Packet::Noop);
+            self.end(CloseReason::ForcedClose, Ending::Graceful);
+        }
         PollVerdict::Hold
     }
 
@@ -201,20 +210,25 @@ impl Session {
         }
     }
 
-    /// Ends a close that our side began, if nothing stands in its way any more.
-    pub(super) fn try_close(&mut self) {
-        let State::Closing { noop_first, .. } = self.state else {
-            return;
-        };
-        if self.transport == TransportKind::Polling {
-            match self.role {
-                Role::Server if !self.polling => return,
-                Role::Server if noop_first => self.send(Lane::Current, Packet::Noop),
-                Role::Client if !matches!(self.upgrade, Upgrade::None) => return,
-                Role::Server | Role::Client => {}
-            }
+    /// Ends a close that our side has just begun, if nothing stands in its way.
+    pub(super) fn begin_close(&mut self) {
+        if self.role == Role::Server && self.polling {
+            self.end(CloseReason::ForcedClose, Ending::Graceful);
+        } else {
+            self.try_close();
         }
-        self.end(CloseReason::ForcedClose, Ending::Graceful);
+    }
+
+    /// Ends a close that our side began, if it waited for an upgrade only.
+    fn try_close(&mut self) {
+        let waits = match (self.transport, self.role) {
+            (TransportKind::Polling, Role::Server) => true,
+            (TransportKind::Polling, Role::Client) => !matches!(self.upgrade, Upgrade::None),
+            _ => false,
+        };
+        if matches!(self.state, State::Closing { .. }) && !waits {
+            self.end(CloseReason::ForcedClose, Ending::Graceful);
+        }
     }
 
     /// Closes for a cause that lies with the peer or the network.

@@ -118,23 +118,33 @@ fn server_close_answers_the_pending_poll_with_a_close_packet() {
 
 #[test]
 fn server_close_waits_for_a_poll() {
-    for (has_unsent, noop) in [(false, true), (true, false)] {
-        let mut server = server();
-        assert_eq!(server.close(has_unsent), []);
-        assert!(!server.session.is_open() && !server.session.is_closed());
-        assert_eq!(server.on(Packet::text("dropped")), []);
-        assert_eq!(server.advance(ms(29_999)), []);
-        server.hold_poll();
-        let mut expected = vec![
-            send(Packet::Close),
-            Output::Closed(CloseReason::ForcedClose),
-        ];
-        if noop {
-            expected.insert(0, send(Packet::Noop));
-        }
-        assert_eq!(server.outputs(), expected);
-        assert!(server.session.is_graceful());
-    }
+    let mut server = server();
+    assert_eq!(server.close(false), []);
+    assert!(!server.session.is_open() && !server.session.is_closed());
+    assert_eq!(server.on(Packet::text("dropped")), []);
+    assert_eq!(server.advance(ms(29_999)), []);
+    server.hold_poll();
+    let closed = Output::Closed(CloseReason::ForcedClose);
+    assert_eq!(
+        server.outputs(),
+        [send(Packet::Noop), send(Packet::Close), closed]
+    );
+    assert!(server.session.is_graceful());
+}
+
+#[test]
+fn what_was_unsent_at_a_server_close_takes_a_poll_of_its_own() {
+    let mut server = server();
+    assert_eq!(server.close(true), []);
+    server.hold_poll();
+    assert_eq!(server.outputs(), []);
+    server.session.end_poll();
+    server.hold_poll();
+    let closed = Output::Closed(CloseReason::ForcedClose);
+    assert_eq!(
+        server.outputs(),
+        [send(Packet::Noop), send(Packet::Close), closed]
+    );
 }
 
 #[test]
@@ -212,12 +222,13 @@ fn a_commit_that_meets_a_closing_server_delivers_the_rest_over_the_new_transport
 fn a_poll_that_meets_a_closing_server_ends_the_upgrade() {
     let mut server = server();
     server.begin_upgrade();
-    server.close(true);
+    server.close(false);
     server.hold_poll();
     let closed = Output::Closed(CloseReason::ForcedClose);
+    let close = send(Packet::Close);
     assert_eq!(
         server.outputs(),
-        [send(Packet::Close), Output::CloseProbe, closed]
+        [send(Packet::Noop), close, Output::CloseProbe, closed]
     );
 }
 

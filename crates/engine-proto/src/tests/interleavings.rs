@@ -96,7 +96,9 @@ impl Play {
                 // client has left polling by then.
                 pair.run();
                 let end = TransportEnd::Error;
-                pair.server.session.handle_transport_closed(pair.now, Lane::Probe, end);
+                pair.server
+                    .session
+                    .handle_transport_closed(pair.now, Lane::Probe, end);
                 pair.run();
             }
             Action::Outage(time) => {
