@@ -206,3 +206,30 @@ fn absurd_times_from_a_server_do_not_overflow() {
         assert!(client.poll_timeout() > Some(now));
     }
 }
+
+#[test]
+fn a_peer_that_could_not_be_heard_gets_its_time_once_more() {
+    let mut server = Lone::server(Revision::V4, TransportKind::WebSocket);
+    server.advance(INTERVAL);
+    server.sleep(10 * TIMEOUT);
+    server.session.excuse(server.now);
+    assert_eq!(server.advance(TIMEOUT - ms(1)), []);
+    assert_eq!(server.on(Packet::PONG), []);
+    assert_eq!(server.advance(INTERVAL), [send(Packet::PING)]);
+
+    let mut server = Lone::server(Revision::V3, TransportKind::WebSocket);
+    server.sleep(10 * TIMEOUT);
+    server.session.excuse(server.now);
+    let closed = [Output::Closed(CloseReason::PingTimeout)];
+    assert_eq!(server.advance(INTERVAL + TIMEOUT), closed);
+}
+
+#[test]
+fn a_closed_session_is_not_excused() {
+    let mut server = Lone::server(Revision::V4, TransportKind::WebSocket);
+    server.advance(INTERVAL + TIMEOUT);
+    assert!(!server.session.has_output());
+    server.session.excuse(server.now);
+    assert_eq!(server.session.poll_timeout(), None);
+    assert!(server.session.is_closed());
+}
