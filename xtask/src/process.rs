@@ -1,0 +1,182 @@
+use std::ffi::OsString;
+use std::io::IsTerminal;
+use std::net::{TcpListener, TcpStream};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use crate::tools::find_program;
+use crate::{Error, Result};
+
+/// The cargo that started this program.
+pub(crate) fn cargo() -> OsString {
+    std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into())
+}
+
+/// Shows a command, runs it to its end, and fails if it failed.
+pub(crate) fn run(command: &mut Command) -> Result {
+    eprintln!("{} {}", bold("$"), shown(command));
+    let status = command
+        .status()
+        .map_err(|error| cannot_start(command, &error))?;
+    if status.success() {
+        return Ok(());
+    }
+    Err(format!("`{}` ended with {status}", shown(command)).into())
+}
+
+/// Runs a command to its end, and gives what it wrote to standard output.
+pub(crate) fn capture(command: &mut Command) -> Result<String> {
+    let output = command
+        .stderr(Stdio::inherit())
+        .output()
+        .map_err(|error| cannot_start(command, &error))?;
+    if !output.status.success() {
+        return Err(format!("`{}` ended with {}", shown(command), output.status).into());
+    }
+    Ok(String::from_utf8(output.stdout)?)
+}
+
+fn cannot_start(command: &Command, error: &std::io::Error) -> Error {
+    format!("cannot start `{}`: {error}", shown(command)).into()
+}
+
+fn shown(command: &Command) -> String {
+    let words = std::iter::once(command.get_program()).chain(command.get_args());
+    let words: Vec<_> = words.map(|word| quote(&word.to_string_lossy())).collect();
+    words.join(" ")
+}
+
+/// A word as a POSIX shell has to see it.
+pub(crate) fn quote(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=@%+,".contains(c);
+    if !word.is_empty() && word.chars().all(plain) {
+        return word.to_owned();
+    }
+    format!("'{}'", word.replace('\'', r"'\''"))
+}
+
+/// A program that runs beside us, killed when this is dropped.
+#[derive(Debug)]
+pub(crate) struct Background {
+    child: Child,
+    name: String,
+}
+
+impl Background {
+    /// Starts a program.
+    pub(crate) fn start(command: &Command) -> Result<Self> {
+        let name = shown(command);
+        eprintln!("{} {name} &", bold("$"));
+        let child = dying_with_us(command)
+            .stdin(Stdio::null())
+            .spawn()
+            .map_err(|error| cannot_start(command, &error))?;
+        Ok(Self { child, name })
+    }
+
+    /// Waits until the program accepts connections on a port of this machine.
+    pub(crate) fn wait_for_port(&mut self, port: u16) -> Result {
+        let end = Instant::now() + START_TIMEOUT;
+        while TcpStream::connect(("127.0.0.1", port)).is_err() {
+            if let Some(status) = self.child.try_wait()? {
+                return Err(format!("`{}` ended with {status}", self.name).into());
+            }
+            if Instant::now() > end {
+                let name = &self.name;
+                return Err(format!("`{name}` does not listen on port {port}").into());
+            }
+            std::thread::sleep(POLL_INTERVAL);
+        }
+        Ok(())
+    }
+
+    /// Waits for the program to end by itself, and fails if it does not in time.
+    pub(crate) fn wait_for_end(mut self, timeout: Duration) -> Result {
+        let end = Instant::now() + timeout;
+        loop {
+            match self.child.try_wait()? {
+                Some(status) if status.success() => return Ok(()),
+                Some(status) => {
+                    return Err(format!("`{}` ended with {status}", self.name).into());
+                }
+                None if Instant::now() > end => {
+                    return Err(format!("`{}` does not end", self.name).into());
+                }
+                None => std::thread::sleep(POLL_INTERVAL),
+            }
+        }
+    }
+}
+
+impl Drop for Background {
+    fn drop(&mut self) {
+        // Both fail only for a program that has ended already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// `drop` does not run when a signal ends us, so where the system can be asked to kill the child then, it is.
+fn dying_with_us(command: &Command) -> Command {
+    let Some(setpriv) = find_program(&["setpriv"]) else {
+        return copy(command, Command::new(command.get_program()));
+    };
+    let mut wrapped = Command::new(setpriv);
+    wrapped.args(["--pdeathsig", "KILL", "--"]);
+    wrapped.arg(command.get_program());
+    copy(command, wrapped)
+}
+
+fn copy(from: &Command, mut to: Command) -> Command {
+    to.args(from.get_args());
+    if let Some(folder) = from.get_current_dir() {
+        to.current_dir(folder);
+    }
+    to
+}
+
+/// A port of 127.0.0.1 that was free a moment ago.
+pub(crate) fn free_port() -> Result<u16> {
+    Ok(TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port())
+}
+
+pub(crate) fn heading(text: &str) {
+    eprintln!("\n{}", bold(&format!("── {text}")));
+}
+
+pub(crate) fn bold(text: &str) -> String {
+    styled("1", text)
+}
+
+pub(crate) fn red(text: &str) -> String {
+    styled("31;1", text)
+}
+
+pub(crate) fn yellow(text: &str) -> String {
+    styled("33;1", text)
+}
+
+fn styled(code: &str, text: &str) -> String {
+    if std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none() {
+        format!("\x1b[{code}m{text}\x1b[0m")
+    } else {
+        text.to_owned()
+    }
+}
+
+/// A debug build on a busy machine may take its time.
+const START_TIMEOUT: Duration = Duration::from_secs(20);
+const POLL_INTERVAL: Duration = Duration::from_millis(20);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_are_quoted_for_a_shell() {
+        assert_eq!(quote("target/x-1"), "target/x-1");
+        assert_eq!(quote("my server"), "'my server'");
+        assert_eq!(quote("it's"), r"'it'\''s'");
+        assert_eq!(quote(""), "''");
+    }
+}

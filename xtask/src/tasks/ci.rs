@@ -1,0 +1,32 @@
+use super::test::Peers;
+use super::{Task, autobahn, check, fuzz, size, test};
+use crate::Result;
+use crate::process::yellow;
+use crate::tools::find_program;
+use crate::workspace::Workspace;
+
+pub(crate) const TASK: Task = Task {
+    name: "ci",
+    summary: "everything that has to pass before a change goes in",
+    usage: "usage: cargo xtask ci
+
+check, test --require-all (Rust, JavaScript, Python, browser), size, fuzz for ten seconds a target, and autobahn
+in both roles.",
+    run: |workspace, args| {
+        args.finish()?;
+        ci(workspace)
+    },
+};
+
+fn ci(workspace: &Workspace) -> Result {
+    check::check(workspace)?;
+    test::test(workspace, Peers::All)?;
+    size::size(workspace)?;
+    if find_program(&["c++", "g++", "clang++"]).is_some() {
+        fuzz::fuzz(workspace, fuzz::DEFAULT_SECONDS, None)?;
+    } else {
+        eprintln!("{} fuzzing needs a C++ compiler", yellow("skipped:"));
+    }
+    autobahn::server(workspace)?;
+    autobahn::client(workspace)
+}

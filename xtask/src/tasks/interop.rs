@@ -1,0 +1,115 @@
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use super::Task;
+use crate::Result;
+use crate::process::{heading, quote, run};
+use crate::tools::{self, node, node_modules};
+use crate::workspace::Workspace;
+
+pub(crate) const TASK: Task = Task {
+    name: "interop",
+    summary: "run real JavaScript and Python peers against the server",
+    usage: "usage: cargo xtask interop [--filter TEXT]
+
+  --filter TEXT   only the cells of the socket.io-client matrix whose \"version transport case\" holds
+                  every word of TEXT, and no other suite
+
+Builds the examples in release mode and runs the suites of interop/. Needs Node.js 20 and Python 3.9.",
+    run: |workspace, mut args| {
+        let filter = args.value("--filter")?;
+        args.finish()?;
+        javascript(workspace, filter.as_deref())?;
+        if filter.is_none() {
+            python(workspace)?;
+        }
+        Ok(())
+    },
+};
+
+pub(crate) const BROWSER_TASK: Task = Task {
+    name: "browser",
+    summary: "drive the demo chat in Chromium",
+    usage: "usage: cargo xtask browser [OPTIONS OF interop/browser.mjs]
+
+Needs Node.js 20 and Chromium; CHROMIUM may name its path.",
+    run: |workspace, args| browser(workspace, args.rest()),
+};
+
+/// The suites that run in Node.
+pub(crate) fn javascript(workspace: &Workspace, filter: Option<&str>) -> Result {
+    let suites = Suites::prepare(workspace)?;
+    let conformance = workspace.build_example("sockeye", "conformance")?;
+    heading("socket.io-client, all generations");
+    let mut matrix = suites.against("run.mjs", &conformance);
+    if let Some(filter) = filter {
+        matrix.arg("--filter").arg(filter);
+        return run(&mut matrix);
+    }
+    run(&mut matrix)?;
+    heading("Engine.IO");
+    run(&mut suites.against("engine.mjs", &conformance))?;
+    heading("ws");
+    let echo = workspace.build_example("sockeye", "ws_echo")?;
+    run(&mut suites.against("ws.mjs", &echo))?;
+    heading("The browser client in Node");
+    run(suites.command("--test").arg("sockeye-js.test.mjs"))
+}
+
+/// The suite that runs in Python.
+pub(crate) fn python(workspace: &Workspace) -> Result {
+    let conformance = workspace.build_example("sockeye", "conformance")?;
+    heading("python-socketio");
+    let requirements = ["-r", "interop/python/requirements.txt"];
+    let programs = tools::venv(workspace, "interop", &requirements)?;
+    let mut python = Command::new(programs.join("python"));
+    python
+        .arg("run.py")
+        .arg("--server")
+        .arg(shell(&conformance));
+    run(python.current_dir(workspace.root().join("interop/python")))
+}
+
+/// The suite that runs in a real browser.
+pub(crate) fn browser(workspace: &Workspace, options: Vec<String>) -> Result {
+    let chromium = tools::chromium()?;
+    let suites = Suites::prepare(workspace)?;
+    let command = workspace.build_command()?;
+    heading("Chromium");
+    let mut browser = suites.against("browser.mjs", &command);
+    run(browser.arg("--chromium").arg(chromium).args(options))
+}
+
+/// The folder `interop/`, with its packages installed.
+#[derive(Debug)]
+struct Suites {
+    node: PathBuf,
+    folder: PathBuf,
+}
+
+impl Suites {
+    fn prepare(workspace: &Workspace) -> Result<Self> {
+        let folder = workspace.root().join("interop");
+        let node = node()?;
+        node_modules(&folder)?;
+        Ok(Self { node, folder })
+    }
+
+    fn command(&self, script: &str) -> Command {
+        let mut command = Command::new(&self.node);
+        command.arg(script).current_dir(&self.folder);
+        command
+    }
+
+    /// A suite that starts the server under test by itself.
+    fn against(&self, script: &str, server: &Path) -> Command {
+        let mut command = self.command(script);
+        command.arg("--server").arg(shell(server));
+        command
+    }
+}
+
+/// The suites give the server's command to a shell.
+fn shell(program: &Path) -> String {
+    quote(&program.to_string_lossy())
+}

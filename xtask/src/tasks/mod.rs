@@ -1,0 +1,35 @@
+//! One module a task.
+
+mod autobahn;
+mod bench;
+mod check;
+mod ci;
+mod fuzz;
+mod interop;
+mod size;
+mod test;
+
+use crate::Result;
+use crate::args::Args;
+use crate::workspace::Workspace;
+
+/// Something `cargo xtask` can do.
+#[derive(Debug)]
+pub(crate) struct Task {
+    pub(crate) name: &'static str,
+    pub(crate) summary: &'static str,
+    pub(crate) usage: &'static str,
+    pub(crate) run: fn(&Workspace, Args) -> Result,
+}
+
+pub(crate) const TASKS: &[Task] = &[
+    test::TASK,
+    check::TASK,
+    interop::TASK,
+    interop::BROWSER_TASK,
+    autobahn::TASK,
+    bench::TASK,
+    fuzz::TASK,
+    size::TASK,
+    ci::TASK,
+];

@@ -1,0 +1,81 @@
+use std::path::PathBuf;
+
+use super::{Task, interop};
+use crate::process::{heading, run, yellow};
+use crate::tools::{self, find_program};
+use crate::workspace::Workspace;
+use crate::{Error, Result};
+
+pub(crate) const TASK: Task = Task {
+    name: "test",
+    summary: "run every test: Rust, then real peers as far as Node, Python and Chromium are there",
+    usage: "usage: cargo xtask test [--no-interop | --require-all]
+
+  --no-interop    only the Rust tests, without a word about the rest
+  --require-all   fail where Node.js, Python or Chromium is missing, instead of skipping
+
+The Rust tests need nothing but Rust; cargo-nextest runs them if it is installed.",
+    run: |workspace, mut args| {
+        let peers = match (args.flag("--no-interop"), args.flag("--require-all")) {
+            (true, _) => Peers::None,
+            (_, true) => Peers::All,
+            _ => Peers::Available,
+        };
+        args.finish()?;
+        test(workspace, peers)
+    },
+};
+
+/// Which peers from outside Rust take part.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Peers {
+    None,
+    Available,
+    All,
+}
+
+pub(crate) fn test(workspace: &Workspace, peers: Peers) -> Result {
+    rust(workspace)?;
+    if peers == Peers::None {
+        return Ok(());
+    }
+
+    let mut skipped = Vec::new();
+    let mut there = |suite: &str, tool: Result<PathBuf>| match tool {
+        Ok(_) => Ok(true),
+        Err(why) if peers == Peers::All => Err(Error::from(format!("{suite}: {why}"))),
+        Err(why) => {
+            skipped.push(format!("{suite}: {why}"));
+            Ok(false)
+        }
+    };
+    let node = there("JavaScript peers", tools::node())?;
+    let python = there("the Python peer", tools::python())?;
+    let chromium = node && there("the browser", tools::chromium())?;
+    if node {
+        interop::javascript(workspace, None)?;
+    }
+    if python {
+        interop::python(workspace)?;
+    }
+    if chromium {
+        interop::browser(workspace, Vec::new())?;
+    }
+
+    for reason in skipped {
+        eprintln!("\n{} {reason}", yellow("skipped:"));
+    }
+    Ok(())
+}
+
+fn rust(workspace: &Workspace) -> Result {
+    heading("Rust tests");
+    let all = ["--workspace", "--all-features"];
+    if find_program(&["cargo-nextest"]).is_none() {
+        // This runs the examples in the docs as well.
+        return run(workspace.cargo(["test"]).args(all));
+    }
+    run(workspace.cargo(["nextest", "run"]).args(all))?;
+    heading("Examples in the docs");
+    run(workspace.cargo(["test", "--doc"]).args(all))
+}

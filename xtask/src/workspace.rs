@@ -1,0 +1,68 @@
+use std::env::consts::EXE_SUFFIX;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use serde_json::Value;
+
+use crate::process::{capture, cargo, run};
+use crate::{Error, Result};
+
+/// Where things are.
+#[derive(Debug)]
+pub(crate) struct Workspace {
+    root: PathBuf,
+    target: PathBuf,
+}
+
+impl Workspace {
+    /// Asks cargo, so that `CARGO_TARGET_DIR` and the user's configuration count.
+    pub(crate) fn find() -> Result<Self> {
+        let mut metadata = Command::new(cargo());
+        metadata
+            .args(["metadata", "--no-deps", "--format-version", "1"])
+            .current_dir(env!("CARGO_MANIFEST_DIR"));
+        let metadata: Value = serde_json::from_str(&capture(&mut metadata)?)?;
+        let path = |key: &str| -> Result<PathBuf> {
+            let path = metadata[key].as_str();
+            Ok(path.ok_or_else(|| Error::from(format!("no {key}")))?.into())
+        };
+        Ok(Self {
+            root: path("workspace_root")?,
+            target: path("target_directory")?,
+        })
+    }
+
+    pub(crate) fn root(&self) -> &Path {
+        &self.root
+    }
+
+    pub(crate) fn target(&self) -> &Path {
+        &self.target
+    }
+
+    /// A command of cargo in the root of the workspace.
+    pub(crate) fn cargo<'a>(&self, args: impl IntoIterator<Item = &'a str>) -> Command {
+        let mut command = Command::new(cargo());
+        command.args(args).current_dir(&self.root);
+        command
+    }
+
+    /// Builds an example of a crate in release mode, and tells where it is.
+    pub(crate) fn build_example(&self, package: &str, example: &str) -> Result<PathBuf> {
+        let mut build = self.cargo(["build", "--release", "--package", package]);
+        run(build.args(["--example", example]))?;
+        Ok(self.release(&format!("examples/{example}")))
+    }
+
+    /// Builds the `sockeye` command in release mode, and tells where it is.
+    pub(crate) fn build_command(&self) -> Result<PathBuf> {
+        run(&mut self.cargo(["build", "--release", "--package", "sockeye-cli"]))?;
+        Ok(self.release("sockeye"))
+    }
+
+    fn release(&self, name: &str) -> PathBuf {
+        self.target
+            .join("release")
+            .join(format!("{name}{EXE_SUFFIX}"))
+    }
+}
