@@ -20,11 +20,12 @@ use crate::slot_set::SlotSet;
 /// # Cost
 ///
 /// A member in up to three rooms takes 48 bytes with an 8-byte handle, and 5 to 11 for its entry in the id table; the id
-/// itself is shared with the caller. A membership takes nothing more while the room has at most three members and
-/// the member at most three rooms, and about 2 to 4 bytes on each side where there are more. A room takes some 45 bytes
-/// and its name, once. Joining and leaving cost a hash of the room's name and at most a move of 8 KiB, in a room of any
-/// size. Places of members and rooms that are gone are used again, so the index is as large as its busiest
-/// moment needed.
+/// itself is shared with the caller. A room with up to three members takes some 40 bytes and its name. Past three, the
+/// set of a member's rooms, or that of a room's members, takes some 80 bytes more and up to 4 for each entry, less than
+/// a byte in rooms that most of the namespace is in. The tables of members and rooms grow by doubling, and places of
+/// those that are gone are used again, so the index is as large as its busiest moment needed.
+///
+/// Joining and leaving cost a hash of the room's name and at most a move of 8 KiB, in a room of any size.
 ///
 /// Nothing here grows by what a peer sends: members and rooms are added by calls only. An application that joins rooms
 /// whose names its clients choose decides how many by itself; [`room_count_of`](Self::room_count_of) is what it needs to
@@ -428,6 +429,8 @@ mod tests {
     #[test]
     fn member_is_48_bytes() {
         assert_eq!(size_of::<Member<Arc<()>>>(), 48);
+        // The slab's mark for a vacant place hides in a pointer, as that of `Option` does.
+        assert_eq!(size_of::<Option<Member<Arc<()>>>>(), 48);
     }
 
     #[test]

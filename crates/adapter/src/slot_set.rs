@@ -6,8 +6,8 @@
 //! left out: its empty set is 24 bytes where this one is 16, its set of one needs two allocations where this one needs
 //! none, and of its operations only the half dozen below are wanted here.
 //!
-//! Costs: a change moves at most 8 KiB (a full sorted chunk), whatever the size of the set; a number takes 12 bits to
-//! 4 bytes in a large set, growth room included.
+//! Costs: a change moves at most 8 KiB (a full sorted chunk), whatever the size of the set. Past [`FEW`] numbers a set
+//! takes some 80 bytes, 40 more for each further chunk, and 1 bit to 4 bytes for each number, growth room included.
 
 use std::slice;
 
