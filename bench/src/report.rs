@@ -47,15 +47,29 @@ impl Report {
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let cpu = Scenario::ALL
-            .iter()
-            .filter(|&&scenario| scenario != Scenario::Idle);
+        let ran = |scenario| self.0.iter().any(|entry| entry.scenario == scenario);
+        let cpu: Vec<Scenario> = Scenario::ALL
+            .into_iter()
+            .filter(|&scenario| scenario != Scenario::Idle && ran(scenario))
+            .collect();
+        if !cpu.is_empty() {
+            self.cpu_table(f, &cpu)?;
+        }
+        if ran(Scenario::Idle) {
+            self.memory_table(f)?;
+        }
+        Ok(())
+    }
+}
+
+impl Report {
+    fn cpu_table(&self, f: &mut fmt::Formatter<'_>, scenarios: &[Scenario]) -> fmt::Result {
         writeln!(
             f,
             "\n{:<18} {:<13} {:>9} {:>17} {:>9} {:>10} {:>10} {:>7} {:>7}",
             "scenario", "server", "µs CPU", "spread", "/oxide", "/floor", "per s", "server", "load"
         )?;
-        for &scenario in cpu {
+        for &scenario in scenarios {
             for kind in Kind::ALL {
                 let samples = self.samples(scenario, kind);
                 let micros = samples.clone().map(|entry| entry.sample.value());
@@ -80,6 +94,10 @@ impl fmt::Display for Report {
                 )?;
             }
         }
+        Ok(())
+    }
+
+    fn memory_table(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(
             f,
             "\n{:<18} {:<13} {:>9} {:>17} {:>9} {:>10} {:>10}",
