@@ -11,6 +11,7 @@ use thiserror::Error;
 use crate::cookie::Cookie;
 use crate::cors::Cors;
 use crate::handshake::Handshake;
+use crate::http::StaticFile;
 
 /// How an engine serves its sessions.
 ///
@@ -31,6 +32,7 @@ pub struct EngineConfig {
     pub(crate) cors: Option<Cors>,
     pub(crate) cookie: Option<Cookie>,
     pub(crate) hooks: Hooks,
+    pub(crate) files: Vec<Arc<StaticFile>>,
 }
 
 /// What a request without an `EIO` parameter means.
@@ -86,6 +88,7 @@ impl Default for EngineConfig {
             cors: None,
             cookie: None,
             hooks: Hooks::default(),
+            files: Vec::new(),
         }
     }
 }
@@ -233,6 +236,22 @@ impl EngineConfig {
         self
     }
 
+    /// Serves a file below the path, at the path, a slash and its name.
+    #[must_use]
+    pub fn file(mut self, file: Arc<StaticFile>) -> Self {
+        self.files.push(file);
+        self
+    }
+
+    /// The file that this path names.
+    pub(crate) fn find_file(&self, path: &str) -> Option<&StaticFile> {
+        let name = path.strip_prefix(&self.path)?.strip_prefix('/')?;
+        self.files
+            .iter()
+            .find(|file| file.name() == name)
+            .map(AsRef::as_ref)
+    }
+
     /// Finds settings that cannot work, and brings the path into its one form.
     pub(crate) fn checked(mut self) -> Result<Self, ConfigError> {
         if !self.path.starts_with('/') {
@@ -255,7 +274,8 @@ impl EngineConfig {
 
     /// Whether a request for this path is the engine's: the path itself and all below it.
     pub(crate) fn owns(&self, path: &str) -> bool {
-        path.strip_prefix(&self.path).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        path.strip_prefix(&self.path)
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
     }
 
     pub(crate) fn has(&self, transport: TransportKind) -> bool {
@@ -286,11 +306,17 @@ mod tests {
 
     #[test]
     fn impossible_settings_are_named() {
-        let error = EngineConfig::default().ping_interval(Duration::ZERO).checked().unwrap_err();
+        let error = EngineConfig::default()
+            .ping_interval(Duration::ZERO)
+            .checked()
+            .unwrap_err();
         assert_eq!(error.to_string(), "the ping interval must not be zero");
         let error = EngineConfig::default().path("a").checked().unwrap_err();
         assert_eq!(error, ConfigError::Path("a".into()));
-        let error = EngineConfig::default().transports([]).checked().unwrap_err();
+        let error = EngineConfig::default()
+            .transports([])
+            .checked()
+            .unwrap_err();
         assert_eq!(error, ConfigError::NoTransport);
     }
 }

@@ -137,6 +137,9 @@ mod tests {
             .secure(true)
             .same_site(SameSite::None);
         let header = cookie.header("v").unwrap();
-        assert_eq!(header, "sid=v; Max-Age=60; Domain=example.org; Secure; SameSite=None");
+        assert_eq!(
+            header,
+            "sid=v; Max-Age=60; Domain=example.org; Secure; SameSite=None"
+        );
     }
 }

@@ -56,7 +56,9 @@ impl Cors {
         I: IntoIterator<Item: AsRef<str>>,
     {
         let parse = |origin: I::Item| HeaderValue::from_str(origin.as_ref()).ok();
-        Self::new(AllowedOrigin::List(origins.into_iter().filter_map(parse).collect()))
+        Self::new(AllowedOrigin::List(
+            origins.into_iter().filter_map(parse).collect(),
+        ))
     }
 
     /// The origins for which the function says yes.
@@ -125,13 +127,19 @@ impl Cors {
     pub(crate) fn apply_preflight(&self, request: &HeaderMap, response: &mut HeaderMap) {
         self.apply_origin(request, response);
         response.insert(ACCESS_CONTROL_ALLOW_METHODS, self.methods.clone());
-        match (&self.allowed_headers, request.get(ACCESS_CONTROL_REQUEST_HEADERS)) {
+        match (
+            &self.allowed_headers,
+            request.get(ACCESS_CONTROL_REQUEST_HEADERS),
+        ) {
             (Some(list), _) => {
                 response.insert(ACCESS_CONTROL_ALLOW_HEADERS, list.clone());
             }
             (None, Some(asked)) => {
                 response.insert(ACCESS_CONTROL_ALLOW_HEADERS, asked.clone());
-                response.append(VARY, HeaderValue::from_static("Access-Control-Request-Headers"));
+                response.append(
+                    VARY,
+                    HeaderValue::from_static("Access-Control-Request-Headers"),
+                );
             }
             (None, None) => {}
         }
@@ -145,10 +153,15 @@ impl Cors {
         if !any {
             response.append(VARY, HeaderValue::from_static("Origin"));
         }
-        let Some(origin) = self.answer(request.get(ORIGIN)) else { return };
+        let Some(origin) = self.answer(request.get(ORIGIN)) else {
+            return;
+        };
         response.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin);
         if self.credentials {
-            response.insert(ACCESS_CONTROL_ALLOW_CREDENTIALS, HeaderValue::from_static("true"));
+            response.insert(
+                ACCESS_CONTROL_ALLOW_CREDENTIALS,
+                HeaderValue::from_static("true"),
+            );
         }
     }
 
@@ -213,9 +226,14 @@ mod tests {
     #[test]
     fn preflight_mirrors_the_asked_headers() {
         let mut request = HeaderMap::new();
-        request.insert(ACCESS_CONTROL_REQUEST_HEADERS, HeaderValue::from_static("x-a"));
+        request.insert(
+            ACCESS_CONTROL_REQUEST_HEADERS,
+            HeaderValue::from_static("x-a"),
+        );
         let mut response = HeaderMap::new();
-        Cors::any().max_age(Duration::from_secs(60)).apply_preflight(&request, &mut response);
+        Cors::any()
+            .max_age(Duration::from_secs(60))
+            .apply_preflight(&request, &mut response);
         assert_eq!(response[ACCESS_CONTROL_ALLOW_HEADERS], "x-a");
         assert_eq!(response[ACCESS_CONTROL_MAX_AGE], "60");
     }

@@ -28,8 +28,8 @@ use crate::outbox::Flushed;
 use crate::turn::Turn;
 use ending::Ending;
 use polling::Polling;
-pub(crate) use stream::Wire;
 use stream::Probe;
+pub(crate) use stream::Wire;
 
 /// Drives one session: it owns the session's state, its transports, its timer, and the upper
 /// layer's connection.
@@ -105,7 +105,16 @@ impl<A: Application> Driver<A> {
         let connection = engine.application().connect(handle.clone(), handshake);
         let timer = Timer::new();
         let engine = engine.clone();
-        Self { engine, handle, session, connection, carrier, probe: None, timer, ending: None }
+        Self {
+            engine,
+            handle,
+            session,
+            connection,
+            carrier,
+            probe: None,
+            timer,
+            ending: None,
+        }
     }
 
     /// One turn; ready when there is nothing left to do for this session, ever.
@@ -130,7 +139,9 @@ impl<A: Application> Driver<A> {
                 self.carry_out(now, cx);
             }
             if let Some(ending) = &mut self.ending {
-                let over = ending.poll(&mut self.carrier, &self.handle, now, cx).is_ready();
+                let over = ending
+                    .poll(&mut self.carrier, &self.handle, now, cx)
+                    .is_ready();
                 if over {
                     self.carrier = Carrier::Gone;
                 }
@@ -191,9 +202,11 @@ impl<A: Application> Driver<A> {
         let on_polling = self.session.transport() == TransportKind::Polling;
         if request == Request::Poll && on_polling && !self.session.has_poll() {
             // The answer was on its way already, and what it carried is lost with it.
-            self.session.handle_transport_closed(now, Lane::Current, TransportEnd::Error);
+            self.session
+                .handle_transport_closed(now, Lane::Current, TransportEnd::Error);
         } else {
-            self.session.handle_transport_closed(now, Lane::Current, end);
+            self.session
+                .handle_transport_closed(now, Lane::Current, end);
         }
     }
 
@@ -212,9 +225,15 @@ impl<A: Application> Driver<A> {
     }
 
     fn arm_timer(&mut self, now: Instant, cx: &mut Context<'_>) {
-        let session = self.session.poll_timeout().or(self.session.tombstone_until());
+        let session = self
+            .session
+            .poll_timeout()
+            .or(self.session.tombstone_until());
         let ending = self.ending.as_ref().map(|ending| ending.deadline());
-        let due = [session, self.connection.poll_timeout(), ending].into_iter().flatten().min();
+        let due = [session, self.connection.poll_timeout(), ending]
+            .into_iter()
+            .flatten()
+            .min();
         if self.timer.arm(due, now, cx).is_ready() {
             cx.waker().wake_by_ref();
         }
@@ -235,10 +254,16 @@ impl<A: Application> Driver<A> {
         }
         for output in outputs {
             match output {
-                Output::Send { lane: Lane::Current, packet } => {
+                Output::Send {
+                    lane: Lane::Current,
+                    packet,
+                } => {
                     self.handle.shared().lock().outbox.push_control(packet);
                 }
-                Output::Send { lane: Lane::Probe, packet } => {
+                Output::Send {
+                    lane: Lane::Probe,
+                    packet,
+                } => {
                     if let Some(probe) = &mut self.probe {
                         probe.send(&packet, self.session.revision());
                     }
@@ -263,7 +288,9 @@ impl<A: Application> Driver<A> {
     }
 
     fn handle_upgraded(&mut self, to: TransportKind) {
-        let Some(probe) = self.probe.take() else { return };
+        let Some(probe) = self.probe.take() else {
+            return;
+        };
         let wire = probe.into_wire();
         {
             let mut state = self.handle.shared().lock();
@@ -312,7 +339,8 @@ impl<A: Application> Driver<A> {
             Carrier::Stream(wire) => {
                 let flushed = self.handle.shared().flush(wire, cx);
                 if flushed == Flushed::Failed && self.ending.is_none() {
-                    self.session.handle_transport_closed(now, Lane::Current, TransportEnd::Error);
+                    self.session
+                        .handle_transport_closed(now, Lane::Current, TransportEnd::Error);
                 }
             }
             Carrier::Gone => {}
@@ -320,7 +348,8 @@ impl<A: Application> Driver<A> {
         if let Some(probe) = &mut self.probe
             && probe.poll_write(cx).is_err()
         {
-            self.session.handle_transport_closed(now, Lane::Probe, TransportEnd::Error);
+            self.session
+                .handle_transport_closed(now, Lane::Probe, TransportEnd::Error);
         }
     }
 }
@@ -347,7 +376,9 @@ impl<A: Application> Drop for Driver<A> {
 
 impl<A: Application> fmt::Debug for Driver<A> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Driver").field("session", &self.session).finish_non_exhaustive()
+        f.debug_struct("Driver")
+            .field("session", &self.session)
+            .finish_non_exhaustive()
     }
 }
 
@@ -360,7 +391,10 @@ struct Timer {
 
 impl Timer {
     const fn new() -> Self {
-        Self { sleep: None, armed: None }
+        Self {
+            sleep: None,
+            armed: None,
+        }
     }
 
     fn is_due(&self, now: Instant) -> bool {
@@ -395,4 +429,3 @@ impl Timer {
 }
 
 const FAR: std::time::Duration = std::time::Duration::from_secs(86_400 * 365);
-

@@ -60,7 +60,9 @@ impl<A: Application> Engine<A> {
             closing: AtomicBool::new(false),
             changed: Notify::new(),
         };
-        Ok(Self { inner: Arc::new(inner) })
+        Ok(Self {
+            inner: Arc::new(inner),
+        })
     }
 
     /// The application.
@@ -133,14 +135,24 @@ impl<A: Application> Engine<A> {
         parts: &Parts,
         connection: ConnectionInfo,
     ) -> Result<Arc<Handshake>, RequestError> {
-        let ConnectionInfo { remote_addr, secure } = connection;
-        let handshake = Arc::new(Handshake::new(parts, remote_addr, secure, SystemTime::now()));
+        let ConnectionInfo {
+            remote_addr,
+            secure,
+        } = connection;
+        let handshake = Arc::new(Handshake::new(
+            parts,
+            remote_addr,
+            secure,
+            SystemTime::now(),
+        ));
         if let Some(allow) = &self.config().hooks.allow_request {
             let verdict = allow(Arc::clone(&handshake)).await;
             verdict.map_err(|text| RequestError::Forbidden(Some(text.into())))?;
         }
         if self.is_closing() || self.session_count() >= self.config().max_sessions {
-            return Err(RequestError::Forbidden(Some("the server takes no more sessions".into())));
+            return Err(RequestError::Forbidden(Some(
+                "the server takes no more sessions".into(),
+            )));
         }
         Ok(handshake)
     }
@@ -154,7 +166,13 @@ impl<A: Application> Engine<A> {
     ) -> Option<SessionHandle> {
         let session = self.register(revision, TransportKind::Polling, dialect.uses_base64())?;
         let now = now();
-        tokio::spawn(Driver::polling(self, session.clone(), handshake, dialect, now));
+        tokio::spawn(Driver::polling(
+            self,
+            session.clone(),
+            handshake,
+            dialect,
+            now,
+        ));
         Some(session)
     }
 
@@ -176,9 +194,12 @@ impl<A: Application> Engine<A> {
     pub(crate) fn open_packet(&self, session: &SessionHandle, transport: TransportKind) -> String {
         let config = self.config();
         let upgrades = match transport {
-            TransportKind::Polling if config.allow_upgrades => {
-                config.transports.iter().copied().filter(|kind| kind.is_upgrade_target()).collect()
-            }
+            TransportKind::Polling if config.allow_upgrades => config
+                .transports
+                .iter()
+                .copied()
+                .filter(|kind| kind.is_upgrade_target())
+                .collect(),
             _ => Vec::new(),
         };
         let open = OpenPacket {
@@ -225,7 +246,10 @@ fn now() -> Instant {
 
 impl Sessions {
     fn new() -> Self {
-        Self { shards: std::array::from_fn(|_| RwLock::default()), len: AtomicUsize::new(0) }
+        Self {
+            shards: std::array::from_fn(|_| RwLock::default()),
+            len: AtomicUsize::new(0),
+        }
     }
 
     fn shard(
@@ -254,13 +278,18 @@ impl Sessions {
     }
 
     fn all(&self) -> Vec<SessionHandle> {
-        self.shards.iter().flat_map(|shard| shard.read().values().cloned().collect::<Vec<_>>()).collect()
+        self.shards
+            .iter()
+            .flat_map(|shard| shard.read().values().cloned().collect::<Vec<_>>())
+            .collect()
     }
 }
 
 impl<A> Clone for Engine<A> {
     fn clone(&self) -> Self {
-        Self { inner: Arc::clone(&self.inner) }
+        Self {
+            inner: Arc::clone(&self.inner),
+        }
     }
 }
 

@@ -38,7 +38,11 @@ pub(crate) enum ReadError {
 impl FrameReader {
     /// `read` is what came behind the handshake already.
     pub(crate) fn new(role: Role, limits: Limits, read: &[u8]) -> Self {
-        Self { decoder: Decoder::new(role, limits), kept: read.to_vec(), wanted: 0 }
+        Self {
+            decoder: Decoder::new(role, limits),
+            kept: read.to_vec(),
+            wanted: 0,
+        }
     }
 
     /// Reads once, and hands on the events until `handle` breaks. What is left then waits for
@@ -133,5 +137,9 @@ impl FrameReader {
 }
 
 fn nonzero(read: usize) -> Result<usize, ReadError> {
-    if read == 0 { Err(ReadError::End) } else { Ok(read) }
+    if read == 0 {
+        Err(ReadError::End)
+    } else {
+        Ok(read)
+    }
 }

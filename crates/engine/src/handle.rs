@@ -26,6 +26,8 @@ pub struct SendOptions {
     /// Drop the message rather than queue it behind others or for a transport that is not
     /// ready.
     pub volatile: bool,
+    /// Whether the message may be compressed, where the transport compresses at all.
+    pub compress: bool,
 }
 
 /// Why a message was not accepted.
@@ -85,7 +87,12 @@ impl SessionHandle {
             transport,
             driver: None,
         });
-        Self(Arc::new(Shared { id, revision, outbox_limit, state }))
+        Self(Arc::new(Shared {
+            id,
+            revision,
+            outbox_limit,
+            state,
+        }))
     }
 
     pub(crate) fn shared(&self) -> &Arc<Shared> {
@@ -165,6 +172,12 @@ impl SessionHandle {
         })
     }
 
+    /// Wakes the driver, which then polls its connection.
+    pub fn wake(&self) {
+        let waker = self.0.state.lock().wake_driver();
+        wake(waker);
+    }
+
     fn send_with(
         &self,
         options: SendOptions,
@@ -219,7 +232,11 @@ impl SessionHandle {
     pub(crate) fn begin_post(&self) -> Result<(), RequestError> {
         let overlap = std::mem::replace(&mut self.0.state.lock().posting, true);
         self.command(Command::BeginPost);
-        if overlap { Err(RequestError::Overlap) } else { Ok(()) }
+        if overlap {
+            Err(RequestError::Overlap)
+        } else {
+            Ok(())
+        }
     }
 
     /// The POST is answered, or is none any more.
@@ -259,7 +276,11 @@ impl Shared {
     pub(crate) fn flush_deferred(&self) {
         let mut state = self.state.lock();
         state.listed = false;
-        let waker = if state.busy || state.blocked { None } else { state.flush() };
+        let waker = if state.busy || state.blocked {
+            None
+        } else {
+            state.flush()
+        };
         drop(state);
         wake(waker);
     }
@@ -272,7 +293,11 @@ impl Shared {
     pub(crate) fn begin_work(&self, waker: &Waker) -> Vec<Command> {
         let mut state = self.state.lock();
         state.busy = true;
-        if !state.driver.as_ref().is_some_and(|known| known.will_wake(waker)) {
+        if !state
+            .driver
+            .as_ref()
+            .is_some_and(|known| known.will_wake(waker))
+        {
             state.driver = Some(waker.clone());
         }
         std::mem::take(&mut state.commands)
@@ -295,12 +320,14 @@ impl Shared {
         let mut state = self.state.lock();
         loop {
             let flushed = match state.outbox.flush_direct() {
-                Flushed::NotHere => state.outbox.flush_with(|slices| {
-                    match wire.io.poll_write(cx, slices) {
-                        Poll::Ready(result) => result,
-                        Poll::Pending => Err(io::ErrorKind::WouldBlock.into()),
-                    }
-                }),
+                Flushed::NotHere => {
+                    state
+                        .outbox
+                        .flush_with(|slices| match wire.io.poll_write(cx, slices) {
+                            Poll::Ready(result) => result,
+                            Poll::Pending => Err(io::ErrorKind::WouldBlock.into()),
+                        })
+                }
                 flushed => flushed,
             };
             state.blocked = flushed == Flushed::Blocked;
@@ -356,6 +383,8 @@ impl fmt::Debug for SessionHandle {
 impl fmt::Debug for Shared {
     /// Without the id, which is a secret.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Session").field("revision", &self.revision).finish_non_exhaustive()
+        f.debug_struct("Session")
+            .field("revision", &self.revision)
+            .finish_non_exhaustive()
     }
 }

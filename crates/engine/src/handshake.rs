@@ -38,8 +38,19 @@ impl Handshake {
         time: SystemTime,
     ) -> Self {
         let path_len = u32::try_from(parts.uri.path().len()).unwrap_or(u32::MAX);
-        let uri = parts.uri.path_and_query().map_or("/", |uri| uri.as_str()).into();
-        Self { headers: Headers::new(&parts.headers), uri, path_len, remote_addr, time, secure }
+        let uri = parts
+            .uri
+            .path_and_query()
+            .map_or("/", |uri| uri.as_str())
+            .into();
+        Self {
+            headers: Headers::new(&parts.headers),
+            uri,
+            path_len,
+            remote_addr,
+            time,
+            secure,
+        }
     }
 
     /// The request's headers.
@@ -63,7 +74,9 @@ impl Handshake {
     /// The query string, still encoded, without the question mark.
     #[must_use]
     pub fn query_string(&self) -> &str {
-        self.uri.get(self.path_len as usize + 1..).unwrap_or_default()
+        self.uri
+            .get(self.path_len as usize + 1..)
+            .unwrap_or_default()
     }
 
     /// The query's keys and values, decoded. Of a repeated key, the last one counts.
@@ -74,7 +87,10 @@ impl Handshake {
     /// The value of one key of the query, decoded; the last one if it is repeated.
     #[must_use]
     pub fn query_value(&self, key: &str) -> Option<Cow<'_, str>> {
-        self.query().filter(|(name, _)| name == key).last().map(|(_, value)| value)
+        self.query()
+            .filter(|(name, _)| name == key)
+            .last()
+            .map(|(_, value)| value)
     }
 
     /// The peer's address, where the transport has one.
@@ -105,25 +121,36 @@ impl Handshake {
 
 impl Headers {
     fn new(headers: &http::HeaderMap) -> Self {
-        let size = headers.iter().map(|(name, value)| 4 + name.as_str().len() + value.len()).sum();
+        let size = headers
+            .iter()
+            .map(|(name, value)| 4 + name.as_str().len() + value.len())
+            .sum();
         let mut block = Vec::with_capacity(size);
         for (name, value) in headers {
             let (name, value) = (name.as_str().as_bytes(), value.as_bytes());
             // Both are bounded by the HTTP server's limits, far below these 64 KiB.
-            let Ok(name_len) = u16::try_from(name.len()) else { continue };
-            let Ok(value_len) = u16::try_from(value.len()) else { continue };
+            let Ok(name_len) = u16::try_from(name.len()) else {
+                continue;
+            };
+            let Ok(value_len) = u16::try_from(value.len()) else {
+                continue;
+            };
             block.extend_from_slice(&name_len.to_be_bytes());
             block.extend_from_slice(&value_len.to_be_bytes());
             block.extend_from_slice(name);
             block.extend_from_slice(value);
         }
-        Self { block: block.into() }
+        Self {
+            block: block.into(),
+        }
     }
 
     /// The first value of this name, if it is text.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&str> {
-        let (_, value) = self.iter().find(|(known, _)| known.eq_ignore_ascii_case(name))?;
+        let (_, value) = self
+            .iter()
+            .find(|(known, _)| known.eq_ignore_ascii_case(name))?;
         std::str::from_utf8(value).ok()
     }
 
@@ -145,7 +172,9 @@ impl Headers {
 /// Names only: values may be cookies and tokens.
 impl fmt::Debug for Headers {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_list().entries(self.iter().map(|(name, _)| name)).finish()
+        f.debug_list()
+            .entries(self.iter().map(|(name, _)| name))
+            .finish()
     }
 }
 

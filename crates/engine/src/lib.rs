@@ -32,6 +32,7 @@ mod outbox;
 mod query;
 mod scratch;
 mod turn;
+mod websocket;
 
 pub use application::{Application, Connection, Incoming};
 pub use config::{ConfigError, EngineConfig, MissingRevision};
@@ -41,10 +42,12 @@ pub use engine::Engine;
 pub use handle::{SendError, SendOptions, SessionHandle};
 pub use handshake::{Handshake, Headers};
 pub use http::{
-    Body, ConnectionInfo, EngineLayer, EngineService, LayerBody, LayeredService,
+    Body, ConnectionInfo, EngineLayer, EngineService, LayerBody, LayeredService, StaticFile,
 };
 pub use id::SessionId;
 pub use listen::{ListenError, ListenOptions, ListenUrl, Listener, UrlError};
 pub use message::{HEADROOM, Message};
-pub use sockeye_engine_proto::{CloseReason, Revision, TransportKind};
+pub use query::pairs as query_pairs;
+pub use sockeye_engine_proto::{CloseReason, RequestError, Revision, TransportKind};
 pub use turn::batch;
+pub use websocket::{Replies, Upgrading, WebSocket, WebSocketError};

@@ -130,13 +130,19 @@ impl<A: Application> Engine<A> {
     {
         let parsed = url
             .parse::<ListenUrl>()
-            .map_err(|source| ListenError::Url { url: url.to_owned(), source })?;
+            .map_err(|source| ListenError::Url {
+                url: url.to_owned(),
+                source,
+            })?;
         if parsed.is_secure() && !options.has_tls() {
             return Err(ListenError::MissingTls { url: parsed });
         }
         let sockets = bind(&parsed, &options)
             .await
-            .map_err(|source| ListenError::Bind { url: parsed.clone(), source })?;
+            .map_err(|source| ListenError::Bind {
+                url: parsed.clone(),
+                source,
+            })?;
         let mut tasks = JoinSet::new();
         let mut addresses = Vec::new();
         let options = Arc::new(options);
@@ -150,7 +156,11 @@ impl<A: Application> Engine<A> {
             };
             tasks.spawn(acceptor.run(socket));
         }
-        Ok(Listener { addresses, url: parsed, tasks })
+        Ok(Listener {
+            addresses,
+            url: parsed,
+            tasks,
+        })
     }
 }
 
@@ -175,7 +185,11 @@ async fn bind(
             Err(error) => failure = error,
         }
     }
-    if bound.is_empty() { Err(failure) } else { Ok(bound) }
+    if bound.is_empty() {
+        Err(failure)
+    } else {
+        Ok(bound)
+    }
 }
 
 /// Accepts connections of one socket.
@@ -230,8 +244,14 @@ where
     fn serve(&self, connections: &mut JoinSet<()>, stream: TcpStream, address: SocketAddr) {
         // Polling answers and small frames must not wait for acknowledgements of earlier ones.
         let _ = stream.set_nodelay(true);
-        let info = ConnectionInfo { remote_addr: Some(address), secure: self.secure };
-        let service = WithInfo { service: self.service.clone(), info };
+        let info = ConnectionInfo {
+            remote_addr: Some(address),
+            secure: self.secure,
+        };
+        let service = WithInfo {
+            service: self.service.clone(),
+            info,
+        };
         let (engine, options) = (self.engine.clone(), Arc::clone(&self.options));
         if self.secure {
             #[cfg(feature = "tls")]

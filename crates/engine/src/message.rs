@@ -52,13 +52,25 @@ impl Message {
         let mut bytes = Bytes::from(buf);
         let frame_bytes = bytes.split_off(frame);
         let packet = u8::try_from(packet - frame).expect("a frame header is at most 10 bytes");
-        Self(Repr::Text(Text { frame: frame_bytes, packet }))
+        Self(Repr::Text(Text {
+            frame: frame_bytes,
+            packet,
+        }))
     }
 
     /// A binary message.
     #[must_use]
     pub fn binary(data: impl Into<Bytes>) -> Self {
         Self(Repr::Binary(data.into()))
+    }
+
+    /// The text of a text message.
+    #[must_use]
+    pub fn as_text(&self) -> Option<&str> {
+        match &self.0 {
+            Repr::Text(text) => Some(text.text()),
+            Repr::Binary(_) => None,
+        }
     }
 
     /// The length of the text or of the data in bytes.
@@ -137,7 +149,9 @@ mod tests {
     #[test]
     fn text_stands_behind_its_header() {
         let message = Message::text("hé");
-        let View::Text(text) = message.view() else { panic!("a text") };
+        let View::Text(text) = message.view() else {
+            panic!("a text")
+        };
         assert_eq!(&text.frame()[..], b"\x81\x044h\xc3\xa9");
         assert_eq!(text.packet(), b"4h\xc3\xa9");
         assert_eq!(text.text(), "hé");

@@ -198,8 +198,13 @@ impl Outbox {
 
     /// From now on a stream carries the session; what waited for a poll goes there.
     pub(crate) fn become_stream(&mut self, direct: Option<Arc<TcpStream>>) {
-        let stream = Sink::Stream(Stream { direct, ..Stream::default() });
-        let Sink::Packets(packets) = std::mem::replace(&mut self.sink, stream) else { return };
+        let stream = Sink::Stream(Stream {
+            direct,
+            ..Stream::default()
+        });
+        let Sink::Packets(packets) = std::mem::replace(&mut self.sink, stream) else {
+            return;
+        };
         self.queued = 0;
         for item in packets {
             match item {
@@ -233,7 +238,11 @@ impl Outbox {
         if self.queued == 0 {
             return Flushed::All;
         }
-        let Sink::Stream(Stream { direct: Some(socket), .. }) = &self.sink else {
+        let Sink::Stream(Stream {
+            direct: Some(socket),
+            ..
+        }) = &self.sink
+        else {
             return Flushed::NotHere;
         };
         let socket = Arc::clone(socket);
@@ -248,7 +257,9 @@ impl Outbox {
         &mut self,
         mut write: impl FnMut(&[IoSlice<'_>]) -> io::Result<usize>,
     ) -> Flushed {
-        let Sink::Stream(stream) = &mut self.sink else { return Flushed::NotHere };
+        let Sink::Stream(stream) = &mut self.sink else {
+            return Flushed::NotHere;
+        };
         while self.queued > 0 {
             match stream.with_slices(&mut write) {
                 Ok(0) => return Flushed::Failed,

@@ -3,11 +3,14 @@
 use std::borrow::Cow;
 
 /// The pairs of a query string, decoded; `+` is a space.
-pub(crate) fn pairs(query: &str) -> impl Iterator<Item = (Cow<'_, str>, Cow<'_, str>)> {
-    query.split('&').filter(|pair| !pair.is_empty()).map(|pair| {
-        let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
-        (decode(key), decode(value))
-    })
+pub fn pairs(query: &str) -> impl Iterator<Item = (Cow<'_, str>, Cow<'_, str>)> {
+    query
+        .split('&')
+        .filter(|pair| !pair.is_empty())
+        .map(|pair| {
+            let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
+            (decode(key), decode(value))
+        })
 }
 
 fn decode(text: &str) -> Cow<'_, str> {
@@ -27,9 +30,10 @@ fn decode(text: &str) -> Cow<'_, str> {
             _ => out.push(byte),
         }
     }
-    Cow::Owned(String::from_utf8(out).unwrap_or_else(|error| {
-        String::from_utf8_lossy(error.as_bytes()).into_owned()
-    }))
+    Cow::Owned(
+        String::from_utf8(out)
+            .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned()),
+    )
 }
 
 fn hex_byte(digits: &[u8; 2]) -> Option<u8> {
@@ -51,6 +55,13 @@ mod tests {
     #[test]
     fn keys_may_lack_values() {
         let found: Vec<_> = pairs("a&b=&&c=d=e").collect();
-        assert_eq!(found, [("a".into(), "".into()), ("b".into(), "".into()), ("c".into(), "d=e".into())]);
+        assert_eq!(
+            found,
+            [
+                ("a".into(), "".into()),
+                ("b".into(), "".into()),
+                ("c".into(), "d=e".into())
+            ]
+        );
     }
 }

@@ -21,7 +21,9 @@ impl Scratch {
     }
 
     pub(crate) fn bytes(&mut self) -> &mut [u8] {
-        self.0.as_mut().expect("the buffer is only given back when this is dropped")
+        self.0
+            .as_mut()
+            .expect("the buffer is only given back when this is dropped")
     }
 }
 

@@ -70,7 +70,9 @@ pub fn batch<R>(work: impl FnOnce() -> R) -> R {
 
 fn flush_all(mut waiting: Vec<Arc<Shared>>) {
     while waiting.len() > FLUSH_SLICE {
-        let Ok(runtime) = tokio::runtime::Handle::try_current() else { break };
+        let Ok(runtime) = tokio::runtime::Handle::try_current() else {
+            break;
+        };
         let slice = waiting.split_off(waiting.len() - FLUSH_SLICE);
         runtime.spawn(async move { flush_slice(slice) });
     }

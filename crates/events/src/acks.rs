@@ -8,8 +8,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use serde::de::DeserializeOwned;
-use sockeye_socket_proto::Args;
+use sockeye_socket_proto::{Args, FromArgs};
 use tokio::sync::oneshot;
 use tokio::time::{Sleep, sleep};
 
@@ -21,6 +20,10 @@ use crate::{AckError, EmitError};
 /// answer, or that the socket was disconnected.
 #[derive(Default)]
 pub struct AckTable {
+    #[expect(
+        clippy::box_collection,
+        reason = "a map is six words, and idle sockets have none"
+    )]
     pending: Mutex<Option<Box<HashMap<u64, Waiter, foldhash::fast::RandomState>>>>,
 }
 
@@ -101,7 +104,9 @@ impl AckTable {
 
 impl fmt::Debug for AckTable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("AckTable").field("len", &self.len()).finish()
+        f.debug_struct("AckTable")
+            .field("len", &self.len())
+            .finish()
     }
 }
 
@@ -123,7 +128,11 @@ pub struct AckFuture<T> {
 
 enum State {
     Failed(Option<EmitError>),
-    Waiting { receiver: oneshot::Receiver<Args>, timeout: Option<Pin<Box<Sleep>>>, guard: Guard },
+    Waiting {
+        receiver: oneshot::Receiver<Args>,
+        timeout: Option<Pin<Box<Sleep>>>,
+        guard: Guard,
+    },
 }
 
 /// Takes the waiter out of the table when nobody waits any more.
@@ -162,21 +171,34 @@ impl<T> AckFuture<T> {
         if let Err(error) = table.insert(id, waiter, limit) {
             return Self::failed(error);
         }
-        let guard = Guard { id, table: Arc::downgrade(owner) };
+        let guard = Guard {
+            id,
+            table: Arc::downgrade(owner),
+        };
         if let Err(error) = emit() {
             return Self::failed(error);
         }
         let timeout = timeout.map(|after| Box::pin(sleep(after)));
-        Self { state: State::Waiting { receiver, timeout, guard }, answer: PhantomData }
+        Self {
+            state: State::Waiting {
+                receiver,
+                timeout,
+                guard,
+            },
+            answer: PhantomData,
+        }
     }
 
     /// A future that fails at once.
     pub const fn failed(error: EmitError) -> Self {
-        Self { state: State::Failed(Some(error)), answer: PhantomData }
+        Self {
+            state: State::Failed(Some(error)),
+            answer: PhantomData,
+        }
     }
 }
 
-impl<T: DeserializeOwned> Future for AckFuture<T> {
+impl<T: FromArgs> Future for AckFuture<T> {
     type Output = Result<T, AckError>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
@@ -185,17 +207,17 @@ impl<T: DeserializeOwned> Future for AckFuture<T> {
                 let error = error.take().expect("polled after it was ready");
                 Poll::Ready(Err(error.into()))
             }
-            State::Waiting { receiver, timeout, .. } => {
+            State::Waiting {
+                receiver, timeout, ..
+            } => {
                 if let Poll::Ready(answer) = Pin::new(receiver).poll(cx) {
                     return Poll::Ready(match answer {
-                        Ok(args) => args.deserialize().map_err(AckError::from),
+                        Ok(args) => T::from_args(args).map_err(AckError::from),
                         Err(_) => Err(AckError::Disconnected),
                     });
                 }
-                match timeout {
-                    Some(timeout) if timeout.as_mut().poll(cx).is_ready() => {
-                        Poll::Ready(Err(AckError::Timeout))
-                    }
+                match timeout.as_mut().map(|timeout| timeout.as_mut().poll(cx)) {
+                    Some(Poll::Ready(())) => Poll::Ready(Err(AckError::Timeout)),
                     _ => Poll::Pending,
                 }
             }

@@ -21,7 +21,10 @@ pub trait Callback<S, M>: Send + Sync + 'static {
     /// # Errors
     ///
     /// If a parameter cannot be extracted; the function was not called then.
-    fn call(&self, event: &Event<'_, S>) -> Result<Called<Self::Output, Self::Future>, ExtractError>;
+    fn call(
+        &self,
+        event: &Event<'_, S>,
+    ) -> Result<Called<Self::Output, Self::Future>, ExtractError>;
 }
 
 /// What a call gave.

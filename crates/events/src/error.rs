@@ -86,6 +86,9 @@ pub enum EventErrorKind {
     /// The handler's answer could not be sent.
     #[error("the acknowledgement was not sent")]
     Reply(#[from] EmitError),
+    /// The peer sent something that cannot be decoded; its connection is being closed.
+    #[error("undecodable packet: {0}")]
+    Undecodable(Box<str>),
     /// A middleware of the socket refused the event.
     #[error("a middleware refused it: {}", .0.message())]
     Middleware(Refusal),
@@ -94,7 +97,10 @@ pub enum EventErrorKind {
 impl EventError {
     /// An error of the event with this name.
     pub fn new(event: &str, kind: impl Into<EventErrorKind>) -> Self {
-        Self { event: event.into(), kind: kind.into() }
+        Self {
+            event: event.into(),
+            kind: kind.into(),
+        }
     }
 
     /// The error of a handler that panicked with this payload.

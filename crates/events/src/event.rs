@@ -43,7 +43,9 @@ pub(crate) struct AckSlot {
 impl AckSlot {
     /// Whether the caller is the first that answers.
     pub(crate) fn take(&self) -> bool {
-        self.taken.as_ref().is_none_or(|taken| !taken.swap(true, Ordering::AcqRel))
+        self.taken
+            .as_ref()
+            .is_none_or(|taken| !taken.swap(true, Ordering::AcqRel))
     }
 }
 
@@ -52,23 +54,38 @@ impl<'a, S> Event<'a, S> {
     #[must_use]
     pub fn incoming(socket: &'a S, name: &'a str, args: RawArgs<'a>, ack: Option<u64>) -> Self {
         let ack = ack.map(|id| AckSlot { id, taken: None });
-        Self { socket, name, args, ack, reason: None }
+        Self {
+            socket,
+            name,
+            args,
+            ack,
+            reason: None,
+        }
     }
 
     /// An event of the library itself, such as `connect`.
     #[must_use]
     pub fn local(socket: &'a S, name: &'a str) -> Self {
-        Self { socket, name, args: RawArgs::default(), ack: None, reason: None }
+        Self {
+            socket,
+            name,
+            args: RawArgs::empty(),
+            ack: None,
+            reason: None,
+        }
     }
 
     /// `disconnecting` or `disconnect`.
     #[must_use]
     pub fn disconnect(socket: &'a S, name: &'a str, reason: DisconnectReason) -> Self {
-        Self { reason: Some(reason), ..Self::local(socket, name) }
+        Self {
+            reason: Some(reason),
+            ..Self::local(socket, name)
+        }
     }
 
     /// Prepares for several handlers, of which only the first answer may be sent.
-    pub(crate) fn share_ack(&mut self) {
+    pub fn share_ack(&mut self) {
         if let Some(slot) = &mut self.ack {
             slot.taken.get_or_insert_with(Arc::default);
         }

@@ -59,7 +59,9 @@ impl<S> FromEvent<S> for EventName {
 
 impl<S> FromEvent<S> for DisconnectReason {
     fn from_event(event: &Event<'_, S>) -> Result<Self, ExtractError> {
-        event.reason().ok_or(ExtractError::NotAvailable("a disconnect reason"))
+        event
+            .reason()
+            .ok_or(ExtractError::NotAvailable("a disconnect reason"))
     }
 }
 
@@ -72,7 +74,9 @@ pub struct State<T>(pub T);
 impl<S: EventSocket, T: Clone + Send + Sync + 'static> FromEvent<S> for State<T> {
     fn from_event(event: &Event<'_, S>) -> Result<Self, ExtractError> {
         let value = event.socket().state().cloned();
-        value.map(Self).ok_or_else(|| ExtractError::MissingState(type_name::<T>()))
+        value
+            .map(Self)
+            .ok_or_else(|| ExtractError::MissingState(type_name::<T>()))
     }
 }
 
@@ -104,7 +108,10 @@ impl<S: EventSocket, T: ToArgs> Ack<S, T> {
     /// # Errors
     ///
     /// As for `emit`: the socket is gone, its outbox is full, or the value cannot be encoded.
-    #[expect(clippy::needless_pass_by_value, reason = "handlers give their result away")]
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "handlers give their result away"
+    )]
     pub fn send(self, answer: T) -> Result<(), EmitError> {
         match &self.target {
             Some((socket, slot)) if slot.take() => socket.acknowledge(slot.id, &answer),
@@ -115,7 +122,12 @@ impl<S: EventSocket, T: ToArgs> Ack<S, T> {
 
 impl<S: EventSocket, T> FromEvent<S> for Ack<S, T> {
     fn from_event(event: &Event<'_, S>) -> Result<Self, ExtractError> {
-        let target = event.ack_slot().map(|slot| (event.socket().clone(), slot.clone()));
-        Ok(Self { target, answer: PhantomData })
+        let target = event
+            .ack_slot()
+            .map(|slot| (event.socket().clone(), slot.clone()));
+        Ok(Self {
+            target,
+            answer: PhantomData,
+        })
     }
 }

@@ -27,7 +27,7 @@ mod snapshot;
 mod state;
 
 pub use acks::{AckFuture, AckTable, Waiter};
-pub use callback::{Called, Callback};
+pub use callback::{Callback, Called};
 pub use error::{AckError, EmitError, EventError, EventErrorKind, ExtractError};
 pub use event::{Event, EventSocket};
 pub use extract::{Ack, Data, EventName, FromEvent, State};

@@ -9,7 +9,7 @@ use std::task::Context;
 use futures_util::FutureExt;
 
 use crate::reply::Responder;
-use crate::{Called, Callback, Event, EventSocket, HandlerFuture, IntoReply, Running};
+use crate::{Callback, Called, Event, EventSocket, HandlerFuture, IntoReply, Running};
 
 /// The handlers of a namespace or of one socket, by event name.
 ///
@@ -51,7 +51,10 @@ where
     H: Callback<S, M>,
     H::Output: IntoReply + Send,
 {
-    Arc::new(Erased { handler, inferred: PhantomData::<fn(M)> })
+    Arc::new(Erased {
+        handler,
+        inferred: PhantomData::<fn(M)>,
+    })
 }
 
 struct Erased<H, M> {
@@ -107,7 +110,13 @@ impl<S: EventSocket> Listeners<S> {
     /// Adds a handler that runs for the next such event only.
     pub fn once(&mut self, name: &str, handler: BoxHandler<S>) -> ListenerId {
         let spent = Some(Arc::default());
-        self.add(name, Listener { spent, ..Listener::new(handler) })
+        self.add(
+            name,
+            Listener {
+                spent,
+                ..Listener::new(handler)
+            },
+        )
     }
 
     /// Adds a handler that runs for every incoming event, before the event's own.
@@ -210,7 +219,10 @@ impl<S: EventSocket> Listeners<S> {
 
     /// Runs the handlers of outgoing events.
     pub fn dispatch_outgoing(&self, event: &Event<'_, S>) -> Vec<HandlerFuture> {
-        self.any_outgoing.iter().filter_map(|listener| listener.handler.call(event)).collect()
+        self.any_outgoing
+            .iter()
+            .filter_map(|listener| listener.handler.call(event))
+            .collect()
     }
 
     /// Takes out the `once` handlers of this name that have run.
@@ -264,17 +276,27 @@ impl<S> Listener<S> {
     fn new(handler: BoxHandler<S>) -> Self {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         let id = ListenerId(NEXT.fetch_add(1, Ordering::Relaxed));
-        Self { id, handler, spent: None }
+        Self {
+            id,
+            handler,
+            spent: None,
+        }
     }
 
     fn is_spent(&self) -> bool {
-        self.spent.as_ref().is_some_and(|spent| spent.load(Ordering::Acquire))
+        self.spent
+            .as_ref()
+            .is_some_and(|spent| spent.load(Ordering::Acquire))
     }
 }
 
 impl<S> Clone for Listener<S> {
     fn clone(&self) -> Self {
-        Self { id: self.id, handler: Arc::clone(&self.handler), spent: self.spent.clone() }
+        Self {
+            id: self.id,
+            handler: Arc::clone(&self.handler),
+            spent: self.spent.clone(),
+        }
     }
 }
 
@@ -290,7 +312,11 @@ impl<S> Clone for Listeners<S> {
 
 impl<S> Default for Listeners<S> {
     fn default() -> Self {
-        Self { named: HashMap::default(), any: Vec::new(), any_outgoing: Vec::new() }
+        Self {
+            named: HashMap::default(),
+            any: Vec::new(),
+            any_outgoing: Vec::new(),
+        }
     }
 }
 

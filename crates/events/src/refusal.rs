@@ -22,7 +22,10 @@ impl Refusal {
     /// A refusal with this message and no data.
     #[must_use]
     pub fn new(message: impl Into<String>) -> Self {
-        Self { message: message.into(), data: None }
+        Self {
+            message: message.into(),
+            data: None,
+        }
     }
 
     /// Adds data, which the peer finds in the error's `data` field.

@@ -59,7 +59,11 @@ struct ErrorAck<'a> {
 
 impl<'a, S: EventSocket> Responder<'a, S> {
     pub(crate) fn new(event: &'a Event<'_, S>) -> Self {
-        Self { socket: event.socket(), event: event.name(), ack: event.ack_slot() }
+        Self {
+            socket: event.socket(),
+            event: event.name(),
+            ack: event.ack_slot(),
+        }
     }
 
     pub(crate) fn to_owned(&self) -> OwnedResponder<S> {
@@ -72,7 +76,9 @@ impl<'a, S: EventSocket> Responder<'a, S> {
 
     /// Sends the answer, if one is wanted and none was given yet.
     pub fn answer<A: ToArgs + ?Sized>(&self, args: &A) {
-        let Some(slot) = self.ack.filter(|slot| slot.take()) else { return };
+        let Some(slot) = self.ack.filter(|slot| slot.take()) else {
+            return;
+        };
         if let Err(error) = self.socket.acknowledge(slot.id, args) {
             self.socket.report(EventError::new(self.event, error));
         }
@@ -81,25 +87,37 @@ impl<'a, S: EventSocket> Responder<'a, S> {
     /// Reports a failure to the error hook and to the peer, if it waits for an answer.
     pub fn fail(&self, refusal: Refusal) {
         self.answer(&ErrorAck { error: &refusal });
-        self.socket.report(EventError::new(self.event, EventErrorKind::Refused(refusal)));
+        self.socket.report(EventError::new(
+            self.event,
+            EventErrorKind::Refused(refusal),
+        ));
     }
 
     /// Reports that the event could not be handed to the handler.
     pub(crate) fn reject(&self, error: ExtractError) {
-        self.answer(&ErrorAck { error: &Refusal::new(error.to_string()) });
+        self.answer(&ErrorAck {
+            error: &Refusal::new(error.to_string()),
+        });
         self.socket.report(EventError::new(self.event, error));
     }
 
     /// Reports that the handler panicked. What it said stays here: the peer gets no detail.
     pub(crate) fn panicked(&self, payload: &(dyn Any + Send)) {
-        self.answer(&ErrorAck { error: &Refusal::new("internal error") });
-        self.socket.report(EventError::panicked(self.event, payload));
+        self.answer(&ErrorAck {
+            error: &Refusal::new("internal error"),
+        });
+        self.socket
+            .report(EventError::panicked(self.event, payload));
     }
 }
 
 impl<S: EventSocket> OwnedResponder<S> {
     pub(crate) fn responder(&self) -> Responder<'_, S> {
-        Responder { socket: &self.socket, event: &self.event, ack: self.ack.as_ref() }
+        Responder {
+            socket: &self.socket,
+            event: &self.event,
+            ack: self.ack.as_ref(),
+        }
     }
 }
 
@@ -129,10 +147,10 @@ impl<T: Serialize> IntoReply for Reply<T> {
 }
 
 macro_rules! values {
-    ($($(<$($param:ident),+>)? $type:ty),* $(,)?) => {$(
-        impl$(<$($param),+>)? Outcome for $type {}
+    ($([$($param:ident)*] $type:ty),* $(,)?) => {$(
+        impl<$($param),*> Outcome for $type {}
 
-        impl$(<$($param: Serialize),+>)? IntoReply for $type
+        impl<$($param: Serialize),*> IntoReply for $type
         where
             Self: ToArgs,
         {
@@ -144,9 +162,10 @@ macro_rules! values {
 }
 
 values!(
-    bool, char, i8, i16, i32, i64, i128, isize, u8, u16, u32, u64, u128, usize, f32, f64,
-    String, &'static str, Cow<'static, str>, Box<str>, Bytes, Value, Args,
-    <T> Vec<T>, <T> Option<T>, <T> Box<T>, <K, V> BTreeMap<K, V>, <K, V> HashMap<K, V>,
-    <A> (A,), <A, B> (A, B), <A, B, C> (A, B, C), <A, B, C, D> (A, B, C, D),
-    <A, B, C, D, E> (A, B, C, D, E), <A, B, C, D, E, F> (A, B, C, D, E, F),
+    [] bool, [] char, [] i8, [] i16, [] i32, [] i64, [] i128, [] isize, [] u8, [] u16, [] u32,
+    [] u64, [] u128, [] usize, [] f32, [] f64, [] String, [] &'static str, [] Cow<'static, str>,
+    [] Box<str>, [] Bytes, [] Value, [] Args,
+    [T] Vec<T>, [T] Option<T>, [T] Box<T>, [K V] BTreeMap<K, V>, [K V] HashMap<K, V>,
+    [A] (A,), [A B] (A, B), [A B C] (A, B, C), [A B C D] (A, B, C, D),
+    [A B C D E] (A, B, C, D, E), [A B C D E F] (A, B, C, D, E, F),
 );

@@ -52,7 +52,9 @@ impl Running {
 
     /// Drives the handlers that were woken; ready when none is left.
     pub fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let Some(set) = &mut self.set else { return Poll::Ready(()) };
+        let Some(set) = &mut self.set else {
+            return Poll::Ready(());
+        };
         loop {
             match set.poll_next_unpin(cx) {
                 Poll::Ready(Some(())) => {}

@@ -41,7 +41,10 @@ impl<T> Snapshot<T> {
     /// A reader's reference, to be kept and asked again with [`Cached::read`].
     pub fn cached(&self) -> Cached<T> {
         let current = self.current.read();
-        Cached { version: self.version.load(Ordering::Acquire), value: Arc::clone(&current) }
+        Cached {
+            version: self.version.load(Ordering::Acquire),
+            value: Arc::clone(&current),
+        }
     }
 }
 

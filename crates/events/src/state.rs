@@ -2,27 +2,43 @@ use std::any::{Any, TypeId};
 use std::collections::HashMap;
 use std::fmt;
 
-/// Values that handlers get with the `State` extractor, one per type.
+use parking_lot::RwLock;
+
+/// Values by their type: what handlers get with the `State` extractor, and a socket's own data.
 #[derive(Default)]
 pub struct StateMap {
-    values: HashMap<TypeId, Box<dyn Any + Send + Sync>, foldhash::fast::RandomState>,
+    values: RwLock<HashMap<TypeId, Box<dyn Any + Send + Sync>, foldhash::fast::RandomState>>,
 }
 
 impl StateMap {
     /// Stores a value, replacing an earlier one of the same type.
-    pub fn insert<T: Clone + Send + Sync + 'static>(&mut self, value: T) {
-        self.values.insert(TypeId::of::<T>(), Box::new(value));
+    pub fn insert<T: Clone + Send + Sync + 'static>(&self, value: T) {
+        self.values
+            .write()
+            .insert(TypeId::of::<T>(), Box::new(value));
     }
 
     /// A clone of the value of type `T`, if one was stored.
     #[must_use]
     pub fn cloned<T: Clone + Send + Sync + 'static>(&self) -> Option<T> {
-        self.values.get(&TypeId::of::<T>())?.downcast_ref::<T>().cloned()
+        self.values
+            .read()
+            .get(&TypeId::of::<T>())?
+            .downcast_ref::<T>()
+            .cloned()
+    }
+
+    /// Takes the value of type `T` out.
+    pub fn remove<T: Clone + Send + Sync + 'static>(&self) -> Option<T> {
+        let value = self.values.write().remove(&TypeId::of::<T>())?;
+        value.downcast::<T>().ok().map(|value| *value)
     }
 }
 
 impl fmt::Debug for StateMap {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("StateMap").field("len", &self.values.len()).finish()
+        f.debug_struct("StateMap")
+            .field("len", &self.values.read().len())
+            .finish()
     }
 }

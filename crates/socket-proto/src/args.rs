@@ -3,6 +3,7 @@
 mod attachments;
 mod de;
 mod error;
+mod from_args;
 mod incoming;
 pub(crate) mod placeholder;
 
@@ -18,6 +19,7 @@ use crate::packet::DecodeError;
 use crate::scan::{ScanError, Values, count_values, skip_space};
 
 pub use error::ArgsError;
+pub use from_args::FromArgs;
 pub use incoming::IncomingArgs;
 
 /// Arguments of one event or acknowledgement, borrowed: comma separated JSON values and the attachments that their

@@ -34,7 +34,7 @@ mod name;
 mod packet;
 mod scan;
 
-pub use args::{Args, ArgsError, IncomingArgs, RawArgs};
+pub use args::{Args, ArgsError, FromArgs, IncomingArgs, RawArgs};
 pub use ascii::{escape_non_ascii, escape_packet};
 pub use connection::{Connection, ConnectionConfig, Input, NamespaceKey, StrayPackets, Violation};
 pub use encode::{

@@ -44,7 +44,10 @@ impl Ending {
         state.outbox.seal();
         let linger = driver.engine.config().linger;
         let deadline = driver.session.tombstone_until().unwrap_or(now + linger);
-        Self { deadline, step: Step::Write }
+        Self {
+            deadline,
+            step: Step::Write,
+        }
     }
 
     /// When the socket is dropped, whatever the peer does.

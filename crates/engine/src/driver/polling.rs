@@ -35,7 +35,13 @@ struct Backlog {
 
 impl Polling {
     pub(super) const fn new(dialect: Dialect) -> Self {
-        Self { dialect, pending: None, refused: None, backlog: None, tombstone: false }
+        Self {
+            dialect,
+            pending: None,
+            refused: None,
+            backlog: None,
+            tombstone: false,
+        }
     }
 
     /// Whether the session's end is still to be told to a poll that may be on its way.
@@ -113,7 +119,10 @@ impl<A: Application> Driver<A> {
         }
         let verdict = match result {
             Ok(()) if !backlog.is_empty() => {
-                polling.backlog = Some(Backlog { packets: backlog, verdict: post.verdict });
+                polling.backlog = Some(Backlog {
+                    packets: backlog,
+                    verdict: post.verdict,
+                });
                 return;
             }
             Ok(()) => {
@@ -122,7 +131,8 @@ impl<A: Application> Driver<A> {
             }
             Err(PayloadError::BinaryRefused) => {
                 let end = TransportEnd::Error;
-                self.session.handle_transport_closed(now, Lane::Current, end);
+                self.session
+                    .handle_transport_closed(now, Lane::Current, end);
                 Err(RequestError::BadContentType)
             }
             Err(error) => {
@@ -136,10 +146,16 @@ impl<A: Application> Driver<A> {
 
     /// Goes on with a POST that had to wait for the application; whether something was done.
     pub(super) fn work_off_backlog(&mut self, now: Instant, cx: &mut Context<'_>) -> bool {
-        let Carrier::Polling(polling) = &mut self.carrier else { return false };
-        let Some(backlog) = &mut polling.backlog else { return false };
+        let Carrier::Polling(polling) = &mut self.carrier else {
+            return false;
+        };
+        let Some(backlog) = &mut polling.backlog else {
+            return false;
+        };
         while self.connection.is_ready() {
-            let Some(packet) = backlog.packets.pop_front() else { break };
+            let Some(packet) = backlog.packets.pop_front() else {
+                break;
+            };
             if let Some(message) = self.session.handle_packet(now, Lane::Current, packet) {
                 self.connection.handle_message(incoming(&message), cx);
             }
@@ -155,11 +171,15 @@ impl<A: Application> Driver<A> {
 
     /// Answers the pending GET, if there is one and something to say.
     pub(super) fn answer_poll(&mut self) {
-        let Carrier::Polling(polling) = &mut self.carrier else { return };
+        let Carrier::Polling(polling) = &mut self.carrier else {
+            return;
+        };
         if polling.pending.is_none() || self.handle.queued() == 0 {
             return;
         }
-        let Some(pending) = polling.pending.take() else { return };
+        let Some(pending) = polling.pending.take() else {
+            return;
+        };
         let payload = self.take_payload_of_current();
         self.handle.shared().lock().poll_pending = false;
         if pending.send(Ok(payload)).is_ok() {
@@ -208,7 +228,9 @@ fn incoming<'a>(message: &'a Message<'_>) -> Incoming<'a> {
 
 /// Moves packets into the payload until it is full.
 fn fill(encoder: &mut payload::Encoder, outbox: &mut Outbox) {
-    let Some(packets) = outbox.packets() else { return };
+    let Some(packets) = outbox.packets() else {
+        return;
+    };
     while let Some(item) = packets.front() {
         let taken = match item {
             Item::Control(packet) => encoder.push(packet),

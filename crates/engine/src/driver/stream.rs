@@ -40,8 +40,14 @@ pub(crate) enum Fate {
 
 impl Wire {
     pub(super) fn new(io: Io, read: &Bytes, max_payload: usize) -> Self {
-        let limits = Limits::default().max_frame(max_payload).max_message(max_payload);
-        Self { io, frames: FrameReader::new(Role::Server, limits, read), fate: Fate::Open }
+        let limits = Limits::default()
+            .max_frame(max_payload)
+            .max_message(max_payload);
+        Self {
+            io,
+            frames: FrameReader::new(Role::Server, limits, read),
+            fate: Fate::Open,
+        }
     }
 
     pub(super) fn direct(&self) -> Option<Arc<TcpStream>> {
@@ -91,7 +97,8 @@ impl<C: Connection> Reader<'_, C> {
             if let Event::Close(close) = &event {
                 *fate = Fate::PeerClosed(close.as_ref().map(|close| close.code));
                 let end = TransportEnd::Eof;
-                self.session.handle_transport_closed(self.now, Lane::Current, end);
+                self.session
+                    .handle_transport_closed(self.now, Lane::Current, end);
                 return ControlFlow::Break(());
             }
             self.handle_event(event, &mut handler_cx);
@@ -105,7 +112,8 @@ impl<C: Connection> Reader<'_, C> {
             Poll::Ready(Ok(())) => true,
             Poll::Ready(Err(error)) => {
                 let end = wire.failed(&error);
-                self.session.handle_transport_closed(self.now, Lane::Current, end);
+                self.session
+                    .handle_transport_closed(self.now, Lane::Current, end);
                 true
             }
         }
@@ -117,7 +125,11 @@ impl<C: Connection> Reader<'_, C> {
             Event::Text(text) => Packet::decode_text(revision, text),
             Event::Binary(data) => Packet::decode_binary(revision, data),
             Event::Ping(payload) => {
-                self.handle.shared().lock().outbox.push_frame(OpCode::Pong, payload);
+                self.handle
+                    .shared()
+                    .lock()
+                    .outbox
+                    .push_frame(OpCode::Pong, payload);
                 return;
             }
             Event::Pong(_) | Event::Close(_) => return,
@@ -152,7 +164,10 @@ pub(super) struct Probe {
 
 impl Probe {
     pub(super) fn new(io: Io, read: &Bytes, max_payload: usize) -> Self {
-        Self { wire: Wire::new(io, read, max_payload), out: Vec::new() }
+        Self {
+            wire: Wire::new(io, read, max_payload),
+            out: Vec::new(),
+        }
     }
 
     pub(super) fn send(&mut self, packet: &Packet<'_>, revision: Revision) {
@@ -187,7 +202,9 @@ impl<A: Application> Driver<A> {
     ///
     /// One at a time, because a commit makes what follows it the session's own.
     pub(super) fn read_probe(&mut self, now: Instant, cx: &mut Context<'_>) -> bool {
-        let Some(probe) = &mut self.probe else { return false };
+        let Some(probe) = &mut self.probe else {
+            return false;
+        };
         let Probe { wire, out } = &mut **probe;
         let Wire { io, frames, .. } = wire;
         let session = &mut self.session;

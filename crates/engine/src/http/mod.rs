@@ -1,10 +1,12 @@
 //! Sessions over HTTP: long-polling, and the requests that open WebSockets.
 
+mod files;
 mod params;
 mod polling;
 mod service;
 mod upgrade;
 
+pub use files::StaticFile;
 pub use service::{EngineLayer, EngineService, LayerBody, LayeredService};
 
 use bytes::Bytes;
@@ -18,6 +20,7 @@ use std::net::SocketAddr;
 use crate::application::Application;
 use crate::engine::Engine;
 use params::Params;
+pub(crate) use upgrade::{requested, switching_protocols, upgraded};
 
 /// The body of the engine's own answers.
 pub type Body = Full<Bytes>;
@@ -83,6 +86,9 @@ where
     A: Application,
     B: http_body::Body<Data: Send, Error: Into<Box<dyn std::error::Error + Send + Sync>>> + Send,
 {
+    if let Some(file) = engine.config().find_file(parts.uri.path()) {
+        return Ok(file.answer(parts));
+    }
     let params = Params::parse(parts.uri.query().unwrap_or_default());
     let transport = params
         .transport
@@ -93,9 +99,7 @@ where
     if let Some(sid) = &params.sid {
         let session = engine.session(sid).ok_or(RequestError::UnknownSession)?;
         return match on_upgrade {
-            Some(on_upgrade) if websocket => {
-                upgrade::join_session(parts, on_upgrade, session)
-            }
+            Some(on_upgrade) if websocket => upgrade::join_session(parts, on_upgrade, session),
             _ if websocket || session.transport() != transport => {
                 Err(RequestError::BadRequest(BadRequest::TransportMismatch))
             }
@@ -108,7 +112,9 @@ where
     if websocket != on_upgrade.is_some() {
         return Err(RequestError::BadRequest(BadRequest::TransportHandshake));
     }
-    let revision = params.revision(engine.config()).ok_or(RequestError::UnsupportedVersion)?;
+    let revision = params
+        .revision(engine.config())
+        .ok_or(RequestError::UnsupportedVersion)?;
     let handshake = engine.admit(parts, connection).await?;
     match on_upgrade {
         Some(on_upgrade) => {
@@ -122,30 +128,36 @@ where
 fn refusal(error: &RequestError, upgrading: bool) -> Response<Body> {
     if upgrading {
         // Nothing but 400 and bare text: a WebSocket client reads neither.
-        let mut response = text(StatusCode::BAD_REQUEST, error.message().to_owned(), "text/html");
-        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        let mut response = text(
+            StatusCode::BAD_REQUEST,
+            error.message().to_owned(),
+            "text/html",
+        );
+        response
+            .headers_mut()
+            .insert(CONNECTION, HeaderValue::from_static("close"));
         return response;
     }
     let status = StatusCode::from_u16(error.status()).unwrap_or(StatusCode::BAD_REQUEST);
     let mut response = text(status, error.body().into_owned(), "application/json");
     if matches!(error, RequestError::PayloadTooLarge) {
         // The rest of the body is not read, so the connection cannot be used again.
-        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        response
+            .headers_mut()
+            .insert(CONNECTION, HeaderValue::from_static("close"));
     }
     response
 }
 
-fn text(
-    status: StatusCode,
-    body: impl Into<Bytes>,
-    content_type: &'static str,
-) -> Response<Body> {
+fn text(status: StatusCode, body: impl Into<Bytes>, content_type: &'static str) -> Response<Body> {
     let body = body.into();
     let with_type = !body.is_empty();
     let mut response = Response::new(Full::new(body));
     *response.status_mut() = status;
     if with_type {
-        response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+        response
+            .headers_mut()
+            .insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
     }
     response
 }
@@ -158,7 +170,10 @@ fn empty(status: StatusCode) -> Response<Body> {
 fn apply_polling_headers(request: &HeaderMap, response: &mut HeaderMap) {
     response.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     // Old Internet Explorers take JSON for an attack and would change it.
-    let agent = request.get(USER_AGENT).and_then(|agent| agent.to_str().ok()).unwrap_or_default();
+    let agent = request
+        .get(USER_AGENT)
+        .and_then(|agent| agent.to_str().ok())
+        .unwrap_or_default();
     if agent.contains(";MSIE") || agent.contains("Trident/") {
         let name = HeaderName::from_static("x-xss-protection");
         response.insert(name, HeaderValue::from_static("0"));

@@ -101,10 +101,17 @@ where
     let pending = Pending::new(session, Request::Post);
     let result = match read(engine, body, limit).await {
         Ok(body) => {
-            let kind = parts.headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
+            let kind = parts
+                .headers
+                .get(CONTENT_TYPE)
+                .and_then(|kind| kind.to_str().ok());
             let content = payload::content_kind(kind);
             let (verdict, receiver) = oneshot::channel();
-            session.command(Command::Post(Post { content, body, verdict }));
+            session.command(Command::Post(Post {
+                content,
+                body,
+                verdict,
+            }));
             receiver.await.unwrap_or(Err(RequestError::UnknownSession))
         }
         Err(ReadError::TooLarge) => {
@@ -151,7 +158,9 @@ fn content_length(headers: &HeaderMap) -> Option<usize> {
 fn answer(request: &HeaderMap, payload: payload::Encoded) -> Response<Body> {
     let content_type = payload.content_type();
     let mut response = text(StatusCode::OK, payload.body, content_type);
-    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    response
+        .headers_mut()
+        .insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
     apply_polling_headers(request, response.headers_mut());
     response
 }
@@ -165,7 +174,10 @@ struct Pending<'a> {
 
 impl<'a> Pending<'a> {
     const fn new(session: &'a SessionHandle, request: Request) -> Self {
-        Self { session, request: Some(request) }
+        Self {
+            session,
+            request: Some(request),
+        }
     }
 
     fn finished(mut self) {

@@ -45,13 +45,17 @@ impl<A: Application> Engine<A> {
     /// The engine as a tower service of its own.
     #[must_use]
     pub fn service(&self) -> EngineService<A> {
-        EngineService { engine: self.clone() }
+        EngineService {
+            engine: self.clone(),
+        }
     }
 
     /// The engine as a layer: it answers what is for its path, the wrapped service the rest.
     #[must_use]
     pub fn layer(&self) -> EngineLayer<A> {
-        EngineLayer { engine: self.clone() }
+        EngineLayer {
+            engine: self.clone(),
+        }
     }
 }
 
@@ -86,7 +90,10 @@ impl<A: Application, S> Layer<S> for EngineLayer<A> {
     type Service = LayeredService<A, S>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        LayeredService { engine: self.engine.clone(), inner }
+        LayeredService {
+            engine: self.engine.clone(),
+            inner,
+        }
     }
 }
 
@@ -112,7 +119,9 @@ where
             let engine = self.engine.clone();
             return Box::pin(async move {
                 let connection = connection_info(&request);
-                Ok(respond(&engine, request, connection).await.map(Either::Left))
+                Ok(respond(&engine, request, connection)
+                    .await
+                    .map(Either::Left))
             });
         }
         let answer = self.inner.call(request);
@@ -122,27 +131,37 @@ where
 
 fn connection_info<B>(request: &Request<B>) -> ConnectionInfo {
     let extensions = request.extensions();
-    extensions.get::<ConnectionInfo>().copied().unwrap_or_else(|| ConnectionInfo {
-        remote_addr: extensions.get::<SocketAddr>().copied(),
-        secure: false,
-    })
+    extensions
+        .get::<ConnectionInfo>()
+        .copied()
+        .unwrap_or_else(|| ConnectionInfo {
+            remote_addr: extensions.get::<SocketAddr>().copied(),
+            secure: false,
+        })
 }
 
 impl<A> Clone for EngineService<A> {
     fn clone(&self) -> Self {
-        Self { engine: self.engine.clone() }
+        Self {
+            engine: self.engine.clone(),
+        }
     }
 }
 
 impl<A> Clone for EngineLayer<A> {
     fn clone(&self) -> Self {
-        Self { engine: self.engine.clone() }
+        Self {
+            engine: self.engine.clone(),
+        }
     }
 }
 
 impl<A, S: Clone> Clone for LayeredService<A, S> {
     fn clone(&self) -> Self {
-        Self { engine: self.engine.clone(), inner: self.inner.clone() }
+        Self {
+            engine: self.engine.clone(),
+            inner: self.inner.clone(),
+        }
     }
 }
 

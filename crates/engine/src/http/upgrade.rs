@@ -22,7 +22,10 @@ use crate::io::Io;
 /// Takes the upgrade out of a request that asks for a WebSocket.
 pub(crate) fn requested<B>(request: &mut Request<B>) -> Option<OnUpgrade> {
     let asked = request.headers().get(UPGRADE)?;
-    asked.as_bytes().eq_ignore_ascii_case(b"websocket").then(|| hyper::upgrade::on(request))
+    asked
+        .as_bytes()
+        .eq_ignore_ascii_case(b"websocket")
+        .then(|| hyper::upgrade::on(request))
 }
 
 /// Opens a session on a WebSocket.
@@ -71,7 +74,10 @@ pub(crate) fn switching_protocols(parts: &Parts) -> Result<Response<Body>, Reque
         Version::HTTP_11 => (1, 1),
         _ => (1, 0),
     };
-    let headers = parts.headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes()));
+    let headers = parts
+        .headers
+        .iter()
+        .map(|(name, value)| (name.as_str(), value.as_bytes()));
     let accepted = handshake::verify_request(parts.method.as_str(), version, headers)
         .inspect_err(|error| tracing::debug!(%error, "bad websocket handshake"))
         .map_err(|_| RequestError::BadRequest(BadRequest::TransportHandshake))?;

@@ -94,7 +94,11 @@ impl ListenOptions {
 
     /// A listening socket on this address.
     pub(super) fn bind(&self, address: SocketAddr) -> io::Result<TcpListener> {
-        let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+        let socket = Socket::new(
+            Domain::for_address(address),
+            Type::STREAM,
+            Some(Protocol::TCP),
+        )?;
         if address.is_ipv6() {
             // `::` takes IPv4 too. Other addresses do not care, and systems without the choice
             // refuse it.

@@ -45,7 +45,10 @@ impl ListenUrl {
     }
 
     pub(super) fn with_port(&self, port: u16) -> Self {
-        Self { port, ..self.clone() }
+        Self {
+            port,
+            ..self.clone()
+        }
     }
 
     /// The addresses of the host.
@@ -91,14 +94,22 @@ impl FromStr for ListenUrl {
             return Err(UrlError::Port);
         }
         let port = port.parse().map_err(|_| UrlError::Port)?;
-        Ok(Self { secure, host: host.to_owned(), port })
+        Ok(Self {
+            secure,
+            host: host.to_owned(),
+            port,
+        })
     }
 }
 
 impl fmt::Display for ListenUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let scheme = if self.secure { "https" } else { "http" };
-        let host = if self.host.is_empty() { "[::]" } else { &self.host };
+        let host = if self.host.is_empty() {
+            "[::]"
+        } else {
+            &self.host
+        };
         write!(f, "{scheme}://{host}:{}", self.port)
     }
 }
@@ -109,10 +120,17 @@ mod tests {
 
     #[test]
     fn urls_are_read_and_written() {
-        for url in ["http://0.0.0.0:3000", "https://[::1]:0", "http://localhost:80"] {
+        for url in [
+            "http://0.0.0.0:3000",
+            "https://[::1]:0",
+            "http://localhost:80",
+        ] {
             assert_eq!(url.parse::<ListenUrl>().unwrap().to_string(), url);
         }
-        assert_eq!("http://:3000/".parse::<ListenUrl>().unwrap().to_string(), "http://[::]:3000");
+        assert_eq!(
+            "http://:3000/".parse::<ListenUrl>().unwrap().to_string(),
+            "http://[::]:3000"
+        );
     }
 
     #[test]

@@ -1,0 +1,181 @@
+use std::fmt;
+use std::hash::{DefaultHasher, Hash, Hasher};
+
+use bytes::Bytes;
+use http::header::{
+    ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, ETAG, IF_NONE_MATCH, VARY,
+};
+use http::request::Parts;
+use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
+use http_body_util::Full;
+
+use super::{Body, empty};
+
+/// A file that is served from memory, below the engine's path.
+pub struct StaticFile {
+    name: String,
+    content_type: &'static str,
+    /// Derived from the content, so that it changes with it and with nothing else.
+    etag: HeaderValue,
+    plain: Bytes,
+    /// The same content, compressed beforehand; the best first.
+    encoded: Vec<(&'static str, Bytes)>,
+}
+
+impl StaticFile {
+    /// A file of this name, type and content.
+    #[must_use]
+    pub fn new(
+        name: impl Into<String>,
+        content_type: &'static str,
+        content: impl Into<Bytes>,
+    ) -> Self {
+        let plain = content.into();
+        let mut hasher = DefaultHasher::new();
+        plain.hash(&mut hasher);
+        let etag = format!("\"{:016x}\"", hasher.finish());
+        let etag = HeaderValue::try_from(etag).expect("hexadecimal digits in quotes");
+        Self {
+            name: name.into(),
+            content_type,
+            etag,
+            plain,
+            encoded: Vec::new(),
+        }
+    }
+
+    /// Adds the same content in this encoding. Of those that a client accepts, the one that was
+    /// added first is sent.
+    #[must_use]
+    pub fn encoded(mut self, encoding: &'static str, content: impl Into<Bytes>) -> Self {
+        self.encoded.push((encoding, content.into()));
+        self
+    }
+
+    /// The name, which is what follows the engine's path and a slash.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The answer to a request for this file.
+    pub(super) fn answer(&self, parts: &Parts) -> Response<Body> {
+        if parts.method != Method::GET && parts.method != Method::HEAD {
+            return empty(StatusCode::METHOD_NOT_ALLOWED);
+        }
+        let known = parts
+            .headers
+            .get_all(IF_NONE_MATCH)
+            .iter()
+            .any(|list| self.is_named_by(list));
+        let mut response = if known {
+            empty(StatusCode::NOT_MODIFIED)
+        } else {
+            self.content(&parts.headers)
+        };
+        let headers = response.headers_mut();
+        headers.insert(ETAG, self.etag.clone());
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("public, max-age=0"));
+        if !self.encoded.is_empty() {
+            headers.append(VARY, HeaderValue::from_static("Accept-Encoding"));
+        }
+        response
+    }
+
+    fn content(&self, request: &HeaderMap) -> Response<Body> {
+        let chosen = self
+            .encoded
+            .iter()
+            .find(|(encoding, _)| accepts(request, encoding));
+        let body = chosen.map_or(&self.plain, |(_, content)| content);
+        let mut response = Response::new(Full::new(body.clone()));
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static(self.content_type));
+        if let Some((encoding, _)) = chosen {
+            headers.insert(CONTENT_ENCODING, HeaderValue::from_static(encoding));
+        }
+        response
+    }
+
+    /// Whether a list of entity tags has this file's, weak or not (RFC 9110 §13.1.2).
+    fn is_named_by(&self, list: &HeaderValue) -> bool {
+        let own = self.etag.as_bytes();
+        list.as_bytes()
+            .split(|byte| *byte == b',')
+            .map(<[u8]>::trim_ascii)
+            .any(|tag| tag == b"*" || tag.strip_prefix(b"W/").unwrap_or(tag) == own)
+    }
+}
+
+/// Whether a client takes this encoding (RFC 9110 §12.5.3); a weight of zero means it does not.
+fn accepts(request: &HeaderMap, encoding: &str) -> bool {
+    let lists = request
+        .get_all(ACCEPT_ENCODING)
+        .into_iter()
+        .filter_map(|list| list.to_str().ok());
+    lists.flat_map(|list| list.split(',')).any(|entry| {
+        let mut parts = entry.split(';').map(str::trim);
+        let named = parts
+            .next()
+            .is_some_and(|name| name.eq_ignore_ascii_case(encoding));
+        let weight = parts.find_map(|part| part.strip_prefix("q="));
+        named
+            && weight
+                .and_then(|weight| weight.parse::<f32>().ok())
+                .is_none_or(|q| q > 0.0)
+    })
+}
+
+impl fmt::Debug for StaticFile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("StaticFile")
+            .field("name", &self.name)
+            .field("len", &self.plain.len())
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn file() -> StaticFile {
+        StaticFile::new("a.js", "text/javascript", "plain")
+            .encoded("br", "b")
+            .encoded("gzip", "g")
+    }
+
+    fn get(headers: &[(&'static str, &str)]) -> Response<Body> {
+        let mut request = http::Request::builder();
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        file().answer(&request.body(()).unwrap().into_parts().0)
+    }
+
+    #[test]
+    fn best_accepted_encoding_is_sent() {
+        assert_eq!(
+            get(&[("accept-encoding", "gzip, br")]).headers()[CONTENT_ENCODING],
+            "br"
+        );
+        let response = get(&[("accept-encoding", "br;q=0, gzip;q=0.5")]);
+        assert_eq!(response.headers()[CONTENT_ENCODING], "gzip");
+        assert!(!get(&[]).headers().contains_key(CONTENT_ENCODING));
+    }
+
+    #[test]
+    fn known_tag_is_answered_without_content() {
+        let tag = get(&[]).headers()[ETAG].to_str().unwrap().to_owned();
+        assert_eq!(
+            get(&[("if-none-match", &tag)]).status(),
+            StatusCode::NOT_MODIFIED
+        );
+        let weak = format!("\"x\", W/{tag}");
+        assert_eq!(
+            get(&[("if-none-match", &weak)]).status(),
+            StatusCode::NOT_MODIFIED
+        );
+        assert_eq!(get(&[("if-none-match", "\"x\"")]).status(), StatusCode::OK);
+    }
+}

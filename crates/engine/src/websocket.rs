@@ -1,0 +1,183 @@
+//! Plain WebSockets, without Engine.IO on top.
+
+use std::future::poll_fn;
+use std::io::{self, IoSlice};
+use std::ops::ControlFlow;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use http::{Request, Response};
+use hyper::upgrade::OnUpgrade;
+use sockeye_engine_proto::RequestError;
+use sockeye_websocket::{Event, Limits, OpCode, Role, encode_frame};
+use thiserror::Error;
+
+use crate::frames::{FrameReader, ReadError};
+use crate::http::{Body, requested, switching_protocols, upgraded};
+use crate::io::Io;
+
+/// A WebSocket of the server, for programs that speak something else than Engine.IO on it.
+///
+/// It has the engine's way of doing I/O: no buffer while idle, one write for everything that one
+/// read has set off.
+#[derive(Debug)]
+pub struct WebSocket {
+    io: Io,
+    frames: FrameReader,
+    out: Replies,
+}
+
+/// A WebSocket whose handshake has been answered.
+#[derive(Debug)]
+#[must_use = "the connection is dropped if nobody waits for it"]
+pub struct Upgrading {
+    on_upgrade: OnUpgrade,
+    limits: Limits,
+}
+
+/// What waits to be written to a WebSocket.
+#[derive(Debug, Default)]
+pub struct Replies {
+    bytes: Vec<u8>,
+    written: usize,
+    closed: bool,
+}
+
+/// Why a WebSocket ended otherwise than by a close frame.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum WebSocketError {
+    /// The peer broke the protocol; it was told so.
+    #[error(transparent)]
+    Protocol(#[from] sockeye_websocket::ProtocolError),
+    /// Reading or writing failed.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+    /// The stream ended without a close frame.
+    #[error("the stream ended without a close frame")]
+    Ended,
+}
+
+impl WebSocket {
+    /// Answers a handshake: with the response to be sent, and the WebSocket that is there once
+    /// it has been.
+    ///
+    /// # Errors
+    ///
+    /// If the request is not a valid handshake of RFC 6455.
+    pub fn upgrade<B>(
+        mut request: Request<B>,
+        limits: Limits,
+    ) -> Result<(Response<Body>, Upgrading), RequestError> {
+        let on_upgrade = requested(&mut request);
+        let (parts, _) = request.into_parts();
+        let response = switching_protocols(&parts)?;
+        let on_upgrade = on_upgrade.ok_or(RequestError::UnknownTransport)?;
+        Ok((response, Upgrading { on_upgrade, limits }))
+    }
+
+    /// Hands every message to `handle`, until the WebSocket is closed. Pings and the closing
+    /// handshake are seen to.
+    ///
+    /// # Errors
+    ///
+    /// [`WebSocketError`] if it ended in any other way.
+    pub async fn run(
+        mut self,
+        mut handle: impl FnMut(Event<'_>, &mut Replies),
+    ) -> Result<(), WebSocketError> {
+        poll_fn(|cx| self.poll_run(cx, &mut handle)).await
+    }
+
+    fn poll_run(
+        &mut self,
+        cx: &mut Context<'_>,
+        handle: &mut impl FnMut(Event<'_>, &mut Replies),
+    ) -> Poll<Result<(), WebSocketError>> {
+        loop {
+            // What is large is better written before more is read.
+            ready!(self.poll_flush(cx))?;
+            if self.out.closed {
+                let _ = self.io.poll_shutdown(cx);
+                return Poll::Ready(Ok(()));
+            }
+            let Self { io, frames, out } = self;
+            let read = frames.poll_events(io, cx, |event| {
+                match event {
+                    Event::Ping(payload) => {
+                        encode_frame(&mut out.bytes, OpCode::Pong, payload, None)
+                    }
+                    Event::Close(close) => {
+                        out.close(close.map(|close| close.code));
+                        return ControlFlow::Break(());
+                    }
+                    other => handle(other, out),
+                }
+                if out.closed {
+                    ControlFlow::Break(())
+                } else {
+                    ControlFlow::Continue(())
+                }
+            });
+            match ready!(read) {
+                Ok(()) => {}
+                Err(ReadError::Protocol(error)) => {
+                    self.out.close(Some(error.close_code()));
+                    let _ = self.poll_flush(cx);
+                    let _ = self.io.poll_shutdown(cx);
+                    return Poll::Ready(Err(error.into()));
+                }
+                Err(ReadError::Io(error)) => return Poll::Ready(Err(error.into())),
+                Err(ReadError::End) => return Poll::Ready(Err(WebSocketError::Ended)),
+            }
+        }
+    }
+
+    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let out = &mut self.out;
+        while out.written < out.bytes.len() {
+            let rest = IoSlice::new(&out.bytes[out.written..]);
+            match ready!(self.io.poll_write(cx, &[rest]))? {
+                0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                written => out.written += written,
+            }
+        }
+        out.bytes = Vec::new();
+        out.written = 0;
+        self.io.poll_flush(cx)
+    }
+}
+
+impl Upgrading {
+    /// Waits until the response has been sent; `None` if the peer has gone.
+    pub async fn finish(self) -> Option<WebSocket> {
+        let (io, read): (Io, Bytes) = upgraded(self.on_upgrade).await?;
+        let frames = FrameReader::new(Role::Server, self.limits, &read);
+        Some(WebSocket {
+            io,
+            frames,
+            out: Replies::default(),
+        })
+    }
+}
+
+impl Replies {
+    /// Sends a text message.
+    pub fn text(&mut self, text: &str) {
+        encode_frame(&mut self.bytes, OpCode::Text, text.as_bytes(), None);
+    }
+
+    /// Sends a binary message.
+    pub fn binary(&mut self, data: &[u8]) {
+        encode_frame(&mut self.bytes, OpCode::Binary, data, None);
+    }
+
+    /// Closes the WebSocket, with a status code or without. Nothing can be sent afterwards.
+    pub fn close(&mut self, code: Option<u16>) {
+        if !std::mem::replace(&mut self.closed, true) {
+            let code = code.map(u16::to_be_bytes);
+            let payload = code.as_ref().map_or(&[][..], |code| &code[..]);
+            encode_frame(&mut self.bytes, OpCode::Close, payload, None);
+        }
+    }
+}

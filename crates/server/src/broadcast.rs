@@ -1,0 +1,208 @@
+use std::time::Duration;
+
+use sockeye_adapter::{RoomNames, Target};
+use sockeye_engine::{SendOptions, batch};
+use sockeye_events::EmitError;
+use sockeye_socket_proto::{Args, FromArgs, ToArgs, is_reserved_event};
+
+use crate::config::SlowReceiver;
+use crate::packet::Packet;
+use crate::{BroadcastAcks, Namespace, Socket};
+
+/// To whom an event goes, and how.
+///
+/// Made by `to`, `except`, `broadcast` and the like of a server, namespace or socket. Each method
+/// adds to it; a socket that is in several of the rooms gets one copy.
+///
+/// The event is encoded once. Receivers that are ready are written to directly, the others find
+/// it in their outbox.
+#[derive(Clone, Debug)]
+#[must_use = "nothing is sent before `emit` is called"]
+pub struct BroadcastOperator {
+    namespace: Namespace,
+    target: Target,
+    options: SendOptions,
+    timeout: Option<Duration>,
+}
+
+impl BroadcastOperator {
+    pub(crate) const fn new(namespace: Namespace, target: Target) -> Self {
+        let options = SendOptions {
+            volatile: false,
+            compress: true,
+        };
+        Self {
+            namespace,
+            target,
+            options,
+            timeout: None,
+        }
+    }
+
+    /// Adds a room, or several. Without any, everyone in the namespace is meant.
+    pub fn to<M>(mut self, rooms: impl RoomNames<M>) -> Self {
+        self.target = self.target.to(rooms);
+        self
+    }
+
+    /// The same as [`to`](Self::to); `in` is a keyword.
+    pub fn within<M>(self, rooms: impl RoomNames<M>) -> Self {
+        self.to(rooms)
+    }
+
+    /// Leaves out the sockets in this room, or in any of these.
+    pub fn except<M>(mut self, rooms: impl RoomNames<M>) -> Self {
+        self.target = self.target.except(rooms);
+        self
+    }
+
+    /// Only sockets of this server, where several form a cluster.
+    pub const fn local(self) -> Self {
+        // There is no cluster yet, so that every socket is of this server.
+        self
+    }
+
+    /// Leaves out, for this event, the receivers that cannot take it right now.
+    pub const fn volatile(mut self) -> Self {
+        self.options.volatile = true;
+        self
+    }
+
+    /// Whether the event may be compressed, where the transport compresses at all. Default: yes.
+    pub const fn compress(mut self, compress: bool) -> Self {
+        self.options.compress = compress;
+        self
+    }
+
+    /// How long answers are waited for. Default: the server's `ack_timeout`.
+    pub const fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = Some(timeout);
+        self
+    }
+
+    /// Emits an event. A tuple becomes several arguments, `()` none, anything else one; `Bytes`
+    /// anywhere inside travel as binary attachments.
+    ///
+    /// What becomes of a receiver whose outbox is full is the server's
+    /// [`slow_receiver`](crate::ServerConfig::slow_receiver) setting.
+    ///
+    /// # Errors
+    ///
+    /// If the name is reserved or an argument cannot be encoded. That nobody is there is no
+    /// error.
+    pub fn emit(&self, name: impl AsRef<str>, args: impl ToArgs) -> Result<(), EmitError> {
+        let name = name.as_ref();
+        let packet = self.encode(name, &args, None)?;
+        let receivers = self.receivers();
+        batch(|| {
+            for socket in &receivers {
+                // What was encoded once can be shown to listeners too.
+                let _ = socket.notify_outgoing(name, || Args::new(&args));
+                let _ = self.deliver(socket, &packet);
+            }
+        });
+        Ok(())
+    }
+
+    /// Emits the event `message`.
+    ///
+    /// # Errors
+    ///
+    /// As for [`emit`](Self::emit).
+    pub fn send(&self, args: impl ToArgs) -> Result<(), EmitError> {
+        self.emit("message", args)
+    }
+
+    /// Emits an event and collects the answers, as they come or all together.
+    ///
+    /// # Errors
+    ///
+    /// As for [`emit`](Self::emit).
+    pub fn emit_with_ack<T: FromArgs + Send + 'static>(
+        &self,
+        name: impl AsRef<str>,
+        args: impl ToArgs,
+    ) -> Result<BroadcastAcks<T>, EmitError> {
+        let name = name.as_ref();
+        let id = self.namespace.next_broadcast_ack();
+        let packet = self.encode(name, &args, Some(id))?;
+        let timeout = self.timeout.unwrap_or(self.namespace.config().ack_timeout);
+        let mut acks = BroadcastAcks::new(id, timeout);
+        let receivers = self.receivers();
+        batch(|| {
+            for socket in receivers {
+                let _ = socket.notify_outgoing(name, || Args::new(&args));
+                acks.expect(socket, |socket| self.deliver(socket, &packet));
+            }
+        });
+        acks.sent();
+        Ok(acks)
+    }
+
+    /// The sockets that are meant.
+    #[must_use]
+    pub fn fetch_sockets(&self) -> Vec<Socket> {
+        let mut sockets = self.receivers();
+        sockets.retain(Socket::connected);
+        sockets
+    }
+
+    /// Puts them into a room, or into several.
+    pub fn sockets_join<M>(&self, rooms: impl RoomNames<M>) {
+        let rooms = Target::all().to(rooms);
+        for socket in self.receivers() {
+            socket.join(rooms.rooms().map(str::to_owned));
+        }
+    }
+
+    /// Takes them out of a room, or of several.
+    pub fn sockets_leave<M>(&self, rooms: impl RoomNames<M>) {
+        let rooms = Target::all().to(rooms);
+        for socket in self.receivers() {
+            socket.leave(rooms.rooms().map(str::to_owned));
+        }
+    }
+
+    /// Disconnects them; see [`Socket::disconnect`].
+    pub fn disconnect_sockets(&self, close: bool) {
+        batch(|| {
+            for socket in self.receivers() {
+                socket.disconnect(close);
+            }
+        });
+    }
+
+    fn encode<A: ToArgs>(
+        &self,
+        name: &str,
+        args: &A,
+        ack_id: Option<u64>,
+    ) -> Result<Packet, EmitError> {
+        if is_reserved_event(name) {
+            return Err(EmitError::ReservedName(name.into()));
+        }
+        Ok(Packet::event(self.namespace.name(), name, args, ack_id)?)
+    }
+
+    /// A snapshot, so that no lock is held while they are sent to.
+    fn receivers(&self) -> Vec<Socket> {
+        self.namespace.rooms().read().select(&self.target)
+    }
+
+    fn deliver(&self, socket: &Socket, packet: &Packet) -> Result<(), EmitError> {
+        let result = socket.send_packet(packet, self.options);
+        if matches!(result, Err(EmitError::OutboxFull))
+            && self.namespace.config().slow_receiver == SlowReceiver::Disconnect
+        {
+            tracing::debug!(
+                id = socket.id(),
+                "disconnecting a receiver that is too slow"
+            );
+            socket
+                .link()
+                .session
+                .abort(sockeye_engine::CloseReason::TransportError);
+        }
+        result
+    }
+}

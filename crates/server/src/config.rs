@@ -1,0 +1,131 @@
+use std::time::Duration;
+
+use sockeye_engine::EngineConfig;
+use sockeye_events::Ordering;
+use sockeye_socket_proto::ConnectionConfig;
+
+use crate::files::ClientFiles;
+
+/// How a server works.
+///
+/// The layers below have their own settings, which are part of this one:
+/// [`engine`](Self::engine) for transports, heartbeats and HTTP,
+/// [`connection`](Self::connection) for the Socket.IO protocol.
+#[derive(Clone, Debug)]
+pub struct ServerConfig {
+    pub(crate) engine: EngineConfig,
+    pub(crate) connection: ConnectionConfig,
+    pub(crate) ordering: Ordering,
+    pub(crate) max_handlers: usize,
+    pub(crate) max_queued_events: usize,
+    pub(crate) max_pending_acks: usize,
+    pub(crate) ack_timeout: Duration,
+    pub(crate) slow_receiver: SlowReceiver,
+    pub(crate) serve_client: bool,
+    pub(crate) client_files: Option<ClientFiles>,
+}
+
+/// What a broadcast does with a receiver whose outbox is full.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum SlowReceiver {
+    /// Its connection is closed with the reason `transport error`, so that the loss is noticed:
+    /// the client connects again and can ask for what it missed.
+    #[default]
+    Disconnect,
+    /// It misses the event.
+    Skip,
+}
+
+impl Default for ServerConfig {
+    fn default() -> Self {
+        Self {
+            engine: EngineConfig::default().path("/socket.io"),
+            connection: ConnectionConfig::default(),
+            ordering: Ordering::Concurrent,
+            max_handlers: 256,
+            max_queued_events: 1024,
+            max_pending_acks: 10_000,
+            ack_timeout: Duration::from_secs(20),
+            slow_receiver: SlowReceiver::Disconnect,
+            serve_client: true,
+            client_files: None,
+        }
+    }
+}
+
+impl ServerConfig {
+    /// Changes settings of the engine: transports, heartbeats, limits of HTTP and of the
+    /// outbox, CORS, hooks. Its path is `/socket.io` unless changed.
+    #[must_use]
+    pub fn engine(mut self, change: impl FnOnce(EngineConfig) -> EngineConfig) -> Self {
+        self.engine = change(self.engine);
+        self
+    }
+
+    /// Changes settings of the Socket.IO protocol: connect timeout, attachments, namespaces.
+    #[must_use]
+    pub fn connection(mut self, change: impl FnOnce(ConnectionConfig) -> ConnectionConfig) -> Self {
+        self.connection = change(self.connection);
+        self
+    }
+
+    /// Whether events of one connection may overlap. Default: [`Ordering::Concurrent`].
+    #[must_use]
+    pub const fn ordering(mut self, ordering: Ordering) -> Self {
+        self.ordering = ordering;
+        self
+    }
+
+    /// How many handlers of one connection may be waiting for something at the same time; the
+    /// events after that are queued. Default: 256.
+    #[must_use]
+    pub const fn max_handlers(mut self, handlers: usize) -> Self {
+        self.max_handlers = if handlers == 0 { 1 } else { handlers };
+        self
+    }
+
+    /// How many events of one connection may be queued for a free handler; after that the peer
+    /// is not read from, so that its sending waits. Default: 1024.
+    #[must_use]
+    pub const fn max_queued_events(mut self, events: usize) -> Self {
+        self.max_queued_events = if events == 0 { 1 } else { events };
+        self
+    }
+
+    /// How many acknowledgements one socket may be waited for. Default: 10,000.
+    #[must_use]
+    pub const fn max_pending_acks(mut self, acks: usize) -> Self {
+        self.max_pending_acks = acks;
+        self
+    }
+
+    /// How long a broadcast with acknowledgements waits for answers if no `timeout` is given.
+    /// Default: 20 s. A single socket is waited for until it disconnects.
+    #[must_use]
+    pub const fn ack_timeout(mut self, timeout: Duration) -> Self {
+        self.ack_timeout = timeout;
+        self
+    }
+
+    /// What a broadcast does with a receiver that reads too slowly. Default:
+    /// [`SlowReceiver::Disconnect`].
+    #[must_use]
+    pub const fn slow_receiver(mut self, policy: SlowReceiver) -> Self {
+        self.slow_receiver = policy;
+        self
+    }
+
+    /// Whether `{path}/sockeye.js`, our client for browsers, is served. Default: yes.
+    #[must_use]
+    pub const fn serve_client(mut self, serve: bool) -> Self {
+        self.serve_client = serve;
+        self
+    }
+
+    /// Official client bundles to serve under the path. Default: none.
+    #[must_use]
+    pub fn client_files(mut self, files: ClientFiles) -> Self {
+        self.client_files = Some(files);
+        self
+    }
+}

@@ -1,0 +1,655 @@
+//! One peer's connection: its namespaces, and the handlers that run for it.
+
+use std::collections::VecDeque;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic;
+use std::task::{Context, Poll, ready};
+use std::time::Instant;
+
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
+use sockeye_engine::{CloseReason, HEADROOM, Incoming, Revision, SendOptions, SessionHandle};
+use sockeye_events::{
+    Cached, DisconnectReason, Event, EventError, EventErrorKind, EventSocket, Listeners, Ordering,
+    Refusal, Running,
+};
+use sockeye_socket_proto::{
+    self as proto, Args, Input, NamespaceKey, RawArgs, SocketRevision, Violation,
+    encode_connect_accepted, encode_connect_error, encode_invalid_namespace,
+};
+
+use crate::handshake::{auth_of_query, legacy_id};
+use crate::middleware::{BoxMiddleware, Decision, Next};
+use crate::namespace::{CONNECT, DISCONNECT, DISCONNECTING};
+use crate::packet::{self, with_buffers};
+use crate::server::Shared;
+use crate::socket::{Link, Request};
+use crate::{Handshake, Socket};
+
+/// The upper layer of one session, owned by the session's driver task.
+pub(crate) struct Connection {
+    server: Arc<Shared>,
+    link: Arc<Link>,
+    request: Arc<sockeye_engine::Handshake>,
+    proto: proto::Connection,
+    /// By the index of their namespace key.
+    members: Vec<Option<Member>>,
+    running: Running,
+    /// Most connections never need these.
+    busy: Option<Box<Busy>>,
+    /// Why the sockets are disconnected, where it is this side that closes the session.
+    verdict: Option<DisconnectReason>,
+}
+
+/// A socket, with its own reference to the handlers of its namespace.
+struct Member {
+    socket: Socket,
+    listeners: Cached<Listeners<Socket>>,
+}
+
+/// What cannot be done at once.
+#[derive(Default)]
+struct Busy {
+    /// Sockets about which a middleware is still thinking.
+    joining: FuturesUnordered<Joining>,
+    /// Events for which no handler is free, or which wait behind one that is being decided about.
+    queue: VecDeque<QueuedEvent>,
+    /// The event about which a socket's middleware is thinking.
+    deciding: Option<Deciding>,
+}
+
+/// A socket that waits for the verdict of the namespace's middlewares.
+struct Joining {
+    socket: Socket,
+    chain: Chain,
+}
+
+/// An event that waits for the verdict of its socket's middlewares.
+struct Deciding {
+    socket: Socket,
+    key: NamespaceKey,
+    event: Box<str>,
+    ack_id: Option<u64>,
+    chain: Chain,
+}
+
+/// Middlewares at work.
+type Chain = Pin<Box<dyn Future<Output = Next> + Send>>;
+
+/// An event that has left the read buffer.
+struct QueuedEvent {
+    key: NamespaceKey,
+    name: String,
+    args: Args,
+    ack_id: Option<u64>,
+}
+
+/// Whether the socket's middlewares have been asked about an event.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Passed {
+    No,
+    Yes,
+}
+
+impl Connection {
+    pub(crate) fn new(
+        server: Arc<Shared>,
+        session: SessionHandle,
+        request: Arc<sockeye_engine::Handshake>,
+        now: Instant,
+    ) -> Self {
+        let revision = match session.revision() {
+            Revision::V3 => SocketRevision::V4,
+            Revision::V4 => SocketRevision::V5,
+        };
+        let proto = proto::Connection::server(revision, &server.config().connection, now);
+        let link = Arc::new(Link::new(session));
+        Self {
+            server,
+            link,
+            request,
+            proto,
+            members: Vec::new(),
+            running: Running::default(),
+            busy: None,
+            verdict: None,
+        }
+    }
+
+    /// Joins the peer to `/`, if that is what connecting means to it.
+    pub(crate) fn implicit_connect(&mut self, cx: &mut Context<'_>) {
+        if let Some(input) = self.proto.implicit_connect() {
+            self.handle_input(input, cx);
+        }
+    }
+
+    fn handle_result(
+        &mut self,
+        result: Result<Option<Input<'_>>, Violation>,
+        cx: &mut Context<'_>,
+    ) {
+        match result {
+            Ok(None) => {}
+            Ok(Some(input)) => self.handle_input(input, cx),
+            Err(violation) => self.handle_violation(&violation),
+        }
+    }
+
+    fn handle_input(&mut self, input: Input<'_>, cx: &mut Context<'_>) {
+        match input {
+            Input::Event {
+                key,
+                name,
+                args,
+                ack_id,
+            } => {
+                let busy = self.busy.as_ref();
+                let blocked = busy.is_some_and(|busy| busy.blocks_events());
+                if blocked || self.is_full() {
+                    let args = args.into_args();
+                    let name = name.into_owned();
+                    let event = QueuedEvent {
+                        key,
+                        name,
+                        args,
+                        ack_id,
+                    };
+                    self.busy().queue.push_back(event);
+                } else {
+                    self.handle_event(key, &name, args.as_raw(), ack_id, Passed::No, cx);
+                }
+            }
+            Input::Ack { key, id, args } => {
+                if self.proto.uses_counted_acks() {
+                    self.link
+                        .counted_acks
+                        .store(true, atomic::Ordering::Relaxed);
+                }
+                if let Some(member) = self.member(key) {
+                    member.socket.acks().answer(id, || args.into_args());
+                }
+            }
+            Input::Connect {
+                key,
+                namespace,
+                query,
+                auth,
+            } => {
+                self.handle_connect(key, namespace, query, auth, cx);
+            }
+            Input::Disconnect { key } => {
+                let reason = DisconnectReason::ClientNamespaceDisconnect;
+                self.disconnect(key, reason, cx);
+            }
+        }
+    }
+
+    fn handle_connect(
+        &mut self,
+        key: NamespaceKey,
+        name: &str,
+        query: Option<&str>,
+        auth: Option<&str>,
+        cx: &mut Context<'_>,
+    ) {
+        let Some(namespace) = self.server.namespace(name) else {
+            self.proto.refuse(key);
+            self.send(|buf| encode_invalid_namespace(buf, HEADROOM, name));
+            return;
+        };
+        let id = match self.link.session.revision() {
+            Revision::V3 => legacy_id(&self.link.session, name),
+            Revision::V4 => match sockeye_engine::SessionId::random() {
+                Ok(id) => id.as_str().into(),
+                Err(error) => {
+                    tracing::error!(%error, "no random socket id");
+                    self.proto.refuse(key);
+                    return;
+                }
+            },
+        };
+        let of_query = query.and_then(auth_of_query);
+        let handshake = Handshake::new(Arc::clone(&self.request), of_query.as_deref().or(auth));
+        let middlewares = namespace.middlewares();
+        let socket = Socket::new(id, namespace, Arc::clone(&self.link), handshake, key);
+        socket.enter();
+        if middlewares.is_empty() {
+            self.finish_join(&socket, Next::Pass, cx);
+            return;
+        }
+        let chain = run(
+            middlewares,
+            socket.clone(),
+            CONNECT.to_owned(),
+            Args::empty(),
+            None,
+        );
+        let mut chain: Chain = Box::pin(chain);
+        match chain.as_mut().poll(cx) {
+            Poll::Ready(next) => self.finish_join(&socket, next, cx),
+            Poll::Pending => {
+                self.busy().joining.push(Joining { socket, chain });
+                // The set polls it again, with a waker of its own.
+                cx.waker().wake_by_ref();
+            }
+        }
+    }
+
+    /// The middlewares have decided.
+    fn finish_join(&mut self, socket: &Socket, next: Next, cx: &mut Context<'_>) {
+        let key = socket.key();
+        let refusal = match next {
+            Next::Pass | Next::Rewrite(..) if self.link.session.is_open() => {
+                self.admit(socket, cx);
+                return;
+            }
+            Next::Pass | Next::Rewrite(..) => None,
+            Next::Drop => Some(Refusal::new("Forbidden")),
+            Next::Refuse(refusal) => Some(refusal),
+        };
+        self.proto.refuse(key);
+        socket.exit();
+        if let Some(refusal) = refusal {
+            let revision = self.proto.revision();
+            let name = socket.namespace().name();
+            self.send(|buf| {
+                encode_connect_error(
+                    buf,
+                    HEADROOM,
+                    revision,
+                    name,
+                    refusal.message(),
+                    refusal.data(),
+                )
+                .expect("a json value can always be encoded")
+            });
+        }
+    }
+
+    fn admit(&mut self, socket: &Socket, cx: &mut Context<'_>) {
+        let key = socket.key();
+        let revision = self.proto.revision();
+        let name = socket.namespace().name();
+        self.proto.accept(key);
+        // Queued before anything else can be: a broadcast reaches the socket only from the next
+        // line on.
+        self.send(|buf| encode_connect_accepted(buf, HEADROOM, revision, name, socket.id(), None));
+        socket.set_connected();
+        let mut listeners = socket.namespace().listeners().cached();
+        let table = Arc::clone(listeners.read(socket.namespace().listeners()));
+        if self.members.len() <= key.index() {
+            self.members.resize_with(key.index() + 1, || None);
+        }
+        self.members[key.index()] = Some(Member {
+            socket: socket.clone(),
+            listeners,
+        });
+        if table.dispatch(&Event::local(socket, CONNECT), &mut self.running, cx) {
+            socket
+                .namespace()
+                .listeners()
+                .update(|listeners| listeners.sweep(CONNECT));
+        }
+    }
+
+    /// Hands an event to its handlers, after the socket's own middlewares.
+    fn handle_event(
+        &mut self,
+        key: NamespaceKey,
+        name: &str,
+        args: RawArgs<'_>,
+        ack_id: Option<u64>,
+        passed: Passed,
+        cx: &mut Context<'_>,
+    ) {
+        let Some(Some(member)) = self.members.get_mut(key.index()) else {
+            return;
+        };
+        let socket = &member.socket;
+        if socket.key() != key || !socket.connected() {
+            return;
+        }
+        let mut event = Event::incoming(socket, name, args, ack_id);
+        let Some(extra) = socket.existing_extra() else {
+            // The common case: everything is in the namespace's table.
+            let table = member.listeners.read(socket.namespace().listeners());
+            if table.count(name) > 1 {
+                event.share_ack();
+            }
+            table.dispatch_any(&event, &mut self.running, cx);
+            if table.dispatch(&event, &mut self.running, cx) {
+                socket
+                    .namespace()
+                    .listeners()
+                    .update(|listeners| listeners.sweep(name));
+            }
+            return;
+        };
+        let of_namespace = Arc::clone(member.listeners.read(socket.namespace().listeners()));
+        let of_socket = extra.listeners.load();
+        event.share_ack();
+        if passed == Passed::No {
+            of_namespace.dispatch_any(&event, &mut self.running, cx);
+            of_socket.dispatch_any(&event, &mut self.running, cx);
+            let middlewares = extra.middlewares.load();
+            if !middlewares.is_empty() {
+                let socket = socket.clone();
+                let event = name.to_owned();
+                let chain = run(middlewares, socket.clone(), event, args.to_args(), ack_id);
+                let chain: Chain = Box::pin(chain);
+                self.decide(
+                    Deciding {
+                        socket,
+                        key,
+                        event: name.into(),
+                        ack_id,
+                        chain,
+                    },
+                    cx,
+                );
+                return;
+            }
+        }
+        if of_namespace.dispatch(&event, &mut self.running, cx) {
+            socket
+                .namespace()
+                .listeners()
+                .update(|listeners| listeners.sweep(name));
+        }
+        if of_socket.dispatch(&event, &mut self.running, cx) {
+            extra.listeners.update(|listeners| listeners.sweep(name));
+        }
+    }
+
+    /// Goes on with an event if its socket's middlewares have decided, and waits otherwise.
+    fn decide(&mut self, mut deciding: Deciding, cx: &mut Context<'_>) {
+        match deciding.chain.as_mut().poll(cx) {
+            Poll::Pending => self.busy().deciding = Some(deciding),
+            Poll::Ready(Next::Rewrite(name, args)) => {
+                let Deciding { key, ack_id, .. } = deciding;
+                self.handle_event(key, &name, args.as_raw(), ack_id, Passed::Yes, cx);
+            }
+            Poll::Ready(Next::Refuse(refusal)) => {
+                let kind = EventErrorKind::Middleware(refusal);
+                deciding
+                    .socket
+                    .report(EventError::new(&deciding.event, kind));
+            }
+            Poll::Ready(Next::Drop | Next::Pass) => {}
+        }
+    }
+
+    /// The peer broke the protocol: the connection cannot go on.
+    fn handle_violation(&mut self, violation: &Violation) {
+        tracing::debug!(%violation, "protocol violation");
+        let reason = match violation.is_decode_error() {
+            true => DisconnectReason::ForcedClose,
+            false => DisconnectReason::ForcedServerClose,
+        };
+        self.verdict.get_or_insert(reason);
+        if violation.is_decode_error() {
+            for member in self.members.iter().flatten() {
+                let kind = EventErrorKind::Undecodable(violation.to_string().into());
+                member.socket.report(EventError::new("error", kind));
+            }
+        }
+        self.link.session.close();
+    }
+
+    /// Carries out what others asked for.
+    fn handle_requests(&mut self, cx: &mut Context<'_>) {
+        for request in self.link.take_requests() {
+            match request {
+                Request::Leave(key) => {
+                    let reason = DisconnectReason::ServerNamespaceDisconnect;
+                    self.disconnect(key, reason, cx);
+                    self.proto.leave(key);
+                }
+                Request::Close => {
+                    for member in self.members.iter().flatten() {
+                        if member.socket.connected() {
+                            member.socket.send_disconnect();
+                        }
+                    }
+                    self.disconnect_all(DisconnectReason::ServerNamespaceDisconnect, cx);
+                    self.link.session.close();
+                }
+                Request::Run(future) => {
+                    self.running.start(future, cx);
+                }
+            }
+        }
+    }
+
+    /// Takes a socket out of its namespace and tells the handlers.
+    fn disconnect(&mut self, key: NamespaceKey, reason: DisconnectReason, cx: &mut Context<'_>) {
+        let Some(slot) = self.members.get_mut(key.index()) else {
+            return;
+        };
+        let Some(member) = slot.take_if(|member| member.socket.key() == key) else {
+            return;
+        };
+        let socket = member.socket;
+        socket.set_leaving();
+        self.tell(&Event::disconnect(&socket, DISCONNECTING, reason), cx);
+        socket.exit();
+        self.tell(&Event::disconnect(&socket, DISCONNECT, reason), cx);
+        if self.members.iter().all(Option::is_none) {
+            self.members = Vec::new();
+        }
+    }
+
+    fn disconnect_all(&mut self, reason: DisconnectReason, cx: &mut Context<'_>) {
+        let keys: Vec<_> = self
+            .members
+            .iter()
+            .flatten()
+            .map(|member| member.socket.key())
+            .collect();
+        for key in keys {
+            self.disconnect(key, reason, cx);
+            self.proto.leave(key);
+        }
+    }
+
+    /// Runs the handlers of an event of the library's own.
+    fn tell(&mut self, event: &Event<'_, Socket>, cx: &mut Context<'_>) {
+        let namespace = event.socket().namespace();
+        if namespace
+            .listeners()
+            .load()
+            .dispatch(event, &mut self.running, cx)
+        {
+            namespace
+                .listeners()
+                .update(|listeners| listeners.sweep(event.name()));
+        }
+        if let Some(extra) = event.socket().existing_extra() {
+            extra
+                .listeners
+                .load()
+                .dispatch(event, &mut self.running, cx);
+        }
+    }
+
+    fn member(&self, key: NamespaceKey) -> Option<&Member> {
+        let member = self.members.get(key.index())?.as_ref()?;
+        (member.socket.key() == key).then_some(member)
+    }
+
+    /// Whether another handler would have to wait.
+    fn is_full(&self) -> bool {
+        let config = self.server.config();
+        let limit = match config.ordering {
+            Ordering::Concurrent => config.max_handlers,
+            Ordering::Serial => 1,
+        };
+        !self.running.is_empty() && self.running.len() >= limit
+    }
+
+    fn busy(&mut self) -> &mut Busy {
+        self.busy.get_or_insert_default()
+    }
+
+    fn send(&self, encode: impl FnOnce(&mut Vec<u8>) -> usize) {
+        with_buffers(|buffers| {
+            let start = encode(&mut buffers.text);
+            let _ = packet::send(&self.link.session, buffers, start, SendOptions::default());
+        });
+    }
+
+    /// Goes on with joins and queued events; ready when there are none.
+    fn poll_busy(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        while let Some(busy) = &mut self.busy {
+            if let Poll::Ready(Some((socket, next))) = busy.joining.poll_next_unpin(cx) {
+                self.finish_join(&socket, next, cx);
+                continue;
+            }
+            if let Some(deciding) = busy.deciding.take() {
+                self.decide(deciding, cx);
+                if self
+                    .busy
+                    .as_ref()
+                    .is_some_and(|busy| busy.deciding.is_some())
+                {
+                    return Poll::Pending;
+                }
+                continue;
+            }
+            if self.is_full() {
+                return Poll::Pending;
+            }
+            let Some(busy) = &mut self.busy else { break };
+            let Some(event) = busy.queue.pop_front() else {
+                if !busy.joining.is_empty() {
+                    return Poll::Pending;
+                }
+                self.busy = None;
+                break;
+            };
+            let QueuedEvent {
+                key,
+                name,
+                args,
+                ack_id,
+            } = event;
+            self.handle_event(key, &name, args.as_raw(), ack_id, Passed::No, cx);
+        }
+        Poll::Ready(())
+    }
+}
+
+impl Busy {
+    fn blocks_events(&self) -> bool {
+        self.deciding.is_some() || !self.queue.is_empty()
+    }
+}
+
+impl sockeye_engine::Connection for Connection {
+    fn handle_message(&mut self, message: Incoming<'_>, cx: &mut Context<'_>) {
+        if self.verdict.is_some() {
+            return;
+        }
+        match message {
+            Incoming::Text(text) => {
+                let result = self.proto.handle_text(text);
+                self.handle_result(result, cx);
+            }
+            binary => {
+                let result = self.proto.handle_binary(binary.into_bytes());
+                self.handle_result(result, cx);
+            }
+        }
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        self.handle_requests(cx);
+        let mut idle = self.running.poll(cx).is_ready();
+        if self.busy.is_some() {
+            let handled = self.poll_busy(cx).is_ready();
+            // What was dispatched may have to be polled once more for its wakers.
+            idle = self.running.poll(cx).is_ready() && handled;
+        }
+        if idle { Poll::Ready(()) } else { Poll::Pending }
+    }
+
+    fn is_ready(&self) -> bool {
+        let limit = self.server.config().max_queued_events;
+        self.busy
+            .as_ref()
+            .is_none_or(|busy| busy.queue.len() < limit)
+    }
+
+    fn poll_timeout(&self) -> Option<Instant> {
+        self.proto.poll_timeout()
+    }
+
+    fn handle_timeout(&mut self, now: Instant, _cx: &mut Context<'_>) {
+        if let Some(violation) = self.proto.handle_timeout(now) {
+            self.handle_violation(&violation);
+        }
+    }
+
+    fn handle_close(&mut self, reason: CloseReason, cx: &mut Context<'_>) {
+        self.handle_requests(cx);
+        let reason = self.verdict.unwrap_or_else(|| self.reason(reason));
+        if let Some(busy) = self.busy.take() {
+            // Whoever has not joined yet goes without a word.
+            for joining in busy.joining {
+                joining.socket.exit();
+            }
+        }
+        self.disconnect_all(reason, cx);
+    }
+}
+
+impl Connection {
+    /// What the end of the session means for its sockets.
+    fn reason(&self, reason: CloseReason) -> DisconnectReason {
+        match reason {
+            CloseReason::TransportClose => DisconnectReason::TransportClose,
+            CloseReason::TransportError => DisconnectReason::TransportError,
+            CloseReason::PingTimeout => DisconnectReason::PingTimeout,
+            CloseReason::ParseError => DisconnectReason::ParseError,
+            CloseReason::ForcedClose if self.server.is_closing() => {
+                DisconnectReason::ServerShuttingDown
+            }
+            // The engine's own reasons are all named above; this is for ones to come.
+            _ => DisconnectReason::ForcedClose,
+        }
+    }
+}
+
+impl Future for Joining {
+    type Output = (Socket, Next);
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let next = ready!(self.chain.as_mut().poll(cx));
+        Poll::Ready((self.socket.clone(), next))
+    }
+}
+
+/// Asks one middleware after the other about an event. If all pass, the verdict is the event as
+/// they have left it.
+async fn run(
+    middlewares: Arc<Vec<BoxMiddleware>>,
+    socket: Socket,
+    mut name: String,
+    mut args: Args,
+    ack_id: Option<u64>,
+) -> Next {
+    for middleware in middlewares.iter() {
+        let decision = middleware(&Event::incoming(&socket, &name, args.as_raw(), ack_id));
+        let next = match decision {
+            Decision::Now(next) => next,
+            Decision::Later(future) => future.await,
+        };
+        match next {
+            Next::Pass => {}
+            Next::Rewrite(new_name, new_args) => (name, args) = (new_name, new_args),
+            verdict => return verdict,
+        }
+    }
+    Next::Rewrite(name, args)
+}

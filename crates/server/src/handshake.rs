@@ -1,0 +1,86 @@
+use std::fmt;
+use std::ops::Deref;
+use std::sync::Arc;
+
+use serde::de::DeserializeOwned;
+use sockeye_engine::SessionHandle;
+use sockeye_events::{Event, ExtractError, FromEvent};
+
+use crate::Socket;
+
+/// How a socket introduced itself: the request that opened its connection, and the `auth` data
+/// of its namespace.
+///
+/// It dereferences to the request, for headers, query, address, time and URL. It can be taken as
+/// a handler's parameter. Cheap to clone.
+#[derive(Clone)]
+pub struct Handshake {
+    request: Arc<sockeye_engine::Handshake>,
+    /// A JSON object; `None` stands for an empty one.
+    auth: Option<Arc<str>>,
+}
+
+impl Handshake {
+    pub(crate) fn new(request: Arc<sockeye_engine::Handshake>, auth: Option<&str>) -> Self {
+        Self {
+            request,
+            auth: auth.map(Arc::from),
+        }
+    }
+
+    /// What the client sent as `auth`, as JSON text; `{}` if it sent nothing.
+    ///
+    /// For clients of Socket.IO 2.x and older this is the query of the namespace.
+    #[must_use]
+    pub fn auth_json(&self) -> &str {
+        self.auth.as_deref().unwrap_or("{}")
+    }
+
+    /// What the client sent as `auth`, as a type of yours.
+    ///
+    /// # Errors
+    ///
+    /// If it does not have the shape of `T`.
+    pub fn auth<T: DeserializeOwned>(&self) -> Result<T, serde_json::Error> {
+        serde_json::from_str(self.auth_json())
+    }
+}
+
+impl Deref for Handshake {
+    type Target = sockeye_engine::Handshake;
+
+    fn deref(&self) -> &Self::Target {
+        &self.request
+    }
+}
+
+impl FromEvent<Socket> for Handshake {
+    fn from_event(event: &Event<'_, Socket>) -> Result<Self, ExtractError> {
+        Ok(event.socket().handshake().clone())
+    }
+}
+
+/// Without `auth`, which is where tokens are.
+impl fmt::Debug for Handshake {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Handshake")
+            .field("request", &self.request)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The namespace query of an old client as an auth object: text values by key.
+pub(crate) fn auth_of_query(query: &str) -> Option<String> {
+    let pairs: serde_json::Map<_, _> = sockeye_engine::query_pairs(query)
+        .map(|(key, value)| (key.into_owned(), value.into_owned().into()))
+        .collect();
+    (!pairs.is_empty()).then(|| serde_json::Value::Object(pairs).to_string())
+}
+
+/// The socket's public id under revision 3, which clients compute themselves.
+pub(crate) fn legacy_id(session: &SessionHandle, namespace: &str) -> Arc<str> {
+    match namespace {
+        "/" => session.id().as_str().into(),
+        other => format!("{other}#{}", session.id().as_str()).into(),
+    }
+}

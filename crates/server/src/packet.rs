@@ -1,0 +1,125 @@
+//! Packets on their way out.
+
+use std::cell::Cell;
+use std::sync::OnceLock;
+
+use bytes::Bytes;
+use sockeye_engine::{HEADROOM, Message, Revision, SendError, SendOptions, SessionHandle};
+use sockeye_events::EmitError;
+use sockeye_socket_proto::{EncodeError, ToArgs, encode_event, escape_packet};
+
+/// The buffers that one packet is encoded into.
+#[derive(Default)]
+pub(crate) struct Buffers {
+    pub(crate) text: Vec<u8>,
+    pub(crate) attachments: Vec<Bytes>,
+}
+
+thread_local! {
+    static BUFFERS: Cell<Buffers> = const {
+        Cell::new(Buffers { text: Vec::new(), attachments: Vec::new() })
+    };
+}
+
+/// A buffer of more than this is not kept after a large packet.
+const KEEP: usize = 64 * 1024;
+
+/// Lends this thread's buffers. They are taken, not borrowed: an argument's `Serialize` may emit
+/// too, and then finds fresh ones.
+pub(crate) fn with_buffers<R>(work: impl FnOnce(&mut Buffers) -> R) -> R {
+    let mut buffers = BUFFERS.take();
+    let result = work(&mut buffers);
+    buffers.attachments.clear();
+    if buffers.text.capacity() <= KEEP {
+        BUFFERS.set(buffers);
+    }
+    result
+}
+
+/// Sends the packet that stands in the buffers from `start` on.
+pub(crate) fn send(
+    session: &SessionHandle,
+    buffers: &mut Buffers,
+    start: usize,
+    options: SendOptions,
+) -> Result<(), SendError> {
+    let attachments: Vec<_> = buffers.attachments.drain(..).map(Message::binary).collect();
+    if session.revision() == Revision::V3 && !buffers.text[start..].is_ascii() {
+        // Peers of revision 3 disagree about how text beyond ASCII is sent over polling, but
+        // all of them read JSON escapes.
+        let text = escape_packet(text_of(&buffers.text[start..]));
+        let text = Message::text(&text);
+        let messages: Vec<_> = std::iter::once(text).chain(attachments).collect();
+        return session.send(&messages, options);
+    }
+    session.send_scratch(&mut buffers.text, start, &attachments, options)
+}
+
+/// A packet for many receivers, encoded once.
+#[derive(Debug)]
+pub(crate) struct Packet {
+    messages: Vec<Message>,
+    /// The form for peers of revision 3, if it differs; made when the first such peer is met.
+    legacy: OnceLock<Option<Vec<Message>>>,
+}
+
+impl Packet {
+    /// Encodes an event.
+    pub(crate) fn event<A: ToArgs + ?Sized>(
+        namespace: &str,
+        name: &str,
+        args: &A,
+        ack_id: Option<u64>,
+    ) -> Result<Self, EncodeError> {
+        with_buffers(|buffers| {
+            let Buffers { text, attachments } = buffers;
+            let start = encode_event(text, HEADROOM, namespace, ack_id, name, args, attachments)?;
+            // A copy of the right size: the thread's buffer is roomy, and stays here.
+            let first = start - HEADROOM;
+            let mut messages = Vec::with_capacity(1 + attachments.len());
+            messages.push(Message::text_in(text[first..].to_vec(), HEADROOM));
+            messages.extend(attachments.drain(..).map(Message::binary));
+            Ok(Self {
+                messages,
+                legacy: OnceLock::new(),
+            })
+        })
+    }
+
+    /// The messages for a peer of this revision.
+    pub(crate) fn messages(&self, revision: Revision) -> &[Message] {
+        match revision {
+            Revision::V4 => &self.messages,
+            Revision::V3 => self
+                .legacy
+                .get_or_init(|| self.escaped())
+                .as_ref()
+                .unwrap_or(&self.messages),
+        }
+    }
+
+    fn escaped(&self) -> Option<Vec<Message>> {
+        let text = self.messages.first()?.as_text()?;
+        if text.is_ascii() {
+            return None;
+        }
+        let escaped = Message::text(&escape_packet(text));
+        Some(
+            std::iter::once(escaped)
+                .chain(self.messages[1..].iter().cloned())
+                .collect(),
+        )
+    }
+}
+
+fn text_of(bytes: &[u8]) -> &str {
+    std::str::from_utf8(bytes).expect("packets are encoded as valid UTF-8")
+}
+
+/// What a refused send means for the one who emits.
+pub(crate) const fn emit_error(error: SendError) -> EmitError {
+    match error {
+        SendError::Full => EmitError::OutboxFull,
+        _ => EmitError::Disconnected,
+    }
+}

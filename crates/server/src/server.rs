@@ -1,0 +1,228 @@
+use std::collections::HashMap;
+use std::fmt;
+use std::ops::Deref;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Waker};
+
+use parking_lot::RwLock;
+use sockeye_engine::{
+    Application, ConfigError, Engine, EngineLayer, EngineService, ListenError, ListenOptions,
+    Listener, SessionHandle,
+};
+use sockeye_events::StateMap;
+
+use crate::connection::Connection;
+use crate::{Namespace, ServerConfig};
+
+/// A Socket.IO server.
+///
+/// It starts without listening: register handlers, then call [`listen`](Self::listen), or put
+/// its [`layer`](Self::layer) into a tower application. Cheap to clone.
+///
+/// It dereferences to its namespace `/`, so that handlers can be registered and events emitted
+/// on the server itself.
+#[derive(Clone)]
+pub struct Server {
+    root: Namespace,
+    shared: Arc<Shared>,
+    engine: Engine<App>,
+}
+
+/// What the parts of a server share.
+pub(crate) struct Shared {
+    config: Arc<ServerConfig>,
+    state: Arc<StateMap>,
+    namespaces: RwLock<HashMap<Box<str>, Namespace, foldhash::fast::RandomState>>,
+    closing: AtomicBool,
+}
+
+/// The server as the engine sees it.
+pub(crate) struct App(Arc<Shared>);
+
+impl Server {
+    /// A server with the default configuration.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::with_config(ServerConfig::default()).expect("the default configuration is valid")
+    }
+
+    /// A server with this configuration.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] names the setting that cannot work.
+    pub fn with_config(config: ServerConfig) -> Result<Self, ConfigError> {
+        let mut engine_config = config.engine.clone();
+        engine_config = crate::files::serve(engine_config, &config);
+        let shared = Arc::new(Shared {
+            config: Arc::new(config),
+            state: Arc::default(),
+            namespaces: RwLock::default(),
+            closing: AtomicBool::new(false),
+        });
+        let engine = Engine::new(engine_config, App(Arc::clone(&shared)))?;
+        let root = shared.namespace_or_new("/");
+        Ok(Self {
+            root,
+            shared,
+            engine,
+        })
+    }
+
+    /// The namespace of this name, which is created if there is none. The slash in front may be
+    /// left out; `""` is `/`.
+    #[must_use]
+    pub fn of(&self, name: &str) -> Namespace {
+        if name.starts_with('/') {
+            self.shared.namespace_or_new(name)
+        } else {
+            self.shared.namespace_or_new(&format!("/{name}"))
+        }
+    }
+
+    /// The namespaces that exist, in no particular order.
+    #[must_use]
+    pub fn namespaces(&self) -> Vec<Namespace> {
+        self.shared.namespaces.read().values().cloned().collect()
+    }
+
+    /// Stores a value that handlers get with the [`State`](crate::State) extractor. It replaces
+    /// an earlier one of the same type.
+    pub fn state<T: Clone + Send + Sync + 'static>(&self, value: T) -> &Self {
+        self.shared.state.insert(value);
+        self
+    }
+
+    /// The configuration.
+    #[must_use]
+    pub fn config(&self) -> &ServerConfig {
+        &self.shared.config
+    }
+
+    /// How many connections are open. One connection may have several sockets.
+    #[must_use]
+    pub fn connection_count(&self) -> usize {
+        self.engine.session_count()
+    }
+
+    /// Listens on a URL: `http://host:port`, or `https://host:port` with TLS options. The host
+    /// may be left out, which means every address of this machine; port 0 is any free port.
+    ///
+    /// It returns as soon as connections are accepted. Dropping the [`Listener`] stops
+    /// accepting.
+    ///
+    /// # Errors
+    ///
+    /// [`ListenError`] if the URL makes no sense or the address cannot be had.
+    pub async fn listen(&self, url: &str) -> Result<Listener, ListenError> {
+        self.listen_with(url, ListenOptions::default()).await
+    }
+
+    /// Listens on a URL with options.
+    ///
+    /// # Errors
+    ///
+    /// As for [`listen`](Self::listen).
+    pub async fn listen_with(
+        &self,
+        url: &str,
+        options: ListenOptions,
+    ) -> Result<Listener, ListenError> {
+        self.engine.listen(url, options).await
+    }
+
+    /// The server as a tower layer: it answers what is for its path, the wrapped service the
+    /// rest.
+    #[must_use]
+    pub fn layer(&self) -> EngineLayer<impl Application> {
+        self.engine.layer()
+    }
+
+    /// The server as a tower service of its own.
+    #[must_use]
+    pub fn service(&self) -> EngineService<impl Application> {
+        self.engine.service()
+    }
+
+    /// The engine below, for what has no method here.
+    #[must_use]
+    pub fn engine(&self) -> &Engine<impl Application> {
+        &self.engine
+    }
+
+    /// Closes the server: stops accepting, disconnects every socket with the reason
+    /// `server shutting down`, writes what still waits, and returns when all connections are
+    /// gone, which takes a bounded time.
+    pub async fn close(&self) {
+        self.shared.closing.store(true, Ordering::Release);
+        self.engine.close().await;
+    }
+}
+
+impl Default for Server {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Deref for Server {
+    type Target = Namespace;
+
+    fn deref(&self) -> &Namespace {
+        &self.root
+    }
+}
+
+impl Shared {
+    pub(crate) fn config(&self) -> &ServerConfig {
+        &self.config
+    }
+
+    pub(crate) fn namespace(&self, name: &str) -> Option<Namespace> {
+        self.namespaces.read().get(name).cloned()
+    }
+
+    pub(crate) fn is_closing(&self) -> bool {
+        self.closing.load(Ordering::Acquire)
+    }
+
+    fn namespace_or_new(&self, name: &str) -> Namespace {
+        if let Some(namespace) = self.namespace(name) {
+            return namespace;
+        }
+        let mut namespaces = self.namespaces.write();
+        let new = || Namespace::new(name, Arc::clone(&self.config), Arc::clone(&self.state));
+        namespaces.entry(name.into()).or_insert_with(new).clone()
+    }
+}
+
+impl Application for App {
+    type Connection = Connection;
+
+    fn connect(
+        &self,
+        session: SessionHandle,
+        handshake: Arc<sockeye_engine::Handshake>,
+    ) -> Connection {
+        let now = tokio::time::Instant::now().into_std();
+        let mut connection = Connection::new(Arc::clone(&self.0), session, handshake, now);
+        // The driver polls everything once more with its own waker when it starts.
+        connection.implicit_connect(&mut Context::from_waker(Waker::noop()));
+        connection
+    }
+}
+
+impl fmt::Debug for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Server")
+            .field("connections", &self.connection_count())
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for App {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("App")
+    }
+}

@@ -1,0 +1,636 @@
+use std::fmt;
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use sockeye_adapter::{RoomNames, Slot, Target};
+use sockeye_engine::{HEADROOM, Revision, SendOptions, SessionHandle, TransportKind};
+use sockeye_events::{
+    AckFuture, AckTable, Callback, EmitError, Event, EventError, EventSocket, ExtractError,
+    FromEvent, HandlerFuture, IntoReply, ListenerId, Listeners, Snapshot, StateMap, erase,
+};
+use sockeye_socket_proto::{
+    Args, FromArgs, NamespaceKey, ToArgs, encode_ack, encode_counted_ack, encode_disconnect,
+    encode_event, is_reserved_event,
+};
+
+use crate::middleware::{self, BoxMiddleware, IntoVerdict};
+use crate::packet::{self, Buffers, Packet, with_buffers};
+use crate::{BroadcastOperator, Emission, Handshake, Namespace};
+
+/// One peer in one namespace.
+///
+/// Cheap to clone; usable from any thread. It does not keep the peer connected, and it stays
+/// valid when the peer is gone: emitting is then an error.
+#[derive(Clone)]
+pub struct Socket(Arc<Inner>);
+
+struct Inner {
+    id: Arc<str>,
+    namespace: Namespace,
+    link: Arc<Link>,
+    handshake: Handshake,
+    key: NamespaceKey,
+    slot: OnceLock<Slot>,
+    phase: AtomicU8,
+    acks: AckTable,
+    /// What few sockets have.
+    extra: OnceLock<Box<Extra>>,
+}
+
+/// What all sockets of one connection share, and others may touch.
+pub(crate) struct Link {
+    pub(crate) session: SessionHandle,
+    next_ack: AtomicU32,
+    /// Whether the peer takes acknowledgements in the form of protocol revision 3.
+    pub(crate) counted_acks: AtomicBool,
+    requests: Mutex<Vec<Request>>,
+}
+
+/// What is asked of the connection's own task.
+pub(crate) enum Request {
+    /// The server takes the socket out of its namespace.
+    Leave(NamespaceKey),
+    /// The server takes all sockets out of their namespaces and closes the connection.
+    Close,
+    /// A handler of an outgoing event has something to wait for.
+    Run(HandlerFuture),
+}
+
+/// Listeners and data of one socket.
+#[derive(Default)]
+pub(crate) struct Extra {
+    pub(crate) listeners: Snapshot<Listeners<Socket>>,
+    pub(crate) middlewares: Snapshot<Vec<BoxMiddleware>>,
+    data: StateMap,
+}
+
+/// How far a socket is in its life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(u8)]
+enum Phase {
+    /// Middlewares decide about it.
+    Joining,
+    Connected,
+    /// It was disconnected; its handlers have not been told yet.
+    Leaving,
+    Gone,
+}
+
+/// Ack ids of single sockets count up to here and begin again; larger ones belong to broadcasts.
+/// Clients in Java and C++ read ids as 32-bit numbers.
+pub(crate) const ACK_ID_LIMIT: u32 = 1 << 30;
+
+impl Link {
+    pub(crate) const fn new(session: SessionHandle) -> Self {
+        Self {
+            session,
+            next_ack: AtomicU32::new(0),
+            counted_acks: AtomicBool::new(false),
+            requests: Mutex::new(Vec::new()),
+        }
+    }
+
+    pub(crate) fn take_requests(&self) -> Vec<Request> {
+        std::mem::take(&mut self.requests.lock())
+    }
+
+    fn request(&self, request: Request) {
+        self.requests.lock().push(request);
+        self.session.wake();
+    }
+}
+
+impl Socket {
+    pub(crate) fn new(
+        id: Arc<str>,
+        namespace: Namespace,
+        link: Arc<Link>,
+        handshake: Handshake,
+        key: NamespaceKey,
+    ) -> Self {
+        Self(Arc::new(Inner {
+            id,
+            namespace,
+            link,
+            handshake,
+            key,
+            slot: OnceLock::new(),
+            phase: AtomicU8::new(Phase::Joining as u8),
+            acks: AckTable::default(),
+            extra: OnceLock::new(),
+        }))
+    }
+
+    /// The public id: 20 random characters. The peer knows it, and other peers may be told.
+    ///
+    /// For clients of Socket.IO 2.x and older it is derived from the secret session id, because
+    /// they compute it themselves.
+    #[must_use]
+    pub fn id(&self) -> &str {
+        &self.0.id
+    }
+
+    pub(crate) fn shared_id(&self) -> Arc<str> {
+        Arc::clone(&self.0.id)
+    }
+
+    /// The namespace that the socket is in.
+    #[must_use]
+    pub fn namespace(&self) -> &Namespace {
+        &self.0.namespace
+    }
+
+    /// How the socket introduced itself.
+    #[must_use]
+    pub fn handshake(&self) -> &Handshake {
+        &self.0.handshake
+    }
+
+    /// The transport that carries the connection now.
+    #[must_use]
+    pub fn transport(&self) -> TransportKind {
+        self.0.link.session.transport()
+    }
+
+    /// The revision of Engine.IO that the peer speaks: 3 for Socket.IO 1.x and 2.x clients, 4 for
+    /// later ones.
+    #[must_use]
+    pub fn revision(&self) -> Revision {
+        self.0.link.session.revision()
+    }
+
+    /// Whether the socket is connected: false while middlewares decide about it, and after its
+    /// disconnection.
+    #[must_use]
+    pub fn connected(&self) -> bool {
+        self.phase() == Phase::Connected as u8
+    }
+
+    /// How many bytes wait to be written to the peer, for all sockets of its connection.
+    #[must_use]
+    pub fn queued_bytes(&self) -> usize {
+        self.0.link.session.queued()
+    }
+
+    /// Waits until less than half of the outbox is taken.
+    ///
+    /// # Errors
+    ///
+    /// [`EmitError::Disconnected`] if the connection ends first.
+    pub async fn ready(&self) -> Result<(), EmitError> {
+        self.0
+            .link
+            .session
+            .ready()
+            .await
+            .map_err(packet::emit_error)
+    }
+
+    /// Emits an event to this socket. A tuple becomes several arguments, `()` none, anything
+    /// else one; `Bytes` anywhere inside travel as binary attachments.
+    ///
+    /// This never waits: the event is encoded and queued, and written as soon as the transport
+    /// takes it.
+    ///
+    /// # Errors
+    ///
+    /// Nothing was sent if the socket is gone, its outbox is full, the name is reserved, or an
+    /// argument cannot be encoded.
+    pub fn emit(&self, name: impl AsRef<str>, args: impl ToArgs) -> Result<(), EmitError> {
+        self.emission().emit(name, args)
+    }
+
+    /// Emits the event `message`.
+    ///
+    /// # Errors
+    ///
+    /// As for [`emit`](Self::emit).
+    pub fn send(&self, args: impl ToArgs) -> Result<(), EmitError> {
+        self.emit("message", args)
+    }
+
+    /// Emits an event at once, and gives a future of the peer's answer: its first argument, or
+    /// several as a tuple.
+    ///
+    /// It waits until the socket disconnects; use [`timeout`](Self::timeout) to wait less.
+    pub fn emit_with_ack<T: FromArgs>(
+        &self,
+        name: impl AsRef<str>,
+        args: impl ToArgs,
+    ) -> AckFuture<T> {
+        self.emission().emit_with_ack(name, args)
+    }
+
+    /// The next emit waits this long for its acknowledgement.
+    pub const fn timeout(&self, timeout: Duration) -> Emission<'_> {
+        self.emission().timeout(timeout)
+    }
+
+    /// The next emit is dropped rather than queued if the peer cannot take it right now.
+    pub const fn volatile(&self) -> Emission<'_> {
+        self.emission().volatile()
+    }
+
+    /// The next emit may be compressed or not, where the transport compresses at all.
+    pub const fn compress(&self, compress: bool) -> Emission<'_> {
+        self.emission().compress(compress)
+    }
+
+    /// Everyone in the namespace but this socket.
+    pub fn broadcast(&self) -> BroadcastOperator {
+        self.0.namespace.all().except(self.shared_id())
+    }
+
+    /// The sockets in this room, or in any of these, but for this one.
+    pub fn to<M>(&self, rooms: impl RoomNames<M>) -> BroadcastOperator {
+        self.broadcast().to(rooms)
+    }
+
+    /// The same as [`to`](Self::to).
+    pub fn within<M>(&self, rooms: impl RoomNames<M>) -> BroadcastOperator {
+        self.to(rooms)
+    }
+
+    /// Everyone in the namespace but this socket and those in this room, or in any of these.
+    pub fn except<M>(&self, rooms: impl RoomNames<M>) -> BroadcastOperator {
+        self.broadcast().except(rooms)
+    }
+
+    /// Puts the socket into a room, or into several. Does nothing once it is disconnected.
+    pub fn join<M>(&self, rooms: impl RoomNames<M>) {
+        let Some(slot) = self.0.slot.get() else {
+            return;
+        };
+        let rooms = Target::all().to(rooms);
+        let mut index = self.0.namespace.rooms().write();
+        for room in rooms.rooms() {
+            index.join(*slot, room);
+        }
+    }
+
+    /// Takes the socket out of a room, or of several.
+    pub fn leave<M>(&self, rooms: impl RoomNames<M>) {
+        let Some(slot) = self.0.slot.get() else {
+            return;
+        };
+        let rooms = Target::all().to(rooms);
+        let mut index = self.0.namespace.rooms().write();
+        for room in rooms.rooms() {
+            index.leave(*slot, room);
+        }
+    }
+
+    /// The rooms that the socket is in; its own id is one. Empty once it is disconnected.
+    #[must_use]
+    pub fn rooms(&self) -> Vec<String> {
+        let Some(slot) = self.0.slot.get() else {
+            return Vec::new();
+        };
+        self.0
+            .namespace
+            .rooms()
+            .read()
+            .rooms_of(*slot)
+            .map(str::to_owned)
+            .collect()
+    }
+
+    /// Disconnects the socket: from its namespace only, or, with `close`, from all of them
+    /// together with the connection. Does nothing if it is disconnected already.
+    pub fn disconnect(&self, close: bool) {
+        if close {
+            self.0.link.request(Request::Close);
+        } else if self.advance(Phase::Leaving) {
+            self.send_disconnect();
+            self.0.link.request(Request::Leave(self.0.key));
+        }
+    }
+
+    /// Stores a value for this socket, replacing an earlier one of the same type.
+    pub fn set_data<T: Clone + Send + Sync + 'static>(&self, value: T) {
+        self.extra().data.insert(value);
+    }
+
+    /// A clone of the value of this type that was stored for this socket.
+    #[must_use]
+    pub fn data<T: Clone + Send + Sync + 'static>(&self) -> Option<T> {
+        self.0.extra.get()?.data.cloned()
+    }
+
+    /// Takes the value of this type out.
+    #[must_use]
+    pub fn take_data<T: Clone + Send + Sync + 'static>(&self) -> Option<T> {
+        self.0.extra.get()?.data.remove()
+    }
+
+    /// Adds a handler of an event of this socket only. Handlers of the namespace, which are shared
+    /// by all its sockets, cost nothing per socket; see [`Namespace::on`].
+    pub fn on<M: 'static, F>(&self, name: &str, handler: F) -> ListenerId
+    where
+        F: Callback<Self, M>,
+        F::Output: IntoReply + Send,
+    {
+        self.extra()
+            .listeners
+            .update(|listeners| listeners.on(name, erase(handler)))
+    }
+
+    /// Adds a handler that runs for the next such event only.
+    pub fn once<M: 'static, F>(&self, name: &str, handler: F) -> ListenerId
+    where
+        F: Callback<Self, M>,
+        F::Output: IntoReply + Send,
+    {
+        self.extra()
+            .listeners
+            .update(|listeners| listeners.once(name, erase(handler)))
+    }
+
+    /// Adds a handler of every incoming event, which runs before the event's own.
+    pub fn on_any<M: 'static, F>(&self, handler: F) -> ListenerId
+    where
+        F: Callback<Self, M>,
+        F::Output: IntoReply + Send,
+    {
+        self.extra()
+            .listeners
+            .update(|listeners| listeners.on_any(erase(handler)))
+    }
+
+    /// Adds a handler of every incoming event in front of the others.
+    pub fn prepend_any<M: 'static, F>(&self, handler: F) -> ListenerId
+    where
+        F: Callback<Self, M>,
+        F::Output: IntoReply + Send,
+    {
+        self.extra()
+            .listeners
+            .update(|listeners| listeners.prepend_any(erase(handler)))
+    }
+
+    /// Adds a handler that is told of every event that is emitted to this socket.
+    pub fn on_any_outgoing<M: 'static, F>(&self, handler: F) -> ListenerId
+    where
+        F: Callback<Self, M>,
+        F::Output: IntoReply + Send,
+    {
+        self.extra()
+            .listeners
+            .update(|listeners| listeners.on_any_outgoing(erase(handler)))
+    }
+
+    /// Removes the handlers of one event that were added to this socket; says how many.
+    pub fn off(&self, name: &str) -> usize {
+        self.change_listeners(|listeners| listeners.off(name))
+    }
+
+    /// Removes the handlers of all events that were added to this socket.
+    pub fn off_all(&self) {
+        self.change_listeners(Listeners::off_all);
+    }
+
+    /// Removes one handler that was added to this socket; says whether it was there.
+    pub fn remove_listener(&self, id: ListenerId) -> bool {
+        self.change_listeners(|listeners| listeners.remove(id))
+    }
+
+    /// The events for which handlers were added to this socket.
+    #[must_use]
+    pub fn event_names(&self) -> Vec<String> {
+        let Some(extra) = self.0.extra.get() else {
+            return Vec::new();
+        };
+        extra
+            .listeners
+            .load()
+            .event_names()
+            .map(str::to_owned)
+            .collect()
+    }
+
+    /// Adds a middleware for this socket's incoming events, which runs before their handlers and
+    /// decides what becomes of them. While an async one thinks, the events after it wait.
+    pub fn middleware<M: 'static, F>(&self, middleware: F)
+    where
+        F: Callback<Self, M>,
+        F::Output: IntoVerdict,
+    {
+        let middleware = middleware::erase(middleware);
+        self.extra()
+            .middlewares
+            .update(|middlewares| middlewares.push(middleware));
+    }
+
+    const fn emission(&self) -> Emission<'_> {
+        Emission::new(self)
+    }
+
+    fn extra(&self) -> &Extra {
+        self.0.extra.get_or_init(Box::default)
+    }
+
+    fn change_listeners<R: Default>(&self, change: impl FnOnce(&mut Listeners<Self>) -> R) -> R {
+        match self.0.extra.get() {
+            Some(extra) => extra.listeners.update(change),
+            None => R::default(),
+        }
+    }
+
+    fn phase(&self) -> u8 {
+        self.0.phase.load(Ordering::Acquire)
+    }
+
+    /// Moves on to a later phase; false if the socket is there or beyond.
+    fn advance(&self, phase: Phase) -> bool {
+        self.0.phase.fetch_max(phase as u8, Ordering::AcqRel) < phase as u8
+    }
+}
+
+/// What the connection, the namespace and broadcasts do with a socket.
+impl Socket {
+    pub(crate) fn key(&self) -> NamespaceKey {
+        self.0.key
+    }
+
+    pub(crate) fn link(&self) -> &Link {
+        &self.0.link
+    }
+
+    pub(crate) fn acks(&self) -> &AckTable {
+        &self.0.acks
+    }
+
+    pub(crate) fn ack_owner(&self) -> Arc<dyn AsRef<AckTable> + Send + Sync> {
+        Arc::clone(&self.0) as _
+    }
+
+    pub(crate) fn existing_extra(&self) -> Option<&Extra> {
+        self.0.extra.get().map(AsRef::as_ref)
+    }
+
+    /// An id that counts per connection, from 1.
+    pub(crate) fn next_ack_id(&self) -> u64 {
+        let count = self.0.link.next_ack.fetch_add(1, Ordering::Relaxed);
+        u64::from(count % (ACK_ID_LIMIT - 1) + 1)
+    }
+
+    /// Gives the socket its place among the namespace's members.
+    pub(crate) fn enter(&self) {
+        let slot = self
+            .0
+            .namespace
+            .rooms()
+            .write()
+            .insert(self.shared_id(), self.clone());
+        let _ = self.0.slot.set(slot);
+    }
+
+    /// The middlewares let it in.
+    pub(crate) fn set_connected(&self) {
+        self.advance(Phase::Connected);
+    }
+
+    /// Leaves the rooms and the namespace.
+    pub(crate) fn exit(&self) {
+        self.advance(Phase::Gone);
+        if let Some(slot) = self.0.slot.get() {
+            self.0.namespace.rooms().write().remove(*slot);
+        }
+        self.0.acks.fail_all();
+    }
+
+    /// It is being disconnected, by whomever; false if that was known.
+    pub(crate) fn set_leaving(&self) -> bool {
+        self.advance(Phase::Leaving)
+    }
+
+    pub(crate) fn send_disconnect(&self) {
+        with_buffers(|buffers| {
+            let start = encode_disconnect(&mut buffers.text, HEADROOM, self.0.namespace.name());
+            let _ = packet::send(&self.0.link.session, buffers, start, SendOptions::default());
+        });
+    }
+
+    pub(crate) fn emit_event<A: ToArgs + ?Sized>(
+        &self,
+        name: &str,
+        args: &A,
+        ack_id: Option<u64>,
+        options: SendOptions,
+    ) -> Result<(), EmitError> {
+        if is_reserved_event(name) {
+            return Err(EmitError::ReservedName(name.into()));
+        }
+        if !self.connected() {
+            return Err(EmitError::Disconnected);
+        }
+        self.notify_outgoing(name, || Args::new(args))?;
+        with_buffers(|buffers| {
+            let Buffers { text, attachments } = buffers;
+            let namespace = self.0.namespace.name();
+            let start = encode_event(text, HEADROOM, namespace, ack_id, name, args, attachments)?;
+            packet::send(&self.0.link.session, buffers, start, options).map_err(packet::emit_error)
+        })
+    }
+
+    /// Sends a packet that was encoded for many.
+    pub(crate) fn send_packet(
+        &self,
+        packet: &Packet,
+        options: SendOptions,
+    ) -> Result<(), EmitError> {
+        if !self.connected() {
+            return Err(EmitError::Disconnected);
+        }
+        let session = &self.0.link.session;
+        let messages = packet.messages(session.revision());
+        session.send(messages, options).map_err(packet::emit_error)
+    }
+
+    /// Tells the handlers of outgoing events, if there are any.
+    pub(crate) fn notify_outgoing<E>(
+        &self,
+        name: &str,
+        args: impl FnOnce() -> Result<Args, E>,
+    ) -> Result<(), E> {
+        let of_namespace = self.0.namespace.outgoing_listeners();
+        let of_socket = self.existing_extra().map(|extra| extra.listeners.load());
+        let tables = [of_namespace, of_socket];
+        let mut listening = tables
+            .into_iter()
+            .flatten()
+            .filter(|table| table.has_outgoing());
+        let Some(first) = listening.next() else {
+            return Ok(());
+        };
+        let args = args()?;
+        let event = Event::incoming(self, name, args.as_raw(), None);
+        for table in std::iter::once(first).chain(listening) {
+            for future in table.dispatch_outgoing(&event) {
+                self.0.link.request(Request::Run(future));
+            }
+        }
+        Ok(())
+    }
+}
+
+impl EventSocket for Socket {
+    fn acknowledge<A: ToArgs + ?Sized>(&self, id: u64, args: &A) -> Result<(), EmitError> {
+        if !self.connected() {
+            return Err(EmitError::Disconnected);
+        }
+        with_buffers(|buffers| {
+            let Buffers { text, attachments } = buffers;
+            let namespace = self.0.namespace.name();
+            let start = match self.0.link.counted_acks.load(Ordering::Relaxed) {
+                false => encode_ack(text, HEADROOM, namespace, id, args, attachments)?,
+                true => encode_counted_ack(text, HEADROOM, namespace, id, args, attachments)?,
+            };
+            let options = SendOptions {
+                volatile: false,
+                compress: true,
+            };
+            packet::send(&self.0.link.session, buffers, start, options).map_err(packet::emit_error)
+        })
+    }
+
+    fn state(&self) -> &StateMap {
+        self.0.namespace.state()
+    }
+
+    fn report(&self, error: EventError) {
+        self.0.namespace.report(self, &error);
+    }
+}
+
+impl AsRef<AckTable> for Inner {
+    fn as_ref(&self) -> &AckTable {
+        &self.acks
+    }
+}
+
+impl PartialEq for Socket {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl Eq for Socket {}
+
+impl fmt::Debug for Socket {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Socket")
+            .field("id", &self.0.id)
+            .field("namespace", &self.0.namespace.name())
+            .field("connected", &self.connected())
+            .finish_non_exhaustive()
+    }
+}
+
+impl FromEvent<Self> for Socket {
+    fn from_event(event: &Event<'_, Self>) -> Result<Self, ExtractError> {
+        Ok(event.socket().clone())
+    }
+}

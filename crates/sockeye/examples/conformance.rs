@@ -1,0 +1,120 @@
+//! A server with a fixed contract for protocol test-suites: `conformance HOST:PORT [--engine]`.
+//!
+//! Without `--engine`, Socket.IO at `/socket.io/` with the namespaces `/` and `/custom`:
+//!
+//! * on connection, `auth` is emitted with the auth of the handshake;
+//! * `message` is answered by the event `message-back` with the same arguments;
+//! * `message-with-ack` is acknowledged with the same arguments;
+//! * `emit-with-ack` makes the server emit `emit-with-ack` with the same arguments, wait for the
+//!   acknowledgement, and emit `emit-with-ack` with what that carried;
+//! * `disconnect-me` makes the server disconnect the socket, and the whole connection if the
+//!   argument is true;
+//! * `query` is acknowledged with the query of the handshake.
+//!
+//! With `--engine`, a bare Engine.IO server at `/engine.io/` that sends every message back.
+//!
+//! Heartbeats are short (interval 300 ms, timeout 200 ms), the connect timeout is one second.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use sockeye::{
+    Args, Cors, Data, EngineConfig, Handshake, ListenOptions, Namespace, Server, ServerConfig,
+    Socket, Value,
+};
+use sockeye_engine::{
+    Application, CloseReason, Connection, Engine, Incoming, Message, SendOptions, SessionHandle,
+};
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let mut args = std::env::args().skip(1);
+    let address = args
+        .next()
+        .ok_or("usage: conformance HOST:PORT [--engine]")?;
+    let url = format!("http://{address}");
+    let mut listener = if args.next().as_deref() == Some("--engine") {
+        let engine = Engine::new(engine(EngineConfig::default()), Echo)?;
+        engine.listen(&url, ListenOptions::default()).await?
+    } else {
+        let config = ServerConfig::default()
+            .engine(engine)
+            .connection(|config| config.connect_timeout(Duration::from_secs(1)));
+        let io = Server::with_config(config)?;
+        register(&io);
+        register(&io.of("/custom"));
+        io.listen(&url).await?
+    };
+    println!("listening on {}", listener.url());
+    listener.closed().await;
+    Ok(())
+}
+
+fn engine(config: EngineConfig) -> EngineConfig {
+    config
+        .ping_interval(Duration::from_millis(300))
+        .ping_timeout(Duration::from_millis(200))
+        .max_payload(1_000_000)
+        .cors(Cors::any())
+}
+
+fn register(namespace: &Namespace) {
+    namespace
+        .on_connect(|socket: Socket, handshake: Handshake| {
+            let auth: Value = handshake.auth().unwrap_or_default();
+            socket.emit("auth", auth)
+        })
+        .on("message", |socket: Socket, args: Args| {
+            socket.emit("message-back", args)
+        })
+        .on("message-with-ack", |args: Args| args)
+        .on("emit-with-ack", async |socket: Socket, args: Args| {
+            let answer: Args = socket.emit_with_ack("emit-with-ack", args).await?;
+            Ok::<_, Box<dyn std::error::Error + Send + Sync>>(socket.emit("emit-with-ack", answer)?)
+        })
+        .on(
+            "disconnect-me",
+            |socket: Socket, Data(close): Data<Option<bool>>| {
+                socket.disconnect(close.unwrap_or(false));
+            },
+        )
+        .on("query", |handshake: Handshake| {
+            handshake
+                .query()
+                .map(|(key, value)| (key.into_owned(), value.into_owned()))
+                .collect::<BTreeMap<_, _>>()
+        });
+}
+
+/// An application that sends every message back.
+struct Echo;
+
+/// One session of it.
+struct EchoConnection(SessionHandle);
+
+impl Application for Echo {
+    type Connection = EchoConnection;
+
+    fn connect(&self, session: SessionHandle, _: Arc<sockeye_engine::Handshake>) -> EchoConnection {
+        EchoConnection(session)
+    }
+}
+
+impl Connection for EchoConnection {
+    fn handle_message(&mut self, message: Incoming<'_>, _: &mut Context<'_>) {
+        let message = match message {
+            Incoming::Text(text) => Message::text(text),
+            binary => Message::binary(binary.into_bytes()),
+        };
+        // A peer that is gone or reads too slowly does not get its echo.
+        let _ = self.0.send(&[message], SendOptions::default());
+    }
+
+    fn poll(&mut self, _: &mut Context<'_>) -> Poll<()> {
+        Poll::Ready(())
+    }
+
+    fn handle_close(&mut self, _: CloseReason, _: &mut Context<'_>) {}
+}

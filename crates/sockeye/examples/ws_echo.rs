@@ -1,0 +1,60 @@
+//! A plain WebSocket echo on any path: `ws_echo HOST:PORT`.
+
+use std::convert::Infallible;
+
+use http::{Request, Response, StatusCode};
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use sockeye_engine::{Body, WebSocket};
+use sockeye_websocket::{Event, Limits};
+use tokio::net::TcpListener;
+
+/// Messages may be this large.
+const MAX_MESSAGE: usize = 64 * 1024 * 1024;
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let address = std::env::args().nth(1).ok_or("usage: ws_echo HOST:PORT")?;
+    let listener = TcpListener::bind(&address).await?;
+    println!("listening on ws://{}", listener.local_addr()?);
+    loop {
+        let (stream, _) = listener.accept().await?;
+        tokio::spawn(async move {
+            let connection = hyper::server::conn::http1::Builder::new()
+                .serve_connection(TokioIo::new(stream), service_fn(serve))
+                .with_upgrades();
+            if let Err(error) = connection.await {
+                eprintln!("{error}");
+            }
+        });
+    }
+}
+
+async fn serve(request: Request<Incoming>) -> Result<Response<Body>, Infallible> {
+    let limits = Limits::default()
+        .max_frame(MAX_MESSAGE)
+        .max_message(MAX_MESSAGE);
+    let (response, upgrading) = match WebSocket::upgrade(request, limits) {
+        Ok(accepted) => accepted,
+        Err(error) => {
+            let mut response = Response::new(Body::from(error.to_string()));
+            *response.status_mut() = StatusCode::BAD_REQUEST;
+            return Ok(response);
+        }
+    };
+    tokio::spawn(async move {
+        let Some(socket) = upgrading.finish().await else {
+            return;
+        };
+        // How the peer ends it is its own affair.
+        let _ = socket
+            .run(|event, replies| match event {
+                Event::Text(text) => replies.text(&text),
+                Event::Binary(data) => replies.binary(&data),
+                _ => {}
+            })
+            .await;
+    });
+    Ok(response)
+}
