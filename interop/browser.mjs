@@ -1,6 +1,6 @@
 // A real browser on the demo chat:
 //
-//   node browser.mjs --server "sockeye serve --listen http://{}" [--screenshot DIR]
+//   node browser.mjs --server "cargo run --release --" [--screenshot DIR]
 //
 // Two tabs chat, a picture goes from one to the other, and a tab whose server restarts
 // comes back; each over polling alone and over WebSocket alone.
@@ -16,7 +16,8 @@ import { runTests } from "./lib/tests.mjs";
 
 const USAGE = `usage: node browser.mjs --server CMD [--filter TEXT] [--chromium PATH] [--screenshot DIR]
 
-  --server CMD      command that serves the demo chat; HOST:PORT is added to it, or put in place of {}
+  --server CMD      the sockeye command; "serve --listen http://HOST:PORT" is added to it. If CMD holds
+                    {}, HOST:PORT takes its place instead. Also read from the variable SERVER.
   --filter TEXT     only tests whose name holds TEXT
   --chromium PATH   the browser (default /usr/bin/chromium, or the variable CHROMIUM)
   --screenshot DIR  keeps pictures of the page, light and dark, wide and narrow`;
@@ -33,7 +34,7 @@ if (!existsSync(executablePath)) {
   process.exit(2);
 }
 
-const server = await new ServerUnderTest(command).start();
+const server = await new ServerUnderTest(command.includes("{}") ? command : `${command} serve --listen http://{}`).start();
 const browser = await chromium.launch({
   executablePath,
   headless: true,

@@ -6,5 +6,15 @@ export const KNOWN = {
     // It sends non-ASCII text unescaped in polling payloads, where 1.x expects UTF-8 twice;
     // the first such text it makes itself (here the `auth` event) breaks the connection.
     "1.7.4 polling namespace",
+    "Socket.IO 4: the text of the server is ASCII",
+    // It reads a missing EIO as 3; Sockeye does so only on request.
+    "Engine.IO 4: a request without EIO is refused",
+    // It takes any text for base64, and lets a WebSocket session move to another WebSocket.
+    "Engine.IO 4: polling: what is not base64 closes the session",
+    "Engine.IO 4: a WebSocket session cannot be joined",
+    // npm's ws takes lengths written longer than needed, and calls the longest too big.
+    "closes with 1002: a small length in 16 bits",
+    "closes with 1002: a small length in 64 bits",
+    "closes with 1002: a length with the highest bit",
   ],
 };
