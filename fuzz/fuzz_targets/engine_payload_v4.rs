@@ -1,0 +1,9 @@
+//! A polling body of Engine.IO 4.
+
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use sockeye_engine_proto::{Revision, WireKind};
+use sockeye_fuzz::payload::check;
+
+fuzz_target!(|body: &[u8]| check(Revision::V4, WireKind::Text, body));
