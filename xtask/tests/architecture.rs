@@ -1,0 +1,199 @@
+//! Who may know whom.
+//!
+//! The crates form layers, and dependencies go down only. The lowest layer is the protocols without I/O: what goes on
+//! there follows from bytes and times that are passed in, so that a test can play both ends of a connection.
+
+#![expect(clippy::unwrap_used, reason = "all of this is test code")]
+
+#[path = "architecture/code.rs"]
+mod code;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use serde_json::Value;
+
+/// A crate may depend on those of a smaller number. Two of the same number never see each other.
+const LAYERS: &[(&str, u8)] = &[
+    ("sockeye-engine-proto", 0),
+    ("sockeye-socket-proto", 0),
+    ("sockeye-websocket", 0),
+    ("sockeye-adapter", 1),
+    ("sockeye-engine", 1),
+    ("sockeye-events", 1),
+    ("sockeye-client", 2),
+    ("sockeye-server", 2),
+    ("sockeye", 3),
+    ("sockeye-cli", 4),
+    ("xtask", 5),
+];
+
+/// Nothing in the lowest layer may bring one of these in, not even by way of another crate.
+const FORBIDDEN_CRATES: &[&str] = &[
+    // Runtimes and I/O.
+    "async-std",
+    "hyper",
+    "mio",
+    "smol",
+    "socket2",
+    "tokio",
+    // Clocks.
+    "chrono",
+    "coarsetime",
+    "jiff",
+    "quanta",
+    "time",
+    // Random sources.
+    "fastrand",
+    "getrandom",
+    "oorandom",
+    "rand",
+    "uuid",
+    // Locks.
+    "crossbeam-channel",
+    "dashmap",
+    "lock_api",
+    "parking_lot",
+    "spin",
+];
+
+/// Nor may its code, apart from tests, say one of these.
+const FORBIDDEN_CODE: &[&str] = &[
+    "tokio",
+    "std::fs",
+    "std::net",
+    "std::process",
+    "std::thread",
+    "thread_local",
+    "Instant::now",
+    "SystemTime::now",
+    // Both read the clock behind the caller's back.
+    "elapsed",
+    "UNIX_EPOCH",
+    "RandomState",
+    "fastrand",
+    "getrandom",
+    "rand",
+    "Condvar",
+    "Mutex",
+    "RwLock",
+    "parking_lot",
+];
+
+#[test]
+fn dependencies_go_down_only() {
+    let packages = packages();
+    let mut wrong = Vec::new();
+    for package in &packages {
+        let Some(layer) = layer(&package.name) else {
+            wrong.push(format!("{} has no layer yet: give it one", package.name));
+            continue;
+        };
+        for dependency in &package.dependencies {
+            if self::layer(dependency).is_some_and(|below| below >= layer) {
+                wrong.push(format!("{} must not know {dependency}", package.name));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    assert!(packages.len() >= 10, "these are not all: {packages:?}");
+}
+
+#[test]
+fn core_crates_bring_in_no_runtime_clock_random_source_or_lock() {
+    for package in core() {
+        let tree = dependency_tree(&package.name);
+        assert!(tree.contains(&package.name), "{tree:?}");
+        let mut wrong = tree;
+        wrong.retain(|name| FORBIDDEN_CRATES.contains(&name.as_str()));
+        assert!(wrong.is_empty(), "{} brings in {wrong:?}", package.name);
+    }
+}
+
+#[test]
+fn core_sources_use_no_runtime_clock_random_source_or_lock() {
+    let mut wrong = Vec::new();
+    for package in core() {
+        let source = package.folder.join("src");
+        let files = code::rust_files(&source);
+        assert!(!files.is_empty(), "{} has no sources", package.name);
+        for file in files {
+            let text = fs::read_to_string(&file).unwrap();
+            for (line, found) in code::find(&text, FORBIDDEN_CODE) {
+                wrong.push(format!("{}:{line}: {found}", file.display()));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[derive(Debug)]
+struct Package {
+    name: String,
+    folder: PathBuf,
+    /// Those that are in the finished program; tests may look wherever they like.
+    dependencies: Vec<String>,
+}
+
+fn core() -> Vec<Package> {
+    let mut packages = packages();
+    packages.retain(|package| layer(&package.name) == Some(0));
+    assert_eq!(packages.len(), 3);
+    packages
+}
+
+fn layer(name: &str) -> Option<u8> {
+    let layers: BTreeMap<_, _> = LAYERS.iter().copied().collect();
+    layers.get(name).copied()
+}
+
+fn packages() -> Vec<Package> {
+    let metadata = cargo(&["metadata", "--no-deps", "--format-version", "1"]);
+    let metadata: Value = serde_json::from_str(&metadata).unwrap();
+    let packages = metadata["packages"].as_array().unwrap();
+    packages.iter().map(package).collect()
+}
+
+fn package(package: &Value) -> Package {
+    let manifest = Path::new(package["manifest_path"].as_str().unwrap());
+    let dependencies = package["dependencies"].as_array().unwrap().iter();
+    Package {
+        name: package["name"].as_str().unwrap().to_owned(),
+        folder: manifest.parent().unwrap().to_owned(),
+        dependencies: dependencies
+            .filter(|dependency| dependency["kind"] != "dev")
+            .map(|dependency| dependency["name"].as_str().unwrap().to_owned())
+            .collect(),
+    }
+}
+
+/// The names of all crates that end up in a crate, itself included, with all of its features.
+fn dependency_tree(package: &str) -> Vec<String> {
+    let tree = cargo(&[
+        "tree",
+        "--package",
+        package,
+        "--edges",
+        "normal",
+        "--all-features",
+        "--prefix",
+        "none",
+        "--format",
+        "{p}",
+    ]);
+    let names = tree.lines().filter_map(|line| line.split(' ').next());
+    names.map(str::to_owned).collect()
+}
+
+fn cargo(args: &[&str]) -> String {
+    let output = Command::new(env!("CARGO"))
+        .args(args)
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .output()
+        .unwrap();
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "cargo {args:?}: {errors}");
+    String::from_utf8(output.stdout).unwrap()
+}
