@@ -228,7 +228,7 @@ impl<A: Application> Driver<A> {
         let session = self
             .session
             .poll_timeout()
-            .or(self.session.tombstone_until());
+            .or_else(|| self.session.tombstone_until());
         let ending = self.ending.as_ref().map(|ending| ending.deadline());
         let due = [session, self.connection.poll_timeout(), ending]
             .into_iter()

@@ -9,6 +9,8 @@ use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
+use crate::scratch::Scratch;
+
 /// A stream that a driver owns.
 pub(crate) enum Io {
     /// A bare socket, which other threads may write to directly.
@@ -84,6 +86,19 @@ impl Io {
         match self {
             Self::Tcp(_) => Poll::Ready(Ok(())),
             Self::Boxed(stream) => stream.as_mut().poll_flush(cx),
+        }
+    }
+
+    /// Reads and forgets until the stream ends.
+    ///
+    /// Closing a socket with unread bytes in it resets the connection, and the peer might then
+    /// never see what was written last.
+    pub(crate) fn poll_discard(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let mut scratch = Scratch::take();
+        loop {
+            if let Ok(0) | Err(_) = ready!(self.poll_read(cx, scratch.bytes())) {
+                return Poll::Ready(());
+            }
         }
     }
 

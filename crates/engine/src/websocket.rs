@@ -4,6 +4,7 @@ use std::future::poll_fn;
 use std::io::{self, IoSlice};
 use std::ops::ControlFlow;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Request, Response};
@@ -41,7 +42,11 @@ pub struct Replies {
     bytes: Vec<u8>,
     written: usize,
     closed: bool,
+    shut: bool,
 }
+
+/// How long a peer may take to end the connection after the close frames.
+const LINGER: Duration = Duration::from_secs(5);
 
 /// Why a WebSocket ended otherwise than by a close frame.
 #[derive(Debug, Error)]
@@ -86,7 +91,12 @@ impl WebSocket {
         mut self,
         mut handle: impl FnMut(Event<'_>, &mut Replies),
     ) -> Result<(), WebSocketError> {
-        poll_fn(|cx| self.poll_run(cx, &mut handle)).await
+        let result = poll_fn(|cx| self.poll_run(cx, &mut handle)).await;
+        if matches!(result, Ok(()) | Err(WebSocketError::Protocol(_))) {
+            let goodbye = poll_fn(|cx| self.poll_goodbye(cx));
+            let _ = tokio::time::timeout(LINGER, goodbye).await;
+        }
+        result
     }
 
     fn poll_run(
@@ -98,14 +108,13 @@ impl WebSocket {
             // What is large is better written before more is read.
             ready!(self.poll_flush(cx))?;
             if self.out.closed {
-                let _ = self.io.poll_shutdown(cx);
                 return Poll::Ready(Ok(()));
             }
             let Self { io, frames, out } = self;
             let read = frames.poll_events(io, cx, |event| {
                 match event {
                     Event::Ping(payload) => {
-                        encode_frame(&mut out.bytes, OpCode::Pong, payload, None)
+                        encode_frame(&mut out.bytes, OpCode::Pong, payload, None);
                     }
                     Event::Close(close) => {
                         out.close(close.map(|close| close.code));
@@ -123,14 +132,24 @@ impl WebSocket {
                 Ok(()) => {}
                 Err(ReadError::Protocol(error)) => {
                     self.out.close(Some(error.close_code()));
-                    let _ = self.poll_flush(cx);
-                    let _ = self.io.poll_shutdown(cx);
                     return Poll::Ready(Err(error.into()));
                 }
                 Err(ReadError::Io(error)) => return Poll::Ready(Err(error.into())),
                 Err(ReadError::End) => return Poll::Ready(Err(WebSocketError::Ended)),
             }
         }
+    }
+
+    /// Writes the close frame and waits for the peer to be done too.
+    fn poll_goodbye(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let written = ready!(self.poll_flush(cx));
+        if written.is_err() || !self.out.shut {
+            self.out.shut = true;
+            if ready!(self.io.poll_shutdown(cx)).is_err() {
+                return Poll::Ready(());
+            }
+        }
+        self.io.poll_discard(cx)
     }
 
     fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

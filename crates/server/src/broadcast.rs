@@ -90,6 +90,7 @@ impl BroadcastOperator {
     ///
     /// If the name is reserved or an argument cannot be encoded. That nobody is there is no
     /// error.
+    #[expect(clippy::needless_pass_by_value, reason = "arguments are given away")]
     pub fn emit(&self, name: impl AsRef<str>, args: impl ToArgs) -> Result<(), EmitError> {
         let name = name.as_ref();
         let packet = self.encode(name, &args, None)?;
@@ -118,6 +119,7 @@ impl BroadcastOperator {
     /// # Errors
     ///
     /// As for [`emit`](Self::emit).
+    #[expect(clippy::needless_pass_by_value, reason = "arguments are given away")]
     pub fn emit_with_ack<T: FromArgs + Send + 'static>(
         &self,
         name: impl AsRef<str>,
@@ -126,7 +128,9 @@ impl BroadcastOperator {
         let name = name.as_ref();
         let id = self.namespace.next_broadcast_ack();
         let packet = self.encode(name, &args, Some(id))?;
-        let timeout = self.timeout.unwrap_or(self.namespace.config().ack_timeout);
+        let timeout = self
+            .timeout
+            .unwrap_or_else(|| self.namespace.config().ack_timeout);
         let mut acks = BroadcastAcks::new(id, timeout);
         let receivers = self.receivers();
         batch(|| {

@@ -52,6 +52,7 @@ impl<'s> Emission<'s> {
     /// # Errors
     ///
     /// As for [`Socket::emit`].
+    #[expect(clippy::needless_pass_by_value, reason = "arguments are given away")]
     pub fn emit(&self, name: impl AsRef<str>, args: impl ToArgs) -> Result<(), EmitError> {
         self.socket
             .emit_event(name.as_ref(), &args, None, self.options)
@@ -67,6 +68,7 @@ impl<'s> Emission<'s> {
     }
 
     /// Emits and waits for the acknowledgement; see [`Socket::emit_with_ack`].
+    #[expect(clippy::needless_pass_by_value, reason = "arguments are given away")]
     pub fn emit_with_ack<T: FromArgs>(
         &self,
         name: impl AsRef<str>,

@@ -2,8 +2,9 @@ use std::fmt;
 use std::ops::Deref;
 use std::sync::Arc;
 
+use serde::Serializer;
 use serde::de::DeserializeOwned;
-use sockeye_engine::SessionHandle;
+use sockeye_engine::{SessionHandle, query_pairs};
 use sockeye_events::{Event, ExtractError, FromEvent};
 
 use crate::Socket;
@@ -69,12 +70,13 @@ impl fmt::Debug for Handshake {
     }
 }
 
-/// The namespace query of an old client as an auth object: text values by key.
+/// The namespace query of an old client as an auth object: text values by key, in the order in
+/// which they came.
 pub(crate) fn auth_of_query(query: &str) -> Option<String> {
-    let pairs: serde_json::Map<_, _> = sockeye_engine::query_pairs(query)
-        .map(|(key, value)| (key.into_owned(), value.into_owned().into()))
-        .collect();
-    (!pairs.is_empty()).then(|| serde_json::Value::Object(pairs).to_string())
+    let mut json = Vec::new();
+    let pairs = serde_json::Serializer::new(&mut json).collect_map(query_pairs(query));
+    pairs.ok().filter(|()| !query.is_empty())?;
+    String::from_utf8(json).ok()
 }
 
 /// The socket's public id under revision 3, which clients compute themselves.

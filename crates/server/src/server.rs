@@ -42,6 +42,10 @@ pub(crate) struct App(Arc<Shared>);
 
 impl Server {
     /// A server with the default configuration.
+    ///
+    /// # Panics
+    ///
+    /// Never: the default configuration is valid.
     #[must_use]
     pub fn new() -> Self {
         Self::with_config(ServerConfig::default()).expect("the default configuration is valid")

@@ -13,8 +13,9 @@ use std::time::Instant;
 
 use bytes::Bytes;
 
-use crate::args::IncomingArgs;
-use crate::packet::{PacketType, RawPacket, SocketRevision, decode};
+use crate::args::placeholder::{self, Placeholder};
+use crate::args::{IncomingArgs, RawArgs};
+use crate::packet::{DecodeError, PacketType, RawPacket, SocketRevision, decode};
 
 use namespaces::{Namespaces, State};
 use pending::{Pending, Target};
@@ -219,6 +220,7 @@ impl Connection {
         let ack_id = packet.ack_id;
         let key = self.receiver(packet)?;
         if packet.attachments > 0 {
+            check_placeholders(&args, packet.attachments)?;
             let target = key.map(|key| Target::event(key, name.into_owned(), ack_id, args));
             self.pending = Some(Pending::new(packet.attachments, target));
             return Ok(None);
@@ -237,6 +239,7 @@ impl Connection {
         // Without an id nobody waits for it, but it must still come from a member.
         let receiver = self.receiver(packet)?.zip(packet.ack_id);
         if packet.attachments > 0 {
+            check_placeholders(&args, packet.attachments)?;
             let target = receiver.map(|(key, id)| Target::ack(key, id, args));
             self.pending = Some(Pending::new(packet.attachments, target));
             return Ok(None);
@@ -303,6 +306,15 @@ impl Connection {
                 namespace: packet.namespace.into(),
             }),
         }
+    }
+}
+
+/// Every placeholder of a packet must stand for one of its attachments, or the packet makes no sense.
+fn check_placeholders(args: &RawArgs<'_>, attachments: usize) -> Result<(), DecodeError> {
+    let fits = |placeholder: &Placeholder| placeholder.num.is_some_and(|num| num < attachments);
+    match placeholder::find(args.as_json()) {
+        Some(found) if found.iter().all(fits) => Ok(()),
+        _ => Err(DecodeError::Placeholder { attachments }),
     }
 }
 

@@ -124,6 +124,12 @@ pub enum DecodeError {
         /// The limit in force.
         max: usize,
     },
+    /// A placeholder stands for an attachment that the packet does not have, or its number is none.
+    #[error("a placeholder for none of the {attachments} attachments")]
+    Placeholder {
+        /// How many there are.
+        attachments: usize,
+    },
     /// The acknowledgement id does not fit into 64 bits.
     #[error("the acknowledgement id is too large")]
     AckId,

@@ -10,13 +10,9 @@ use super::{Carrier, Driver};
 use crate::application::Application;
 use crate::handle::SessionHandle;
 use crate::outbox::Flushed;
-use crate::scratch::Scratch;
 
 /// The way out of a closed session: write what waits and a close frame, say that no more will
 /// come, and wait for the peer to do the same.
-///
-/// The waiting matters: closing a socket with unread bytes in it resets the connection, and the
-/// peer might then never see what was written last.
 pub(super) struct Ending {
     deadline: Instant,
     step: Step,
@@ -94,14 +90,6 @@ impl Ending {
                 Poll::Pending => return Poll::Pending,
             }
         }
-        // What still comes is of no interest.
-        let mut scratch = Scratch::take();
-        loop {
-            match wire.io.poll_read(cx, scratch.bytes()) {
-                Poll::Ready(Ok(0) | Err(_)) => return Poll::Ready(()),
-                Poll::Ready(Ok(_)) => {}
-                Poll::Pending => return Poll::Pending,
-            }
-        }
+        wire.io.poll_discard(cx)
     }
 }

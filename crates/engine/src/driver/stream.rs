@@ -101,7 +101,7 @@ impl<C: Connection> Reader<'_, C> {
                     .handle_transport_closed(self.now, Lane::Current, end);
                 return ControlFlow::Break(());
             }
-            self.handle_event(event, &mut handler_cx);
+            self.handle_event(&event, &mut handler_cx);
             match self.session.is_open() && self.connection.is_ready() {
                 true => ControlFlow::Continue(()),
                 false => ControlFlow::Break(()),
@@ -119,9 +119,9 @@ impl<C: Connection> Reader<'_, C> {
         }
     }
 
-    fn handle_event(&mut self, event: Event<'_>, cx: &mut Context<'_>) {
+    fn handle_event(&mut self, event: &Event<'_>, cx: &mut Context<'_>) {
         let revision = self.session.revision();
-        let decoded = match &event {
+        let decoded = match event {
             Event::Text(text) => Packet::decode_text(revision, text),
             Event::Binary(data) => Packet::decode_binary(revision, data),
             Event::Ping(payload) => {
@@ -142,7 +142,7 @@ impl<C: Connection> Reader<'_, C> {
                 return;
             }
         };
-        let message = match (&message, &event) {
+        let message = match (&message, event) {
             (None, _) => return,
             // A large binary message has its own buffer already; the packet is the end of it.
             (Some(Message::Binary(content)), Event::Binary(Payload::Owned(data))) => {
