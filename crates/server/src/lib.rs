@@ -35,7 +35,7 @@ pub use sockeye_adapter::{RoomName, RoomNames, Target};
 pub use sockeye_engine::{
     ConfigError, ConnectionInfo, Cookie, Cors, EngineConfig, EngineLayer, EngineService, Headers,
     LayerBody, LayeredService, ListenError, ListenOptions, Listener, MissingRevision, Revision,
-    SameSite, TransportKind, batch,
+    SameSite, StaticFile, TransportKind, batch,
 };
 pub use sockeye_events::{
     AckError, AckFuture, Callback, Data, DisconnectReason, EmitError, EventError, EventErrorKind,

@@ -11,7 +11,7 @@ use http_body_util::Full;
 
 use super::{Body, empty};
 
-/// A file that is served from memory, below the engine's path.
+/// A file that is served from memory, usually below the engine's path.
 pub struct StaticFile {
     name: String,
     content_type: &'static str,
@@ -58,8 +58,12 @@ impl StaticFile {
         &self.name
     }
 
-    /// The answer to a request for this file.
-    pub(super) fn answer(&self, parts: &Parts) -> Response<Body> {
+    /// The answer to a request for this file: its content, or status 304 if the client knows it.
+    ///
+    /// The engine calls this for its own files. Other services may serve theirs with it; what
+    /// the request's path is does not matter here.
+    #[must_use]
+    pub fn answer(&self, parts: &Parts) -> Response<Body> {
         if parts.method != Method::GET && parts.method != Method::HEAD {
             return empty(StatusCode::METHOD_NOT_ALLOWED);
         }
