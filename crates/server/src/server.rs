@@ -1,16 +1,23 @@
 use std::collections::HashMap;
+use std::convert::Infallible;
 use std::fmt;
 use std::ops::Deref;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Waker};
 
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body::Body;
+use hyper::body::Incoming;
 use parking_lot::RwLock;
 use sockeye_engine::{
     Application, ConfigError, Engine, EngineLayer, EngineService, ListenError, ListenOptions,
     Listener, SessionHandle,
 };
 use sockeye_events::StateMap;
+use tower_layer::Layer;
+use tower_service::Service;
 
 use crate::connection::Connection;
 use crate::{Namespace, ServerConfig};
@@ -113,8 +120,8 @@ impl Server {
     /// Listens on a URL: `http://host:port`, or `https://host:port` with TLS options. The host
     /// may be left out, which means every address of this machine; port 0 is any free port.
     ///
-    /// It returns as soon as connections are accepted. Dropping the [`Listener`] stops
-    /// accepting.
+    /// It returns as soon as connections are accepted. The [`Listener`] tells the address, and
+    /// can be closed on its own; dropping it changes nothing.
     ///
     /// # Errors
     ///
@@ -134,6 +141,34 @@ impl Server {
         options: ListenOptions,
     ) -> Result<Listener, ListenError> {
         self.engine.listen(url, options).await
+    }
+
+    /// Listens on a URL, with `service` to answer every request that is not for the server's
+    /// path: pages, files, an API. For programs that need more of HTTP than that there is
+    /// [`layer`](Self::layer).
+    ///
+    /// # Errors
+    ///
+    /// As for [`listen`](Self::listen).
+    pub async fn listen_service<S, B>(
+        &self,
+        url: &str,
+        options: ListenOptions,
+        service: S,
+    ) -> Result<Listener, ListenError>
+    where
+        S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible>
+            + Clone
+            + Send
+            + Sync
+            + 'static,
+        S::Future: Send,
+        B: Body<Data = Bytes, Error: Into<Box<dyn std::error::Error + Send + Sync>>>
+            + Send
+            + 'static,
+    {
+        let service = self.engine.layer().layer(service);
+        self.engine.listen_with(url, options, service).await
     }
 
     /// The server as a tower layer: it answers what is for its path, the wrapped service the
