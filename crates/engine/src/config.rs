@@ -83,7 +83,7 @@ impl Default for EngineConfig {
             transports: vec![TransportKind::Polling, TransportKind::WebSocket],
             allow_upgrades: true,
             outbox_limit: 8 * 1024 * 1024,
-            max_sessions: usize::MAX >> 1,
+            max_sessions: 1_000_000,
             linger: Duration::from_secs(5),
             cors: None,
             cookie: None,
@@ -174,8 +174,8 @@ impl EngineConfig {
         self
     }
 
-    /// How many sessions may be open at once; a handshake beyond is refused. Default: no bound
-    /// but the process's own file descriptors and memory.
+    /// How many sessions may be open at once; a handshake beyond is refused. Default: 1,000,000,
+    /// which is more than a process usually has file descriptors for.
     #[must_use]
     pub const fn max_sessions(mut self, sessions: usize) -> Self {
         self.max_sessions = sessions;

@@ -17,7 +17,8 @@ use hyper_util::service::TowerToHyperService;
 use thiserror::Error;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::task::JoinSet;
+use tokio::sync::watch;
+use tokio::task::{JoinHandle, JoinSet};
 use tower_service::Service;
 
 use crate::application::Application;
@@ -27,13 +28,14 @@ use crate::http::ConnectionInfo;
 pub use options::ListenOptions;
 pub use url::{ListenUrl, UrlError};
 
-/// A socket that accepts connections for an engine, until the engine is closed or this is
-/// dropped.
+/// A listening socket of an engine. It accepts connections until it, or the engine, is closed;
+/// dropping this changes nothing.
 #[derive(Debug)]
 pub struct Listener {
     addresses: Vec<SocketAddr>,
     url: ListenUrl,
-    tasks: JoinSet<()>,
+    closing: Arc<watch::Sender<bool>>,
+    tasks: Vec<JoinHandle<()>>,
 }
 
 /// Why listening failed.
@@ -88,9 +90,18 @@ impl Listener {
         self.url.with_port(self.local_addr().port()).to_string()
     }
 
-    /// Waits until nothing is accepted any more and the connections are gone.
+    /// Stops accepting. HTTP connections end after the request that is being served; sessions
+    /// go on.
+    pub fn close(&self) {
+        self.closing.send_replace(true);
+    }
+
+    /// Waits until nothing is accepted any more and the HTTP connections are gone.
     pub async fn closed(&mut self) {
-        while self.tasks.join_next().await.is_some() {}
+        for task in self.tasks.drain(..) {
+            // A task that was cancelled together with its runtime is gone as well.
+            let _ = task.await;
+        }
     }
 }
 
@@ -143,22 +154,25 @@ impl<A: Application> Engine<A> {
                 url: parsed.clone(),
                 source,
             })?;
-        let mut tasks = JoinSet::new();
+        let closing = Arc::new(watch::Sender::new(false));
+        let mut tasks = Vec::new();
         let mut addresses = Vec::new();
         let options = Arc::new(options);
         for (socket, address) in sockets {
             addresses.push(address);
             let acceptor = Acceptor {
                 engine: self.clone(),
+                closing: Arc::clone(&closing),
                 options: Arc::clone(&options),
                 secure: parsed.is_secure(),
                 service: service.clone(),
             };
-            tasks.spawn(acceptor.run(socket));
+            tasks.push(tokio::spawn(acceptor.run(socket)));
         }
         Ok(Listener {
             addresses,
             url: parsed,
+            closing,
             tasks,
         })
     }
@@ -195,6 +209,8 @@ async fn bind(
 /// Accepts connections of one socket.
 struct Acceptor<A, S> {
     engine: Engine<A>,
+    /// Held by the acceptor itself too, so that it is not closed by losing the [`Listener`].
+    closing: Arc<watch::Sender<bool>>,
     options: Arc<ListenOptions>,
     secure: bool,
     service: S,
@@ -218,11 +234,11 @@ where
 {
     async fn run(self, socket: TcpListener) {
         let mut connections = JoinSet::new();
-        let closing = self.engine.clone();
-        let mut closing = std::pin::pin!(closing.closing());
+        let stop = self.stop();
+        let mut stop = std::pin::pin!(stop);
         loop {
             tokio::select! {
-                () = &mut closing => break,
+                () = &mut stop => break,
                 accepted = socket.accept() => match accepted {
                     Ok((stream, address)) => {
                         self.serve(&mut connections, stream, address);
@@ -241,6 +257,17 @@ where
         while connections.join_next().await.is_some() {}
     }
 
+    /// Ready when this listener or the whole engine is closed.
+    fn stop(&self) -> impl Future<Output = ()> + Send + use<A, S, B> {
+        let (engine, mut closing) = (self.engine.clone(), self.closing.subscribe());
+        async move {
+            tokio::select! {
+                () = engine.closing() => {}
+                _ = closing.wait_for(|closing| *closing) => {}
+            }
+        }
+    }
+
     fn serve(&self, connections: &mut JoinSet<()>, stream: TcpStream, address: SocketAddr) {
         // Polling answers and small frames must not wait for acknowledgements of earlier ones.
         let _ = stream.set_nodelay(true);
@@ -252,29 +279,28 @@ where
             service: self.service.clone(),
             info,
         };
-        let (engine, options) = (self.engine.clone(), Arc::clone(&self.options));
+        let (stop, options) = (self.stop(), Arc::clone(&self.options));
         if self.secure {
             #[cfg(feature = "tls")]
             connections.spawn(async move {
                 if let Some(stream) = options.accept_tls(stream).await {
-                    serve_http(engine, stream, service, &options).await;
+                    serve_http(stop, stream, service, &options).await;
                 }
             });
         } else {
-            connections.spawn(async move { serve_http(engine, stream, service, &options).await });
+            connections.spawn(async move { serve_http(stop, stream, service, &options).await });
         }
     }
 }
 
-/// Serves HTTP/1 on one connection until it ends, is taken over by a WebSocket, or the engine
-/// closes.
-async fn serve_http<A, S, B>(
-    engine: Engine<A>,
+/// Serves HTTP/1 on one connection until it ends, is taken over by a WebSocket, or is told to
+/// stop.
+async fn serve_http<S, B>(
+    stop: impl Future<Output = ()>,
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     service: S,
     options: &ListenOptions,
 ) where
-    A: Application,
     S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible> + Clone + Send,
     S::Future: Send,
     B: http_body::Body<Data = Bytes, Error: Into<Box<dyn std::error::Error + Send + Sync>>>
@@ -290,7 +316,7 @@ async fn serve_http<A, S, B>(
     let mut connection = std::pin::pin!(connection);
     let result = tokio::select! {
         result = &mut connection => result,
-        () = engine.closing() => {
+        () = stop => {
             connection.as_mut().graceful_shutdown();
             connection.await
         }

@@ -22,18 +22,31 @@ const FLUSH_SLICE: usize = 256;
 
 /// A turn in progress on this thread; ends when dropped.
 #[derive(Debug)]
-pub(crate) struct Turn(());
+#[must_use = "the turn ends when this is dropped"]
+pub(crate) struct Turn {
+    /// Whether this began the turn; one inside another does nothing.
+    outermost: bool,
+}
 
 impl Turn {
-    /// Begins a turn. There must be none on this thread yet.
+    /// Begins a turn, if there is none on this thread yet.
     pub(crate) fn begin() -> Self {
-        TURN.with_borrow_mut(|turn| *turn = Some(Vec::new()));
-        Self(())
+        let outermost = TURN.with_borrow_mut(|turn| match turn {
+            Some(_) => false,
+            None => {
+                *turn = Some(Vec::new());
+                true
+            }
+        });
+        Self { outermost }
     }
 }
 
 impl Drop for Turn {
     fn drop(&mut self) {
+        if !self.outermost {
+            return;
+        }
         // The list is taken out first, so that nothing that happens below can find it borrowed.
         let waiting = TURN.with_borrow_mut(Option::take).unwrap_or_default();
         flush_all(waiting);
@@ -58,12 +71,9 @@ pub(crate) fn is_active() -> bool {
 
 /// Runs `work` so that everything it emits is flushed together at its end.
 ///
-/// Inside a driver's turn this is just a call. It is how a broadcast from an ordinary task gets
+/// Inside a turn, as every handler is, this is just a call. It is how a broadcast from an ordinary task gets
 /// its writes spread over the workers.
 pub fn batch<R>(work: impl FnOnce() -> R) -> R {
-    if is_active() {
-        return work();
-    }
     let _turn = Turn::begin();
     work()
 }

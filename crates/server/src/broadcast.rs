@@ -1,12 +1,12 @@
 use std::time::Duration;
 
 use sockeye_adapter::{RoomNames, Target};
-use sockeye_engine::{SendOptions, batch};
+use sockeye_engine::batch;
 use sockeye_events::EmitError;
 use sockeye_socket_proto::{Args, FromArgs, ToArgs, is_reserved_event};
 
 use crate::config::SlowReceiver;
-use crate::packet::Packet;
+use crate::packet::{Flags, Packet};
 use crate::{BroadcastAcks, Namespace, Socket};
 
 /// To whom an event goes, and how.
@@ -21,20 +21,17 @@ use crate::{BroadcastAcks, Namespace, Socket};
 pub struct BroadcastOperator {
     namespace: Namespace,
     target: Target,
-    options: SendOptions,
+    flags: Flags,
     timeout: Option<Duration>,
 }
 
 impl BroadcastOperator {
     pub(crate) const fn new(namespace: Namespace, target: Target) -> Self {
-        let options = SendOptions {
-            volatile: false,
-            compress: true,
-        };
+        let flags = Flags::new();
         Self {
             namespace,
             target,
-            options,
+            flags,
             timeout: None,
         }
     }
@@ -64,13 +61,20 @@ impl BroadcastOperator {
 
     /// Leaves out, for this event, the receivers that cannot take it right now.
     pub const fn volatile(mut self) -> Self {
-        self.options.volatile = true;
+        self.flags.send.volatile = true;
         self
     }
 
     /// Whether the event may be compressed, where the transport compresses at all. Default: yes.
     pub const fn compress(mut self, compress: bool) -> Self {
-        self.options.compress = compress;
+        self.flags.send.compress = compress;
+        self
+    }
+
+    /// Marks the event as binary even if it has no attachments, as old peers may want it. Default:
+    /// no. Bytes become attachments in any case.
+    pub const fn binary(mut self, binary: bool) -> Self {
+        self.flags.binary = binary;
         self
     }
 
@@ -185,7 +189,14 @@ impl BroadcastOperator {
         if is_reserved_event(name) {
             return Err(EmitError::ReservedName(name.into()));
         }
-        Ok(Packet::event(self.namespace.name(), name, args, ack_id)?)
+        let binary = self.flags.binary;
+        Ok(Packet::event(
+            self.namespace.name(),
+            name,
+            args,
+            ack_id,
+            binary,
+        )?)
     }
 
     /// A snapshot, so that no lock is held while they are sent to.
@@ -194,12 +205,12 @@ impl BroadcastOperator {
     }
 
     fn deliver(&self, socket: &Socket, packet: &Packet) -> Result<(), EmitError> {
-        let result = socket.send_packet(packet, self.options);
+        let result = socket.send_packet(packet, self.flags.send);
         if matches!(result, Err(EmitError::OutboxFull))
             && self.namespace.config().slow_receiver == SlowReceiver::Disconnect
         {
             tracing::debug!(
-                id = socket.id(),
+                id = socket.loggable_id(),
                 "disconnecting a receiver that is too slow"
             );
             socket

@@ -596,7 +596,7 @@ impl sockeye_engine::Connection for Connection {
         let reason = self.verdict.unwrap_or_else(|| self.reason(reason));
         if let Some(busy) = self.busy.take() {
             // Whoever has not joined yet goes without a word.
-            for joining in busy.joining {
+            for joining in &busy.joining {
                 joining.socket.exit();
             }
         }
@@ -617,6 +617,19 @@ impl Connection {
             }
             // The engine's own reasons are all named above; this is for ones to come.
             _ => DisconnectReason::ForcedClose,
+        }
+    }
+}
+
+impl Drop for Connection {
+    /// Sockets must not stay behind in their rooms, even if the runtime is being shut down under
+    /// a connection that is still open.
+    fn drop(&mut self) {
+        for member in self.members.iter().flatten() {
+            member.socket.exit();
+        }
+        for joining in self.busy.iter().flat_map(|busy| busy.joining.iter()) {
+            joining.socket.exit();
         }
     }
 }

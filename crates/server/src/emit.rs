@@ -1,10 +1,10 @@
 use std::time::Duration;
 
-use sockeye_engine::SendOptions;
 use sockeye_events::{AckFuture, EmitError};
 use sockeye_socket_proto::{FromArgs, ToArgs};
 
 use crate::Socket;
+use crate::packet::Flags;
 
 /// One emit to one socket, with options: what [`Socket::timeout`], [`Socket::volatile`] and
 /// [`Socket::compress`] begin.
@@ -12,32 +12,36 @@ use crate::Socket;
 #[must_use = "nothing is sent before `emit` is called"]
 pub struct Emission<'s> {
     socket: &'s Socket,
-    options: SendOptions,
+    flags: Flags,
     timeout: Option<Duration>,
 }
 
 impl<'s> Emission<'s> {
     pub(crate) const fn new(socket: &'s Socket) -> Self {
-        let options = SendOptions {
-            volatile: false,
-            compress: true,
-        };
+        let flags = Flags::new();
         Self {
             socket,
-            options,
+            flags,
             timeout: None,
         }
     }
 
     /// Drops the event rather than queue it if the peer cannot take it right now.
     pub const fn volatile(mut self) -> Self {
-        self.options.volatile = true;
+        self.flags.send.volatile = true;
         self
     }
 
     /// Whether the event may be compressed, where the transport compresses at all. Default: yes.
     pub const fn compress(mut self, compress: bool) -> Self {
-        self.options.compress = compress;
+        self.flags.send.compress = compress;
+        self
+    }
+
+    /// Marks the event as binary even if it has no attachments, as old peers may want it. Default:
+    /// no. Bytes become attachments in any case.
+    pub const fn binary(mut self, binary: bool) -> Self {
+        self.flags.binary = binary;
         self
     }
 
@@ -55,7 +59,7 @@ impl<'s> Emission<'s> {
     #[expect(clippy::needless_pass_by_value, reason = "arguments are given away")]
     pub fn emit(&self, name: impl AsRef<str>, args: impl ToArgs) -> Result<(), EmitError> {
         self.socket
-            .emit_event(name.as_ref(), &args, None, self.options)
+            .emit_event(name.as_ref(), &args, None, self.flags)
     }
 
     /// Emits the event `message`.
@@ -78,7 +82,7 @@ impl<'s> Emission<'s> {
         let id = socket.next_ack_id();
         let limit = socket.namespace().config().max_pending_acks;
         AckFuture::register(&socket.ack_owner(), id, limit, self.timeout, || {
-            socket.emit_event(name.as_ref(), &args, Some(id), self.options)
+            socket.emit_event(name.as_ref(), &args, Some(id), self.flags)
         })
     }
 }

@@ -382,7 +382,7 @@ impl Namespace {
         match &*self.0.error_hook.load() {
             Some(hook) => hook(socket, error),
             None => {
-                tracing::warn!(id = socket.id(), namespace = self.name(), %error, "event failed");
+                tracing::warn!(id = socket.loggable_id(), namespace = self.name(), %error, "event failed");
             }
         }
     }

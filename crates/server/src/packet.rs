@@ -6,7 +6,27 @@ use std::sync::OnceLock;
 use bytes::Bytes;
 use sockeye_engine::{HEADROOM, Message, Revision, SendError, SendOptions, SessionHandle};
 use sockeye_events::EmitError;
-use sockeye_socket_proto::{EncodeError, ToArgs, encode_event, escape_packet};
+use sockeye_socket_proto::{EncodeError, ToArgs, encode_binary_event, encode_event, escape_packet};
+
+/// How one event is emitted.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Flags {
+    pub(crate) send: SendOptions,
+    /// Say that the packet is binary even if it has no attachments.
+    pub(crate) binary: bool,
+}
+
+impl Flags {
+    pub(crate) const fn new() -> Self {
+        Self {
+            send: SendOptions {
+                volatile: false,
+                compress: true,
+            },
+            binary: false,
+        }
+    }
+}
 
 /// The buffers that one packet is encoded into.
 #[derive(Default)]
@@ -34,6 +54,23 @@ pub(crate) fn with_buffers<R>(work: impl FnOnce(&mut Buffers) -> R) -> R {
         BUFFERS.set(buffers);
     }
     result
+}
+
+/// Encodes an event into the buffers; says where it starts.
+pub(crate) fn encode<A: ToArgs + ?Sized>(
+    buffers: &mut Buffers,
+    namespace: &str,
+    name: &str,
+    args: &A,
+    ack_id: Option<u64>,
+    binary: bool,
+) -> Result<usize, EncodeError> {
+    let Buffers { text, attachments } = buffers;
+    if binary {
+        encode_binary_event(text, HEADROOM, namespace, ack_id, name, args, attachments)
+    } else {
+        encode_event(text, HEADROOM, namespace, ack_id, name, args, attachments)
+    }
 }
 
 /// Sends the packet that stands in the buffers from `start` on.
@@ -70,10 +107,11 @@ impl Packet {
         name: &str,
         args: &A,
         ack_id: Option<u64>,
+        binary: bool,
     ) -> Result<Self, EncodeError> {
         with_buffers(|buffers| {
+            let start = encode(buffers, namespace, name, args, ack_id, binary)?;
             let Buffers { text, attachments } = buffers;
-            let start = encode_event(text, HEADROOM, namespace, ack_id, name, args, attachments)?;
             // A copy of the right size: the thread's buffer is roomy, and stays here.
             let first = start - HEADROOM;
             let mut messages = Vec::with_capacity(1 + attachments.len());

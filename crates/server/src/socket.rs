@@ -12,11 +12,11 @@ use sockeye_events::{
 };
 use sockeye_socket_proto::{
     Args, FromArgs, NamespaceKey, ToArgs, encode_ack, encode_counted_ack, encode_disconnect,
-    encode_event, is_reserved_event,
+    is_reserved_event,
 };
 
 use crate::middleware::{self, BoxMiddleware, IntoVerdict};
-use crate::packet::{self, Buffers, Packet, with_buffers};
+use crate::packet::{self, Buffers, Flags, Packet, with_buffers};
 use crate::{BroadcastOperator, Emission, Handshake, Namespace};
 
 /// One peer in one namespace.
@@ -35,6 +35,7 @@ struct Inner {
     slot: OnceLock<Slot>,
     phase: AtomicU8,
     acks: AckTable,
+    data: OnceLock<Box<StateMap>>,
     /// What few sockets have.
     extra: OnceLock<Box<Extra>>,
 }
@@ -58,12 +59,11 @@ pub(crate) enum Request {
     Run(HandlerFuture),
 }
 
-/// Listeners and data of one socket.
+/// Listeners and middlewares of one socket.
 #[derive(Default)]
 pub(crate) struct Extra {
     pub(crate) listeners: Snapshot<Listeners<Socket>>,
     pub(crate) middlewares: Snapshot<Vec<BoxMiddleware>>,
-    data: StateMap,
 }
 
 /// How far a socket is in its life.
@@ -119,6 +119,7 @@ impl Socket {
             slot: OnceLock::new(),
             phase: AtomicU8::new(Phase::Joining as u8),
             acks: AckTable::default(),
+            data: OnceLock::new(),
             extra: OnceLock::new(),
         }))
     }
@@ -130,6 +131,14 @@ impl Socket {
     #[must_use]
     pub fn id(&self) -> &str {
         &self.0.id
+    }
+
+    /// The id for logs: under revision 3 it contains the session id, which is a secret.
+    pub(crate) fn loggable_id(&self) -> &str {
+        match self.revision() {
+            Revision::V3 => "(secret)",
+            Revision::V4 => &self.0.id,
+        }
     }
 
     pub(crate) fn shared_id(&self) -> Arc<str> {
@@ -310,19 +319,19 @@ impl Socket {
 
     /// Stores a value for this socket, replacing an earlier one of the same type.
     pub fn set_data<T: Clone + Send + Sync + 'static>(&self, value: T) {
-        self.extra().data.insert(value);
+        self.0.data.get_or_init(Box::default).insert(value);
     }
 
     /// A clone of the value of this type that was stored for this socket.
     #[must_use]
     pub fn data<T: Clone + Send + Sync + 'static>(&self) -> Option<T> {
-        self.0.extra.get()?.data.cloned()
+        self.0.data.get()?.cloned()
     }
 
     /// Takes the value of this type out.
     #[must_use]
     pub fn take_data<T: Clone + Send + Sync + 'static>(&self) -> Option<T> {
-        self.0.extra.get()?.data.remove()
+        self.0.data.get()?.remove()
     }
 
     /// Adds a handler of an event of this socket only. Handlers of the namespace, which are shared
@@ -518,7 +527,7 @@ impl Socket {
         name: &str,
         args: &A,
         ack_id: Option<u64>,
-        options: SendOptions,
+        flags: Flags,
     ) -> Result<(), EmitError> {
         if is_reserved_event(name) {
             return Err(EmitError::ReservedName(name.into()));
@@ -528,10 +537,10 @@ impl Socket {
         }
         self.notify_outgoing(name, || Args::new(args))?;
         with_buffers(|buffers| {
-            let Buffers { text, attachments } = buffers;
             let namespace = self.0.namespace.name();
-            let start = encode_event(text, HEADROOM, namespace, ack_id, name, args, attachments)?;
-            packet::send(&self.0.link.session, buffers, start, options).map_err(packet::emit_error)
+            let start = packet::encode(buffers, namespace, name, args, ack_id, flags.binary)?;
+            packet::send(&self.0.link.session, buffers, start, flags.send)
+                .map_err(packet::emit_error)
         })
     }
 
@@ -622,7 +631,7 @@ impl Eq for Socket {}
 impl fmt::Debug for Socket {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Socket")
-            .field("id", &self.0.id)
+            .field("id", &self.loggable_id())
             .field("namespace", &self.0.namespace.name())
             .field("connected", &self.connected())
             .finish_non_exhaustive()

@@ -37,6 +37,43 @@ pub fn encode_event<A: ToArgs + ?Sized>(
     args: &A,
     attachments: &mut Vec<Bytes>,
 ) -> Result<usize, EncodeError> {
+    let body = write_event(buf, headroom, namespace, name, args, attachments)?;
+    let (kind, count) = match attachments.len() {
+        0 => (PacketType::Event, None),
+        count => (PacketType::BinaryEvent, Some(count)),
+    };
+    Ok(Head::new(buf, body).write(kind, count, namespace, ack_id))
+}
+
+/// [`encode_event`] as a binary event even if there are no attachments (`50-…`), which the `binary` flag of
+/// Socket.IO 2.x asks for.
+///
+/// # Errors
+///
+/// As [`encode_event`].
+pub fn encode_binary_event<A: ToArgs + ?Sized>(
+    buf: &mut Vec<u8>,
+    headroom: usize,
+    namespace: &str,
+    ack_id: Option<u64>,
+    name: &str,
+    args: &A,
+    attachments: &mut Vec<Bytes>,
+) -> Result<usize, EncodeError> {
+    let body = write_event(buf, headroom, namespace, name, args, attachments)?;
+    let count = Some(attachments.len());
+    Ok(Head::new(buf, body).write(PacketType::BinaryEvent, count, namespace, ack_id))
+}
+
+/// Writes the JSON of an event; returns where it begins.
+fn write_event<A: ToArgs + ?Sized>(
+    buf: &mut Vec<u8>,
+    headroom: usize,
+    namespace: &str,
+    name: &str,
+    args: &A,
+    attachments: &mut Vec<Bytes>,
+) -> Result<usize, EncodeError> {
     attachments.clear();
     if is_reserved_event(name) {
         return Err(EncodeError::from(EncodeErrorKind::ReservedEvent).of_event(name));
@@ -48,11 +85,7 @@ pub fn encode_event<A: ToArgs + ?Sized>(
     args.write_args(&mut writer)
         .map_err(|error| error.of_event(name))?;
     buf.push(b']');
-    let (kind, count) = match attachments.len() {
-        0 => (PacketType::Event, None),
-        count => (PacketType::BinaryEvent, Some(count)),
-    };
-    Ok(Head::new(buf, body).write(kind, count, namespace, ack_id))
+    Ok(body)
 }
 
 /// Encodes the acknowledgement of the event that carried `ack_id`; see [`encode_event`] for the buffers.

@@ -38,9 +38,9 @@ pub use args::{Args, ArgsError, FromArgs, IncomingArgs, RawArgs};
 pub use ascii::{escape_non_ascii, escape_packet};
 pub use connection::{Connection, ConnectionConfig, Input, NamespaceKey, StrayPackets, Violation};
 pub use encode::{
-    ArgsWriter, EncodeError, EncodeErrorKind, ToArgs, encode_ack, encode_connect_accepted,
-    encode_connect_error, encode_connect_request, encode_counted_ack, encode_disconnect,
-    encode_event, encode_invalid_namespace,
+    ArgsWriter, EncodeError, EncodeErrorKind, ToArgs, encode_ack, encode_binary_event,
+    encode_connect_accepted, encode_connect_error, encode_connect_request, encode_counted_ack,
+    encode_disconnect, encode_event, encode_invalid_namespace,
 };
 pub use name::{RESERVED_EVENTS, is_reserved_event, split_event};
 pub use packet::{DecodeError, PacketType, RawPacket, SocketRevision, decode};

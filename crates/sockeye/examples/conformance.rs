@@ -16,20 +16,22 @@
 //! Heartbeats are short (interval 300 ms, timeout 200 ms), the connect timeout is one second.
 
 use std::collections::BTreeMap;
+use std::error::Error;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use serde_json::value::RawValue;
 use sockeye::{
     Args, Cors, Data, EngineConfig, Handshake, ListenOptions, Namespace, Server, ServerConfig,
-    Socket, Value,
+    Socket,
 };
 use sockeye_engine::{
     Application, CloseReason, Connection, Engine, Incoming, Message, SendOptions, SessionHandle,
 };
 
 #[tokio::main]
-async fn main() -> Result<(), Box<dyn std::error::Error>> {
+async fn main() -> Result<(), Box<dyn Error>> {
     let mut args = std::env::args().skip(1);
     let address = args
         .next()
@@ -63,8 +65,10 @@ fn engine(config: EngineConfig) -> EngineConfig {
 fn register(namespace: &Namespace) {
     namespace
         .on_connect(|socket: Socket, handshake: Handshake| {
-            let auth: Value = handshake.auth().unwrap_or_default();
-            socket.emit("auth", auth)
+            // As it came: a map would sort the keys.
+            let auth: Box<RawValue> = handshake.auth()?;
+            socket.emit("auth", auth)?;
+            Ok::<_, Box<dyn Error>>(())
         })
         .on("message", |socket: Socket, args: Args| {
             socket.emit("message-back", args)
@@ -72,7 +76,7 @@ fn register(namespace: &Namespace) {
         .on("message-with-ack", |args: Args| args)
         .on("emit-with-ack", async |socket: Socket, args: Args| {
             let answer: Args = socket.emit_with_ack("emit-with-ack", args).await?;
-            Ok::<_, Box<dyn std::error::Error + Send + Sync>>(socket.emit("emit-with-ack", answer)?)
+            Ok::<_, Box<dyn Error + Send + Sync>>(socket.emit("emit-with-ack", answer)?)
         })
         .on(
             "disconnect-me",
