@@ -41,18 +41,17 @@ pub(crate) fn node() -> Result<PathBuf> {
     Ok(node)
 }
 
-/// Installs what a `package-lock.json` names, unless it is there.
+/// Installs what a `package-lock.json` names, unless that was done since it changed.
 pub(crate) fn node_modules(folder: &Path) -> Result {
-    let lock = std::fs::read(folder.join("package-lock.json"))?;
-    let stamp = folder.join("node_modules/.installed-lock.json");
-    if std::fs::read(&stamp).is_ok_and(|installed| installed == lock) {
+    let changed = |file: &str| folder.join(file).metadata()?.modified();
+    let lock = changed("package-lock.json")?;
+    // The file that npm itself leaves behind.
+    if changed("node_modules/.package-lock.json").is_ok_and(|installed| installed >= lock) {
         return Ok(());
     }
     let mut npm = Command::new(NPM);
     npm.args(["ci", "--no-audit", "--no-fund"]);
-    run(npm.current_dir(folder))?;
-    std::fs::write(stamp, lock)?;
-    Ok(())
+    run(npm.current_dir(folder))
 }
 
 /// Whether Python 3 with its venv module is there.
