@@ -1,4 +1,8 @@
-use std::future::{Future, Ready};
+use std::convert::Infallible;
+use std::future::Future;
+use std::marker::PhantomData;
+use std::pin::Pin;
+use std::task::{Context, Poll};
 
 use crate::{Event, ExtractError, FromEvent};
 
@@ -44,16 +48,28 @@ pub enum Plain {}
 #[derive(Debug)]
 pub enum Async {}
 
+/// The future of a plain function: there is none. A `Ready` would ask that results are `Send`.
+#[derive(Debug)]
+pub struct Never<T>(Infallible, PhantomData<fn() -> T>);
+
+impl<T> Future for Never<T> {
+    type Output = T;
+
+    fn poll(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<T> {
+        match self.0 {}
+    }
+}
+
 macro_rules! callbacks {
     ($($param:ident)*) => {
         impl<S, Func, Output, $($param,)*> Callback<S, (Plain, Output, $($param,)*)> for Func
         where
             Func: Fn($($param),*) -> Output + Send + Sync + 'static,
-            Output: crate::reply::Outcome + Send + 'static,
+            Output: crate::reply::Outcome + 'static,
             $($param: FromEvent<S>,)*
         {
             type Output = Output;
-            type Future = Ready<Output>;
+            type Future = Never<Output>;
 
             #[expect(clippy::allow_attributes, reason = "used by every arity but the first")]
             #[allow(unused_variables)]

@@ -49,7 +49,7 @@ where
     S: EventSocket,
     M: 'static,
     H: Callback<S, M>,
-    H::Output: IntoReply + Send,
+    H::Output: IntoReply,
 {
     Arc::new(Erased {
         handler,
@@ -66,7 +66,7 @@ impl<S, M, H> ErasedHandler<S> for Erased<H, M>
 where
     S: EventSocket,
     H: Callback<S, M>,
-    H::Output: IntoReply + Send,
+    H::Output: IntoReply,
 {
     fn call(&self, event: &Event<'_, S>) -> Option<HandlerFuture> {
         let responder = Responder::new(event);

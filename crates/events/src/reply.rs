@@ -32,7 +32,8 @@ pub trait IntoReply: Outcome {
 }
 
 /// Makes an acknowledgement of any `Serialize` type: `Reply(MyStruct { .. })`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(transparent)]
 pub struct Reply<T>(pub T);
 
 /// Where a handler's result goes: one event of one socket.

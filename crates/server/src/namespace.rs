@@ -66,7 +66,7 @@ impl Namespace {
     pub fn on_connect<M: 'static, F>(&self, handler: F) -> &Self
     where
         F: Callback<Socket, M>,
-        F::Output: IntoReply + Send,
+        F::Output: IntoReply,
     {
         self.on(CONNECT, handler)
     }
@@ -75,7 +75,7 @@ impl Namespace {
     pub fn on_disconnecting<M: 'static, F>(&self, handler: F) -> &Self
     where
         F: Callback<Socket, M>,
-        F::Output: IntoReply + Send,
+        F::Output: IntoReply,
     {
         self.on(DISCONNECTING, handler)
     }
@@ -84,7 +84,7 @@ impl Namespace {
     pub fn on_disconnect<M: 'static, F>(&self, handler: F) -> &Self
     where
         F: Callback<Socket, M>,
-        F::Output: IntoReply + Send,
+        F::Output: IntoReply,
     {
         self.on(DISCONNECT, handler)
     }
@@ -95,7 +95,7 @@ impl Namespace {
     pub fn on<M: 'static, F>(&self, name: &str, handler: F) -> &Self
     where
         F: Callback<Socket, M>,
-        F::Output: IntoReply + Send,
+        F::Output: IntoReply,
     {
         self.add_listener(name, handler);
         self
@@ -105,7 +105,7 @@ impl Namespace {
     pub fn add_listener<M: 'static, F>(&self, name: &str, handler: F) -> ListenerId
     where
         F: Callback<Socket, M>,
-        F::Output: IntoReply + Send,
+        F::Output: IntoReply,
     {
         let handler = erase(handler);
         self.0
@@ -117,7 +117,7 @@ impl Namespace {
     pub fn once<M: 'static, F>(&self, name: &str, handler: F) -> &Self
     where
         F: Callback<Socket, M>,
-        F::Output: IntoReply + Send,
+        F::Output: IntoReply,
     {
         let handler = erase(handler);
         self.0
@@ -130,7 +130,7 @@ impl Namespace {
     pub fn on_any<M: 'static, F>(&self, handler: F) -> &Self
     where
         F: Callback<Socket, M>,
-        F::Output: IntoReply + Send,
+        F::Output: IntoReply,
     {
         let handler = erase(handler);
         self.0
@@ -143,7 +143,7 @@ impl Namespace {
     pub fn prepend_any<M: 'static, F>(&self, handler: F) -> &Self
     where
         F: Callback<Socket, M>,
-        F::Output: IntoReply + Send,
+        F::Output: IntoReply,
     {
         let handler = erase(handler);
         self.0
@@ -156,7 +156,7 @@ impl Namespace {
     pub fn on_any_outgoing<M: 'static, F>(&self, handler: F) -> &Self
     where
         F: Callback<Socket, M>,
-        F::Output: IntoReply + Send,
+        F::Output: IntoReply,
     {
         let handler = erase(handler);
         self.0

@@ -339,7 +339,7 @@ impl Socket {
     pub fn on<M: 'static, F>(&self, name: &str, handler: F) -> ListenerId
     where
         F: Callback<Self, M>,
-        F::Output: IntoReply + Send,
+        F::Output: IntoReply,
     {
         self.extra()
             .listeners
@@ -350,7 +350,7 @@ impl Socket {
     pub fn once<M: 'static, F>(&self, name: &str, handler: F) -> ListenerId
     where
         F: Callback<Self, M>,
-        F::Output: IntoReply + Send,
+        F::Output: IntoReply,
     {
         self.extra()
             .listeners
@@ -361,7 +361,7 @@ impl Socket {
     pub fn on_any<M: 'static, F>(&self, handler: F) -> ListenerId
     where
         F: Callback<Self, M>,
-        F::Output: IntoReply + Send,
+        F::Output: IntoReply,
     {
         self.extra()
             .listeners
@@ -372,7 +372,7 @@ impl Socket {
     pub fn prepend_any<M: 'static, F>(&self, handler: F) -> ListenerId
     where
         F: Callback<Self, M>,
-        F::Output: IntoReply + Send,
+        F::Output: IntoReply,
     {
         self.extra()
             .listeners
@@ -383,7 +383,7 @@ impl Socket {
     pub fn on_any_outgoing<M: 'static, F>(&self, handler: F) -> ListenerId
     where
         F: Callback<Self, M>,
-        F::Output: IntoReply + Send,
+        F::Output: IntoReply,
     {
         self.extra()
             .listeners
