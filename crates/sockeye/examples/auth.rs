@@ -1,0 +1,169 @@
+//! Who may come in, and what they may do.
+//!
+//! * `allow_request` looks at the `Origin` of the HTTP request, before there is a session;
+//! * a middleware of the namespace checks the token in the handshake's `auth`, and stores whom
+//!   it belongs to with the socket;
+//! * the namespace `/admin` lets in administrators only;
+//! * a middleware of each socket bounds how many events a second it may send.
+//!
+//! ```text
+//! cargo run --example auth
+//! ```
+//!
+//! Try it from Node, after `npm install socket.io-client`:
+//!
+//! ```text
+//! node -e '
+//! const { io } = require("socket.io-client");
+//! const open = (namespace, token) => {
+//!   const socket = io("http://localhost:3000" + namespace, { forceNew: true, auth: { token } });
+//!   socket.on("connect_error", (error) => console.log(namespace, token, error.message, error.data));
+//!   return socket;
+//! };
+//! open("/", "guess");                                // refused, with data
+//! open("/admin", "ann-secret");                      // refused: not an administrator
+//! open("/", "ann-secret").emit("whoami", (user) => console.log("I am", user));
+//! open("/admin", "bob-secret").emit("users", (users) => console.log("connected:", users));
+//! setTimeout(() => process.exit(), 1000);
+//! '
+//! ```
+//!
+//! And an origin that is not allowed, which gets status 403:
+//!
+//! ```text
+//! curl -i -H 'Origin: https://evil.example' 'http://localhost:3000/socket.io/?EIO=4&transport=polling'
+//! ```
+
+#![expect(
+    clippy::needless_pass_by_value,
+    reason = "handlers are given their parameters"
+)]
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+use std::time::Instant;
+
+use serde::{Deserialize, Serialize};
+use sockeye::{
+    Cors, EventName, Handshake, Next, Refusal, Reply, Server, ServerConfig, Socket, State, json,
+};
+
+/// The pages that may use this server.
+const ORIGINS: [&str; 2] = ["http://localhost:3000", "http://localhost:8080"];
+
+/// How many events a socket may send at once, and how many more every second.
+const BURST: f64 = 20.0;
+const PER_SECOND: f64 = 5.0;
+
+/// What clients send: `io(url, { auth: { token } })`.
+#[derive(Deserialize)]
+struct Credentials {
+    token: String,
+}
+
+/// Whom a token belongs to.
+#[derive(Clone, Debug, Serialize)]
+struct User {
+    name: &'static str,
+    admin: bool,
+}
+
+/// The users by their tokens; a real server would ask a database.
+type Users = Arc<HashMap<&'static str, User>>;
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let url = std::env::args().nth(1);
+    let url = url.as_deref().unwrap_or("http://localhost:3000");
+
+    let ann = User {
+        name: "Ann",
+        admin: false,
+    };
+    let bob = User {
+        name: "Bob",
+        admin: true,
+    };
+    let users: Users = Arc::new(HashMap::from([("ann-secret", ann), ("bob-secret", bob)]));
+
+    // CORS tells browsers which pages may read polling answers; it does not stop a page from
+    // opening a WebSocket. The check of the origin does, and other clients send none.
+    let config = ServerConfig::default().engine(|engine| {
+        engine
+            .cors(Cors::origins(ORIGINS))
+            .allow_request(async |handshake| match handshake.header("origin") {
+                Some(origin) if !ORIGINS.contains(&origin) => Err("unknown origin".to_owned()),
+                _ => Ok(()),
+            })
+    });
+    let io = Server::with_config(config)?;
+    io.state(users);
+
+    // Middlewares run one after the other, before the client hears that it is connected.
+    io.middleware(authenticate)
+        .on_connect(limit_rate)
+        .on("whoami", |socket: Socket| Reply(socket.data::<User>()))
+        .on_error(|socket, error| println!("{}: {error}", socket.id()));
+
+    let admin = io.of("/admin");
+    admin.middleware(authenticate).middleware(require_admin).on(
+        "users",
+        |State(io): State<Server>| {
+            let sockets = io.sockets();
+            let users = sockets.iter().filter_map(|socket| socket.data::<User>());
+            users.map(|user| user.name).collect::<Vec<_>>()
+        },
+    );
+    io.state(io.clone());
+
+    let listener = io.listen(url).await?;
+    println!("listening on {}", listener.url());
+    tokio::signal::ctrl_c().await?;
+    io.close().await;
+    Ok(())
+}
+
+/// Lets in who has a token that is known.
+async fn authenticate(
+    socket: Socket,
+    handshake: Handshake,
+    State(users): State<Users>,
+) -> Result<(), Refusal> {
+    let Credentials { token } = handshake
+        .auth()
+        .map_err(|_| Refusal::new("a token is needed"))?;
+    let user = users.get(&*token).ok_or_else(|| {
+        // The client finds the data in `error.data` of its `connect_error` event.
+        Refusal::new("unknown token").with_data(json!({ "code": "E_TOKEN" }))
+    })?;
+    socket.set_data(user.clone());
+    Ok(())
+}
+
+/// Lets in administrators only. Any text can refuse.
+fn require_admin(socket: Socket) -> Result<(), &'static str> {
+    match socket.data::<User>() {
+        Some(user) if user.admin => Ok(()),
+        _ => Err("administrators only"),
+    }
+}
+
+/// Gives a socket that has connected a bucket of tokens, of which each event takes one.
+fn limit_rate(socket: Socket) {
+    let bucket = Mutex::new((BURST, Instant::now()));
+    socket.middleware(move |EventName(name): EventName| {
+        let (left, since) = &mut *bucket
+            .lock()
+            .expect("nothing panics with the bucket in hand");
+        let now = Instant::now();
+        *left = (*left + (now - *since).as_secs_f64() * PER_SECOND).min(BURST);
+        *since = now;
+        if *left < 1.0 {
+            // The handlers do not see the event; the error hook does. `Next::Drop` would be
+            // the quiet way.
+            return Next::Refuse(Refusal::new(format!("{name} is too much")));
+        }
+        *left -= 1.0;
+        Next::Pass
+    });
+}
