@@ -51,3 +51,7 @@ pub use query::pairs as query_pairs;
 pub use sockeye_engine_proto::{CloseReason, RequestError, Revision, TransportKind};
 pub use turn::batch;
 pub use websocket::{Replies, Upgrading, WebSocket, WebSocketError};
+
+/// The TLS library, for the configuration that [`ListenOptions::tls`] takes.
+#[cfg(feature = "tls")]
+pub use tokio_rustls::rustls;

@@ -32,6 +32,8 @@ pub use socket::Socket;
 pub type Ack<T = sockeye_socket_proto::Args> = sockeye_events::Ack<Socket, T>;
 
 pub use sockeye_adapter::{RoomName, RoomNames, Target};
+#[cfg(feature = "tls")]
+pub use sockeye_engine::rustls;
 pub use sockeye_engine::{
     ConfigError, ConnectionInfo, Cookie, Cors, EngineConfig, EngineLayer, EngineService, Headers,
     LayerBody, LayeredService, ListenError, ListenOptions, Listener, MissingRevision, Revision,
