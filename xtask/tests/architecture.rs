@@ -27,6 +27,8 @@ const LAYERS: &[(&str, u8)] = &[
     ("sockeye-server", 2),
     ("sockeye", 3),
     ("sockeye-cli", 4),
+    // For tests alone, which may look wherever they like: as high as it is, nothing that ships can build on it.
+    ("sockeye-testkit", 4),
     ("xtask", 5),
 ];
 

@@ -53,12 +53,14 @@ pub(crate) fn server(workspace: &Workspace) -> Result {
     echo.wait_for_port(port)?;
     let mut fuzzer = Command::new(suite);
     fuzzer.args(["-m", "fuzzingclient", "-p", "2"]);
-    run(fuzzer
+    fuzzer
         .args(COMPRESSION_CASES)
         .arg("-o")
         .arg(&reports)
-        .arg(address))?;
-    judge(&reports)
+        .arg(address);
+    let outcome = run(&mut fuzzer);
+    // It ends with an error if a case failed, and then the table is wanted most.
+    judge(&reports).and(outcome)
 }
 
 pub(crate) fn client(workspace: &Workspace) -> Result {
@@ -78,8 +80,8 @@ pub(crate) fn client(workspace: &Workspace) -> Result {
     let mut fuzzer = Background::start(&fuzzer)?;
     fuzzer.wait_for_port(port)?;
     run(Command::new(client).arg(address))?;
-    fuzzer.wait_for_end(END_TIMEOUT)?;
-    judge(&reports)
+    let outcome = fuzzer.wait_for_end(END_TIMEOUT);
+    judge(&reports).and(outcome)
 }
 
 /// The console script: the package has no `__main__`.
@@ -98,7 +100,9 @@ fn reports(workspace: &Workspace, role: &str) -> Result<PathBuf> {
 
 /// Prints how each group of cases went, and fails on any that went wrong.
 fn judge(reports: &Path) -> Result {
-    let index: Value = serde_json::from_slice(&fs::read(reports.join("index.json"))?)?;
+    let index = fs::read(reports.join("index.json"));
+    let index = index.map_err(|_| "the suite left no report behind")?;
+    let index: Value = serde_json::from_slice(&index)?;
     let agents = index.as_object().ok_or("index.json holds no object")?;
     let cases = agents.values().filter_map(Value::as_object).flatten();
 
