@@ -10,9 +10,19 @@ use crate::{Event, ExtractError, FromEvent};
 ///
 /// Implemented for closures and functions of up to eight parameters, each a [`FromEvent`].
 /// `M` is inferred; it tells plain functions, async ones and parameter lists apart.
+///
+/// The function is shared by all events, so it must be `Fn`: what it changes belongs into a
+/// mutex or an atomic. An async closure (`async |…| …`) must not use variables from around it,
+/// because the future could then outlive them; take such values with the
+/// [`State`](crate::State) extractor, or clone them for each call:
+/// `move |…| { let users = users.clone(); async move { … } }`.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot handle events",
-    note = "a handler is a closure or function whose parameters are extractors and whose result is `()`, a value for the acknowledgement, or a `Result` of these; it may be async, and must be `Send + Sync + 'static`"
+    label = "a parameter or the result has a type that handlers cannot have",
+    note = "every parameter must be an extractor, by value: `Socket`, `Data<T>` with `T: DeserializeOwned`, `Args`, `Ack<T>`, `State<T>` with `T: Clone + Send + Sync`, `EventName`, `Handshake`, `DisconnectReason`, or `Result<X, ExtractError>` of one of these",
+    note = "the arguments of the event are one extractor: `Data(text): Data<String>`, `Data((a, b)): Data<(A, B)>`",
+    note = "the result must be `()`, a number, string, `Bytes`, `Vec`, `Option`, map, tuple, `serde_json::Value`, `Args`, or a `Result` with one of these; return any other `Serialize` type as `Reply(value)`",
+    note = "a handler may be async; its future must be `Send + 'static`, and the handler itself `Send + Sync + 'static`"
 )]
 pub trait Callback<S, M>: Send + Sync + 'static {
     /// What the function returns, after awaiting.

@@ -26,6 +26,11 @@ pub trait Outcome {}
 ///
 /// `()` sends nothing, a value acknowledges the event, `Err` goes to the error hook and, if the
 /// peer waits for an acknowledgement, is sent there as `{"error": {"message", "data"}}`.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot become an acknowledgement",
+    note = "return `()`, a number, string, `Bytes`, `Vec`, `Option`, map, tuple, `serde_json::Value` or `Args`, or a `Result` with one of these",
+    note = "wrap any other type that implements `Serialize`: `Reply(value)`"
+)]
 pub trait IntoReply: Outcome {
     /// Answers the event.
     fn reply<S: EventSocket>(self, to: &Responder<'_, S>);

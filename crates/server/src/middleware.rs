@@ -28,6 +28,10 @@ pub enum Next {
 }
 
 /// What a middleware may return: `()` or `Ok(())` to go on, `Err` to refuse, or a [`Next`].
+#[diagnostic::on_unimplemented(
+    message = "a middleware cannot return `{Self}`",
+    note = "return `()` or `Ok(())` to go on, `Err` with a text or a `Refusal` to refuse, or a `Next`"
+)]
 pub trait IntoVerdict: Outcome {
     /// Turns the result into a decision.
     fn into_verdict(self) -> Next;
