@@ -42,14 +42,19 @@ pub(crate) fn fuzz(workspace: &Workspace, seconds: u32, only: Option<&str>) -> R
     run(build.current_dir(&folder))?;
 
     let programs = built.join(host()?).join("release");
+    let mut failed = Vec::new();
     for target in targets(workspace)? {
         if only.is_none_or(|only| only == target) {
             heading(&format!("fuzz {target}"));
             let learned = built.join("corpus").join(&target);
-            run_target(&folder, &programs.join(&target), &target, &learned, seconds)?;
+            let outcome = run_target(&folder, &programs.join(&target), &target, &learned, seconds);
+            failed.extend(outcome.err().map(|_| target));
         }
     }
-    Ok(())
+    if failed.is_empty() {
+        return Ok(());
+    }
+    Err(format!("found something with {}", failed.join(", ")).into())
 }
 
 fn run_target(folder: &Path, program: &Path, name: &str, learned: &Path, seconds: u32) -> Result {
@@ -66,6 +71,7 @@ fn run_target(folder: &Path, program: &Path, name: &str, learned: &Path, seconds
             "-rss_limit_mb=1024",
             "-print_final_stats=1",
             "-verbosity=0",
+            "-print_funcs=0",
         ])
         // Libfuzzer adds what it finds to the first folder and only reads the others.
         .arg(learned)
@@ -79,10 +85,11 @@ fn targets(workspace: &Workspace) -> Result<Vec<String>> {
     let metadata = capture(metadata.args(["--manifest-path", manifest]))?;
     let metadata: Value = serde_json::from_str(&metadata)?;
     let targets = metadata["packages"][0]["targets"].as_array();
-    let names = targets
+    let programs = targets
         .into_iter()
         .flatten()
-        .filter_map(|target| target["name"].as_str());
+        .filter(|target| target["kind"][0] == "bin");
+    let names = programs.filter_map(|target| target["name"].as_str());
     Ok(names.map(str::to_owned).collect())
 }
 
