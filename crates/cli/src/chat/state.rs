@@ -1,0 +1,441 @@
+//! Everything that the chat's server knows: who is where, and what was said.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+
+use super::pictures::{Album, Progress, Uploads};
+use super::rules::{self, HISTORY, MAX_ROOMS, PictureType, Refusal};
+use super::shapes::{self, Body, Content, Joined, Message, Person, Picture, UploadStart};
+
+/// The chat's state. Sockets are told apart by their ids; times are given as milliseconds since
+/// 1970.
+#[derive(Debug)]
+pub(super) struct Chat {
+    boot: String,
+    /// By name, and so in the order in which they are listed.
+    rooms: BTreeMap<String, Room>,
+    /// The room that a socket is in, if it has joined one.
+    places: HashMap<String, String>,
+    messages: u64,
+    uploads: Uploads,
+    album: Album,
+    /// Counts how often a room became empty, to tell which has been so for longest.
+    departures: u64,
+}
+
+#[derive(Debug, Default)]
+struct Room {
+    /// In the order of their coming.
+    people: Vec<Person>,
+    history: VecDeque<Message>,
+    /// Which departure left it empty.
+    empty_since: u64,
+}
+
+/// What `join` did.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Change {
+    /// Somebody is in another room now, and has left this one.
+    Moved {
+        left: Option<String>,
+    },
+    /// Somebody has another name in the same room.
+    Renamed,
+    Nothing,
+}
+
+/// The room that always exists.
+const LOBBY: &str = "lobby";
+
+impl Chat {
+    /// An empty chat. `boot` tells it from those of earlier runs of the server.
+    pub(super) fn new(boot: String) -> Self {
+        Self {
+            boot,
+            rooms: BTreeMap::from([(LOBBY.into(), Room::default())]),
+            places: HashMap::new(),
+            messages: 0,
+            uploads: Uploads::default(),
+            album: Album::default(),
+            departures: 0,
+        }
+    }
+
+    /// Brings somebody into a room, out of the one before, or changes their name.
+    pub(super) fn join(&mut self, id: &str, name: &str, room: &str) -> Result<Change, Refusal> {
+        let name = rules::person_name(name)?;
+        let room = rules::room_name(room)?;
+        if self.places.get(id).is_some_and(|place| place == room) {
+            return Ok(self.rename(id, name));
+        }
+        self.make_room(room)?;
+        let left = self.depart(id);
+        let person = Person {
+            id: id.to_owned(),
+            name: name.to_owned(),
+        };
+        self.rooms
+            .entry(room.to_owned())
+            .or_default()
+            .people
+            .push(person);
+        self.places.insert(id.to_owned(), room.to_owned());
+        Ok(Change::Moved { left })
+    }
+
+    /// What somebody who has just joined is told.
+    pub(super) fn welcome(&self, id: &str) -> Result<Joined, Refusal> {
+        let (person, room) = self.whereabouts(id).ok_or(Refusal::NotJoined)?;
+        let history = self.rooms.get(room).map(|room| room.history.clone());
+        Ok(Joined {
+            boot: self.boot.clone(),
+            room: room.to_owned(),
+            name: person.name.clone(),
+            people: self.people(room).to_vec(),
+            rooms: self.rooms(),
+            messages: history.unwrap_or_default(),
+        })
+    }
+
+    /// Forgets a socket. Returns the room that it was in.
+    pub(super) fn leave(&mut self, id: &str) -> Option<String> {
+        self.drop_upload(id);
+        self.depart(id)
+    }
+
+    /// Who a socket is, and in which room.
+    pub(super) fn whereabouts(&self, id: &str) -> Option<(&Person, &str)> {
+        let place = self.places.get(id)?;
+        let person = self.people(place).iter().find(|person| person.id == id)?;
+        Some((person, place))
+    }
+
+    /// Those in a room, in the order of their coming.
+    pub(super) fn people(&self, room: &str) -> &[Person] {
+        self.rooms.get(room).map_or(&[], |room| &room.people)
+    }
+
+    /// All rooms, by name.
+    pub(super) fn rooms(&self) -> Vec<shapes::Room> {
+        let list = self.rooms.iter().map(|(name, room)| shapes::Room {
+            name: name.clone(),
+            people: room.people.len(),
+        });
+        list.collect()
+    }
+
+    /// Adds a text to the room that its writer is in.
+    pub(super) fn say(&mut self, id: &str, text: &str, now: u64) -> Result<&Message, Refusal> {
+        let (person, room) = self.whereabouts(id).ok_or(Refusal::NotJoined)?;
+        let text = rules::message_text(text)?;
+        let (person, room) = (person.clone(), room.to_owned());
+        let body = Body::Text(text.to_owned());
+        self.messages += 1;
+        self.post(room, person, now, body).ok_or(Refusal::NotJoined)
+    }
+
+    /// Begins a picture for the room that its sender is in. Returns the number of the upload.
+    pub(super) fn start_upload(&mut self, id: &str, start: &UploadStart) -> Result<u64, Refusal> {
+        self.drop_upload(id);
+        let room = self.places.get(id).ok_or(Refusal::NotJoined)?;
+        let name = rules::picture_name(&start.name)?;
+        let kind = PictureType::parse(&start.kind)?;
+        let size = rules::picture_size(start.size)?;
+        Ok(self.uploads.start(id, room, name, kind, size))
+    }
+
+    /// Adds to a picture. Returns how much of it there is, and, if that is all, the message that
+    /// has come of it.
+    pub(super) fn add_chunk(
+        &mut self,
+        id: &str,
+        upload: u64,
+        offset: u64,
+        chunk: &[u8],
+        now: u64,
+    ) -> Result<(usize, Option<&Message>), Refusal> {
+        let (person, _) = self.whereabouts(id).ok_or(Refusal::NotJoined)?;
+        let person = person.clone();
+        let upload = match self.uploads.add(id, upload, offset, chunk)? {
+            Progress::Received(received) => return Ok((received, None)),
+            Progress::Complete(upload) => upload,
+        };
+        if !self.rooms.contains_key(&upload.room) {
+            return Err(Refusal::UnknownUpload);
+        }
+        let size = upload.data.len();
+        self.messages += 1;
+        let picture = Picture {
+            id: self.messages,
+            name: upload.name,
+            kind: upload.kind,
+            size,
+        };
+        // Without the space that was left for more.
+        let data = upload.data.into_boxed_slice();
+        self.album.keep(picture.id, picture.kind, data.into());
+        let message = self.post(upload.room, person, now, Body::Picture(picture));
+        Ok((size, message))
+    }
+
+    /// Drops the picture that a socket has under way, if there is one.
+    pub(super) fn drop_upload(&mut self, id: &str) {
+        self.uploads.drop_of(id);
+    }
+
+    /// The picture of a message.
+    pub(super) fn picture(&self, id: u64) -> Result<Content, Refusal> {
+        self.album.find(id)
+    }
+
+    /// Makes sure that there is this room, or may be one more.
+    fn make_room(&mut self, name: &str) -> Result<(), Refusal> {
+        if self.rooms.contains_key(name) || self.rooms.len() < MAX_ROOMS {
+            return Ok(());
+        }
+        let empty = self
+            .rooms
+            .iter()
+            .filter(|(name, room)| room.people.is_empty() && *name != LOBBY);
+        let longest = empty.min_by_key(|(_, room)| room.empty_since);
+        let name = longest.ok_or(Refusal::NoRoomLeft)?.0.clone();
+        let forgotten = self.rooms.remove(&name).unwrap_or_default();
+        for message in &forgotten.history {
+            self.album.forget_picture_of(message);
+        }
+        Ok(())
+    }
+
+    fn rename(&mut self, id: &str, name: &str) -> Change {
+        let place = self
+            .places
+            .get(id)
+            .and_then(|place| self.rooms.get_mut(place));
+        let people = place.into_iter().flat_map(|room| &mut room.people);
+        for person in people {
+            if person.id == id && person.name != name {
+                name.clone_into(&mut person.name);
+                return Change::Renamed;
+            }
+        }
+        Change::Nothing
+    }
+
+    fn depart(&mut self, id: &str) -> Option<String> {
+        let place = self.places.remove(id)?;
+        if let Some(room) = self.rooms.get_mut(&place) {
+            room.people.retain(|person| person.id != id);
+            if room.people.is_empty() {
+                self.departures += 1;
+                room.empty_since = self.departures;
+            }
+        }
+        Some(place)
+    }
+
+    /// Adds the message with the latest number to its room; there is none if there is no such room.
+    fn post(&mut self, room: String, from: Person, time: u64, body: Body) -> Option<&Message> {
+        let history = &mut self.rooms.get_mut(&room)?.history;
+        if history.len() >= HISTORY
+            && let Some(oldest) = history.pop_front()
+        {
+            self.album.forget_picture_of(&oldest);
+        }
+        history.push_back(Message {
+            id: self.messages,
+            time,
+            room,
+            from,
+            body,
+        });
+        history.back()
+    }
+}
+
+impl Album {
+    fn forget_picture_of(&mut self, message: &Message) {
+        if let Body::Picture(picture) = &message.body {
+            self.forget(picture.id);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn chat() -> Chat {
+        Chat::new("boot".into())
+    }
+
+    fn names(people: &[Person]) -> Vec<&str> {
+        people.iter().map(|person| person.name.as_str()).collect()
+    }
+
+    fn start(size: u64) -> UploadStart {
+        UploadStart {
+            name: "fish".into(),
+            kind: "image/gif".into(),
+            size,
+        }
+    }
+
+    fn send_picture(chat: &mut Chat, id: &str) -> u64 {
+        let upload = chat.start_upload(id, &start(6)).unwrap();
+        let (_, message) = chat.add_chunk(id, upload, 0, b"GIF89a", 0).unwrap();
+        message.unwrap().id
+    }
+
+    #[test]
+    fn people_are_listed_in_the_order_of_their_coming() {
+        let mut chat = chat();
+        for (id, name) in [("2", "Bob"), ("1", "Ann"), ("3", "Bob")] {
+            assert_eq!(
+                chat.join(id, name, " lobby "),
+                Ok(Change::Moved { left: None })
+            );
+        }
+        assert_eq!(chat.join("2", "Bea", "lobby"), Ok(Change::Renamed));
+        assert_eq!(chat.join("2", "Bea", "lobby"), Ok(Change::Nothing));
+        assert_eq!(names(chat.people("lobby")), ["Bea", "Ann", "Bob"]);
+        let left = Some("lobby".to_owned());
+        assert_eq!(chat.join("2", "Bea", "x"), Ok(Change::Moved { left }));
+        assert_eq!(names(chat.people("lobby")), ["Ann", "Bob"]);
+        assert_eq!(chat.leave("2").as_deref(), Some("x"));
+        assert_eq!(chat.leave("2"), None);
+        assert!(chat.people("x").is_empty());
+    }
+
+    #[test]
+    fn refused_join_changes_nothing() {
+        let mut chat = chat();
+        chat.join("1", "Ann", "lobby").unwrap();
+        assert!(chat.join("1", "", "other").is_err());
+        assert!(chat.join("1", "Ann", "\u{7}").is_err());
+        assert_eq!(names(chat.people("lobby")), ["Ann"]);
+        assert_eq!(chat.rooms().len(), 1);
+    }
+
+    #[test]
+    fn welcome_tells_what_is_known_of_the_room() {
+        let mut chat = chat();
+        chat.join("1", "Ann", "b").unwrap();
+        chat.say("1", "hello", 7).unwrap();
+        chat.join("2", " Bob ", "b").unwrap();
+        let welcome = chat.welcome("2").unwrap();
+        assert_eq!(
+            (&*welcome.boot, &*welcome.room, &*welcome.name),
+            ("boot", "b", "Bob")
+        );
+        assert_eq!(names(&welcome.people), ["Ann", "Bob"]);
+        let rooms: Vec<_> = welcome
+            .rooms
+            .iter()
+            .map(|room| (&*room.name, room.people))
+            .collect();
+        assert_eq!(rooms, [("b", 2), ("lobby", 0)]);
+        assert_eq!(welcome.messages.len(), 1);
+    }
+
+    #[test]
+    fn shapes_are_those_of_the_page() {
+        let mut chat = chat();
+        chat.join("1", "Ann", "lobby").unwrap();
+        let text = serde_json::to_value(chat.say("1", " hi ", 7).unwrap()).unwrap();
+        let expected = serde_json::json!({
+            "id": 1, "time": 7, "room": "lobby", "from": { "id": "1", "name": "Ann" }, "text": "hi",
+        });
+        assert_eq!(text, expected);
+        send_picture(&mut chat, "1");
+        let message = chat.welcome("1").unwrap().messages.pop_back().unwrap();
+        let picture = serde_json::to_value(message).unwrap();
+        let expected =
+            serde_json::json!({ "id": 2, "name": "fish", "type": "image/gif", "size": 6 });
+        assert_eq!(picture["picture"], expected);
+        assert!(picture.get("text").is_none());
+    }
+
+    #[test]
+    fn who_has_not_joined_cannot_speak() {
+        let mut chat = chat();
+        assert_eq!(chat.say("1", "hi", 0), Err(Refusal::NotJoined));
+        assert_eq!(chat.start_upload("1", &start(6)), Err(Refusal::NotJoined));
+        assert!(chat.add_chunk("1", 1, 0, b"x", 0).is_err());
+        assert!(chat.whereabouts("1").is_none());
+    }
+
+    #[test]
+    fn history_keeps_the_last_messages_and_their_pictures() {
+        let mut chat = chat();
+        chat.join("1", "Ann", "lobby").unwrap();
+        let picture = send_picture(&mut chat, "1");
+        for n in 1..HISTORY {
+            chat.say("1", &n.to_string(), 0).unwrap();
+        }
+        assert_eq!(chat.picture(picture).unwrap().data, "GIF89a");
+        chat.say("1", "one more", 0).unwrap();
+        assert_eq!(chat.picture(picture).unwrap_err(), Refusal::UnknownPicture);
+        let messages = chat.welcome("1").unwrap().messages;
+        assert_eq!(messages.len(), HISTORY);
+        assert_eq!(messages[0].id, 2);
+    }
+
+    #[test]
+    fn room_that_was_empty_longest_makes_way() {
+        let mut chat = chat();
+        chat.join("1", "Ann", "r1").unwrap();
+        let picture = send_picture(&mut chat, "1");
+        for n in 2..MAX_ROOMS {
+            chat.join("1", "Ann", &format!("r{n}")).unwrap();
+        }
+        assert_eq!(chat.rooms().len(), MAX_ROOMS);
+        // Somebody comes back to the oldest, so that the next is the longest empty.
+        chat.join("2", "Bob", "r1").unwrap();
+        chat.join("1", "Ann", "new").unwrap();
+        let rooms = chat.rooms();
+        assert_eq!(rooms.len(), MAX_ROOMS);
+        assert!(rooms.iter().all(|room| room.name != "r2"));
+        assert!(chat.picture(picture).is_ok());
+        assert!(rooms.iter().any(|room| room.name == LOBBY));
+
+        chat.join("2", "Bob", "lobby").unwrap();
+        for n in 0..MAX_ROOMS {
+            chat.join("1", "Ann", &format!("s{n}")).unwrap();
+        }
+        assert_eq!(chat.picture(picture).unwrap_err(), Refusal::UnknownPicture);
+    }
+
+    #[test]
+    fn new_room_is_refused_when_none_is_empty() {
+        let mut chat = chat();
+        for n in 1..MAX_ROOMS {
+            chat.join(&n.to_string(), "Ann", &format!("r{n}")).unwrap();
+        }
+        assert_eq!(chat.join("1", "Ann", "new"), Err(Refusal::NoRoomLeft));
+        assert_eq!(chat.whereabouts("1").unwrap().1, "r1");
+        assert!(chat.join("1", "Ann", "lobby").is_ok());
+        assert!(chat.join("1", "Ann", "new").is_ok());
+    }
+
+    #[test]
+    fn picture_goes_where_its_upload_began() {
+        let mut chat = chat();
+        chat.join("1", "Ann", "a").unwrap();
+        let upload = chat.start_upload("1", &start(6)).unwrap();
+        let (received, message) = chat.add_chunk("1", upload, 0, b"GIF", 0).unwrap();
+        assert!(received == 3 && message.is_none());
+        chat.join("1", "Ann", "b").unwrap();
+        let (_, message) = chat.add_chunk("1", upload, 3, b"89a", 0).unwrap();
+        assert_eq!(message.unwrap().room, "a");
+    }
+
+    #[test]
+    fn upload_ends_with_its_socket() {
+        let mut chat = chat();
+        chat.join("1", "Ann", "a").unwrap();
+        let upload = chat.start_upload("1", &start(6)).unwrap();
+        chat.leave("1");
+        chat.join("1", "Ann", "a").unwrap();
+        let refusal = chat.add_chunk("1", upload, 0, b"GIF89a", 0).unwrap_err();
+        assert_eq!(refusal, Refusal::UnknownUpload);
+    }
+}

@@ -1,0 +1,186 @@
+//! `sockeye serve`: a Socket.IO server, with the demo chat unless it is not wanted.
+
+mod options;
+mod signals;
+mod site;
+
+use std::io::{self, Write};
+use std::net::SocketAddr;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use sockeye::{ClientFilesError, ConfigError, ListenError, ListenOptions, Listener, Server};
+use thiserror::Error;
+
+use crate::chat;
+use crate::report::{ADDRESS, BOLD, BRAND, DIM, Explain};
+pub(crate) use options::ServeOptions;
+use signals::Signals;
+use site::Site;
+
+/// Why the server does not start.
+#[derive(Debug, Error)]
+pub(crate) enum ServeError {
+    #[error("the client bundles cannot be served")]
+    ClientFiles(#[from] ClientFilesError),
+    #[error("this cannot be served")]
+    Config(#[from] ConfigError),
+    #[error("no random numbers can be had")]
+    Random(#[from] getrandom::Error),
+    #[error("cannot wait for signals")]
+    Signals(#[source] io::Error),
+    #[error(transparent)]
+    Listen(#[from] ListenError),
+}
+
+/// How long peers may take to hear of the end. A peer on long-polling that has no request
+/// under way is heard of again only when it sends the next one.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// How long HTTP connections may take after that to finish the answer they are at.
+const LAST_ANSWERS: Duration = Duration::from_secs(1);
+
+/// What a shell reports for a program that Ctrl-C ended.
+const INTERRUPTED: u8 = 130;
+
+/// Serves until it is told to stop.
+pub(crate) async fn run(options: ServeOptions) -> Result<ExitCode, ServeError> {
+    let mut signals = Signals::listen().map_err(ServeError::Signals)?;
+    let io = Server::with_config(options.config()?)?;
+    let site = if options.no_demo {
+        Site::health_only()
+    } else {
+        chat::open(&io)?;
+        Site::with_chat(&options.path)
+    };
+    let mut listeners = Vec::new();
+    for url in &options.listen {
+        let listening = io.listen_service(url, ListenOptions::default(), site.clone());
+        listeners.push(listening.await?);
+    }
+    welcome(&options, &listeners);
+
+    signals.next().await;
+    say(format_args!(
+        "{DIM}Closing; Ctrl-C again stops at once.{DIM:#}"
+    ));
+    tokio::select! {
+        () = close(&io, &mut listeners) => Ok(ExitCode::SUCCESS),
+        () = signals.next() => Ok(ExitCode::from(INTERRUPTED)),
+    }
+}
+
+/// Disconnects everybody and waits, within bounds, until they know.
+async fn close(io: &Server, listeners: &mut [Listener]) {
+    if tokio::time::timeout(PATIENCE, io.close()).await.is_err() {
+        let connections = io.connection_count();
+        tracing::warn!(connections, "some peers took too long to disconnect");
+    }
+    let answered = async {
+        for listener in listeners {
+            listener.closed().await;
+        }
+    };
+    // Who is still sending a request by then gets no answer to it.
+    let _ = tokio::time::timeout(LAST_ANSWERS, answered).await;
+}
+
+/// Tells where the server can be reached.
+fn welcome(options: &ServeOptions, listeners: &[Listener]) {
+    let version = env!("CARGO_PKG_VERSION");
+    let what = match options.no_demo {
+        true => "Socket.IO server",
+        false => "Socket.IO server with a chat",
+    };
+    say(format_args!(
+        "{BRAND}Sockeye{BRAND:#} {BOLD}{version}{BOLD:#}, {what}"
+    ));
+    for listener in listeners {
+        let (url, note) = visitable(&listener.url(), listener.local_addr());
+        say(format_args!(
+            "  {ADDRESS}{url}{ADDRESS:#}{DIM}{note}{DIM:#}"
+        ));
+    }
+    let path = &options.path;
+    say(format_args!(
+        "{DIM}Clients connect with the path {path}/. Ctrl-C stops.{DIM:#}"
+    ));
+}
+
+/// A URL that can be opened in a browser, and what else there is to say about it.
+fn visitable(url: &str, address: SocketAddr) -> (String, &'static str) {
+    if address.ip().is_unspecified() {
+        let scheme = url.split("://").next().unwrap_or("http");
+        let url = format!("{scheme}://localhost:{}", address.port());
+        (url, " and every other address of this machine")
+    } else {
+        (url.to_owned(), "")
+    }
+}
+
+/// Writes a line to standard output.
+fn say(line: std::fmt::Arguments<'_>) {
+    // The server works as well if nobody reads this.
+    let _ = writeln!(anstream::stdout(), "{line}");
+}
+
+impl Explain for ServeError {
+    fn hint(&self) -> Option<String> {
+        match self {
+            Self::Listen(error) => listen_hint(error),
+            Self::ClientFiles(_) => Some(
+                "--client-dir wants a directory with socket.io.js or its relatives, such as \
+                 node_modules/socket.io/client-dist."
+                    .into(),
+            ),
+            _ => None,
+        }
+    }
+}
+
+fn listen_hint(error: &ListenError) -> Option<String> {
+    match error {
+        ListenError::Bind { url, source } => match source.kind() {
+            io::ErrorKind::AddrInUse => {
+                let other = url.port().checked_add(1).unwrap_or(3000);
+                Some(format!(
+                    "Another program listens there already, perhaps an earlier `sockeye serve`. \
+                     Stop it, or take another port: sockeye serve --listen http://localhost:{other}"
+                ))
+            }
+            io::ErrorKind::PermissionDenied => Some(
+                "Ports below 1024 need special rights on most systems; try one above, such as \
+                 http://localhost:3000."
+                    .into(),
+            ),
+            io::ErrorKind::AddrNotAvailable => Some(
+                "No interface of this machine has that address; http://0.0.0.0:3000 means all \
+                 that there are."
+                    .into(),
+            ),
+            _ => None,
+        },
+        ListenError::Url { .. } => {
+            Some("Write it like http://localhost:3000 or http://0.0.0.0:8080.".into())
+        }
+        ListenError::MissingTls { .. } => Some(
+            "This command serves http only; let a proxy in front of it take care of https.".into(),
+        ),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_address_is_shown_as_one_that_can_be_visited() {
+        let everywhere = "[::]:3000".parse().unwrap();
+        let (url, note) = visitable("http://[::]:3000", everywhere);
+        assert_eq!(url, "http://localhost:3000");
+        assert!(note.contains("every other address"));
+        let here = "127.0.0.1:80".parse().unwrap();
+        assert_eq!(visitable("http://a:80", here), ("http://a:80".into(), ""));
+    }
+}

@@ -1,0 +1,190 @@
+//! The options of `sockeye serve`.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use sockeye::{ClientFiles, ClientFilesError, Cors, ServerConfig};
+
+use crate::units::{Size, Span};
+
+/// What to serve, where, and within which bounds.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct ServeOptions {
+    /// Where to listen: http://HOST:PORT. May be given several times. Port 0 takes any free port;
+    /// with the host 0.0.0.0 other machines can connect.
+    #[arg(long, value_name = "URL", default_value = "http://localhost:3000")]
+    pub(crate) listen: Vec<String>,
+
+    /// The path under which Socket.IO is served.
+    #[arg(long, value_name = "PATH", default_value = "/socket.io", value_parser = parse_path)]
+    pub(crate) path: String,
+
+    /// An origin whose pages may use this server, such as https://example.org, or * for any.
+    /// May be given several times.
+    #[arg(long, value_name = "ORIGIN", value_parser = parse_origin)]
+    cors: Vec<String>,
+
+    /// Serve Socket.IO only, without the chat and its pages.
+    #[arg(long)]
+    pub(crate) no_demo: bool,
+
+    /// Serve the official client bundles of this directory, such as
+    /// node_modules/socket.io/client-dist, under the path.
+    #[arg(long, value_name = "DIR")]
+    client_dir: Option<PathBuf>,
+
+    /// Refuse clients of Engine.IO 3, which are those of Socket.IO 1 and 2.
+    #[arg(long)]
+    no_v3: bool,
+
+    #[command(flatten, next_help_heading = "Limits")]
+    limits: Limits,
+}
+
+/// Bounds and times, all with a default.
+#[derive(Debug, Args)]
+struct Limits {
+    /// The largest message or request body that is accepted.
+    #[arg(long, value_name = "SIZE", default_value_t = Size(1_000_000))]
+    max_payload: Size,
+
+    /// What may wait for a client that reads slowly, before it misses messages or is
+    /// disconnected.
+    #[arg(long, value_name = "SIZE", default_value_t = Size(8 << 20))]
+    max_outbox: Size,
+
+    /// How many clients may be connected at once.
+    #[arg(long, value_name = "NUMBER", default_value_t = 10_000)]
+    max_connections: usize,
+
+    /// How often clients are asked whether they are still there.
+    #[arg(long, value_name = "TIME", default_value = "25s")]
+    ping_interval: Span,
+
+    /// How long they may take to answer that.
+    #[arg(long, value_name = "TIME", default_value = "20s")]
+    ping_timeout: Span,
+
+    /// How long a client may stay without joining a namespace.
+    #[arg(long, value_name = "TIME", default_value = "45s")]
+    connect_timeout: Span,
+
+    /// How long going from long-polling to a WebSocket may take.
+    #[arg(long, value_name = "TIME", default_value = "10s")]
+    upgrade_timeout: Span,
+}
+
+const EXAMPLES: &str = "\
+Socket.IO clients of every version since 1.0 can connect, over long-polling and WebSocket.
+GET /healthz answers \"ok\" as long as the server is up.
+
+Sizes have the unit B, kB, MB, KiB or MiB, and are bytes without one; times have ms, s, m or h.
+
+Examples:
+  sockeye serve                                     the chat at http://localhost:3000
+  sockeye serve --listen http://0.0.0.0:8080        for other machines too
+  sockeye serve --no-demo --cors https://example.org --client-dir node_modules/socket.io/client-dist
+  sockeye serve --ping-interval 5s --ping-timeout 3s --max-payload 10MB";
+
+/// How many events of one client may wait until its earlier ones are done with. Fewer than the
+/// library's default, because each may be as large as the largest payload.
+const MAX_QUEUED_EVENTS: usize = 64;
+
+impl ServeOptions {
+    /// The configuration of the server.
+    pub(super) fn config(&self) -> Result<ServerConfig, ClientFilesError> {
+        let limits = &self.limits;
+        let mut config = ServerConfig::default()
+            .max_queued_events(MAX_QUEUED_EVENTS)
+            .connection(|connection| connection.connect_timeout(limits.connect_timeout.0))
+            .engine(|engine| {
+                engine
+                    .path(self.path.as_str())
+                    .allow_v3(!self.no_v3)
+                    .max_payload(limits.max_payload.0)
+                    .outbox_limit(limits.max_outbox.0)
+                    .max_sessions(limits.max_connections)
+                    .ping_interval(limits.ping_interval.0)
+                    .ping_timeout(limits.ping_timeout.0)
+                    .upgrade_timeout(limits.upgrade_timeout.0)
+            });
+        if let Some(cors) = self.cors() {
+            config = config.engine(|engine| engine.cors(cors));
+        }
+        if let Some(dir) = &self.client_dir {
+            config = config.client_files(ClientFiles::from_dir(dir)?);
+        }
+        Ok(config)
+    }
+
+    fn cors(&self) -> Option<Cors> {
+        if self.cors.iter().any(|origin| origin == "*") {
+            Some(Cors::any())
+        } else if self.cors.is_empty() {
+            None
+        } else {
+            Some(Cors::origins(&self.cors))
+        }
+    }
+}
+
+/// Brings a path into the form `/a/b`.
+///
+/// It gets into the chat's page as it is, so it must not hold what means something to HTML or
+/// to a URL. `/` alone would leave no room for the pages.
+fn parse_path(path: &str) -> Result<String, &'static str> {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/-._~".contains(&byte);
+    let trimmed = path.trim_end_matches('/');
+    if !trimmed.starts_with('/') {
+        Err("it must begin with a slash and have a name, such as /socket.io")
+    } else if !trimmed.bytes().all(plain) || trimmed.contains("//") {
+        Err("it may hold letters, digits, single slashes and -._~")
+    } else {
+        Ok(trimmed.to_owned())
+    }
+}
+
+/// Origins are compared as they are, so one that no browser sends would be a silent mistake.
+fn parse_origin(origin: &str) -> Result<String, &'static str> {
+    let complete = match origin.split_once("://") {
+        Some((scheme, host)) => {
+            !scheme.is_empty() && !host.is_empty() && !host.contains(['/', '?', '#', ' ', '*'])
+        }
+        None => origin == "*" || origin == "null",
+    };
+    if complete {
+        Ok(origin.to_owned())
+    } else {
+        Err("write it as a browser sends it, without a final slash: https://example.org or *")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn path_is_brought_into_one_form() {
+        assert_eq!(parse_path("/a/b/").as_deref(), Ok("/a/b"));
+        for wrong in ["", "/", "a", "/a\"b", "/a?b", "/a//b", "/ä"] {
+            assert!(parse_path(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn origin_is_what_a_browser_sends() {
+        for right in ["*", "null", "https://example.org", "http://localhost:8080"] {
+            assert!(parse_origin(right).is_ok(), "{right}");
+        }
+        for wrong in [
+            "",
+            "example.org",
+            "https://",
+            "https://example.org/",
+            "https://*.org",
+        ] {
+            assert!(parse_origin(wrong).is_err(), "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,270 @@
+//! The `sockeye` command as its users meet it.
+
+#![expect(clippy::unwrap_used, reason = "all of this is test code")]
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::process::{Child, ChildStdout, Command, Output, Stdio};
+
+/// A server on a port of its own; killed when dropped.
+struct Server {
+    child: Child,
+    stdout: BufReader<ChildStdout>,
+    /// What it wrote until its addresses were complete.
+    welcome: String,
+    address: String,
+}
+
+fn sockeye() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_sockeye"));
+    command.env_remove("RUST_LOG").env_remove("NO_COLOR");
+    command
+}
+
+impl Server {
+    fn start(options: &[&str]) -> Self {
+        let mut child = sockeye()
+            .args(["serve", "--listen", "http://127.0.0.1:0"])
+            .args(options)
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut stdout = BufReader::new(child.stdout.take().unwrap());
+        let mut welcome = String::new();
+        while !welcome.contains("Ctrl-C") {
+            assert_ne!(stdout.read_line(&mut welcome).unwrap(), 0, "{welcome}");
+        }
+        let url = welcome
+            .split_whitespace()
+            .find(|word| word.starts_with("http://"));
+        let address = url.unwrap().trim_start_matches("http://").to_owned();
+        Self {
+            child,
+            stdout,
+            welcome,
+            address,
+        }
+    }
+
+    /// Head and body of the answer to a request.
+    fn request(&self, method: &str, target: &str, body: &str) -> (String, String) {
+        let mut stream = TcpStream::connect(&self.address).unwrap();
+        let (host, len) = (&self.address, body.len());
+        write!(
+            stream,
+            "{method} {target} HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n\
+             content-length: {len}\r\n\r\n{body}"
+        )
+        .unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+        (head.to_lowercase(), body.to_owned())
+    }
+
+    fn get(&self, target: &str) -> (String, String) {
+        self.request("GET", target, "")
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // It may have ended already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Somebody in the chat, over long-polling.
+struct Visitor<'a> {
+    server: &'a Server,
+    target: String,
+    /// Packets that were received and not asked for yet.
+    packets: Vec<String>,
+}
+
+impl<'a> Visitor<'a> {
+    fn enter(server: &'a Server) -> Self {
+        let target = "/socket.io/?EIO=4&transport=polling";
+        let (_, open) = server.get(target);
+        let sid = open.split('"').nth(3).unwrap();
+        let mut visitor = Visitor {
+            server,
+            target: format!("{target}&sid={sid}"),
+            packets: Vec::new(),
+        };
+        visitor.send("40");
+        visitor.wait_for("40{");
+        visitor
+    }
+
+    fn send(&self, packet: &str) {
+        let (_, answer) = self.server.request("POST", &self.target, packet);
+        assert_eq!(answer, "ok");
+    }
+
+    /// The next packet that begins like this.
+    fn wait_for(&mut self, start: &str) -> String {
+        loop {
+            if let Some(at) = self
+                .packets
+                .iter()
+                .position(|packet| packet.starts_with(start))
+            {
+                return self.packets.remove(at);
+            }
+            let (head, body) = self.server.get(&self.target);
+            assert!(head.starts_with("http/1.1 200"), "{head}");
+            self.packets.extend(body.split('\u{1e}').map(str::to_owned));
+        }
+    }
+}
+
+fn failure(command: &mut Command) -> (Option<i32>, String) {
+    let Output { status, stderr, .. } = command.output().unwrap();
+    (status.code(), String::from_utf8(stderr).unwrap())
+}
+
+#[test]
+fn health_and_pages_are_served_on_the_port_that_is_told() {
+    let server = Server::start(&[]);
+    assert!(!server.address.ends_with(":0"));
+    let (head, body) = server.get("/healthz");
+    assert!(head.starts_with("http/1.1 200"), "{head}");
+    assert_eq!(body, "ok");
+    let (head, body) = server.get("/?name=Ann");
+    assert!(
+        head.contains("content-type: text/html; charset=utf-8"),
+        "{head}"
+    );
+    assert!(
+        head.contains("content-security-policy: default-src 'self';"),
+        "{head}"
+    );
+    assert!(body.contains(r#"<meta name="socket-path" content="/socket.io/">"#));
+    for (target, kind) in [
+        ("/chat.css", "text/css"),
+        ("/chat.js", "text/javascript"),
+        ("/socket.io/sockeye.js", "javascript"),
+    ] {
+        let (head, _) = server.get(target);
+        assert!(
+            head.starts_with("http/1.1 200") && head.contains(kind),
+            "{target}: {head}"
+        );
+    }
+    assert!(server.get("/nothing").0.starts_with("http/1.1 404"));
+}
+
+#[test]
+fn path_can_be_chosen() {
+    let server = Server::start(&["--path", "/live/"]);
+    assert!(server.get("/").1.contains(r#"content="/live/">"#));
+    let (head, open) = server.get("/live/?EIO=4&transport=polling");
+    assert!(head.starts_with("http/1.1 200"), "{head}");
+    assert!(open.starts_with("0{"), "{open}");
+}
+
+#[test]
+fn without_the_demo_there_is_health_only() {
+    let server = Server::start(&["--no-demo", "--no-v3", "--cors", "https://a.example"]);
+    assert!(server.get("/").0.starts_with("http/1.1 404"));
+    assert_eq!(server.get("/healthz").1, "ok");
+    let (head, body) = server.get("/socket.io/?EIO=3&transport=polling");
+    assert!(
+        head.starts_with("http/1.1 400") && body.contains(r#""code":5"#),
+        "{body}"
+    );
+}
+
+#[test]
+fn visitors_chat() {
+    let server = Server::start(&[]);
+    let mut ann = Visitor::enter(&server);
+    ann.send(r#"420["message","too early"]"#);
+    assert_eq!(
+        ann.wait_for("430"),
+        r#"430[{"error":"Join a room first."}]"#
+    );
+    ann.send(r#"421["join",{"name":" Ann ","room":"river"}]"#);
+    let joined = ann.wait_for("431");
+    assert!(
+        joined.contains(r#""room":"river","name":"Ann""#),
+        "{joined}"
+    );
+    assert!(joined.contains(r#"{"name":"lobby","people":0},{"name":"river","people":1}"#));
+
+    let mut bob = Visitor::enter(&server);
+    bob.send(r#"420["join",{"name":"Bob","room":"river"}]"#);
+    bob.wait_for("430");
+    let people = ann.wait_for(r#"42["people""#);
+    assert!(
+        people.contains(r#""name":"Ann""#) && people.contains(r#""name":"Bob""#),
+        "{people}"
+    );
+    bob.send(r#"42["typing",true]"#);
+    bob.send(r#"421["message","hello"]"#);
+    assert!(
+        ann.wait_for(r#"42["message""#)
+            .contains(r#""text":"hello""#)
+    );
+    assert_eq!(bob.wait_for("431"), r#"431[{"id":1}]"#);
+    // Wrong arguments are refused in the chat's form, and end nothing.
+    bob.send(r#"422["message",{"no":"text"}]"#);
+    assert!(
+        bob.wait_for("432")
+            .starts_with(r#"432[{"error":"This server does not"#)
+    );
+    bob.send("41");
+    let people = ann.wait_for(r#"42["people""#);
+    assert!(!people.contains("Bob"), "{people}");
+}
+
+#[test]
+fn port_in_use_is_explained() {
+    let server = Server::start(&[]);
+    let url = format!("http://{}", server.address);
+    let (code, text) = failure(sockeye().args(["serve", "--listen", &url]));
+    assert_eq!(code, Some(1));
+    assert!(
+        text.starts_with(&format!("error: cannot listen on {url}: ")),
+        "{text}"
+    );
+    assert!(
+        text.contains("Another program listens there already"),
+        "{text}"
+    );
+    assert_eq!(text.lines().count(), 1, "{text}");
+}
+
+#[test]
+fn url_that_makes_no_sense_is_explained() {
+    let (code, text) = failure(sockeye().args(["serve", "--listen", "localhost"]));
+    assert_eq!(code, Some(1));
+    assert!(
+        text.contains("the scheme must be http or https. Write it like"),
+        "{text}"
+    );
+}
+
+#[test]
+fn lines_that_are_not_for_a_terminal_have_no_colours() {
+    let server = Server::start(&[]);
+    assert!(!server.welcome.contains('\u{1b}'), "{:?}", server.welcome);
+}
+
+#[cfg(unix)]
+#[test]
+fn interrupt_closes_gracefully() {
+    let mut server = Server::start(&[]);
+    let mut visitor = Visitor::enter(&server);
+    let pid = server.child.id().to_string();
+    let kill = |signal: &str| Command::new("kill").args([signal, &pid]).status().unwrap();
+    assert!(kill("-INT").success());
+    // The peer is told with a close packet.
+    visitor.wait_for("1");
+    assert_eq!(server.child.wait().unwrap().code(), Some(0));
+    let mut rest = String::new();
+    server.stdout.read_to_string(&mut rest).unwrap();
+    assert!(rest.contains("Closing"), "{rest}");
+}
