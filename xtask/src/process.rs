@@ -1,4 +1,4 @@
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::io::IsTerminal;
 use std::net::{TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
@@ -41,7 +41,12 @@ fn cannot_start(command: &Command, error: &std::io::Error) -> Error {
 }
 
 fn shown(command: &Command) -> String {
-    let words = std::iter::once(command.get_program()).chain(command.get_args());
+    let program = match command.get_program() {
+        // Its full path tells nobody anything.
+        program if program == cargo() => OsStr::new("cargo"),
+        program => program,
+    };
+    let words = std::iter::once(program).chain(command.get_args());
     let words: Vec<_> = words.map(|word| quote(&word.to_string_lossy())).collect();
     words.join(" ")
 }
