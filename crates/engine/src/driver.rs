@@ -86,7 +86,7 @@ impl<A: Application> Driver<A> {
         let open = engine.open_packet(&handle, TransportKind::WebSocket);
         {
             let mut state = handle.shared().lock();
-            state.outbox.become_stream(io.direct());
+            state.outbox.become_stream(io.direct(), Vec::new());
             state.outbox.push_control(Packet::Open(open.into()));
         }
         let wire = Wire::new(io, read, engine.config().limits.max_payload);
@@ -291,12 +291,12 @@ impl<A: Application> Driver<A> {
         let Some(probe) = self.probe.take() else {
             return;
         };
-        let wire = probe.into_wire();
+        let (wire, unwritten) = probe.into_parts();
         {
             let mut state = self.handle.shared().lock();
             state.transport = to;
             state.poll_pending = false;
-            state.outbox.become_stream(wire.direct());
+            state.outbox.become_stream(wire.direct(), unwritten);
         }
         if let Carrier::Polling(mut polling) =
             std::mem::replace(&mut self.carrier, Carrier::Stream(wire))

@@ -196,16 +196,19 @@ impl Outbox {
         }
     }
 
-    /// From now on a stream carries the session; what waited for a poll goes there.
-    pub(crate) fn become_stream(&mut self, direct: Option<Arc<TcpStream>>) {
+    /// From now on a stream carries the session; what waited for a poll goes there, behind the
+    /// bytes that the stream itself still has to write.
+    pub(crate) fn become_stream(&mut self, direct: Option<Arc<TcpStream>>, unwritten: Vec<u8>) {
+        let written_first = unwritten.len();
         let stream = Sink::Stream(Stream {
             direct,
+            tail: unwritten,
             ..Stream::default()
         });
         let Sink::Packets(packets) = std::mem::replace(&mut self.sink, stream) else {
             return;
         };
-        self.queued = 0;
+        self.queued = written_first;
         for item in packets {
             match item {
                 Item::Message(message) => self.push(&message),

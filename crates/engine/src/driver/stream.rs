@@ -176,8 +176,10 @@ impl Probe {
         encode_frame(&mut self.out, OpCode::Text, &text, None);
     }
 
-    pub(super) fn into_wire(self) -> Wire {
-        self.wire
+    /// The WebSocket, and what is still to be written to it: a peer that commits without waiting
+    /// for the answer to its probe gets that answer all the same.
+    pub(super) fn into_parts(self) -> (Wire, Vec<u8>) {
+        (self.wire, self.out)
     }
 
     /// Writes what waits, as far as possible now.
