@@ -44,6 +44,8 @@ pub(crate) struct Driver<A: Application> {
     carrier: Carrier,
     probe: Option<Box<Probe>>,
     timer: Timer,
+    /// The connection was not ready at some time since the timer was last due.
+    stalled: bool,
     ending: Option<Box<Ending>>,
 }
 
@@ -113,6 +115,7 @@ impl<A: Application> Driver<A> {
             carrier,
             probe: None,
             timer,
+            stalled: false,
             ending: None,
         }
     }
@@ -121,6 +124,7 @@ impl<A: Application> Driver<A> {
     fn turn(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let now = tokio::time::Instant::now().into_std();
         let mut commands = self.handle.shared().begin_work(cx.waker());
+        self.excuse_silence(now);
         let mut reads = 0;
         loop {
             for command in commands {
@@ -210,13 +214,18 @@ impl<A: Application> Driver<A> {
         }
     }
 
+    /// Gives the peer its time once more if it was this side that did not read: its heartbeat may
+    /// lie unread, or behind what it cannot send. It may have to wait for that after the
+    /// connection is ready again, too, which is why having been unready is remembered.
+    fn excuse_silence(&mut self, now: Instant) {
+        if self.timer.is_due(now) && std::mem::take(&mut self.stalled) {
+            self.session.excuse(now);
+        }
+    }
+
     fn handle_time(&mut self, now: Instant, cx: &mut Context<'_>) {
         if !self.timer.is_due(now) {
             return;
-        }
-        if !self.connection.is_ready() {
-            // It is this side that does not read, so the peer's heartbeat cannot be heard.
-            self.session.excuse(now);
         }
         self.session.handle_timeout(now);
         if self.connection.poll_timeout().is_some_and(|at| at <= now) {
@@ -310,7 +319,11 @@ impl<A: Application> Driver<A> {
     /// Reads once from whatever there is to read from; whether something came.
     fn read(&mut self, now: Instant, cx: &mut Context<'_>) -> bool {
         let probed = self.read_probe(now, cx);
-        if self.ending.is_some() || !self.connection.is_ready() {
+        if self.ending.is_some() {
+            return probed;
+        }
+        if !self.connection.is_ready() {
+            self.stalled = true;
             return probed;
         }
         let read = match &mut self.carrier {
