@@ -49,7 +49,7 @@ pub(crate) fn test(workspace: &Workspace, peers: Peers) -> Result {
             Ok(false)
         }
     };
-    let node = there("JavaScript peers", tools::node())?;
+    let node = there("JavaScript peers and the browser", tools::node())?;
     let python = there("the Python peer", tools::python())?;
     let chromium = node && there("the browser", tools::chromium())?;
     if node {
