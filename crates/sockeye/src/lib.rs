@@ -1,19 +1,85 @@
 //! Socket.IO on every wire: events, acknowledgements, rooms and namespaces.
 //!
-//! ```no_run
-//! use sockeye::{Data, Server, Socket};
+//! A [`Server`] talks to every Socket.IO client since 1.0, in browsers and elsewhere, over HTTP
+//! long-polling and WebSocket. Handlers are plain or async functions of what they need; what
+//! they return answers the event.
 //!
-//! # async fn run() -> Result<(), Box<dyn std::error::Error>> {
-//! let io = Server::new();
-//! io.on("chat", async |socket: Socket, Data((room, text)): Data<(String, String)>| {
-//!     socket.to(room).emit("chat", text)
-//! });
-//! io.on("sum", async |Data(xs): Data<Vec<i64>>| xs.iter().sum::<i64>());
-//! let listener = io.listen("http://localhost:3000").await?;
-//! # drop(listener);
-//! # Ok(())
-//! # }
+//! ```no_run
+//! use sockeye::{Data, DisconnectReason, Server, Socket};
+//!
+//! #[tokio::main]
+//! async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//!     let io = Server::new();
+//!
+//!     io.on_connect(|socket: Socket| println!("{} connected", socket.id()));
+//!
+//!     // Everyone in the room gets the text, but for the one who sent it.
+//!     io.on("chat", |socket: Socket, Data((room, text)): Data<(String, String)>| {
+//!         socket.join(&room);
+//!         socket.to(room).emit("chat", text)
+//!     });
+//!
+//!     // The result is the acknowledgement.
+//!     io.on("sum", async |Data(numbers): Data<Vec<i64>>| numbers.iter().sum::<i64>());
+//!
+//!     io.on_disconnect(|socket: Socket, reason: DisconnectReason| {
+//!         println!("{} disconnected: {reason}", socket.id());
+//!     });
+//!
+//!     io.listen("http://localhost:3000").await?;
+//!     tokio::signal::ctrl_c().await?;
+//!     io.close().await;
+//!     Ok(())
+//! }
 //! ```
+//!
+//! And in a browser, with the client that the server itself hands out, or with socket.io-client:
+//!
+//! ```html
+//! <script type="module">
+//!   import { connect } from "http://localhost:3000/socket.io/sockeye.js";
+//!   const socket = connect("http://localhost:3000");
+//!   socket.on("chat", (text) => console.log(text));
+//!   socket.emit("chat", "lobby", "hello");
+//!   console.log(await socket.emitWithAck("sum", [1, 2, 3])); // 6
+//! </script>
+//! ```
+//!
+//! (A page that is served from elsewhere needs [`Cors`].)
+//!
+//! # The guide
+//!
+//! * [`handlers`](guide::handlers): parameters, results, errors, shared state
+//! * [`arguments`](guide::arguments): how Rust values become arguments and back, binary
+//! * [`acknowledgements`](guide::acknowledgements): answering and asking, one or many
+//! * [`rooms`](guide::rooms): rooms and broadcasting
+//! * [`namespaces`](guide::namespaces): namespaces, middleware, authentication
+//! * [`lifecycle`](guide::lifecycle): order of events, back-pressure, disconnects, shutdown
+//! * [`limits`](guide::limits): all limits and timeouts with their defaults
+//! * [`embedding`](guide::embedding): listening, axum, hyper, and which clients can connect
+//!
+//! The examples of the repository (`echo`, `chat`, `rooms`, `auth`, `axum`, `hyper`, `https`) are
+//! whole programs to start from.
+//!
+//! # The main types
+//!
+//! | | |
+//! |---|---|
+//! | [`Server`] | everything; also the namespace `/` |
+//! | [`Namespace`] | a path with handlers, middlewares, sockets and rooms |
+//! | [`Socket`] | one peer in one namespace |
+//! | [`BroadcastOperator`] | to whom an event goes |
+//! | [`Data`], [`Args`], [`Ack`], [`State`], [`Handshake`] | what handlers take |
+//! | [`Reply`], [`Refusal`] | what they return |
+//! | [`ServerConfig`], [`EngineConfig`], [`ConnectionConfig`], [`ListenOptions`] | settings |
+//!
+//! All handles are cheap to clone and can be used from any thread and task.
+//!
+//! # Features
+//!
+//! * `tls`: listeners for `https://`, by rustls. Off by default.
+
+pub mod guide;
 
 pub use bytes::Bytes;
 pub use serde_json::{Value, json};

@@ -1,0 +1,18 @@
+//! The guide: a chapter for each subject. The modules have no items.
+
+#[doc = include_str!("../docs/acknowledgements.md")]
+pub mod acknowledgements {}
+#[doc = include_str!("../docs/arguments.md")]
+pub mod arguments {}
+#[doc = include_str!("../docs/embedding.md")]
+pub mod embedding {}
+#[doc = include_str!("../docs/handlers.md")]
+pub mod handlers {}
+#[doc = include_str!("../docs/lifecycle.md")]
+pub mod lifecycle {}
+#[doc = include_str!("../docs/limits.md")]
+pub mod limits {}
+#[doc = include_str!("../docs/namespaces.md")]
+pub mod namespaces {}
+#[doc = include_str!("../docs/rooms.md")]
+pub mod rooms {}
