@@ -1,11 +1,12 @@
 //! The arguments of one event or acknowledgement, as raw JSON and attachments.
 
-mod attachments;
+mod bytes_visitor;
 mod de;
 mod error;
 mod from_args;
 mod incoming;
 pub(crate) mod placeholder;
+mod with_bytes;
 
 use std::fmt;
 use std::sync::Arc;

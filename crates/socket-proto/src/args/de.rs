@@ -3,7 +3,7 @@
 use serde::de::{DeserializeSeed, Deserializer, SeqAccess, Visitor};
 use serde::forward_to_deserialize_any;
 
-use super::attachments::WithAttachments;
+use super::with_bytes::WithBytes;
 use super::{ArgsError, RawArgs};
 use crate::scan::Values;
 
@@ -25,7 +25,7 @@ macro_rules! read_one {
             let $de = &mut json;
             $read
         } else {
-            let $de = WithAttachments::new(&mut json, $args.attachments);
+            let $de = WithBytes::new(&mut json, $args.attachments);
             $read
         };
         result

@@ -6,19 +6,19 @@
 use std::fmt;
 
 use bytes::Bytes;
-use serde::Deserialize;
 use serde::de::{
-    DeserializeSeed, Deserializer, EnumAccess, Error, IgnoredAny, MapAccess, SeqAccess, Unexpected,
-    VariantAccess, Visitor,
+    DeserializeSeed, Deserializer, EnumAccess, Error, MapAccess, SeqAccess, VariantAccess, Visitor,
 };
 
+use super::bytes_visitor::BytesVisitor;
+
 /// `inner` (a deserializer, visitor, seed or access of serde) together with the attachments it may need.
-pub(super) struct WithAttachments<'de, T> {
+pub(super) struct WithBytes<'de, T> {
     inner: T,
     attachments: &'de [Bytes],
 }
 
-impl<'de, T> WithAttachments<'de, T> {
+impl<'de, T> WithBytes<'de, T> {
     pub(super) fn new(inner: T, attachments: &'de [Bytes]) -> Self {
         Self { inner, attachments }
     }
@@ -27,12 +27,12 @@ impl<'de, T> WithAttachments<'de, T> {
 macro_rules! wrap_visitor {
     ($($method:ident($($name:ident: $type:ty),*);)*) => {$(
         fn $method<V: Visitor<'de>>(self $(, $name: $type)*, visitor: V) -> Result<V::Value, D::Error> {
-            self.inner.$method($($name,)* WithAttachments::new(visitor, self.attachments))
+            self.inner.$method($($name,)* WithBytes::new(visitor, self.attachments))
         }
     )*};
 }
 
-impl<'de, D: Deserializer<'de>> Deserializer<'de> for WithAttachments<'de, D> {
+impl<'de, D: Deserializer<'de>> Deserializer<'de> for WithBytes<'de, D> {
     type Error = D::Error;
 
     wrap_visitor! {
@@ -68,10 +68,8 @@ impl<'de, D: Deserializer<'de>> Deserializer<'de> for WithAttachments<'de, D> {
     }
 
     fn deserialize_bytes<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, D::Error> {
-        self.inner.deserialize_any(BytesVisitor {
-            visitor,
-            attachments: self.attachments,
-        })
+        self.inner
+            .deserialize_any(BytesVisitor::new(visitor, self.attachments))
     }
 
     fn deserialize_byte_buf<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, D::Error> {
@@ -83,12 +81,12 @@ impl<'de, D: Deserializer<'de>> Deserializer<'de> for WithAttachments<'de, D> {
     }
 }
 
-impl<'de, S: DeserializeSeed<'de>> DeserializeSeed<'de> for WithAttachments<'de, S> {
+impl<'de, S: DeserializeSeed<'de>> DeserializeSeed<'de> for WithBytes<'de, S> {
     type Value = S::Value;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<S::Value, D::Error> {
         self.inner
-            .deserialize(WithAttachments::new(deserializer, self.attachments))
+            .deserialize(WithBytes::new(deserializer, self.attachments))
     }
 }
 
@@ -100,7 +98,7 @@ macro_rules! pass_on {
     )*};
 }
 
-impl<'de, V: Visitor<'de>> Visitor<'de> for WithAttachments<'de, V> {
+impl<'de, V: Visitor<'de>> Visitor<'de> for WithBytes<'de, V> {
     type Value = V::Value;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -140,7 +138,7 @@ impl<'de, V: Visitor<'de>> Visitor<'de> for WithAttachments<'de, V> {
 
     fn visit_some<D: Deserializer<'de>>(self, deserializer: D) -> Result<V::Value, D::Error> {
         self.inner
-            .visit_some(WithAttachments::new(deserializer, self.attachments))
+            .visit_some(WithBytes::new(deserializer, self.attachments))
     }
 
     fn visit_newtype_struct<D: Deserializer<'de>>(
@@ -148,26 +146,24 @@ impl<'de, V: Visitor<'de>> Visitor<'de> for WithAttachments<'de, V> {
         deserializer: D,
     ) -> Result<V::Value, D::Error> {
         self.inner
-            .visit_newtype_struct(WithAttachments::new(deserializer, self.attachments))
+            .visit_newtype_struct(WithBytes::new(deserializer, self.attachments))
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, seq: A) -> Result<V::Value, A::Error> {
-        self.inner
-            .visit_seq(WithAttachments::new(seq, self.attachments))
+        self.inner.visit_seq(WithBytes::new(seq, self.attachments))
     }
 
     fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<V::Value, A::Error> {
-        self.inner
-            .visit_map(WithAttachments::new(map, self.attachments))
+        self.inner.visit_map(WithBytes::new(map, self.attachments))
     }
 
     fn visit_enum<A: EnumAccess<'de>>(self, data: A) -> Result<V::Value, A::Error> {
         self.inner
-            .visit_enum(WithAttachments::new(data, self.attachments))
+            .visit_enum(WithBytes::new(data, self.attachments))
     }
 }
 
-impl<'de, A: SeqAccess<'de>> SeqAccess<'de> for WithAttachments<'de, A> {
+impl<'de, A: SeqAccess<'de>> SeqAccess<'de> for WithBytes<'de, A> {
     type Error = A::Error;
 
     fn next_element_seed<T: DeserializeSeed<'de>>(
@@ -175,7 +171,7 @@ impl<'de, A: SeqAccess<'de>> SeqAccess<'de> for WithAttachments<'de, A> {
         seed: T,
     ) -> Result<Option<T::Value>, A::Error> {
         self.inner
-            .next_element_seed(WithAttachments::new(seed, self.attachments))
+            .next_element_seed(WithBytes::new(seed, self.attachments))
     }
 
     fn size_hint(&self) -> Option<usize> {
@@ -183,7 +179,7 @@ impl<'de, A: SeqAccess<'de>> SeqAccess<'de> for WithAttachments<'de, A> {
     }
 }
 
-impl<'de, A: MapAccess<'de>> MapAccess<'de> for WithAttachments<'de, A> {
+impl<'de, A: MapAccess<'de>> MapAccess<'de> for WithBytes<'de, A> {
     type Error = A::Error;
 
     // A key is a string, never bytes.
@@ -196,7 +192,7 @@ impl<'de, A: MapAccess<'de>> MapAccess<'de> for WithAttachments<'de, A> {
 
     fn next_value_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<T::Value, A::Error> {
         self.inner
-            .next_value_seed(WithAttachments::new(seed, self.attachments))
+            .next_value_seed(WithBytes::new(seed, self.attachments))
     }
 
     fn size_hint(&self) -> Option<usize> {
@@ -204,20 +200,20 @@ impl<'de, A: MapAccess<'de>> MapAccess<'de> for WithAttachments<'de, A> {
     }
 }
 
-impl<'de, A: EnumAccess<'de>> EnumAccess<'de> for WithAttachments<'de, A> {
+impl<'de, A: EnumAccess<'de>> EnumAccess<'de> for WithBytes<'de, A> {
     type Error = A::Error;
-    type Variant = WithAttachments<'de, A::Variant>;
+    type Variant = WithBytes<'de, A::Variant>;
 
     fn variant_seed<T: DeserializeSeed<'de>>(
         self,
         seed: T,
     ) -> Result<(T::Value, Self::Variant), A::Error> {
         let (value, variant) = self.inner.variant_seed(seed)?;
-        Ok((value, WithAttachments::new(variant, self.attachments)))
+        Ok((value, WithBytes::new(variant, self.attachments)))
     }
 }
 
-impl<'de, A: VariantAccess<'de>> VariantAccess<'de> for WithAttachments<'de, A> {
+impl<'de, A: VariantAccess<'de>> VariantAccess<'de> for WithBytes<'de, A> {
     type Error = A::Error;
 
     fn unit_variant(self) -> Result<(), A::Error> {
@@ -226,12 +222,12 @@ impl<'de, A: VariantAccess<'de>> VariantAccess<'de> for WithAttachments<'de, A> 
 
     fn newtype_variant_seed<T: DeserializeSeed<'de>>(self, seed: T) -> Result<T::Value, A::Error> {
         self.inner
-            .newtype_variant_seed(WithAttachments::new(seed, self.attachments))
+            .newtype_variant_seed(WithBytes::new(seed, self.attachments))
     }
 
     fn tuple_variant<V: Visitor<'de>>(self, len: usize, visitor: V) -> Result<V::Value, A::Error> {
         self.inner
-            .tuple_variant(len, WithAttachments::new(visitor, self.attachments))
+            .tuple_variant(len, WithBytes::new(visitor, self.attachments))
     }
 
     fn struct_variant<V: Visitor<'de>>(
@@ -240,71 +236,6 @@ impl<'de, A: VariantAccess<'de>> VariantAccess<'de> for WithAttachments<'de, A> 
         visitor: V,
     ) -> Result<V::Value, A::Error> {
         self.inner
-            .struct_variant(fields, WithAttachments::new(visitor, self.attachments))
+            .struct_variant(fields, WithBytes::new(visitor, self.attachments))
     }
-}
-
-/// Takes the place of a visitor that wants bytes. A placeholder gives it an attachment; strings and lists of numbers
-/// reach it as they would without attachments.
-struct BytesVisitor<'de, V> {
-    visitor: V,
-    attachments: &'de [Bytes],
-}
-
-impl<'de, V: Visitor<'de>> Visitor<'de> for BytesVisitor<'de, V> {
-    type Value = V::Value;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.visitor.expecting(f)
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<V::Value, A::Error> {
-        let mut marked = false;
-        let mut num: Option<u64> = None;
-        while let Some(key) = map.next_key()? {
-            match key {
-                Key::Placeholder => marked = map.next_value()?,
-                Key::Num => num = Some(map.next_value()?),
-                Key::Other => {
-                    map.next_value::<IgnoredAny>()?;
-                }
-            }
-        }
-        let Some(num) = num.filter(|_| marked) else {
-            return Err(Error::invalid_type(Unexpected::Map, &self.visitor));
-        };
-        let attachment = usize::try_from(num)
-            .ok()
-            .and_then(|num| self.attachments.get(num))
-            .ok_or_else(|| {
-                Error::custom(format_args!(
-                    "attachment {num} does not exist, the packet has {}",
-                    self.attachments.len()
-                ))
-            })?;
-        self.visitor.visit_borrowed_bytes(attachment)
-    }
-
-    fn visit_borrowed_str<E: Error>(self, value: &'de str) -> Result<V::Value, E> {
-        self.visitor.visit_borrowed_bytes(value.as_bytes())
-    }
-
-    fn visit_str<E: Error>(self, value: &str) -> Result<V::Value, E> {
-        self.visitor.visit_bytes(value.as_bytes())
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, seq: A) -> Result<V::Value, A::Error> {
-        self.visitor.visit_seq(seq)
-    }
-}
-
-#[derive(Deserialize)]
-#[serde(field_identifier)]
-enum Key {
-    #[serde(rename = "_placeholder")]
-    Placeholder,
-    #[serde(rename = "num")]
-    Num,
-    #[serde(other)]
-    Other,
 }
