@@ -257,14 +257,40 @@ fn lines_that_are_not_for_a_terminal_have_no_colours() {
 #[test]
 fn interrupt_closes_gracefully() {
     let mut server = Server::start(&[]);
-    let mut visitor = Visitor::enter(&server);
+    let mut peer = open_websocket(&server);
     let pid = server.child.id().to_string();
-    let kill = |signal: &str| Command::new("kill").args([signal, &pid]).status().unwrap();
-    assert!(kill("-INT").success());
-    // The peer is told with a close packet.
-    visitor.wait_for("1");
+    let kill = Command::new("kill").args(["-INT", &pid]).status().unwrap();
+    assert!(kill.success());
+    // The last that comes is an empty close frame.
+    let mut farewell = Vec::new();
+    peer.read_to_end(&mut farewell).unwrap();
+    assert!(farewell.ends_with(&[0x88, 0]), "{farewell:x?}");
     assert_eq!(server.child.wait().unwrap().code(), Some(0));
     let mut rest = String::new();
     server.stdout.read_to_string(&mut rest).unwrap();
     assert!(rest.contains("Closing"), "{rest}");
+}
+
+/// A session on a WebSocket, as far as its first frame.
+#[cfg(unix)]
+fn open_websocket(server: &Server) -> BufReader<TcpStream> {
+    let stream = TcpStream::connect(&server.address).unwrap();
+    write!(
+        &stream,
+        "GET /socket.io/?EIO=4&transport=websocket HTTP/1.1\r\nhost: {}\r\n\
+         connection: upgrade\r\nupgrade: websocket\r\nsec-websocket-version: 13\r\n\
+         sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
+        server.address
+    )
+    .unwrap();
+    let mut stream = BufReader::new(stream);
+    let mut head = String::new();
+    while !head.ends_with("\r\n\r\n") {
+        assert_ne!(stream.read_line(&mut head).unwrap(), 0, "{head}");
+    }
+    assert!(head.starts_with("HTTP/1.1 101"), "{head}");
+    let mut frame = [0; 2];
+    stream.read_exact(&mut frame).unwrap();
+    assert_eq!(frame[0], 0x81, "a text frame");
+    stream
 }
