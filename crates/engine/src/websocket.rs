@@ -10,7 +10,7 @@ use bytes::Bytes;
 use http::{Request, Response};
 use hyper::upgrade::OnUpgrade;
 use sockeye_engine_proto::RequestError;
-use sockeye_websocket::{Event, Limits, OpCode, Role, encode_frame};
+use sockeye_websocket::{Decoder, Event, Limits, OpCode, Role, encode_frame};
 use thiserror::Error;
 
 use crate::frames::{FrameReader, ReadError};
@@ -24,7 +24,7 @@ use crate::io::Io;
 #[derive(Debug)]
 pub struct WebSocket {
     io: Io,
-    frames: FrameReader,
+    frames: FrameReader<Decoder>,
     out: Replies,
 }
 
@@ -130,7 +130,7 @@ impl WebSocket {
             });
             match ready!(read) {
                 Ok(()) => {}
-                Err(ReadError::Protocol(error)) => {
+                Err(ReadError::Format(error)) => {
                     self.out.close(Some(error.close_code()));
                     return Poll::Ready(Err(error.into()));
                 }
@@ -171,7 +171,7 @@ impl Upgrading {
     /// Waits until the response has been sent; `None` if the peer has gone.
     pub async fn finish(self) -> Option<WebSocket> {
         let (io, read): (Io, Bytes) = upgraded(self.on_upgrade).await?;
-        let frames = FrameReader::new(Role::Server, self.limits, &read);
+        let frames = FrameReader::new(Decoder::new(Role::Server, self.limits), &read);
         Some(WebSocket {
             io,
             frames,

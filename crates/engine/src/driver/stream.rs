@@ -8,7 +8,9 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use sockeye_engine_proto::{Lane, Message, Packet, Revision, Session, TransportEnd};
-use sockeye_websocket::{Event, Limits, OpCode, Payload, Role, encode_frame};
+use sockeye_websocket::{
+    Decoder, Event, Limits, OpCode, Payload, ProtocolError, Role, encode_frame,
+};
 use tokio::net::TcpStream;
 
 use super::Driver;
@@ -20,7 +22,7 @@ use crate::io::Io;
 /// A WebSocket that carries a session.
 pub(crate) struct Wire {
     pub(crate) io: Io,
-    frames: FrameReader,
+    frames: FrameReader<Decoder>,
     /// How the peer ended it, or what it did wrong.
     pub(super) fate: Fate,
 }
@@ -45,7 +47,7 @@ impl Wire {
             .max_message(max_payload);
         Self {
             io,
-            frames: FrameReader::new(Role::Server, limits, read),
+            frames: FrameReader::new(Decoder::new(Role::Server, limits), read),
             fate: Fate::Open,
         }
     }
@@ -55,9 +57,9 @@ impl Wire {
     }
 
     /// What the end of reading means for the session, if it is not its business alone.
-    fn failed(&mut self, error: &ReadError) -> TransportEnd {
+    fn failed(&mut self, error: &ReadError<ProtocolError>) -> TransportEnd {
         match error {
-            ReadError::Protocol(violation) => {
+            ReadError::Format(violation) => {
                 tracing::debug!(%violation, "websocket protocol violation");
                 self.fate = Fate::Violated(violation.close_code());
                 match violation.close_code() {
