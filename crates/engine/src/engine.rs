@@ -89,23 +89,18 @@ impl<A: Application> Engine<A> {
         self.inner.closing.load(Ordering::Acquire)
     }
 
-    /// Stops accepting, closes every session after what waits for it is written, and returns
-    /// when they are gone.
+    /// Opens no more sessions, closes every one after what waits for it is written, and returns
+    /// when they are gone. Listeners accept until then: a session on long-polling is told by its
+    /// next request, which may need a new connection.
     ///
     /// It takes no longer than the configured linger time, or the close timeout for sessions on
     /// long-polling that send no further request.
     pub async fn close(&self) {
         self.begin_close();
-        loop {
-            let changed = self.inner.changed.notified();
-            if self.session_count() == 0 {
-                return;
-            }
-            changed.await;
-        }
+        self.closed().await;
     }
 
-    /// Stops accepting, and tells every session to close.
+    /// Opens no more sessions, and tells every one to close.
     pub fn begin_close(&self) {
         self.inner.closing.store(true, Ordering::Release);
         self.inner.changed.notify_waiters();
@@ -114,11 +109,11 @@ impl<A: Application> Engine<A> {
         }
     }
 
-    /// Waits until [`close`](Self::close) is called.
-    pub(crate) async fn closing(&self) {
+    /// Waits until [`close`](Self::close) was called and all sessions are gone.
+    pub(crate) async fn closed(&self) {
         loop {
             let changed = self.inner.changed.notified();
-            if self.is_closing() {
+            if self.is_closing() && self.session_count() == 0 {
                 return;
             }
             changed.await;

@@ -28,7 +28,7 @@ use crate::http::ConnectionInfo;
 pub use options::ListenOptions;
 pub use url::{ListenUrl, UrlError};
 
-/// A listening socket of an engine. It accepts connections until it, or the engine, is closed;
+/// A listening socket of an engine. It accepts connections until it is closed, or the engine is;
 /// dropping this changes nothing.
 #[derive(Debug)]
 pub struct Listener {
@@ -262,7 +262,7 @@ where
         let (engine, mut closing) = (self.engine.clone(), self.closing.subscribe());
         async move {
             tokio::select! {
-                () = engine.closing() => {}
+                () = engine.closed() => {}
                 _ = closing.wait_for(|closing| *closing) => {}
             }
         }

@@ -18,6 +18,7 @@ pub struct ServerConfig {
     pub(crate) ordering: Ordering,
     pub(crate) max_handlers: usize,
     pub(crate) max_queued_events: usize,
+    pub(crate) max_queued_bytes: usize,
     pub(crate) max_pending_acks: usize,
     pub(crate) ack_timeout: Duration,
     pub(crate) slow_receiver: SlowReceiver,
@@ -44,6 +45,7 @@ impl Default for ServerConfig {
             ordering: Ordering::Concurrent,
             max_handlers: 256,
             max_queued_events: 1024,
+            max_queued_bytes: 4 * 1024 * 1024,
             max_pending_acks: 10_000,
             ack_timeout: Duration::from_secs(20),
             slow_receiver: SlowReceiver::Disconnect,
@@ -89,6 +91,14 @@ impl ServerConfig {
     #[must_use]
     pub const fn max_queued_events(mut self, events: usize) -> Self {
         self.max_queued_events = if events == 0 { 1 } else { events };
+        self
+    }
+
+    /// How many bytes the arguments of queued events of one connection may have together; one
+    /// event may go beyond. Default: 4 MiB.
+    #[must_use]
+    pub const fn max_queued_bytes(mut self, bytes: usize) -> Self {
+        self.max_queued_bytes = bytes;
         self
     }
 

@@ -7,6 +7,7 @@ use std::sync::atomic;
 use std::task::{Context, Poll, ready};
 use std::time::Instant;
 
+use bytes::Bytes;
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use sockeye_engine::{CloseReason, HEADROOM, Incoming, Revision, SendOptions, SessionHandle};
@@ -55,6 +56,8 @@ struct Busy {
     joining: FuturesUnordered<Joining>,
     /// Events for which no handler is free, or which wait behind one that is being decided about.
     queue: VecDeque<QueuedEvent>,
+    /// Bytes in the queue.
+    queued: usize,
     /// The event about which a socket's middleware is thinking.
     deciding: Option<Deciding>,
 }
@@ -155,7 +158,7 @@ impl Connection {
                         args,
                         ack_id,
                     };
-                    self.busy().queue.push_back(event);
+                    self.busy().push(event);
                 } else {
                     self.handle_event(key, &name, args.as_raw(), ack_id, Passed::No, cx);
                 }
@@ -521,7 +524,7 @@ impl Connection {
                 return Poll::Pending;
             }
             let Some(busy) = &mut self.busy else { break };
-            let Some(event) = busy.queue.pop_front() else {
+            let Some(event) = busy.pop() else {
                 if !busy.joining.is_empty() {
                     return Poll::Pending;
                 }
@@ -540,7 +543,25 @@ impl Connection {
     }
 }
 
+impl QueuedEvent {
+    fn size(&self) -> usize {
+        let attachments: usize = self.args.attachments().iter().map(Bytes::len).sum();
+        self.name.len() + self.args.as_json().len() + attachments
+    }
+}
+
 impl Busy {
+    fn push(&mut self, event: QueuedEvent) {
+        self.queued += event.size();
+        self.queue.push_back(event);
+    }
+
+    fn pop(&mut self) -> Option<QueuedEvent> {
+        let event = self.queue.pop_front()?;
+        self.queued -= event.size();
+        Some(event)
+    }
+
     fn blocks_events(&self) -> bool {
         self.deciding.is_some() || !self.queue.is_empty()
     }
@@ -575,10 +596,10 @@ impl sockeye_engine::Connection for Connection {
     }
 
     fn is_ready(&self) -> bool {
-        let limit = self.server.config().max_queued_events;
-        self.busy
-            .as_ref()
-            .is_none_or(|busy| busy.queue.len() < limit)
+        let config = self.server.config();
+        self.busy.as_ref().is_none_or(|busy| {
+            busy.queue.len() < config.max_queued_events && busy.queued < config.max_queued_bytes
+        })
     }
 
     fn poll_timeout(&self) -> Option<Instant> {

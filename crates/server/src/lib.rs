@@ -36,12 +36,12 @@ pub use sockeye_adapter::{RoomName, RoomNames, Target};
 pub use sockeye_engine::rustls;
 pub use sockeye_engine::{
     ConfigError, ConnectionInfo, Cookie, Cors, EngineConfig, EngineLayer, EngineService, Headers,
-    LayerBody, LayeredService, ListenError, ListenOptions, Listener, MissingRevision, Revision,
-    SameSite, StaticFile, TransportKind, batch,
+    LayerBody, LayeredService, ListenError, ListenOptions, ListenUrl, Listener, MissingRevision,
+    Revision, SameSite, StaticFile, TransportKind, UrlError, batch,
 };
 pub use sockeye_events::{
-    AckError, AckFuture, Callback, Data, DisconnectReason, EmitError, EventError, EventErrorKind,
-    EventName, ExtractError, FromEvent, IntoRefusal, IntoReply, ListenerId, Ordering, Outcome,
-    Refusal, Reply, State,
+    AckError, AckFuture, Callback, Data, DisconnectReason, EmitError, Event, EventError,
+    EventErrorKind, EventName, ExtractError, FromEvent, IntoRefusal, IntoReply, ListenerId,
+    Ordering, Outcome, Refusal, Reply, State,
 };
 pub use sockeye_socket_proto::{Args, ArgsError, ConnectionConfig, FromArgs, StrayPackets, ToArgs};

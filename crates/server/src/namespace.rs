@@ -6,7 +6,8 @@ use std::time::Duration;
 use parking_lot::RwLock;
 use sockeye_adapter::{RoomIndex, RoomNames, Target};
 use sockeye_events::{
-    Callback, EmitError, EventError, IntoReply, ListenerId, Listeners, Snapshot, StateMap, erase,
+    Callback, EmitError, EventError, EventErrorKind, IntoReply, ListenerId, Listeners, Snapshot,
+    StateMap, erase,
 };
 use sockeye_socket_proto::{FromArgs, ToArgs};
 
@@ -211,7 +212,7 @@ impl Namespace {
 
     /// Calls this function with every event that went wrong: arguments of the wrong type, a
     /// handler's `Err` or panic, an answer that could not be sent. It replaces an earlier one.
-    /// Without one, they are logged.
+    /// Without one, they are logged: at `debug` what is the peer's fault, else at `warn`.
     pub fn on_error(&self, hook: impl Fn(&Socket, &EventError) + Send + Sync + 'static) -> &Self {
         self.0
             .error_hook
@@ -381,10 +382,19 @@ impl Namespace {
     pub(crate) fn report(&self, socket: &Socket, error: &EventError) {
         match &*self.0.error_hook.load() {
             Some(hook) => hook(socket, error),
-            None => {
-                tracing::warn!(id = socket.loggable_id(), namespace = self.name(), %error, "event failed");
-            }
+            None => log(socket, error),
         }
+    }
+}
+
+/// What a peer does wrong is no news for whoever runs the server; what a handler does is.
+fn log(socket: &Socket, error: &EventError) {
+    let (id, namespace) = (socket.loggable_id(), socket.namespace().name());
+    match error.kind() {
+        EventErrorKind::Extract(_) | EventErrorKind::Undecodable(_) => {
+            tracing::debug!(id, namespace, %error, "event failed");
+        }
+        _ => tracing::warn!(id, namespace, %error, "event failed"),
     }
 }
 
