@@ -16,6 +16,18 @@ use crate::{BroadcastAcks, Namespace, Socket};
 ///
 /// The event is encoded once. Receivers that are ready are written to directly, the others find
 /// it in their outbox.
+///
+/// ```
+/// # use sockeye_server as sockeye;
+/// use sockeye::{EmitError, Server};
+///
+/// # fn news(io: &Server) -> Result<(), EmitError> {
+/// io.emit("news", "for everyone")?;
+/// io.to(["red", "blue"]).except("quiet").emit("news", "for some")?;
+/// io.to("red").volatile().emit("news", "for those who listen right now")?;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug)]
 #[must_use = "nothing is sent before `emit` is called"]
 pub struct BroadcastOperator {
@@ -36,7 +48,8 @@ impl BroadcastOperator {
         }
     }
 
-    /// Adds a room, or several. Without any, everyone in the namespace is meant.
+    /// Adds a room, or several: who is in any of the rooms is meant, once. Without a room, and
+    /// after an empty list of rooms, it is everyone in the namespace.
     pub fn to<M>(mut self, rooms: impl RoomNames<M>) -> Self {
         self.target = self.target.to(rooms);
         self
@@ -59,7 +72,9 @@ impl BroadcastOperator {
         self
     }
 
-    /// Leaves out, for this event, the receivers that cannot take it right now.
+    /// Leaves out, for this event, the receivers that cannot take it right now: those on
+    /// long-polling between two polls, and those that have not read what was sent before.
+    /// Nobody learns who they were.
     pub const fn volatile(mut self) -> Self {
         self.flags.send.volatile = true;
         self
@@ -78,7 +93,8 @@ impl BroadcastOperator {
         self
     }
 
-    /// How long answers are waited for. Default: the server's `ack_timeout`.
+    /// How long answers are waited for. Default: the server's
+    /// [`ack_timeout`](crate::ServerConfig::ack_timeout), 20 s.
     pub const fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = Some(timeout);
         self

@@ -14,6 +14,17 @@ use crate::Socket;
 ///
 /// It dereferences to the request, for headers, query, address, time and URL. It can be taken as
 /// a handler's parameter. Cheap to clone.
+///
+/// ```
+/// # use sockeye_server as sockeye;
+/// use sockeye::{Handshake, Server};
+///
+/// let io = Server::new();
+/// io.on("where am i", |handshake: Handshake| {
+///     let agent = handshake.header("user-agent").unwrap_or("something");
+///     format!("at {:?} with {agent}", handshake.remote_addr())
+/// });
+/// ```
 #[derive(Clone)]
 pub struct Handshake {
     request: Arc<sockeye_engine::Handshake>,

@@ -28,7 +28,24 @@ pub use namespace::Namespace;
 pub use server::Server;
 pub use socket::Socket;
 
-/// Answers one event at a time of the handler's choosing; see [`sockeye_events::Ack`].
+/// Answers one event at a time of the handler's choosing, instead of by return value.
+///
+/// `T` is what the answer is made of; a tuple becomes several arguments. Taken as a parameter of
+/// a handler, it has two methods: `is_wanted()` says whether the peer waits for an answer, and
+/// `send(answer)` sends it, or does nothing if none is wanted or another handler was first. See
+/// [`sockeye_events::Ack`].
+///
+/// ```
+/// # use sockeye_server as sockeye;
+/// use sockeye::{Ack, Data, EmitError, Server};
+///
+/// let io = Server::new();
+/// io.on("upload", async |Data(size): Data<u64>, ack: Ack<u64>| -> Result<(), EmitError> {
+///     ack.send(size)?;
+///     // The client has its answer, and the work goes on here.
+///     Ok(())
+/// });
+/// ```
 pub type Ack<T = sockeye_socket_proto::Args> = sockeye_events::Ack<Socket, T>;
 
 pub use sockeye_adapter::{RoomName, RoomNames, Target};
@@ -44,4 +61,7 @@ pub use sockeye_events::{
     EventErrorKind, EventName, ExtractError, FromEvent, IntoRefusal, IntoReply, ListenerId,
     Ordering, Outcome, Refusal, Reply, State,
 };
-pub use sockeye_socket_proto::{Args, ArgsError, ConnectionConfig, FromArgs, StrayPackets, ToArgs};
+pub use sockeye_socket_proto::{
+    Args, ArgsError, ArgsWriter, ConnectionConfig, EncodeError, FromArgs, RawArgs, StrayPackets,
+    ToArgs,
+};

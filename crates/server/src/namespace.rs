@@ -63,7 +63,10 @@ impl Namespace {
         &self.0.name
     }
 
-    /// Calls this handler for every socket that has joined the namespace.
+    /// Calls this handler for every socket that has joined the namespace, before its first event.
+    ///
+    /// What an async handler does after it first had to wait may happen after that event: what
+    /// must be there in time belongs into a [`middleware`](Self::middleware).
     pub fn on_connect<M: 'static, F>(&self, handler: F) -> &Self
     where
         F: Callback<Socket, M>,
@@ -72,7 +75,9 @@ impl Namespace {
         self.on(CONNECT, handler)
     }
 
-    /// Calls this handler for every socket that is about to leave; its rooms are still there.
+    /// Calls this handler for every socket that is about to leave. What it does before it first
+    /// has to wait finds the socket still in its rooms. Emitting to the socket is an error
+    /// already.
     pub fn on_disconnecting<M: 'static, F>(&self, handler: F) -> &Self
     where
         F: Callback<Socket, M>,
@@ -82,6 +87,16 @@ impl Namespace {
     }
 
     /// Calls this handler for every socket that has left, once.
+    ///
+    /// ```
+    /// # use sockeye_server as sockeye;
+    /// use sockeye::{DisconnectReason, Server, Socket};
+    ///
+    /// let io = Server::new();
+    /// io.on_disconnect(|socket: Socket, reason: DisconnectReason| {
+    ///     println!("{} is gone: {reason}", socket.id());
+    /// });
+    /// ```
     pub fn on_disconnect<M: 'static, F>(&self, handler: F) -> &Self
     where
         F: Callback<Socket, M>,
@@ -93,6 +108,18 @@ impl Namespace {
     /// Adds a handler of an event, for all sockets of the namespace, also those that are there.
     ///
     /// `connect` (or `connection`), `disconnecting` and `disconnect` are the library's own.
+    /// Several handlers of one event run in the order of their adding; the first answer counts.
+    ///
+    /// ```
+    /// # use sockeye_server as sockeye;
+    /// use sockeye::{Data, Server, Socket};
+    ///
+    /// let io = Server::new();
+    /// io.on("chat", |socket: Socket, Data(text): Data<String>| {
+    ///     socket.broadcast().emit("chat", text)
+    /// })
+    /// .on("sum", async |Data(numbers): Data<Vec<i64>>| numbers.iter().sum::<i64>());
+    /// ```
     pub fn on<M: 'static, F>(&self, name: &str, handler: F) -> &Self
     where
         F: Callback<Socket, M>,
@@ -127,7 +154,9 @@ impl Namespace {
         self
     }
 
-    /// Adds a handler of every incoming event, which runs before the event's own.
+    /// Adds a handler of every incoming event, which runs before the event's own, for events that
+    /// have none too, and before the socket's middlewares. It stays for good:
+    /// [`off_all`](Self::off_all) leaves it.
     pub fn on_any<M: 'static, F>(&self, handler: F) -> &Self
     where
         F: Callback<Socket, M>,
@@ -153,7 +182,9 @@ impl Namespace {
         self
     }
 
-    /// Adds a handler that is told of every event that is emitted to a socket of the namespace.
+    /// Adds a handler that is told of every event that is emitted to a socket of the namespace:
+    /// for a broadcast, once for each receiver. It is called by whoever emits, before the event
+    /// is sent. Acknowledgements are no events.
     pub fn on_any_outgoing<M: 'static, F>(&self, handler: F) -> &Self
     where
         F: Callback<Socket, M>,
@@ -174,7 +205,8 @@ impl Namespace {
             .update(|listeners| listeners.off(own_name(name)))
     }
 
-    /// Removes the handlers of all events, those of the library's own included.
+    /// Removes the handlers of all events, those of the library's own included. Those of
+    /// [`on_any`](Self::on_any) and [`on_any_outgoing`](Self::on_any_outgoing) stay.
     pub fn off_all(&self) {
         self.0.listeners.update(Listeners::off_all);
     }
@@ -197,7 +229,25 @@ impl Namespace {
 
     /// Adds a middleware that decides whether a socket may join. They run in the order of their
     /// adding; the first refusal ends it, and the client's `connect_error` has its message and
-    /// data.
+    /// data. A panic or a parameter that cannot be had is a refusal.
+    ///
+    /// ```
+    /// # use sockeye_server as sockeye;
+    /// use sockeye::{Handshake, Refusal, Server};
+    ///
+    /// #[derive(serde::Deserialize)]
+    /// struct Credentials {
+    ///     token: String,
+    /// }
+    ///
+    /// let io = Server::new();
+    /// io.middleware(|handshake: Handshake| match handshake.auth::<Credentials>() {
+    ///     Ok(Credentials { token }) if token == "secret" => Ok(()),
+    ///     _ => Err(Refusal::new("not with that token")),
+    /// });
+    /// ```
+    ///
+    /// It may take as long as it likes: there is no time limit.
     pub fn middleware<M: 'static, F>(&self, middleware: F) -> &Self
     where
         F: Callback<Socket, M>,
@@ -211,8 +261,11 @@ impl Namespace {
     }
 
     /// Calls this function with every event that went wrong: arguments of the wrong type, a
-    /// handler's `Err` or panic, an answer that could not be sent. It replaces an earlier one.
-    /// Without one, they are logged: at `debug` what is the peer's fault, else at `warn`.
+    /// handler's `Err` or panic, an answer that could not be sent, a refusal by a socket's
+    /// middleware, a packet that cannot be decoded. It replaces an earlier one. Without one, they
+    /// are logged: at `debug` what is the peer's fault, else at `warn`.
+    ///
+    /// It runs on the task of the connection, so it must not block.
     pub fn on_error(&self, hook: impl Fn(&Socket, &EventError) + Send + Sync + 'static) -> &Self {
         self.0
             .error_hook
@@ -243,7 +296,8 @@ impl Namespace {
             .cloned()
     }
 
-    /// The names of the rooms that somebody has joined.
+    /// The names of the rooms that somebody has joined, in no particular order. The rooms that
+    /// every socket has to itself, by its id, are not among them.
     #[must_use]
     pub fn room_names(&self) -> Vec<String> {
         self.0.rooms.read().rooms().map(str::to_owned).collect()
@@ -274,7 +328,7 @@ impl Namespace {
         self.all().local()
     }
 
-    /// Everyone who can take the event right now.
+    /// Everyone who can take the event right now; see [`BroadcastOperator::volatile`].
     pub fn volatile(&self) -> BroadcastOperator {
         self.all().volatile()
     }
@@ -284,7 +338,8 @@ impl Namespace {
         self.all().compress(compress)
     }
 
-    /// Everyone; answers are waited for this long.
+    /// Everyone; answers are waited for this long. Default: the server's
+    /// [`ack_timeout`](ServerConfig::ack_timeout), 20 s.
     pub fn timeout(&self, timeout: Duration) -> BroadcastOperator {
         self.all().timeout(timeout)
     }
@@ -327,7 +382,7 @@ impl Namespace {
         self.all().fetch_sockets()
     }
 
-    /// Puts everyone into a room, or into several.
+    /// Puts everyone who is there now into a room, or into several.
     pub fn sockets_join<M>(&self, rooms: impl RoomNames<M>) {
         self.all().sockets_join(rooms);
     }

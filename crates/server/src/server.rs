@@ -29,6 +29,24 @@ use crate::{Namespace, ServerConfig};
 ///
 /// It dereferences to its namespace `/`, so that handlers can be registered and events emitted
 /// on the server itself.
+///
+/// ```no_run
+/// # use sockeye_server as sockeye;
+/// use sockeye::{Data, Server, Socket};
+///
+/// # async fn run() -> Result<(), Box<dyn std::error::Error>> {
+/// let io = Server::new();
+/// io.on("chat", |socket: Socket, Data(text): Data<String>| {
+///     socket.broadcast().emit("chat", text)
+/// });
+/// io.of("/admin").on("users", {
+///     let io = io.clone();
+///     move || io.sockets().len()
+/// });
+/// io.listen("http://localhost:3000").await?;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone)]
 pub struct Server {
     root: Namespace,
@@ -58,7 +76,7 @@ impl Server {
         Self::with_config(ServerConfig::default()).expect("the default configuration is valid")
     }
 
-    /// A server with this configuration.
+    /// A server with this configuration, which cannot be changed afterwards.
     ///
     /// # Errors
     ///
@@ -83,6 +101,10 @@ impl Server {
 
     /// The namespace of this name, which is created if there is none. The slash in front may be
     /// left out; `""` is `/`.
+    ///
+    /// Clients can join the namespaces that were created; for others they get the
+    /// `connect_error` `Invalid namespace`. A namespace lives as long as the server, so names
+    /// should not come from clients.
     #[must_use]
     pub fn of(&self, name: &str) -> Namespace {
         if name.starts_with('/') {
@@ -98,8 +120,8 @@ impl Server {
         self.shared.namespaces.read().values().cloned().collect()
     }
 
-    /// Stores a value that handlers get with the [`State`](crate::State) extractor. It replaces
-    /// an earlier one of the same type.
+    /// Stores a value that the handlers of all namespaces get with the
+    /// [`State`](crate::State) extractor. It replaces an earlier one of the same type.
     pub fn state<T: Clone + Send + Sync + 'static>(&self, value: T) -> &Self {
         self.shared.state.insert(value);
         self
@@ -171,14 +193,19 @@ impl Server {
         self.engine.listen_with(url, options, service).await
     }
 
-    /// The server as a tower layer: it answers what is for its path, the wrapped service the
-    /// rest.
+    /// The server as a tower layer: it answers what is for its path (`/socket.io` and all below
+    /// it), the wrapped service the rest. The HTTP server around it must support upgrades, or
+    /// there is no WebSocket.
+    ///
+    /// For [`Handshake::remote_addr`](sockeye_engine::Handshake::remote_addr), put a `SocketAddr`
+    /// or a [`ConnectionInfo`](crate::ConnectionInfo) into the extensions of the requests.
     #[must_use]
     pub fn layer(&self) -> EngineLayer<impl Application> {
         self.engine.layer()
     }
 
-    /// The server as a tower service of its own.
+    /// The server as a tower service of its own, which answers status 404 to what is not for
+    /// its path. Otherwise as [`layer`](Self::layer).
     #[must_use]
     pub fn service(&self) -> EngineService<impl Application> {
         self.engine.service()

@@ -23,6 +23,25 @@ use crate::{BroadcastOperator, Emission, Handshake, Namespace};
 ///
 /// Cheap to clone; usable from any thread. It does not keep the peer connected, and it stays
 /// valid when the peer is gone: emitting is then an error.
+///
+/// ```
+/// # use sockeye_server as sockeye;
+/// use std::time::Duration;
+///
+/// use sockeye::{AckError, Server, Socket};
+///
+/// let io = Server::new();
+/// io.on_connect(async |socket: Socket| -> Result<(), AckError> {
+///     socket.join("lobby");
+///     socket.emit("welcome", (socket.id(), 1))?; // two arguments
+///     let name: String = socket
+///         .timeout(Duration::from_secs(5))
+///         .emit_with_ack("who are you", ())
+///         .await?;
+///     socket.to("lobby").emit("joined", name)?; // everyone else in the room
+///     Ok(())
+/// });
+/// ```
 #[derive(Clone)]
 pub struct Socket(Arc<Inner>);
 
@@ -183,7 +202,10 @@ impl Socket {
         self.0.link.session.queued()
     }
 
-    /// Waits until less than half of the outbox is taken.
+    /// Waits until less than half of the outbox is taken, which is at once if it is so now.
+    ///
+    /// For sending much without running into [`EmitError::OutboxFull`]: await it after each emit.
+    /// It may be dropped at any time.
     ///
     /// # Errors
     ///
@@ -237,7 +259,8 @@ impl Socket {
         self.emission().timeout(timeout)
     }
 
-    /// The next emit is dropped rather than queued if the peer cannot take it right now.
+    /// The next emit is dropped rather than queued if the peer cannot take it right now, which is
+    /// no error: it is on long-polling between two polls, or has not read what was sent before.
     pub const fn volatile(&self) -> Emission<'_> {
         self.emission().volatile()
     }
@@ -267,7 +290,8 @@ impl Socket {
         self.broadcast().except(rooms)
     }
 
-    /// Puts the socket into a room, or into several. Does nothing once it is disconnected.
+    /// Puts the socket into a room, or into several, which come into being if need be. Does
+    /// nothing once it is disconnected.
     pub fn join<M>(&self, rooms: impl RoomNames<M>) {
         let Some(slot) = self.0.slot.get() else {
             return;
@@ -317,12 +341,14 @@ impl Socket {
         }
     }
 
-    /// Stores a value for this socket, replacing an earlier one of the same type.
+    /// Stores a value for this socket, replacing an earlier one of the same type. It is found by
+    /// its type, so give it one of its own rather than `String`.
     pub fn set_data<T: Clone + Send + Sync + 'static>(&self, value: T) {
         self.0.data.get_or_init(Box::default).insert(value);
     }
 
-    /// A clone of the value of this type that was stored for this socket.
+    /// A clone of the value of this type that was stored for this socket. What changes is best
+    /// kept in an `Arc<Mutex<…>>`.
     #[must_use]
     pub fn data<T: Clone + Send + Sync + 'static>(&self) -> Option<T> {
         self.0.data.get()?.cloned()
@@ -421,6 +447,9 @@ impl Socket {
 
     /// Adds a middleware for this socket's incoming events, which runs before their handlers and
     /// decides what becomes of them. While an async one thinks, the events after it wait.
+    ///
+    /// An event that is refused goes to the error hook; the client is not told, nor is its
+    /// acknowledgement answered.
     pub fn middleware<M: 'static, F>(&self, middleware: F)
     where
         F: Callback<Self, M>,
