@@ -1,5 +1,6 @@
 //! The arguments of one event or acknowledgement, as raw JSON and attachments.
 
+pub(crate) mod buffer;
 mod bytes_visitor;
 mod de;
 mod error;
@@ -24,7 +25,7 @@ pub use from_args::FromArgs;
 pub use incoming::IncomingArgs;
 
 /// Arguments of one event or acknowledgement, borrowed: comma separated JSON values and the attachments that their
-/// placeholders refer to.
+/// placeholders refer to, if they have any.
 ///
 /// Their outline has been checked (brackets, strings, commas), so counting and splitting cannot fail; each value is
 /// read, and thereby validated, by [`deserialize`](Self::deserialize).
@@ -32,7 +33,16 @@ pub use incoming::IncomingArgs;
 pub struct RawArgs<'a> {
     list: &'a str,
     len: usize,
-    attachments: &'a [Bytes],
+    bytes: BytesForm<'a>,
+}
+
+/// What stands for bytes in the JSON.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum BytesForm<'a> {
+    /// A placeholder with the number of one of these.
+    Attachments(&'a [Bytes]),
+    /// Node's Buffer as JSON: an object that lists them.
+    Buffers,
 }
 
 impl<'a> RawArgs<'a> {
@@ -42,7 +52,7 @@ impl<'a> RawArgs<'a> {
         Self {
             list: "",
             len: 0,
-            attachments: &[],
+            bytes: BytesForm::Attachments(&[]),
         }
     }
 
@@ -60,7 +70,7 @@ impl<'a> RawArgs<'a> {
         Ok(Self {
             list,
             len: count_values(list)?,
-            attachments: &[],
+            bytes: BytesForm::Attachments(&[]),
         })
     }
 
@@ -68,9 +78,31 @@ impl<'a> RawArgs<'a> {
     #[must_use]
     pub fn with_attachments(self, attachments: &'a [Bytes]) -> Self {
         Self {
-            attachments,
+            bytes: BytesForm::Attachments(attachments),
             ..self
         }
+    }
+
+    /// The same arguments, in which bytes have the form that Node gives to a Buffer: `{"type":"Buffer","data":[1,2]}`.
+    ///
+    /// Such objects are bytes then to the types that ask for bytes, and they become attachments when the arguments are
+    /// emitted to a peer that has attachments. Attachments that had been given are forgotten.
+    #[must_use]
+    pub fn with_buffers(self) -> Self {
+        Self {
+            bytes: BytesForm::Buffers,
+            ..self
+        }
+    }
+
+    /// Whether bytes have the form of [`with_buffers`](Self::with_buffers).
+    #[must_use]
+    pub fn has_buffers(&self) -> bool {
+        self.bytes == BytesForm::Buffers
+    }
+
+    pub(crate) fn bytes_form(&self) -> BytesForm<'a> {
+        self.bytes
     }
 
     /// How many arguments there are.
@@ -94,7 +126,10 @@ impl<'a> RawArgs<'a> {
     /// The attachments of the packet; placeholder number `n` stands for the one at index `n`.
     #[must_use]
     pub fn attachments(&self) -> &'a [Bytes] {
-        self.attachments
+        match self.bytes {
+            BytesForm::Attachments(attachments) => attachments,
+            BytesForm::Buffers => &[],
+        }
     }
 
     /// The JSON of each argument.
@@ -114,7 +149,7 @@ impl<'a> RawArgs<'a> {
         Some(Self {
             list: self.get(index)?,
             len: 1,
-            attachments: self.attachments,
+            ..*self
         })
     }
 
@@ -125,7 +160,8 @@ impl<'a> RawArgs<'a> {
     /// none. Arguments beyond those asked for are ignored.
     ///
     /// Wherever `T` asks serde for bytes (`bytes::Bytes`, the types of `serde_bytes`), a placeholder yields the
-    /// attachment it stands for. `Vec<u8>` asks for a list of numbers instead. Types that buffer what they read
+    /// attachment it stands for, and so does the JSON of a Buffer where bytes have [that form](Self::with_buffers).
+    /// `Vec<u8>` asks for a list of numbers instead. Types that buffer what they read
     /// before they know what they want (untagged enums, flattened fields, `serde_json::Value`) see the placeholder
     /// object itself.
     ///
@@ -145,27 +181,31 @@ impl<'a> RawArgs<'a> {
         } else {
             self.list.into()
         };
+        let attachments = self.attachments();
         Args {
             end: text.len(),
             text,
             start: 0,
             len: self.len,
-            attachments: (!self.attachments.is_empty()).then(|| self.attachments.into()),
-            origin: Origin::Peer,
+            attachments: (!attachments.is_empty()).then(|| attachments.into()),
+            origin: match self.bytes {
+                BytesForm::Attachments(_) => Origin::Peer,
+                BytesForm::Buffers => Origin::PeerWithBuffers,
+            },
         }
     }
 }
 
 impl fmt::Debug for RawArgs<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt_args(f, "RawArgs", self.list, self.attachments)
+        fmt_args(f, "RawArgs", self.list, self.attachments())
     }
 }
 
 /// Arguments of one event or acknowledgement, owned.
 ///
 /// Clones share the text and the attachments. They can be emitted again as they are: the JSON is written verbatim
-/// and the placeholders are renumbered where needed. JSON that came from a peer is validated at that moment, so
+/// and the placeholders are renumbered where needed. Bytes change their form if the receiving peer's differs. JSON that came from a peer is validated at that moment, so
 /// that a broken packet cannot be passed on to others.
 ///
 /// ```
@@ -192,6 +232,8 @@ pub struct Args {
 enum Origin {
     Local,
     Peer,
+    /// A peer that has no attachments; see [`RawArgs::with_buffers`].
+    PeerWithBuffers,
 }
 
 impl Args {
@@ -240,7 +282,10 @@ impl Args {
         RawArgs {
             list: &self.text[self.start..self.end],
             len: self.len,
-            attachments: self.attachments(),
+            bytes: match self.origin {
+                Origin::Local | Origin::Peer => BytesForm::Attachments(self.attachments()),
+                Origin::PeerWithBuffers => BytesForm::Buffers,
+            },
         }
     }
 
@@ -317,7 +362,7 @@ impl Default for Args {
     }
 }
 
-/// Same text and same attachments; white space counts.
+/// Same text, same attachments and same form of bytes; white space counts.
 impl PartialEq for Args {
     fn eq(&self, other: &Self) -> bool {
         self.as_raw() == other.as_raw()
@@ -342,7 +387,7 @@ impl ToArgs for Args {
     fn write_args(&self, out: &mut ArgsWriter<'_>) -> Result<(), EncodeError> {
         match self.origin {
             Origin::Local => out.extend_trusted(self.as_raw()),
-            Origin::Peer => out.extend(self.as_raw()),
+            Origin::Peer | Origin::PeerWithBuffers => out.extend(self.as_raw()),
         }
     }
 }

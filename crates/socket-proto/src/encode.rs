@@ -6,6 +6,7 @@
 
 mod error;
 mod head;
+mod pass_on;
 mod to_args;
 
 use bytes::Bytes;
@@ -253,7 +254,10 @@ fn write_strings<T: Serialize>(buf: &mut Vec<u8>, value: &T) {
     write_json(buf, value).expect("a struct of strings is always JSON");
 }
 
-fn write_json<T: Serialize + ?Sized>(buf: &mut Vec<u8>, value: &T) -> Result<(), EncodeError> {
+pub(crate) fn write_json<T: Serialize + ?Sized>(
+    buf: &mut Vec<u8>,
+    value: &T,
+) -> Result<(), EncodeError> {
     serde_json::to_writer(buf, value).map_err(|error| EncodeErrorKind::Payload { error }.into())
 }
 

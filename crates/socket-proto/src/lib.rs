@@ -9,6 +9,7 @@
 //!   any `Deserialize` type, with binary attachments wherever the type wants bytes.
 //! * [`ToArgs`] is what can be emitted; [`encode_event`] and [`encode_ack`] write it straight into one buffer with
 //!   room in front for the headers of the layers below.
+//! * [`lines`] has the same events as lines of JSON, the dialect of net-socket.io on TCP and Unix streams.
 //! * [`Connection`] holds the state of every namespace of one connection and turns packets into [`Input`]s.
 //!
 //! ```
@@ -30,6 +31,7 @@ mod args;
 mod ascii;
 mod connection;
 mod encode;
+pub mod lines;
 mod name;
 mod packet;
 mod scan;

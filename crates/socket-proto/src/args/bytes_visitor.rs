@@ -1,4 +1,4 @@
-//! The visitor that turns a placeholder into the attachment it stands for.
+//! The visitor that turns what stands for bytes into bytes.
 
 use std::fmt;
 
@@ -6,19 +6,18 @@ use bytes::Bytes;
 use serde::Deserialize;
 use serde::de::{Error, IgnoredAny, MapAccess, SeqAccess, Unexpected, Visitor};
 
-/// Takes the place of a visitor that wants bytes. A placeholder gives it an attachment; strings and lists of numbers
-/// reach it as they would without attachments.
+use super::BytesForm;
+
+/// Takes the place of a visitor that wants bytes. An object in the form that bytes have here gives it those bytes;
+/// strings and lists of numbers reach it as they would without.
 pub(super) struct BytesVisitor<'de, V> {
     visitor: V,
-    attachments: &'de [Bytes],
+    form: BytesForm<'de>,
 }
 
 impl<'de, V> BytesVisitor<'de, V> {
-    pub(super) fn new(visitor: V, attachments: &'de [Bytes]) -> Self {
-        Self {
-            visitor,
-            attachments,
-        }
+    pub(super) fn new(visitor: V, form: BytesForm<'de>) -> Self {
+        Self { visitor, form }
     }
 }
 
@@ -29,31 +28,17 @@ impl<'de, V: Visitor<'de>> Visitor<'de> for BytesVisitor<'de, V> {
         self.visitor.expecting(f)
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<V::Value, A::Error> {
-        let mut marked = false;
-        let mut num: Option<u64> = None;
-        while let Some(key) = map.next_key()? {
-            match key {
-                Key::Placeholder => marked = map.next_value()?,
-                Key::Num => num = Some(map.next_value()?),
-                Key::Other => {
-                    map.next_value::<IgnoredAny>()?;
-                }
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<V::Value, A::Error> {
+        match self.form {
+            BytesForm::Attachments(attachments) => {
+                let attachment = read_placeholder(map, attachments, &self.visitor)?;
+                self.visitor.visit_borrowed_bytes(attachment)
+            }
+            BytesForm::Buffers => {
+                let bytes = read_buffer(map, &self.visitor)?;
+                self.visitor.visit_byte_buf(bytes)
             }
         }
-        let Some(num) = num.filter(|_| marked) else {
-            return Err(Error::invalid_type(Unexpected::Map, &self.visitor));
-        };
-        let attachment = usize::try_from(num)
-            .ok()
-            .and_then(|num| self.attachments.get(num))
-            .ok_or_else(|| {
-                Error::custom(format_args!(
-                    "attachment {num} does not exist, the packet has {}",
-                    self.attachments.len()
-                ))
-            })?;
-        self.visitor.visit_borrowed_bytes(attachment)
     }
 
     fn visit_borrowed_str<E: Error>(self, value: &'de str) -> Result<V::Value, E> {
@@ -69,13 +54,81 @@ impl<'de, V: Visitor<'de>> Visitor<'de> for BytesVisitor<'de, V> {
     }
 }
 
-#[derive(Deserialize)]
-#[serde(field_identifier)]
-enum Key {
-    #[serde(rename = "_placeholder")]
-    Placeholder,
-    #[serde(rename = "num")]
-    Num,
-    #[serde(other)]
-    Other,
+/// The attachment that the placeholder in `map` stands for.
+fn read_placeholder<'de, V: Visitor<'de>, A: MapAccess<'de>>(
+    mut map: A,
+    attachments: &'de [Bytes],
+    visitor: &V,
+) -> Result<&'de Bytes, A::Error> {
+    #[derive(Deserialize)]
+    #[serde(field_identifier)]
+    enum Key {
+        #[serde(rename = "_placeholder")]
+        Placeholder,
+        #[serde(rename = "num")]
+        Num,
+        #[serde(other)]
+        Other,
+    }
+
+    let mut marked = false;
+    let mut num: Option<u64> = None;
+    while let Some(key) = map.next_key()? {
+        match key {
+            Key::Placeholder => marked = map.next_value()?,
+            Key::Num => num = Some(map.next_value()?),
+            Key::Other => {
+                map.next_value::<IgnoredAny>()?;
+            }
+        }
+    }
+    let Some(num) = num.filter(|_| marked) else {
+        return Err(Error::invalid_type(Unexpected::Map, visitor));
+    };
+    usize::try_from(num)
+        .ok()
+        .and_then(|num| attachments.get(num))
+        .ok_or_else(|| {
+            Error::custom(format_args!(
+                "attachment {num} does not exist, the packet has {}",
+                attachments.len()
+            ))
+        })
+}
+
+/// The bytes in `map`, which must be what Node makes of a Buffer.
+fn read_buffer<'de, V: Visitor<'de>, A: MapAccess<'de>>(
+    mut map: A,
+    visitor: &V,
+) -> Result<Vec<u8>, A::Error> {
+    #[derive(Deserialize)]
+    #[serde(field_identifier, rename_all = "lowercase")]
+    enum Key {
+        Type,
+        Data,
+        #[serde(other)]
+        Other,
+    }
+    // An enum, so that any other type is refused with the name of the one expected.
+    #[derive(Deserialize)]
+    enum Type {
+        Buffer,
+    }
+
+    let mut marked = false;
+    let mut data: Option<Vec<u8>> = None;
+    while let Some(key) = map.next_key()? {
+        match key {
+            Key::Type => {
+                let Type::Buffer = map.next_value()?;
+                marked = true;
+            }
+            Key::Data => data = Some(map.next_value()?),
+            Key::Other => {
+                map.next_value::<IgnoredAny>()?;
+            }
+        }
+    }
+    data.filter(|_| marked)
+        .ok_or_else(|| Error::invalid_type(Unexpected::Map, visitor))
 }

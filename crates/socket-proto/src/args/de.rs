@@ -4,7 +4,7 @@ use serde::de::{DeserializeSeed, Deserializer, SeqAccess, Visitor};
 use serde::forward_to_deserialize_any;
 
 use super::with_bytes::WithBytes;
-use super::{ArgsError, RawArgs};
+use super::{ArgsError, BytesForm, RawArgs};
 use crate::scan::Values;
 
 pub(super) struct ArgsDeserializer<'de> {
@@ -17,16 +17,19 @@ impl<'de> ArgsDeserializer<'de> {
     }
 }
 
-/// Hands one argument to `$method` of serde_json, behind the wrapper only if there are attachments to be found.
+/// Hands one argument to `$method` of serde_json, behind the wrapper only if there can be bytes to be found.
 macro_rules! read_one {
     ($args:expr, $argument:expr, $text:expr, |$de:ident| $read:expr) => {{
         let mut json = serde_json::Deserializer::from_str($text);
-        let result = if $args.attachments.is_empty() {
-            let $de = &mut json;
-            $read
-        } else {
-            let $de = WithBytes::new(&mut json, $args.attachments);
-            $read
+        let result = match $args.bytes {
+            BytesForm::Attachments([]) => {
+                let $de = &mut json;
+                $read
+            }
+            form => {
+                let $de = WithBytes::new(&mut json, form);
+                $read
+            }
         };
         result
             .and_then(|value| json.end().map(|()| value))
@@ -414,5 +417,53 @@ mod tests {
             raw.deserialize::<HashMap<String, serde_json::Value>>()
                 .is_ok()
         );
+    }
+
+    #[test]
+    fn buffer_json_becomes_bytes_at_any_depth() {
+        let raw = args(
+            r#"[{"name":"n","parts":[{"type":"Buffer","data":[]},{"data":[1, 255],"x":[{}],"type":"Buffer"}]},{"k":{"type":"Buffer","data":[104,105]}},"abc",[1,2]]"#,
+        )
+        .with_buffers();
+        type All = (Upload, HashMap<String, Option<Bytes>>, Bytes, Bytes);
+        let (upload, map, text, list) = raw.deserialize::<All>().unwrap();
+        assert_eq!(upload.parts, [&[][..], &[1, 255]]);
+        assert_eq!(map["k"].as_ref().unwrap(), "hi");
+        assert_eq!((text, list), ("abc".into(), Bytes::from_static(&[1, 2])));
+        let owned = raw.to_args();
+        assert!(owned.as_raw().has_buffers());
+        assert_eq!(owned.arg(2).unwrap().deserialize::<Bytes>().unwrap(), "abc");
+        assert!(owned.first().deserialize::<Upload>().is_ok());
+    }
+
+    #[test]
+    fn buffer_json_is_an_object_where_it_is_not_revived() {
+        let raw = args(r#"[{"type":"Buffer","data":[1]}]"#);
+        assert!(raw.deserialize::<Bytes>().is_err());
+        let value = raw.with_buffers().deserialize::<serde_json::Value>();
+        assert_eq!(value.unwrap()["data"][0], 1);
+    }
+
+    #[test]
+    fn what_only_resembles_buffer_json_is_no_bytes() {
+        for (text, why) in [
+            (
+                r#"[{"type":"Buffer","data":[256]}]"#,
+                "invalid value: integer `256`, expected u8",
+            ),
+            (
+                r#"[{"type":"buffer","data":[1]}]"#,
+                "unknown variant `buffer`, expected `Buffer`",
+            ),
+            (r#"[{"type":"Buffer"}]"#, "invalid type: map"),
+            (r#"[{"data":[1]}]"#, "invalid type: map"),
+            (r#"[{"_placeholder":true,"num":0}]"#, "invalid type: map"),
+        ] {
+            let error = args(text)
+                .with_buffers()
+                .deserialize::<Bytes>()
+                .unwrap_err();
+            assert!(error.to_string().contains(why), "{error}");
+        }
     }
 }

@@ -5,9 +5,10 @@ use std::ops::Range;
 use crate::name::read_name;
 use crate::scan::skip_string;
 
-/// One placeholder: where its number stands in the text, and the number if it is a usable one.
+/// One placeholder: where it and its number stand in the text, and the number if it is a usable one.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Placeholder {
+    pub(crate) object: Range<usize>,
     pub(crate) span: Range<usize>,
     pub(crate) num: Option<usize>,
 }
@@ -33,14 +34,15 @@ pub(crate) fn find(list: &str) -> Option<Vec<Placeholder>> {
                 if stack.len() == MAX_DEPTH {
                     return None;
                 }
-                stack.push(Frame::new(byte == b'{'));
+                stack.push(Frame::new(start, byte == b'{'));
             }
             b'}' | b']' => {
                 if let Some(frame) = stack.pop()
                     && frame.marked
                 {
                     let (span, num) = frame.num.unwrap_or((start..start, None));
-                    found.push(Placeholder { span, num });
+                    let object = frame.start..at;
+                    found.push(Placeholder { object, span, num });
                 }
             }
             b'"' => {
@@ -97,14 +99,16 @@ pub(crate) fn find(list: &str) -> Option<Vec<Placeholder>> {
 
 /// An array or object that is still open.
 struct Frame {
+    start: usize,
     key: Key,
     marked: bool,
     num: Option<(Range<usize>, Option<usize>)>,
 }
 
 impl Frame {
-    fn new(object: bool) -> Self {
+    fn new(start: usize, object: bool) -> Self {
         Self {
+            start,
             key: if object { Key::Expected } else { Key::Array },
             marked: false,
             num: None,
@@ -175,6 +179,13 @@ mod tests {
     fn outer_numbers_come_before_inner_ones() {
         let list = r#"{"num":1,"a":{"_placeholder":true,"num":0},"_placeholder":true}"#;
         assert_eq!(nums(list), [(Some(1), "1"), (Some(0), "0")]);
+    }
+
+    #[test]
+    fn the_whole_object_is_known_as_well() {
+        let list = r#"[{"a": {"_placeholder":true,"num":0} }]"#;
+        let object = find(list).unwrap().remove(0).object;
+        assert_eq!(&list[object], r#"{"_placeholder":true,"num":0}"#);
     }
 
     #[test]

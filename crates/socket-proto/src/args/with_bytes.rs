@@ -1,33 +1,33 @@
-//! A deserializer around serde_json's that answers requests for bytes with the attachment of a placeholder.
+//! A deserializer around serde_json's that answers requests for bytes with what stands for them in the JSON.
 //!
-//! Every visitor and seed that passes through is wrapped, so that bytes are found at any depth. Only packets that
-//! have attachments pay for this.
+//! Every visitor and seed that passes through is wrapped, so that bytes are found at any depth. Only arguments that
+//! can have bytes pay for this.
 
 use std::fmt;
 
-use bytes::Bytes;
 use serde::de::{
     DeserializeSeed, Deserializer, EnumAccess, Error, MapAccess, SeqAccess, VariantAccess, Visitor,
 };
 
+use super::BytesForm;
 use super::bytes_visitor::BytesVisitor;
 
-/// `inner` (a deserializer, visitor, seed or access of serde) together with the attachments it may need.
+/// `inner` (a deserializer, visitor, seed or access of serde) together with the form in which bytes come.
 pub(super) struct WithBytes<'de, T> {
     inner: T,
-    attachments: &'de [Bytes],
+    form: BytesForm<'de>,
 }
 
 impl<'de, T> WithBytes<'de, T> {
-    pub(super) fn new(inner: T, attachments: &'de [Bytes]) -> Self {
-        Self { inner, attachments }
+    pub(super) fn new(inner: T, form: BytesForm<'de>) -> Self {
+        Self { inner, form }
     }
 }
 
 macro_rules! wrap_visitor {
     ($($method:ident($($name:ident: $type:ty),*);)*) => {$(
         fn $method<V: Visitor<'de>>(self $(, $name: $type)*, visitor: V) -> Result<V::Value, D::Error> {
-            self.inner.$method($($name,)* WithBytes::new(visitor, self.attachments))
+            self.inner.$method($($name,)* WithBytes::new(visitor, self.form))
         }
     )*};
 }
@@ -69,7 +69,7 @@ impl<'de, D: Deserializer<'de>> Deserializer<'de> for WithBytes<'de, D> {
 
     fn deserialize_bytes<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, D::Error> {
         self.inner
-            .deserialize_any(BytesVisitor::new(visitor, self.attachments))
+            .deserialize_any(BytesVisitor::new(visitor, self.form))
     }
 
     fn deserialize_byte_buf<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, D::Error> {
@@ -86,7 +86,7 @@ impl<'de, S: DeserializeSeed<'de>> DeserializeSeed<'de> for WithBytes<'de, S> {
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<S::Value, D::Error> {
         self.inner
-            .deserialize(WithBytes::new(deserializer, self.attachments))
+            .deserialize(WithBytes::new(deserializer, self.form))
     }
 }
 
@@ -138,7 +138,7 @@ impl<'de, V: Visitor<'de>> Visitor<'de> for WithBytes<'de, V> {
 
     fn visit_some<D: Deserializer<'de>>(self, deserializer: D) -> Result<V::Value, D::Error> {
         self.inner
-            .visit_some(WithBytes::new(deserializer, self.attachments))
+            .visit_some(WithBytes::new(deserializer, self.form))
     }
 
     fn visit_newtype_struct<D: Deserializer<'de>>(
@@ -146,20 +146,19 @@ impl<'de, V: Visitor<'de>> Visitor<'de> for WithBytes<'de, V> {
         deserializer: D,
     ) -> Result<V::Value, D::Error> {
         self.inner
-            .visit_newtype_struct(WithBytes::new(deserializer, self.attachments))
+            .visit_newtype_struct(WithBytes::new(deserializer, self.form))
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, seq: A) -> Result<V::Value, A::Error> {
-        self.inner.visit_seq(WithBytes::new(seq, self.attachments))
+        self.inner.visit_seq(WithBytes::new(seq, self.form))
     }
 
     fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<V::Value, A::Error> {
-        self.inner.visit_map(WithBytes::new(map, self.attachments))
+        self.inner.visit_map(WithBytes::new(map, self.form))
     }
 
     fn visit_enum<A: EnumAccess<'de>>(self, data: A) -> Result<V::Value, A::Error> {
-        self.inner
-            .visit_enum(WithBytes::new(data, self.attachments))
+        self.inner.visit_enum(WithBytes::new(data, self.form))
     }
 }
 
@@ -171,7 +170,7 @@ impl<'de, A: SeqAccess<'de>> SeqAccess<'de> for WithBytes<'de, A> {
         seed: T,
     ) -> Result<Option<T::Value>, A::Error> {
         self.inner
-            .next_element_seed(WithBytes::new(seed, self.attachments))
+            .next_element_seed(WithBytes::new(seed, self.form))
     }
 
     fn size_hint(&self) -> Option<usize> {
@@ -191,8 +190,7 @@ impl<'de, A: MapAccess<'de>> MapAccess<'de> for WithBytes<'de, A> {
     }
 
     fn next_value_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<T::Value, A::Error> {
-        self.inner
-            .next_value_seed(WithBytes::new(seed, self.attachments))
+        self.inner.next_value_seed(WithBytes::new(seed, self.form))
     }
 
     fn size_hint(&self) -> Option<usize> {
@@ -209,7 +207,7 @@ impl<'de, A: EnumAccess<'de>> EnumAccess<'de> for WithBytes<'de, A> {
         seed: T,
     ) -> Result<(T::Value, Self::Variant), A::Error> {
         let (value, variant) = self.inner.variant_seed(seed)?;
-        Ok((value, WithBytes::new(variant, self.attachments)))
+        Ok((value, WithBytes::new(variant, self.form)))
     }
 }
 
@@ -222,12 +220,12 @@ impl<'de, A: VariantAccess<'de>> VariantAccess<'de> for WithBytes<'de, A> {
 
     fn newtype_variant_seed<T: DeserializeSeed<'de>>(self, seed: T) -> Result<T::Value, A::Error> {
         self.inner
-            .newtype_variant_seed(WithBytes::new(seed, self.attachments))
+            .newtype_variant_seed(WithBytes::new(seed, self.form))
     }
 
     fn tuple_variant<V: Visitor<'de>>(self, len: usize, visitor: V) -> Result<V::Value, A::Error> {
         self.inner
-            .tuple_variant(len, WithBytes::new(visitor, self.attachments))
+            .tuple_variant(len, WithBytes::new(visitor, self.form))
     }
 
     fn struct_variant<V: Visitor<'de>>(
@@ -236,6 +234,6 @@ impl<'de, A: VariantAccess<'de>> VariantAccess<'de> for WithBytes<'de, A> {
         visitor: V,
     ) -> Result<V::Value, A::Error> {
         self.inner
-            .struct_variant(fields, WithBytes::new(visitor, self.attachments))
+            .struct_variant(fields, WithBytes::new(visitor, self.form))
     }
 }

@@ -14,7 +14,8 @@ pub struct EncodeError {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum EncodeErrorKind {
-    /// The name must not travel; see [`RESERVED_EVENTS`](crate::RESERVED_EVENTS).
+    /// The name must not travel; see [`RESERVED_EVENTS`](crate::RESERVED_EVENTS) and, for lines,
+    /// [`RESERVED_LINE_EVENTS`](crate::lines::RESERVED_LINE_EVENTS).
     #[error("the name is reserved")]
     ReservedEvent,
     /// serde or serde_json cannot encode an argument.

@@ -10,8 +10,9 @@ use serde::ser::{Serialize, Serializer};
 use serde_json::ser::{Compound, Formatter};
 
 use super::error::{EncodeError, EncodeErrorKind};
+use super::pass_on::{pass_on, write_placeholder};
 use crate::RawArgs;
-use crate::args::placeholder;
+use crate::args::buffer;
 
 /// What can be emitted as the arguments of an event or acknowledgement.
 ///
@@ -27,6 +28,8 @@ use crate::args::placeholder;
 /// Bytes, wherever serde meets them (`bytes::Bytes`, the types of `serde_bytes`), become binary attachments. A
 /// `Vec<u8>` is a list of numbers to serde and stays one. Values follow serde_json: a map needs string-like keys,
 /// floats that are not finite become `null`.
+///
+/// A peer of the [lines dialect](crate::lines) has no attachments; there bytes stay in the JSON.
 ///
 /// [`Args`](crate::Args) and [`RawArgs`] are written as they were received. A type of your own that is not
 /// `Serialize` can compose arguments from several sources with an [`ArgsWriter`].
@@ -54,16 +57,44 @@ impl<T: Serialize + ?Sized> ToArgs for T {
 #[derive(Debug)]
 pub struct ArgsWriter<'a> {
     buf: &'a mut Vec<u8>,
-    attachments: &'a mut Vec<Bytes>,
+    bytes: BytesTo<'a>,
     len: usize,
     comma: bool,
+}
+
+/// Where bytes go.
+#[derive(Debug)]
+pub(super) enum BytesTo<'a> {
+    /// Aside, with a placeholder in their place.
+    Attachments(&'a mut Vec<Bytes>),
+    /// Into the JSON, as Node's Buffer does it.
+    Buffers,
+}
+
+impl BytesTo<'_> {
+    fn reborrow(&mut self) -> BytesTo<'_> {
+        match self {
+            Self::Attachments(attachments) => BytesTo::Attachments(attachments),
+            Self::Buffers => BytesTo::Buffers,
+        }
+    }
 }
 
 impl<'a> ArgsWriter<'a> {
     pub(crate) fn new(buf: &'a mut Vec<u8>, attachments: &'a mut Vec<Bytes>) -> Self {
         Self {
             buf,
-            attachments,
+            bytes: BytesTo::Attachments(attachments),
+            len: 0,
+            comma: false,
+        }
+    }
+
+    /// A writer for a peer that has no attachments: bytes stay in the JSON.
+    pub(crate) fn with_buffers(buf: &'a mut Vec<u8>) -> Self {
+        Self {
+            buf,
+            bytes: BytesTo::Buffers,
             len: 0,
             comma: false,
         }
@@ -98,7 +129,8 @@ impl<'a> ArgsWriter<'a> {
     }
 
     /// Writes received arguments as they are, after checking that they are JSON. The attachments that they refer to
-    /// are added once each, and their placeholders are renumbered.
+    /// are added once each, and their placeholders are renumbered. Only bytes change their form, if the peer that these
+    /// arguments go to has another one than the peer that they came from.
     ///
     /// # Errors
     ///
@@ -125,33 +157,7 @@ impl<'a> ArgsWriter<'a> {
         }
         self.comma = true;
         self.len += args.len();
-        let list = args.as_json();
-        if args.attachments().is_empty() {
-            self.buf.extend_from_slice(list.as_bytes());
-            return Ok(());
-        }
-
-        let mut written = 0;
-        let mut renumbered: Vec<Option<usize>> = vec![None; args.attachments().len()];
-        for placeholder in placeholder::find(list).ok_or(EncodeErrorKind::TooDeep)? {
-            let num = placeholder
-                .num
-                .filter(|num| *num < renumbered.len())
-                .ok_or(EncodeErrorKind::MissingAttachment {
-                    attachments: renumbered.len(),
-                })?;
-            let renumbered = *renumbered[num].get_or_insert_with(|| {
-                self.attachments.push(args.attachments()[num].clone());
-                self.attachments.len() - 1
-            });
-            self.buf
-                .extend_from_slice(&list.as_bytes()[written..placeholder.span.start]);
-            self.buf
-                .extend_from_slice(renumbered.to_string().as_bytes());
-            written = placeholder.span.end;
-        }
-        self.buf.extend_from_slice(&list.as_bytes()[written..]);
-        Ok(())
+        pass_on(args, self.buf, &mut self.bytes)
     }
 
     #[inline]
@@ -165,8 +171,8 @@ impl<'a> ArgsWriter<'a> {
         }
         let mark = self.buf.len();
         let top = Top::default();
-        let formatter = Placeholders {
-            attachments: &mut *self.attachments,
+        let formatter = ArgsFormatter {
+            bytes: self.bytes.reborrow(),
             top: &top,
             depth: 0,
         };
@@ -188,7 +194,7 @@ impl<'a> ArgsWriter<'a> {
     }
 }
 
-type Json<'a> = serde_json::Serializer<&'a mut Vec<u8>, Placeholders<'a>>;
+type Json<'a> = serde_json::Serializer<&'a mut Vec<u8>, ArgsFormatter<'a>>;
 
 /// What the top-level serializer tells the formatter, and back. serde_json gives no access to its formatter while
 /// it writes, hence the cells.
@@ -200,33 +206,35 @@ struct Top {
     count: Cell<usize>,
 }
 
-/// A compact formatter that takes bytes out as attachments and leaves placeholders in their place.
-struct Placeholders<'a> {
-    attachments: &'a mut Vec<Bytes>,
+/// A compact formatter that takes bytes out as attachments and leaves placeholders in their place, or writes them as
+/// Buffers.
+struct ArgsFormatter<'a> {
+    bytes: BytesTo<'a>,
     top: &'a Top,
     /// Arrays that are open.
     depth: usize,
 }
 
-impl Placeholders<'_> {
+impl ArgsFormatter<'_> {
     fn is_spread(&self) -> bool {
         self.depth == 1 && self.top.spread.get()
     }
 }
 
-impl Formatter for Placeholders<'_> {
+impl Formatter for ArgsFormatter<'_> {
     fn write_byte_array<W: ?Sized + io::Write>(
         &mut self,
         writer: &mut W,
         value: &[u8],
     ) -> io::Result<()> {
-        write!(
-            writer,
-            r#"{{"_placeholder":true,"num":{}}}"#,
-            self.attachments.len()
-        )?;
-        self.attachments.push(Bytes::copy_from_slice(value));
-        Ok(())
+        match &mut self.bytes {
+            BytesTo::Attachments(attachments) => {
+                write_placeholder(writer, attachments.len())?;
+                attachments.push(Bytes::copy_from_slice(value));
+                Ok(())
+            }
+            BytesTo::Buffers => buffer::write(writer, value),
+        }
     }
 
     #[inline]
@@ -282,7 +290,7 @@ macro_rules! pass_on {
 impl<'s, 'a> Serializer for Spread<'s, 'a> {
     type Ok = ();
     type Error = serde_json::Error;
-    type SerializeSeq = Compound<'s, &'a mut Vec<u8>, Placeholders<'a>>;
+    type SerializeSeq = Compound<'s, &'a mut Vec<u8>, ArgsFormatter<'a>>;
     type SerializeTuple = Self::SerializeSeq;
     type SerializeTupleStruct = Self::SerializeSeq;
     type SerializeTupleVariant = Self::SerializeSeq;
