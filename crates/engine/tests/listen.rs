@@ -124,6 +124,21 @@ async fn closing_engine_ends_its_listeners_and_connections() {
 }
 
 #[tokio::test]
+async fn session_between_two_polls_is_told_of_the_closing() {
+    let rig = EngineRig::tcp(config()).await;
+    let client = Client::open(&rig.net, Case::POLLING).await;
+    let mut idle = rig.net.http().await;
+    let engine = rig.engine.clone();
+    let closing = tokio::spawn(async move { engine.close().await });
+    rig.net
+        .until("a closing engine", || rig.engine.is_closing())
+        .await;
+    assert_eq!(client.get().await.brief(), (200, "6\u{1e}1"));
+    rig.net.within("the end", closing).await.unwrap();
+    assert!(idle.response().await.is_none(), "the connection ends");
+}
+
+#[tokio::test]
 async fn slow_head_of_a_request_ends_the_connection() {
     let options = ListenOptions::default().header_timeout(Duration::from_millis(50));
     let rig = EngineRig::tcp_with(config(), options).await;

@@ -2,7 +2,7 @@
 
 use sockeye_engine::{CloseReason, EngineConfig, TransportKind};
 use sockeye_engine_proto::Packet;
-use sockeye_testkit::{Case, Client, EngineRig, Frame, Seen, WebSocket};
+use sockeye_testkit::{Case, EngineRig, Frame, Seen, WebSocket};
 use sockeye_websocket::OpCode;
 
 const BOTH: [Case; 2] = [Case::POLLING, Case::POLLING_V3];
@@ -248,7 +248,7 @@ async fn nothing_is_lost_or_reordered_while_many_tasks_send_during_an_upgrade() 
         // Some by polling, the rest over the WebSocket.
         for got in 0..TASKS * EACH {
             if got == TASKS * EACH / 4 {
-                upgrade_with_what_was_polled(&mut client).await;
+                client.upgrade().await;
             }
             let text = client.text().await;
             let (task, n) = text.split_once(' ').unwrap();
@@ -261,8 +261,4 @@ async fn nothing_is_lost_or_reordered_while_many_tasks_send_during_an_upgrade() 
             task.await.unwrap();
         }
     }
-}
-
-async fn upgrade_with_what_was_polled(client: &mut Client) {
-    client.upgrade().await;
 }
