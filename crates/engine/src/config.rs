@@ -131,7 +131,7 @@ impl EngineConfig {
         self
     }
 
-    /// How many packets one polling body may hold.
+    /// How many packets one polling body may hold. Default: 10,000.
     #[must_use]
     pub const fn max_packets_per_payload(mut self, packets: usize) -> Self {
         self.limits.max_packets_per_payload = packets;
@@ -205,7 +205,8 @@ impl EngineConfig {
     }
 
     /// Asks this function before a session is opened. `Err` refuses it with the text
-    /// (HTTP status 403 and code 4; an upgrade request gets status 400).
+    /// (HTTP status 403 and code 4; an upgrade request gets status 400). It replaces an earlier
+    /// one. Default: everyone is let in, pages of any origin too.
     #[must_use]
     pub fn allow_request<F, Fut>(mut self, hook: F) -> Self
     where

@@ -12,13 +12,16 @@ pub enum EmitError {
     /// The socket is not connected any more (or not yet).
     #[error("the socket is not connected")]
     Disconnected,
-    /// The receiver reads too slowly: what waits for it has reached the outbox limit.
+    /// The receiver reads too slowly: what waits for it has reached the outbox limit, 8 MiB of
+    /// its connection unless configured otherwise.
     #[error("the outbox is full")]
     OutboxFull,
-    /// The name belongs to the library's own events and cannot be emitted.
+    /// The name belongs to the library's own events and cannot be emitted: `connect`,
+    /// `connect_error`, `disconnect`, `disconnecting`, `newListener`, `removeListener`.
     #[error("the event name {0:?} is reserved")]
     ReservedName(Box<str>),
-    /// As many acknowledgements are pending as the limit allows.
+    /// As many acknowledgements of the socket are pending as the limit allows, 10,000 unless
+    /// configured otherwise.
     #[error("too many acknowledgements are pending")]
     TooManyPendingAcks,
     /// The arguments could not be serialised.
@@ -30,7 +33,7 @@ pub enum EmitError {
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum AckError {
-    /// The time given with `timeout` passed.
+    /// The time given with `timeout` passed; without one, 20 s for a broadcast.
     #[error("operation has timed out")]
     Timeout,
     /// The socket was disconnected before the peer answered.

@@ -12,6 +12,22 @@ use crate::{DisconnectReason, EmitError, Event, EventSocket, ExtractError};
 /// Extraction happens before the handler starts, in the order of the parameters; the first
 /// failure becomes an error of the event, and the handler is not called. Taking
 /// `Result<T, ExtractError>` instead of `T` gives the failure to the handler.
+///
+/// Implement it for parameters of your own, where `S` is the kind of socket:
+///
+/// ```
+/// use sockeye_events::{Data, Event, ExtractError, FromEvent};
+///
+/// /// The first argument as text, or nothing.
+/// struct Text(String);
+///
+/// impl<S> FromEvent<S> for Text {
+///     fn from_event(event: &Event<'_, S>) -> Result<Self, ExtractError> {
+///         let Data(text) = Data::<Option<String>>::from_event(event)?;
+///         Ok(Self(text.unwrap_or_default()))
+///     }
+/// }
+/// ```
 #[diagnostic::on_unimplemented(
     message = "a handler cannot take `{Self}` as a parameter",
     note = "parameters can be `Socket`, `Data<T>`, `Args`, `Ack<T>`, `State<T>`, `EventName`, `Handshake`, `DisconnectReason`, or a `Result` of one of them",
@@ -31,6 +47,21 @@ pub trait FromEvent<S>: Sized {
 /// A tuple takes one argument per element, any other type takes the first argument. Arguments
 /// that are missing are `None` for an `Option` and an error otherwise; arguments that are left
 /// over are ignored. `bytes::Bytes` anywhere inside takes a binary attachment.
+///
+/// serde cannot tell an array of fixed length from a tuple, so `[T; N]` takes `N` arguments. A
+/// JSON list in one argument is a `Vec`, or a tuple inside a tuple: `Data<((A, B),)>`.
+///
+/// ```
+/// # use sockeye_events::Data;
+/// // emit("chat", "lobby", "hello")
+/// fn chat(Data((room, text)): Data<(String, String)>) {}
+/// // emit("count"), or emit("count", 3)
+/// fn count(Data(by): Data<Option<u32>>) {}
+/// // emit("sum", [1, 2, 3])
+/// fn sum(Data(numbers): Data<Vec<i64>>) -> i64 {
+///     numbers.iter().sum()
+/// }
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Data<T>(pub T);
 
@@ -47,7 +78,8 @@ impl<S> FromEvent<S> for Args {
     }
 }
 
-/// The event's name, for handlers of several events such as `on_any`.
+/// The event's name, for handlers of several events such as `on_any`. A name that is a number
+/// on the wire is that number's digits here.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct EventName(pub String);
 
@@ -67,7 +99,8 @@ impl<S> FromEvent<S> for DisconnectReason {
 
 /// A value that was given to the server or client with `state`, cloned for the handler.
 ///
-/// Share large or changing things as `Arc<…>`.
+/// It is found by its type. If none of that type was given, the event fails with
+/// [`ExtractError::MissingState`]. Share large or changing things as `Arc<…>`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct State<T>(pub T);
 

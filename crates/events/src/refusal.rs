@@ -9,8 +9,19 @@ use serde_json::Value;
 /// parts); a handler returns it to fail an event (the acknowledgement carries
 /// `{"error": {"message", "data"}}`).
 ///
-/// Anything with a `Display` form is a refusal too, so `Err("not today")?` works; this type
+/// Anything with a `Display` form is a refusal too, so `Err("not today")` works; this type
 /// exists for the data. It has no `Display` of its own, which is what keeps the two apart.
+/// Either way the text is sent to the peer.
+///
+/// ```
+/// # use sockeye_events::Refusal;
+/// fn buy(left: u32) -> Result<u32, Refusal> {
+///     match left {
+///         0 => Err(Refusal::new("sold out").with_data(serde_json::json!({ "again": "monday" }))),
+///         left => Ok(left - 1),
+///     }
+/// }
+/// ```
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Refusal {
     message: String,

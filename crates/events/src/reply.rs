@@ -36,7 +36,22 @@ pub trait IntoReply: Outcome {
     fn reply<S: EventSocket>(self, to: &Responder<'_, S>);
 }
 
-/// Makes an acknowledgement of any `Serialize` type: `Reply(MyStruct { .. })`.
+/// Makes an acknowledgement of any `Serialize` type.
+///
+/// Structs and enums need it; `Vec`, `Option`, `Box` and maps of them do not. As everywhere, a
+/// tuple is several arguments.
+///
+/// ```
+/// # use sockeye_events::Reply;
+/// #[derive(serde::Serialize)]
+/// struct User {
+///     name: String,
+/// }
+///
+/// fn me() -> Reply<User> {
+///     Reply(User { name: "Ann".into() })
+/// }
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(transparent)]
 pub struct Reply<T>(pub T);

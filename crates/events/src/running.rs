@@ -9,14 +9,15 @@ use futures_util::stream::FuturesUnordered;
 /// A handler that did not finish at once.
 pub type HandlerFuture = Pin<Box<dyn Future<Output = ()> + Send>>;
 
-/// Whether the next event of a socket waits until the handler of the last one is done.
+/// Whether the next event of a connection waits until the handlers of the last one are done.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Ordering {
     /// Events start in order; what a handler does before its first real wait happens before the
     /// next event starts, the rest runs concurrently.
     #[default]
     Concurrent,
-    /// One handler at a time: the next event starts when the handler is done.
+    /// One event at a time, over all sockets of the connection: the next one starts when the
+    /// handlers of the last one are done. Acknowledgements and disconnects do not wait.
     Serial,
 }
 
