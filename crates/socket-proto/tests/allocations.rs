@@ -5,6 +5,7 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::time::Instant;
 
+use sockeye_socket_proto::lines::{self, Found, Line, LinesConfig, next_line};
 use sockeye_socket_proto::{
     Connection, ConnectionConfig, Input, SocketRevision, encode_ack, encode_event,
 };
@@ -38,7 +39,7 @@ fn count(run: impl FnOnce()) -> usize {
     ALLOCATIONS.get() - before
 }
 
-#[derive(serde::Deserialize)]
+#[derive(serde::Serialize, serde::Deserialize)]
 struct Point {
     n: [u8; 2],
 }
@@ -92,4 +93,25 @@ fn encoding_into_a_used_buffer_allocates_nothing() {
         encode_ack(&mut buf, 14, "/chat", 7, &args, &mut attachments).unwrap();
     });
     assert_eq!(allocations, 0);
+}
+
+#[test]
+fn lines_are_read_and_written_without_allocations() {
+    let config = LinesConfig::default();
+    let unread = b"{\"eventName\":\"echo\",\"args\":[{\"n\":[1,2]},\"text\"],\"id\":7}\r\n";
+    let mut out = Vec::with_capacity(256);
+    let allocations = count(|| {
+        let Ok(Found::Line { line, .. }) = next_line(unread, 0, config.max_line_bytes) else {
+            panic!()
+        };
+        let Ok(Line::Event(event)) = lines::decode(line, &config) else {
+            panic!()
+        };
+        let (point, text): (Point, &str) = event.args.deserialize().unwrap();
+        assert_eq!((point.n, text), ([1, 2], "text"));
+        let args = (Point { n: point.n }, text);
+        lines::encode_event(&mut out, event.ack_id, &event.name, &args).unwrap();
+    });
+    assert_eq!(allocations, 0);
+    assert_eq!(out, unread);
 }

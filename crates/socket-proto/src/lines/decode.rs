@@ -78,10 +78,10 @@ pub fn decode<'a>(line: &'a [u8], config: &LinesConfig) -> Result<Line<'a>, Line
             name,
             args_dropped: parts.args.is_some() && args.is_none(),
             args: with_form(args.unwrap_or_else(RawArgs::empty)),
-            ack_id: parts.id.and_then(id),
+            ack_id: parts.id.as_ref().and_then(id),
         }));
     }
-    if let Some(id) = parts.ack.and_then(id) {
+    if let Some(id) = parts.ack.as_ref().and_then(id) {
         let args = match &parts.args {
             None => RawArgs::empty(),
             Some(member) => array(member)?.ok_or(LineError::AckArgs { id })?,
@@ -146,7 +146,7 @@ fn array<'a>(member: &Member<'a>) -> Result<Option<RawArgs<'a>>, LineError> {
         .map_err(|error| LineError::array(member.at, &error))
 }
 
-fn id(member: Member<'_>) -> Option<u64> {
+fn id(member: &Member<'_>) -> Option<u64> {
     // `parse` alone would accept a sign; the scan has seen to the rest of the grammar.
     let digits = member.value.bytes().all(|byte| byte.is_ascii_digit());
     digits.then(|| member.value.parse().ok())?
