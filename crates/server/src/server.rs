@@ -217,9 +217,13 @@ impl Server {
         &self.engine
     }
 
-    /// Closes the server: stops accepting, disconnects every socket with the reason
+    /// Closes the server: lets nobody in any more, disconnects every socket with the reason
     /// `server shutting down`, writes what still waits, and returns when all connections are
-    /// gone, which takes a bounded time.
+    /// gone.
+    ///
+    /// That takes no longer than the [`linger`](sockeye_engine::EngineConfig::linger) time, 5 s,
+    /// or 30 s where a peer on long-polling does not come for its last packets. Handlers that are
+    /// still waiting for something are not waited for. A server that was closed stays closed.
     pub async fn close(&self) {
         self.shared.closing.store(true, Ordering::Release);
         self.engine.close().await;
