@@ -67,7 +67,7 @@ fn stream() -> impl Strategy<Value = Vec<u8>> {
         Just(&b"{\"error\":{\"message\":\"\\ud83d\",\"data\":[]}"[..]).prop_map(<[u8]>::to_vec),
         Just(&b"\"}\r\n"[..]).prop_map(<[u8]>::to_vec),
         Just(&b"}\n"[..]).prop_map(<[u8]>::to_vec),
-        "[\r\n \t]{1,3}".prop_map(String::into_bytes),
+        "[\r\n \t\u{c}]{1,3}".prop_map(String::into_bytes),
         "[\\[\\]{}\",:\\\\0-9a-z ]{0,6}".prop_map(String::into_bytes),
         prop::collection::vec(any::<u8>(), 0..6),
     ];
@@ -162,9 +162,9 @@ proptest! {
             .split(|&byte| byte == b'\n')
             .filter_map(|line| {
                 let first = line.iter().position(|byte| !space(byte))?;
-                Some(line[first..].trim_ascii_end().to_vec())
+                let last = line.iter().rposition(|byte| !space(byte))?;
+                Some(line[first..=last].to_vec())
             })
-            .filter(|line| !line.is_empty())
             .collect();
         prop_assert_eq!(lines, expected);
     }

@@ -72,9 +72,17 @@ pub fn next_line(
         return Err(too_long);
     }
     Ok(Found::Line {
-        line: line.trim_ascii_end(),
+        line: trim_end(line),
         used: skipped + end + 1,
     })
+}
+
+/// Cuts off the white space of JSON; that of ASCII has a form feed as well, which could be a line of its own.
+fn trim_end(mut line: &[u8]) -> &[u8] {
+    while let [rest @ .., b' ' | b'\t' | b'\r'] = line {
+        line = rest;
+    }
+    line
 }
 
 #[cfg(test)]
@@ -105,6 +113,11 @@ mod tests {
         assert_eq!(next_line(b"", 0, 2), more(0, 0));
         assert_eq!(next_line(b" \r\n ", 0, 2), more(4, 0));
         assert_eq!(next_line(b" \r\n {", 0, 2), more(4, 1));
+    }
+
+    #[test]
+    fn a_form_feed_is_a_line() {
+        assert_eq!(next_line(b"\x0c\r\n", 0, 2), line("\x0c", 3));
     }
 
     #[test]
