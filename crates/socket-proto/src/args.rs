@@ -205,8 +205,8 @@ impl fmt::Debug for RawArgs<'_> {
 /// Arguments of one event or acknowledgement, owned.
 ///
 /// Clones share the text and the attachments. They can be emitted again as they are: the JSON is written verbatim
-/// and the placeholders are renumbered where needed. Bytes change their form if the receiving peer's differs. JSON that came from a peer is validated at that moment, so
-/// that a broken packet cannot be passed on to others.
+/// and the placeholders are renumbered where needed. Bytes change their form if the receiving peer's differs. JSON that
+/// came from a peer is validated at that moment, so that a broken packet cannot be passed on to others.
 ///
 /// ```
 /// use sockeye_socket_proto::Args;

@@ -1,9 +1,10 @@
 //! Writes lines.
 
-use memchr::memchr2;
-use serde::Serialize;
 use std::borrow::Cow;
 use std::io::Write;
+
+use memchr::memchr2;
+use serde::Serialize;
 
 use super::reserved::is_reserved_line_event;
 use crate::encode::write_json;
