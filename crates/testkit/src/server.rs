@@ -88,14 +88,26 @@ impl Peer {
             "/" => String::new(),
             other => format!("{other},"),
         };
-        let v3 = self.client.case().is_v3();
-        if !v3 || namespace != "/" {
+        if !self.client.case().is_v3() || namespace != "/" {
             self.send(&format!("0{prefix}{auth}")).await;
         }
+        self.joined(namespace).await;
+    }
+
+    /// Waits for the answer to a request to join `/` that was sent before.
+    pub async fn join_answer(&mut self) {
+        self.joined("/").await;
+    }
+
+    async fn joined(&mut self, namespace: &str) {
+        let prefix = match namespace {
+            "/" => "0".to_owned(),
+            other => format!("0{other},"),
+        };
         let answer = self.text().await;
-        let rest = answer.strip_prefix(&format!("0{prefix}"));
+        let rest = answer.strip_prefix(&prefix);
         let rest = rest.unwrap_or_else(|| panic!("{answer:?} instead of a welcome"));
-        self.id = match (v3, namespace) {
+        self.id = match (self.client.case().is_v3(), namespace) {
             (true, "/") => self.client.sid().to_owned(),
             (true, other) => format!("{other}#{}", self.client.sid()),
             (false, _) => rest
