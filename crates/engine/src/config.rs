@@ -29,6 +29,7 @@ pub struct EngineConfig {
     pub(crate) outbox_limit: usize,
     pub(crate) max_sessions: usize,
     pub(crate) linger: Duration,
+    pub(crate) stall_timeout: Duration,
     pub(crate) cors: Option<Cors>,
     pub(crate) cookie: Option<Cookie>,
     pub(crate) hooks: Hooks,
@@ -85,6 +86,7 @@ impl Default for EngineConfig {
             outbox_limit: 8 * 1024 * 1024,
             max_sessions: 1_000_000,
             linger: Duration::from_secs(5),
+            stall_timeout: Duration::from_secs(300),
             cors: None,
             cookie: None,
             hooks: Hooks::default(),
@@ -190,6 +192,22 @@ impl EngineConfig {
         self
     }
 
+    /// How long a peer may go unheard because the application is not ready for its messages. Its
+    /// heartbeat is excused until then; after that it ends with a ping timeout. Default: 5 min.
+    #[must_use]
+    pub const fn stall_timeout(mut self, timeout: Duration) -> Self {
+        self.stall_timeout = timeout;
+        self
+    }
+
+    /// How long a session on long-polling that this side closes is kept for a request to which
+    /// that can be told. Default: 30 s.
+    #[must_use]
+    pub const fn close_timeout(mut self, timeout: Duration) -> Self {
+        self.session.close_timeout = timeout;
+        self
+    }
+
     /// Which other origins may use the server. Default: none.
     #[must_use]
     pub fn cors(mut self, cors: Cors) -> Self {
@@ -267,10 +285,13 @@ impl EngineConfig {
             (self.session.ping_timeout, "the ping timeout"),
             (self.session.upgrade_timeout, "the upgrade timeout"),
         ];
-        match durations.iter().find(|(duration, _)| duration.is_zero()) {
-            Some((_, name)) => Err(ConfigError::Zero(name)),
-            None => Ok(self),
+        if let Some((_, name)) = durations.iter().find(|(duration, _)| duration.is_zero()) {
+            return Err(ConfigError::Zero(name));
         }
+        if self.outbox_limit == 0 {
+            return Err(ConfigError::Zero("the outbox limit"));
+        }
+        Ok(self)
     }
 
     /// Whether a request for this path is the engine's: the path itself and all below it.

@@ -9,12 +9,13 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use sockeye_engine_proto::payload::Dialect;
 use sockeye_engine_proto::{
-    BadRequest, Lane, Output, Packet, RequestError, Session, TransportEnd, TransportKind,
+    BadRequest, CloseReason, Lane, Output, Packet, RequestError, Session, TransportEnd,
+    TransportKind,
 };
 use tokio::time::Sleep;
 
@@ -46,7 +47,19 @@ pub(crate) struct Driver<A: Application> {
     timer: Timer,
     /// The connection was not ready at some time since the timer was last due.
     stalled: bool,
-    ending: Option<Box<Ending>>,
+    /// When something was last read from the peer while the timer was watched; see
+    /// [`excuse_silence`](Self::excuse_silence).
+    heard: Instant,
+    stage: Stage,
+}
+
+/// How far a session is in its life.
+enum Stage {
+    Open,
+    /// Closed; what waits is being written.
+    Ending(Box<Ending>),
+    /// Nothing is left of it but handlers that are still running.
+    Over,
 }
 
 /// What carries the session.
@@ -58,6 +71,9 @@ enum Carrier {
 
 /// How many reads one turn makes before it writes and lets other tasks run.
 const READS_PER_TURN: usize = 4;
+
+/// How far the answers to a peer's pings may go beyond the outbox limit.
+const CONTROL_SLACK: usize = 64 * 1024;
 
 /// With more than this to write, a turn writes before it reads on: large answers are better sent
 /// while they are in the cache than heaped up.
@@ -116,7 +132,8 @@ impl<A: Application> Driver<A> {
             probe: None,
             timer,
             stalled: false,
-            ending: None,
+            heard: now,
+            stage: Stage::Open,
         }
     }
 
@@ -124,14 +141,16 @@ impl<A: Application> Driver<A> {
     fn turn(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let now = tokio::time::Instant::now().into_std();
         let mut commands = self.handle.shared().begin_work(cx.waker());
-        self.excuse_silence(now);
+        if self.timer.is_due(now) {
+            self.excuse_silence(now);
+        }
         let mut reads = 0;
         loop {
             for command in commands {
                 self.handle_command(command, now, cx);
             }
             self.handle_time(now, cx);
-            let idle = self.connection.poll(cx).is_ready();
+            let _ = self.connection.poll(cx);
             self.carry_out(now, cx);
             let read = self.read(now, cx);
             self.carry_out(now, cx);
@@ -142,16 +161,15 @@ impl<A: Application> Driver<A> {
                 self.write(now, cx);
                 self.carry_out(now, cx);
             }
-            if let Some(ending) = &mut self.ending {
-                let over = ending
+            if let Stage::Ending(ending) = &mut self.stage
+                && ending
                     .poll(&mut self.carrier, &self.handle, now, cx)
-                    .is_ready();
-                if over {
-                    self.carrier = Carrier::Gone;
-                }
-                if over && idle && self.connection.poll(cx).is_ready() {
-                    return Poll::Ready(());
-                }
+                    .is_ready()
+            {
+                self.end();
+            }
+            if matches!(self.stage, Stage::Over) && self.connection.poll(cx).is_ready() {
+                return Poll::Ready(());
             }
             if more {
                 commands = self.handle.shared().take_commands();
@@ -216,11 +234,26 @@ impl<A: Application> Driver<A> {
 
     /// Gives the peer its time once more if it was this side that did not read: its heartbeat may
     /// lie unread, or behind what it cannot send. It may have to wait for that after the
-    /// connection is ready again, too, which is why having been unready is remembered.
+    /// connection is ready again, too, which is why having been unready is remembered. The same
+    /// goes for a timer that fires far too late: the thread was blocked, or the machine asleep.
+    ///
+    /// Only for so long: handlers that wait for the peer itself, which cannot be heard, would
+    /// otherwise keep its session for ever.
     fn excuse_silence(&mut self, now: Instant) {
-        if self.timer.is_due(now) && std::mem::take(&mut self.stalled) {
+        let config = self.engine.config();
+        let late = self.timer.delay(now) > config.session.ping_timeout / 10;
+        let deaf = std::mem::take(&mut self.stalled) || late;
+        if deaf && now.duration_since(self.heard) < config.stall_timeout {
             self.session.excuse(now);
         }
+    }
+
+    /// The transport is done with: everything is given back that only it needed.
+    fn end(&mut self) {
+        self.carrier = Carrier::Gone;
+        self.stage = Stage::Over;
+        self.handle.shared().lock().outbox.close();
+        self.engine.forget(&self.handle);
     }
 
     fn handle_time(&mut self, now: Instant, cx: &mut Context<'_>) {
@@ -234,12 +267,12 @@ impl<A: Application> Driver<A> {
     }
 
     fn arm_timer(&mut self, now: Instant, cx: &mut Context<'_>) {
-        let session = self
-            .session
-            .poll_timeout()
-            .or_else(|| self.session.tombstone_until());
-        let ending = self.ending.as_ref().map(|ending| ending.deadline());
-        let due = [session, self.connection.poll_timeout(), ending]
+        let transport = match &self.stage {
+            Stage::Open => self.session.poll_timeout(),
+            Stage::Ending(ending) => Some(ending.deadline()),
+            Stage::Over => None,
+        };
+        let due = [transport, self.connection.poll_timeout()]
             .into_iter()
             .flatten()
             .min();
@@ -267,7 +300,18 @@ impl<A: Application> Driver<A> {
                     lane: Lane::Current,
                     packet,
                 } => {
-                    self.handle.shared().lock().outbox.push_control(packet);
+                    let limit = self
+                        .engine
+                        .config()
+                        .outbox_limit
+                        .saturating_add(CONTROL_SLACK);
+                    let mut state = self.handle.shared().lock();
+                    state.outbox.push_control(packet);
+                    if state.outbox.queued() > limit {
+                        drop(state);
+                        // The peer asks and asks, and does not take the answers.
+                        self.session.abort(CloseReason::TransportError);
+                    }
                 }
                 Output::Send {
                     lane: Lane::Probe,
@@ -282,14 +326,11 @@ impl<A: Application> Driver<A> {
                 Output::Closed(reason) => {
                     // The last answer of a poll goes out while its packets are still there.
                     self.answer_poll();
-                    match &mut self.carrier {
-                        Carrier::Polling(polling) if self.session.tombstone_until().is_some() => {
-                            polling.tombstone = true;
-                        }
-                        _ => self.engine.forget(&self.handle),
+                    if let Carrier::Polling(polling) = &mut self.carrier {
+                        polling.tombstone = self.session.tombstone_until().is_some();
+                        self.handle.shared().lock().tombstone = polling.tombstone;
                     }
-                    let ending = Ending::begin(self, now);
-                    self.ending = Some(Box::new(ending));
+                    self.stage = Stage::Ending(Box::new(Ending::begin(self, now)));
                     self.connection.handle_close(reason, cx);
                 }
             }
@@ -319,11 +360,15 @@ impl<A: Application> Driver<A> {
     /// Reads once from whatever there is to read from; whether something came.
     fn read(&mut self, now: Instant, cx: &mut Context<'_>) -> bool {
         let probed = self.read_probe(now, cx);
-        if self.ending.is_some() {
+        if !matches!(self.stage, Stage::Open) {
             return probed;
         }
         if !self.connection.is_ready() {
             self.stalled = true;
+            return probed;
+        }
+        if self.handle.queued() >= self.engine.config().outbox_limit {
+            // Whoever does not take the answers need not ask any more.
             return probed;
         }
         let read = match &mut self.carrier {
@@ -339,6 +384,9 @@ impl<A: Application> Driver<A> {
             }
             Carrier::Gone => false,
         };
+        if read {
+            self.heard = now;
+        }
         read || probed
     }
 
@@ -351,7 +399,7 @@ impl<A: Application> Driver<A> {
             Carrier::Polling(_) => self.answer_poll(),
             Carrier::Stream(wire) => {
                 let flushed = self.handle.shared().flush(wire, cx);
-                if flushed == Flushed::Failed && self.ending.is_none() {
+                if flushed == Flushed::Failed && matches!(self.stage, Stage::Open) {
                     self.session
                         .handle_transport_closed(now, Lane::Current, TransportEnd::Error);
                 }
@@ -382,7 +430,7 @@ impl<A: Application> Drop for Driver<A> {
     /// The runtime is shutting down, or the session has ended: either way nobody must be able
     /// to queue for it any more.
     fn drop(&mut self) {
-        self.handle.shared().lock().outbox.close();
+        self.handle.shared().retire();
         self.engine.forget(&self.handle);
     }
 }
@@ -408,6 +456,12 @@ impl Timer {
             sleep: None,
             armed: None,
         }
+    }
+
+    /// How long ago the timer should have fired.
+    fn delay(&self, now: Instant) -> Duration {
+        self.armed
+            .map_or(Duration::ZERO, |armed| now.saturating_duration_since(armed))
     }
 
     fn is_due(&self, now: Instant) -> bool {
@@ -441,4 +495,4 @@ impl Timer {
     }
 }
 
-const FAR: std::time::Duration = std::time::Duration::from_secs(86_400 * 365);
+const FAR: Duration = Duration::from_secs(86_400 * 365);

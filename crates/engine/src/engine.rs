@@ -121,7 +121,8 @@ impl<A: Application> Engine<A> {
     }
 
     pub(crate) fn session(&self, id: &str) -> Option<SessionHandle> {
-        self.inner.sessions.find(&SessionId::parse(id)?)
+        let session = self.inner.sessions.find(&SessionId::parse(id)?)?;
+        session.shared().is_findable().then_some(session)
     }
 
     /// Asks the application whether a session may be opened.

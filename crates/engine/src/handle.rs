@@ -1,4 +1,5 @@
 use std::future::poll_fn;
+use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::{fmt, io};
@@ -37,6 +38,9 @@ pub enum SendError {
     /// The session is over.
     #[error("the session is closed")]
     Closed,
+    /// The message is volatile, and cannot go right now.
+    #[error("the transport is not ready for a volatile message")]
+    NotReady,
     /// The outbox holds as many bytes as it may.
     #[error("the outbox is full")]
     Full,
@@ -54,6 +58,12 @@ pub(crate) struct Shared {
 pub(crate) struct State {
     pub(crate) outbox: Outbox,
     pub(crate) commands: Vec<Command>,
+    /// The driver is to poll its connection once more.
+    woken: bool,
+    /// The driver is gone: nobody carries out commands any more.
+    dead: bool,
+    /// The session is closed, but one more poll is told so in a friendly way.
+    pub(crate) tombstone: bool,
     /// The driver is at work and will flush, and look at the commands, before it rests.
     busy: bool,
     /// The outbox is on some turn's list already.
@@ -68,6 +78,37 @@ pub(crate) struct State {
     driver: Option<Waker>,
 }
 
+/// The state, locked. Tasks that waited for room are woken after it is unlocked: on some
+/// executors they run at once, and want the lock.
+pub(crate) struct Locked<'s>(Option<MutexGuard<'s, State>>);
+
+impl Deref for Locked<'_> {
+    type Target = State;
+
+    fn deref(&self) -> &State {
+        self.0.as_ref().expect("unlocked only when dropped")
+    }
+}
+
+impl DerefMut for Locked<'_> {
+    fn deref_mut(&mut self) -> &mut State {
+        self.0.as_mut().expect("unlocked only when dropped")
+    }
+}
+
+impl Drop for Locked<'_> {
+    fn drop(&mut self) {
+        let Some(mut state) = self.0.take() else {
+            return;
+        };
+        let wakers = state.outbox.take_wakers();
+        drop(state);
+        for waker in wakers {
+            waker.wake();
+        }
+    }
+}
+
 impl SessionHandle {
     pub(crate) fn new(
         id: SessionId,
@@ -79,6 +120,9 @@ impl SessionHandle {
         let state = Mutex::new(State {
             outbox: Outbox::new(revision, base64),
             commands: Vec::new(),
+            woken: false,
+            dead: false,
+            tombstone: false,
             busy: false,
             listed: false,
             blocked: false,
@@ -115,24 +159,23 @@ impl SessionHandle {
     /// The transport that carries the session now.
     #[must_use]
     pub fn transport(&self) -> TransportKind {
-        self.0.state.lock().transport
+        self.0.lock().transport
     }
 
     /// Whether the session still accepts messages.
     #[must_use]
     pub fn is_open(&self) -> bool {
-        !self.0.state.lock().outbox.is_closed()
+        !self.0.lock().outbox.is_closed()
     }
 
     /// How many bytes wait to be written.
     #[must_use]
     pub fn queued(&self) -> usize {
-        self.0.state.lock().outbox.queued()
+        self.0.lock().outbox.queued()
     }
 
     /// Queues messages, with nothing of others between them, and writes them if that is
-    /// possible at once. A volatile message that cannot go now is dropped, which is not an
-    /// error.
+    /// possible at once.
     ///
     /// # Errors
     ///
@@ -174,7 +217,10 @@ impl SessionHandle {
 
     /// Wakes the driver, which then polls its connection.
     pub fn wake(&self) {
-        let waker = self.0.state.lock().wake_driver();
+        let mut state = self.0.lock();
+        state.woken = true;
+        let waker = state.wake_driver();
+        drop(state);
         wake(waker);
     }
 
@@ -183,12 +229,12 @@ impl SessionHandle {
         options: SendOptions,
         push: impl FnOnce(&mut Outbox),
     ) -> Result<(), SendError> {
-        let mut state = self.0.state.lock();
+        let mut state = self.0.lock();
         if state.outbox.is_closed() {
             return Err(SendError::Closed);
         }
         if options.volatile && !state.takes_volatile() {
-            return Ok(());
+            return Err(SendError::NotReady);
         }
         if state.outbox.queued() >= self.0.outbox_limit {
             return Err(SendError::Full);
@@ -205,7 +251,7 @@ impl SessionHandle {
     /// [`SendError::Closed`] if the session ends first.
     pub async fn ready(&self) -> Result<(), SendError> {
         poll_fn(|cx| {
-            let mut state = self.0.state.lock();
+            let mut state = self.0.lock();
             if state.outbox.is_closed() {
                 return Poll::Ready(Err(SendError::Closed));
             }
@@ -230,7 +276,7 @@ impl SessionHandle {
 
     /// A POST has come. Two at a time end the session: their packets have no order.
     pub(crate) fn begin_post(&self) -> Result<(), RequestError> {
-        let overlap = std::mem::replace(&mut self.0.state.lock().posting, true);
+        let overlap = std::mem::replace(&mut self.0.lock().posting, true);
         self.command(Command::BeginPost);
         if overlap {
             Err(RequestError::Overlap)
@@ -241,11 +287,16 @@ impl SessionHandle {
 
     /// The POST is answered, or is none any more.
     pub(crate) fn end_post(&self) {
-        self.0.state.lock().posting = false;
+        self.0.lock().posting = false;
     }
 
     pub(crate) fn command(&self, command: Command) {
-        let mut state = self.0.state.lock();
+        let mut state = self.0.lock();
+        if state.dead {
+            // Dropped outside the lock: with it goes whoever waits for an answer.
+            drop(state);
+            return;
+        }
         state.commands.push(command);
         let waker = state.wake_driver();
         drop(state);
@@ -256,7 +307,7 @@ impl SessionHandle {
 impl Shared {
     /// Sees to it that what was appended is written: by the driver if it is at work, at the end
     /// of this thread's turn, directly, or by waking the driver, whichever comes first.
-    fn written(this: &Arc<Self>, mut state: MutexGuard<'_, State>) {
+    fn written(this: &Arc<Self>, mut state: Locked<'_>) {
         if state.busy || state.blocked || state.listed {
             return;
         }
@@ -274,7 +325,7 @@ impl Shared {
 
     /// The flush that a turn has put off.
     pub(crate) fn flush_deferred(&self) {
-        let mut state = self.state.lock();
+        let mut state = self.lock();
         state.listed = false;
         let waker = if state.busy || state.blocked {
             None
@@ -285,14 +336,15 @@ impl Shared {
         wake(waker);
     }
 
-    pub(crate) fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock()
+    pub(crate) fn lock(&self) -> Locked<'_> {
+        Locked(Some(self.state.lock()))
     }
 
     /// The driver starts to work: whatever is appended from now on, it will flush.
     pub(crate) fn begin_work(&self, waker: &Waker) -> Vec<Command> {
-        let mut state = self.state.lock();
+        let mut state = self.lock();
         state.busy = true;
+        state.woken = false;
         if !state
             .driver
             .as_ref()
@@ -304,20 +356,38 @@ impl Shared {
     }
 
     pub(crate) fn take_commands(&self) -> Vec<Command> {
-        std::mem::take(&mut self.state.lock().commands)
+        let mut state = self.lock();
+        state.woken = false;
+        std::mem::take(&mut state.commands)
     }
 
-    /// The driver rests: from now on others flush, or wake it. If there are new commands it is
-    /// still at work, and gets them.
+    /// The driver is gone, and what was asked of it last will not happen.
+    pub(crate) fn retire(&self) {
+        let mut state = self.lock();
+        state.dead = true;
+        state.outbox.close();
+        let commands = std::mem::take(&mut state.commands);
+        drop(state);
+        drop(commands);
+    }
+
+    /// Whether requests with this session's id still have something to find.
+    pub(crate) fn is_findable(&self) -> bool {
+        let state = self.lock();
+        state.tombstone || !state.outbox.is_closed()
+    }
+
+    /// The driver rests: from now on others flush, or wake it. If there are new commands, or it
+    /// was woken, it is still at work.
     pub(crate) fn end_work(&self) -> Option<Vec<Command>> {
-        let mut state = self.state.lock();
-        state.busy = !state.commands.is_empty();
+        let mut state = self.lock();
+        state.busy = std::mem::take(&mut state.woken) || !state.commands.is_empty();
         state.busy.then(|| std::mem::take(&mut state.commands))
     }
 
     /// The driver writes.
     pub(crate) fn flush(&self, wire: &mut Wire, cx: &mut Context<'_>) -> Flushed {
-        let mut state = self.state.lock();
+        let mut state = self.lock();
         loop {
             let flushed = match state.outbox.flush_direct() {
                 Flushed::NotHere => {

@@ -8,7 +8,7 @@ use sockeye_engine_proto::{Packet, Revision};
 use sockeye_websocket::{OpCode, encode_frame, encode_header};
 use tokio::net::TcpStream;
 
-use crate::message::{Message, View, frame_text};
+use crate::message::{HEADROOM, Message, View, frame_text};
 
 /// What waits to be written to one peer, in order.
 ///
@@ -27,6 +27,8 @@ pub(crate) struct Outbox {
     queued: usize,
     /// The tasks that wait for room.
     waiting: Vec<Waker>,
+    /// There is more room than there was: they are to be woken.
+    has_room: bool,
 }
 
 #[derive(Debug)]
@@ -51,13 +53,15 @@ struct Stream {
     tail: Vec<u8>,
     /// How much of the first chunk, or of the tail if there is none, has been written.
     written: usize,
+    /// Something was written, but not everything: nobody knows any more where a frame begins.
+    underway: bool,
     /// The socket, if it can be written to from any thread.
     direct: Option<Arc<TcpStream>>,
 }
 
 #[derive(Debug)]
 enum Chunk {
-    Owned(Vec<u8>),
+    Owned(Box<[u8]>),
     Shared(Bytes),
 }
 
@@ -92,6 +96,7 @@ impl Outbox {
             sealed: false,
             queued: 0,
             waiting: Vec::new(),
+            has_room: false,
         }
     }
 
@@ -116,7 +121,7 @@ impl Outbox {
     /// Accepts nothing any more; what waits is still written.
     pub(crate) fn seal(&mut self) {
         self.sealed = true;
-        self.wake_waiting();
+        self.has_room = true;
     }
 
     /// Accepts nothing any more and forgets what waited.
@@ -130,7 +135,7 @@ impl Outbox {
     pub(crate) fn clear(&mut self) {
         match &mut self.sink {
             Sink::Packets(packets) => packets.clear(),
-            Sink::Stream(stream) if stream.written == 0 => {
+            Sink::Stream(stream) if !stream.underway => {
                 stream.chunks.clear();
                 stream.tail.clear();
             }
@@ -145,9 +150,9 @@ impl Outbox {
     pub(crate) fn push(&mut self, message: &Message) {
         match &mut self.sink {
             Sink::Packets(packets) => {
-                // A packet counts at least one byte, so that empty ones are not free.
-                self.queued += message.len() + 1;
-                packets.push_back(Item::Message(message.clone()));
+                let item = Item::Message(message.clone());
+                self.queued += item.cost();
+                packets.push_back(item);
             }
             Sink::Stream(stream) => {
                 self.queued += stream.push(message, self.revision, self.base64);
@@ -165,10 +170,19 @@ impl Outbox {
                 if buf.len() - frame <= COPY_MAX {
                     stream.copy(&buf[frame..]);
                 } else {
-                    stream.share(Bytes::from(std::mem::take(buf)).split_off(frame));
+                    // Taken as it is, unless most of the buffer would be kept for nothing.
+                    let bytes = match buf.capacity() <= 2 * buf.len() {
+                        true => Bytes::from(std::mem::take(buf)).split_off(frame),
+                        false => Bytes::copy_from_slice(&buf[frame..]),
+                    };
+                    stream.share(bytes);
                 }
             }
-            Sink::Packets(_) => self.push(&Message::text_in(std::mem::take(buf), start)),
+            Sink::Packets(_) => {
+                // A copy of the right size: the caller's buffer is roomy.
+                let exact = buf[start - HEADROOM..].to_vec();
+                self.push(&Message::text_in(exact, HEADROOM));
+            }
             Sink::Closed => {}
         }
     }
@@ -177,8 +191,9 @@ impl Outbox {
     pub(crate) fn push_control(&mut self, packet: Packet<'static>) {
         match &mut self.sink {
             Sink::Packets(packets) => {
-                self.queued += 1;
-                packets.push_back(Item::Control(packet));
+                let item = Item::Control(packet);
+                self.queued += item.cost();
+                packets.push_back(item);
             }
             Sink::Stream(stream) => {
                 let mut text = Vec::new();
@@ -232,7 +247,7 @@ impl Outbox {
             if packets.is_empty() {
                 *packets = VecDeque::new();
             }
-            self.wake_waiting();
+            self.has_room = true;
         }
     }
 
@@ -269,6 +284,8 @@ impl Outbox {
                 Ok(written) => {
                     stream.advance(written);
                     self.queued -= written;
+                    stream.underway = self.queued > 0;
+                    self.has_room = true;
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     stream.shrink();
@@ -279,7 +296,6 @@ impl Outbox {
             }
         }
         stream.recycle();
-        self.wake_waiting();
         Flushed::All
     }
 
@@ -290,19 +306,23 @@ impl Outbox {
         }
     }
 
-    fn wake_waiting(&mut self) {
-        for waker in std::mem::take(&mut self.waiting) {
-            waker.wake();
+    /// The tasks to wake, once the outbox is unlocked.
+    pub(crate) fn take_wakers(&mut self) -> Vec<Waker> {
+        match std::mem::take(&mut self.has_room) {
+            true => std::mem::take(&mut self.waiting),
+            false => Vec::new(),
         }
     }
 }
 
 impl Item {
+    /// What it counts: also empty packets take memory.
     fn cost(&self) -> usize {
-        match self {
-            Self::Message(message) => message.len() + 1,
-            Self::Control(_) => 1,
-        }
+        let content = match self {
+            Self::Message(message) => message.len(),
+            Self::Control(_) => 0,
+        };
+        size_of::<Self>() + content
     }
 }
 
@@ -357,8 +377,10 @@ impl Stream {
 
     fn share(&mut self, bytes: Bytes) {
         if !self.tail.is_empty() {
-            let tail = std::mem::take(&mut self.tail);
-            self.chunks.push_back(Chunk::Owned(tail));
+            // A copy of the right size: the tail is the thread's roomy buffer, and is used on.
+            self.chunks
+                .push_back(Chunk::Owned(self.tail.as_slice().into()));
+            self.tail.clear();
         }
         self.chunks.push_back(Chunk::Shared(bytes));
     }

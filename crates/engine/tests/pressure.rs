@@ -122,13 +122,13 @@ async fn volatile_message_needs_a_pending_poll() {
     let mut rig = EngineRig::memory(config());
     let (client, session) = rig.open(Case::POLLING).await;
     let volatile = |text: &str| session.handle.send(&[Message::text(text)], VOLATILE);
-    volatile("dropped").unwrap();
+    assert_eq!(volatile("dropped"), Err(SendError::NotReady));
     assert_eq!(session.handle.queued(), 0);
     let mut polling = client.begin_get().await;
     tokio::time::sleep(Duration::from_secs(1)).await;
     volatile("taken").unwrap();
     assert_eq!(polling.response().await.unwrap().brief(), (200, "4taken"));
-    volatile("dropped too").unwrap();
+    assert_eq!(volatile("dropped too"), Err(SendError::NotReady));
     session.text("next");
     assert_eq!(client.get().await.brief(), (200, "4next"));
 }
@@ -145,7 +145,7 @@ async fn volatile_message_is_dropped_behind_others_on_a_websocket() {
         session.text(&"x".repeat(100_000));
         sent += 1;
     }
-    volatile("dropped").unwrap();
+    assert_eq!(volatile("dropped"), Err(SendError::NotReady));
     for _ in 0..sent {
         assert_eq!(client.text().await.len(), 100_000);
     }

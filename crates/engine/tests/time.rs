@@ -371,3 +371,19 @@ async fn unready_connection_holds_its_post_and_is_not_timed_out() {
         }
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn connection_that_is_unready_for_ever_ends() {
+    for case in [Case::WEBSOCKET, Case::POLLING] {
+        let patience = Duration::from_secs(100);
+        let mut rig = EngineRig::memory_unready(config().stall_timeout(patience));
+        let (_client, mut session) = rig.open(case).await;
+        let start = tokio::time::Instant::now();
+        assert_eq!(session.closed().await, CloseReason::PingTimeout);
+        assert!(
+            start.elapsed() <= patience + INTERVAL + TIMEOUT,
+            "{:?}",
+            start.elapsed()
+        );
+    }
+}

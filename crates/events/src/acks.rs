@@ -10,9 +10,8 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use sockeye_socket_proto::{Args, FromArgs};
 use tokio::sync::oneshot;
-use tokio::time::{Sleep, sleep};
 
-use crate::{AckError, EmitError};
+use crate::{AckError, Deadline, EmitError};
 
 /// The acknowledgements that one socket waits for.
 ///
@@ -130,7 +129,7 @@ enum State {
     Failed(Option<EmitError>),
     Waiting {
         receiver: oneshot::Receiver<Args>,
-        timeout: Option<Pin<Box<Sleep>>>,
+        timeout: Option<Deadline>,
         guard: Guard,
     },
 }
@@ -178,7 +177,7 @@ impl<T> AckFuture<T> {
         if let Err(error) = emit() {
             return Self::failed(error);
         }
-        let timeout = timeout.map(|after| Box::pin(sleep(after)));
+        let timeout = timeout.map(Deadline::after);
         Self {
             state: State::Waiting {
                 receiver,
@@ -216,7 +215,7 @@ impl<T: FromArgs> Future for AckFuture<T> {
                         Err(_) => Err(AckError::Disconnected),
                     });
                 }
-                match timeout.as_mut().map(|timeout| timeout.as_mut().poll(cx)) {
+                match timeout.as_mut().map(|timeout| timeout.poll(cx)) {
                     Some(Poll::Ready(())) => Poll::Ready(Err(AckError::Timeout)),
                     _ => Poll::Pending,
                 }

@@ -16,6 +16,9 @@ pub enum EmitError {
     /// its connection unless configured otherwise.
     #[error("the outbox is full")]
     OutboxFull,
+    /// The event is volatile, and the peer cannot take it right now.
+    #[error("the peer is not ready for a volatile event")]
+    NotReady,
     /// The name belongs to the library's own events and cannot be emitted: `connect`,
     /// `connect_error`, `disconnect`, `disconnecting`, `newListener`, `removeListener`.
     #[error("the event name {0:?} is reserved")]

@@ -34,7 +34,7 @@ pub struct Event<'a, S> {
 
 /// The right to answer one event, shared by its handlers: only the first answer is sent.
 #[derive(Clone, Debug)]
-pub(crate) struct AckSlot {
+pub struct AckSlot {
     pub(crate) id: u64,
     /// Set only where several handlers may answer; one handler answers at most once anyway.
     taken: Option<Arc<AtomicBool>>,
@@ -54,6 +54,24 @@ impl<'a, S> Event<'a, S> {
     #[must_use]
     pub fn incoming(socket: &'a S, name: &'a str, args: RawArgs<'a>, ack: Option<u64>) -> Self {
         let ack = ack.map(|id| AckSlot { id, taken: None });
+        Self {
+            socket,
+            name,
+            args,
+            ack,
+            reason: None,
+        }
+    }
+
+    /// The same event once more, perhaps changed, after it had to wait for a decision. Only one
+    /// answer is sent for all its forms if [`share_ack`](Self::share_ack) was called on the first.
+    #[must_use]
+    pub const fn again(
+        socket: &'a S,
+        name: &'a str,
+        args: RawArgs<'a>,
+        ack: Option<AckSlot>,
+    ) -> Self {
         Self {
             socket,
             name,
@@ -121,7 +139,9 @@ impl<'a, S> Event<'a, S> {
         self.reason
     }
 
-    pub(crate) const fn ack_slot(&self) -> Option<&AckSlot> {
+    /// The right to answer, if the peer waits for an answer.
+    #[must_use]
+    pub const fn ack_slot(&self) -> Option<&AckSlot> {
         self.ack.as_ref()
     }
 }

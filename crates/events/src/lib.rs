@@ -15,6 +15,7 @@
 
 mod acks;
 mod callback;
+mod deadline;
 mod error;
 mod event;
 mod extract;
@@ -28,8 +29,9 @@ mod state;
 
 pub use acks::{AckFuture, AckTable, Waiter};
 pub use callback::{Callback, Called};
+pub use deadline::Deadline;
 pub use error::{AckError, EmitError, EventError, EventErrorKind, ExtractError};
-pub use event::{Event, EventSocket};
+pub use event::{AckSlot, Event, EventSocket};
 pub use extract::{Ack, Data, EventName, FromEvent, State};
 pub use listeners::{BoxHandler, ListenerId, Listeners, erase};
 pub use reason::DisconnectReason;

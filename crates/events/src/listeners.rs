@@ -70,31 +70,33 @@ where
 {
     fn call(&self, event: &Event<'_, S>) -> Option<HandlerFuture> {
         let responder = Responder::new(event);
-        // A panic must end this event only. The handler is shared by reference and is expected
-        // to keep its own state sound, as every handler on a thread pool must.
-        let called = match catch_unwind(AssertUnwindSafe(|| self.handler.call(event))) {
-            Ok(called) => called,
-            Err(panic) => {
-                responder.panicked(&*panic);
-                return None;
-            }
-        };
-        match called {
+        // A panic must end this event only, also one in what the result's type does when it is
+        // sent. The handler is shared by reference and is expected to keep its own state sound,
+        // as every handler on a thread pool must.
+        let called = catch_unwind(AssertUnwindSafe(|| match self.handler.call(event) {
             Ok(Called::Now(output)) => {
                 output.reply(&responder);
                 None
             }
-            Ok(Called::Later(future)) => {
+            Ok(Called::Later(future)) => Some(future),
+            Err(error) => {
+                responder.reject(error);
+                None
+            }
+        }));
+        match called {
+            Ok(None) => None,
+            Ok(Some(future)) => {
                 let later = responder.to_owned();
                 Some(Box::pin(async move {
-                    match AssertUnwindSafe(future).catch_unwind().await {
-                        Ok(output) => output.reply(&later.responder()),
-                        Err(panic) => later.responder().panicked(&*panic),
+                    let work = async { future.await.reply(&later.responder()) };
+                    if let Err(panic) = AssertUnwindSafe(work).catch_unwind().await {
+                        later.responder().panicked(&*panic);
                     }
                 }))
             }
-            Err(error) => {
-                responder.reject(error);
+            Err(panic) => {
+                responder.panicked(&*panic);
                 None
             }
         }

@@ -79,7 +79,9 @@ struct ErrorAck<'a> {
 }
 
 impl<'a, S: EventSocket> Responder<'a, S> {
-    pub(crate) fn new(event: &'a Event<'_, S>) -> Self {
+    /// Answers this event.
+    #[must_use]
+    pub fn new(event: &'a Event<'_, S>) -> Self {
         Self {
             socket: event.socket(),
             event: event.name(),
@@ -111,6 +113,16 @@ impl<'a, S: EventSocket> Responder<'a, S> {
         self.socket.report(EventError::new(
             self.event,
             EventErrorKind::Refused(refusal),
+        ));
+    }
+
+    /// Reports that a middleware refused the event, to the error hook and to the peer, if it waits
+    /// for an answer.
+    pub fn refuse(&self, refusal: Refusal) {
+        self.answer(&ErrorAck { error: &refusal });
+        self.socket.report(EventError::new(
+            self.event,
+            EventErrorKind::Middleware(refusal),
         ));
     }
 

@@ -1,3 +1,4 @@
+use std::collections::HashMap;
 use std::fmt;
 use std::future::{Future, IntoFuture};
 use std::marker::PhantomData;
@@ -7,10 +8,9 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use futures_util::Stream;
-use sockeye_events::{AckError, EmitError, Waiter};
+use sockeye_events::{AckError, Deadline, EmitError, Waiter};
 use sockeye_socket_proto::{Args, FromArgs};
 use tokio::sync::mpsc;
-use tokio::time::{Sleep, sleep};
 
 use crate::Socket;
 
@@ -24,8 +24,8 @@ use crate::Socket;
 #[must_use = "the answers are only had by awaiting them"]
 pub struct BroadcastAcks<T> {
     id: u64,
-    timeout: Pin<Box<Sleep>>,
-    waiting: Vec<Socket>,
+    deadline: Deadline,
+    waiting: HashMap<Arc<str>, Socket, foldhash::fast::RandomState>,
     failed: Vec<(Socket, EmitError)>,
     sender: Option<mpsc::UnboundedSender<(Arc<str>, Option<Args>)>>,
     answers: mpsc::UnboundedReceiver<(Arc<str>, Option<Args>)>,
@@ -47,8 +47,8 @@ impl<T> BroadcastAcks<T> {
         let (sender, answers) = mpsc::unbounded_channel();
         Self {
             id,
-            timeout: Box::pin(sleep(timeout)),
-            waiting: Vec::new(),
+            deadline: Deadline::after(timeout),
+            waiting: HashMap::default(),
             failed: Vec::new(),
             sender: Some(sender),
             answers,
@@ -74,7 +74,7 @@ impl<T> BroadcastAcks<T> {
             .insert(self.id, waiter, limit)
             .and_then(|()| send(&socket));
         match sent {
-            Ok(()) => self.waiting.push(socket),
+            Ok(()) => drop(self.waiting.insert(socket.shared_id(), socket)),
             Err(error) => {
                 socket.acks().remove(self.id);
                 self.failed.push((socket, error));
@@ -89,13 +89,8 @@ impl<T> BroadcastAcks<T> {
 
     /// How many receivers have not answered yet.
     #[must_use]
-    pub const fn pending(&self) -> usize {
+    pub fn pending(&self) -> usize {
         self.waiting.len()
-    }
-
-    fn take(&mut self, id: &str) -> Option<Socket> {
-        let place = self.waiting.iter().position(|socket| socket.id() == id)?;
-        Some(self.waiting.swap_remove(place))
     }
 }
 
@@ -114,7 +109,7 @@ impl<T: FromArgs> BroadcastAcks<T> {
         }
         let late = self
             .waiting
-            .iter()
+            .values()
             .map(|socket| (socket.clone(), AckError::Timeout));
         summary.missing.extend(late);
         summary
@@ -125,7 +120,7 @@ impl<T: FromArgs> BroadcastAcks<T> {
             return Poll::Ready(Some((socket, Err(error.into()))));
         }
         while let Poll::Ready(Some((id, answer))) = self.answers.poll_recv(cx) {
-            let Some(socket) = self.take(&id) else {
+            let Some(socket) = self.waiting.remove(&id) else {
                 continue;
             };
             let answer = match answer {
@@ -137,7 +132,7 @@ impl<T: FromArgs> BroadcastAcks<T> {
         if self.waiting.is_empty() {
             return Poll::Ready(None);
         }
-        self.timeout.as_mut().poll(cx).map(|()| None)
+        self.deadline.poll(cx).map(|()| None)
     }
 }
 
@@ -160,7 +155,7 @@ impl<T: FromArgs + Send + 'static> IntoFuture for BroadcastAcks<T> {
 
 impl<T> Drop for BroadcastAcks<T> {
     fn drop(&mut self) {
-        for socket in &self.waiting {
+        for socket in self.waiting.values() {
             socket.acks().remove(self.id);
         }
     }

@@ -1,3 +1,5 @@
+use std::cell::OnceCell;
+use std::fmt;
 use std::time::Duration;
 
 use sockeye_adapter::{RoomNames, Target};
@@ -28,7 +30,7 @@ use crate::{BroadcastAcks, Namespace, Socket};
 /// # Ok(())
 /// # }
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 #[must_use = "nothing is sent before `emit` is called"]
 pub struct BroadcastOperator {
     namespace: Namespace,
@@ -115,10 +117,10 @@ impl BroadcastOperator {
         let name = name.as_ref();
         let packet = self.encode(name, &args, None)?;
         let receivers = self.receivers();
+        let shown = Shown::new(&args);
         batch(|| {
             for socket in &receivers {
-                // What was encoded once can be shown to listeners too.
-                let _ = socket.notify_outgoing(name, || Args::new(&args));
+                shown.to(socket, name);
                 let _ = self.deliver(socket, &packet);
             }
         });
@@ -153,9 +155,10 @@ impl BroadcastOperator {
             .unwrap_or_else(|| self.namespace.config().ack_timeout);
         let mut acks = BroadcastAcks::new(id, timeout);
         let receivers = self.receivers();
+        let shown = Shown::new(&args);
         batch(|| {
             for socket in receivers {
-                let _ = socket.notify_outgoing(name, || Args::new(&args));
+                shown.to(&socket, name);
                 acks.expect(socket, |socket| self.deliver(socket, &packet));
             }
         });
@@ -166,9 +169,7 @@ impl BroadcastOperator {
     /// The sockets that are meant.
     #[must_use]
     pub fn fetch_sockets(&self) -> Vec<Socket> {
-        let mut sockets = self.receivers();
-        sockets.retain(Socket::connected);
-        sockets
+        self.receivers()
     }
 
     /// Puts them into a room, or into several.
@@ -217,7 +218,10 @@ impl BroadcastOperator {
 
     /// A snapshot, so that no lock is held while they are sent to.
     fn receivers(&self) -> Vec<Socket> {
-        self.namespace.rooms().read().select(&self.target)
+        let mut receivers = self.namespace.rooms().read().select(&self.target);
+        // Middlewares may still be deciding about some.
+        receivers.retain(Socket::connected);
+        receivers
     }
 
     fn deliver(&self, socket: &Socket, packet: &Packet) -> Result<(), EmitError> {
@@ -235,5 +239,42 @@ impl BroadcastOperator {
                 .abort(sockeye_engine::CloseReason::TransportError);
         }
         result
+    }
+}
+
+/// The arguments as outgoing listeners are shown them: encoded when the first one asks.
+struct Shown<'a, A> {
+    args: &'a A,
+    encoded: OnceCell<Option<Args>>,
+}
+
+impl<'a, A: ToArgs> Shown<'a, A> {
+    const fn new(args: &'a A) -> Self {
+        Self {
+            args,
+            encoded: OnceCell::new(),
+        }
+    }
+
+    fn to(&self, socket: &Socket, name: &str) {
+        let encode = || {
+            self.encoded
+                .get_or_init(|| Args::new(self.args).ok())
+                .clone()
+                .ok_or(())
+        };
+        // What cannot be encoded has been reported to the one who emits.
+        let _ = socket.notify_outgoing(name, encode);
+    }
+}
+
+/// Without the rooms: the id of a socket is one, and under revision 3 a secret.
+impl fmt::Debug for BroadcastOperator {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("BroadcastOperator")
+            .field("namespace", &self.namespace.name())
+            .field("rooms", &self.target.rooms().len())
+            .field("excepted", &self.target.excepted().len())
+            .finish_non_exhaustive()
     }
 }

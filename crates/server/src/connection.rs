@@ -12,8 +12,8 @@ use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use sockeye_engine::{CloseReason, HEADROOM, Incoming, Revision, SendOptions, SessionHandle};
 use sockeye_events::{
-    Cached, DisconnectReason, Event, EventError, EventErrorKind, EventSocket, Listeners, Ordering,
-    Refusal, Running,
+    AckSlot, Cached, DisconnectReason, Event, EventError, EventErrorKind, EventSocket, Listeners,
+    Ordering, Refusal, Responder, Running,
 };
 use sockeye_socket_proto::{
     self as proto, Args, Input, NamespaceKey, RawArgs, SocketRevision, Violation,
@@ -73,7 +73,7 @@ struct Deciding {
     socket: Socket,
     key: NamespaceKey,
     event: Box<str>,
-    ack_id: Option<u64>,
+    ack: Option<AckSlot>,
     chain: Chain,
 }
 
@@ -86,13 +86,6 @@ struct QueuedEvent {
     name: String,
     args: Args,
     ack_id: Option<u64>,
-}
-
-/// Whether the socket's middlewares have been asked about an event.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Passed {
-    No,
-    Yes,
 }
 
 impl Connection {
@@ -160,7 +153,7 @@ impl Connection {
                     };
                     self.busy().push(event);
                 } else {
-                    self.handle_event(key, &name, args.as_raw(), ack_id, Passed::No, cx);
+                    self.handle_event(key, &name, args.as_raw(), ack_id, cx);
                 }
             }
             Input::Ack { key, id, args } => {
@@ -182,6 +175,7 @@ impl Connection {
                 self.handle_connect(key, namespace, query, auth, cx);
             }
             Input::Disconnect { key } => {
+                self.start_queued(cx);
                 let reason = DisconnectReason::ClientNamespaceDisconnect;
                 self.disconnect(key, reason, cx);
             }
@@ -243,31 +237,23 @@ impl Connection {
     fn finish_join(&mut self, socket: &Socket, next: Next, cx: &mut Context<'_>) {
         let key = socket.key();
         let refusal = match next {
-            Next::Pass | Next::Rewrite(..) if self.link.session.is_open() => {
+            Next::Pass | Next::Rewrite(..) if socket.is_joining() => {
                 self.admit(socket, cx);
                 return;
             }
-            Next::Pass | Next::Rewrite(..) => None,
-            Next::Drop => Some(Refusal::new("Forbidden")),
-            Next::Refuse(refusal) => Some(refusal),
+            // It was disconnected before it had joined.
+            Next::Pass | Next::Rewrite(..) | Next::Drop => Refusal::new("Forbidden"),
+            Next::Refuse(refusal) => refusal,
         };
         self.proto.refuse(key);
         socket.exit();
-        if let Some(refusal) = refusal {
-            let revision = self.proto.revision();
-            let name = socket.namespace().name();
-            self.send(|buf| {
-                encode_connect_error(
-                    buf,
-                    HEADROOM,
-                    revision,
-                    name,
-                    refusal.message(),
-                    refusal.data(),
-                )
+        let revision = self.proto.revision();
+        let name = socket.namespace().name();
+        let (message, data) = (refusal.message(), refusal.data());
+        self.send(|buf| {
+            encode_connect_error(buf, HEADROOM, revision, name, message, data)
                 .expect("a json value can always be encoded")
-            });
-        }
+        });
     }
 
     fn admit(&mut self, socket: &Socket, cx: &mut Context<'_>) {
@@ -303,7 +289,6 @@ impl Connection {
         name: &str,
         args: RawArgs<'_>,
         ack_id: Option<u64>,
-        passed: Passed,
         cx: &mut Context<'_>,
     ) {
         let Some(Some(member)) = self.members.get_mut(key.index()) else {
@@ -329,40 +314,37 @@ impl Connection {
             }
             return;
         };
-        let of_namespace = Arc::clone(member.listeners.read(socket.namespace().listeners()));
-        let of_socket = extra.listeners.load();
         event.share_ack();
-        if passed == Passed::No {
-            of_namespace.dispatch_any(&event, &mut self.running, cx);
-            of_socket.dispatch_any(&event, &mut self.running, cx);
-            let middlewares = extra.middlewares.load();
-            if !middlewares.is_empty() {
-                let socket = socket.clone();
-                let event = name.to_owned();
-                let chain = run(middlewares, socket.clone(), event, args.to_args(), ack_id);
-                let chain: Chain = Box::pin(chain);
-                self.decide(
-                    Deciding {
-                        socket,
-                        key,
-                        event: name.into(),
-                        ack_id,
-                        chain,
-                    },
-                    cx,
-                );
-                return;
-            }
+        let of_namespace = Arc::clone(member.listeners.read(socket.namespace().listeners()));
+        of_namespace.dispatch_any(&event, &mut self.running, cx);
+        extra
+            .listeners
+            .load()
+            .dispatch_any(&event, &mut self.running, cx);
+        let middlewares = extra.middlewares.load();
+        let socket = socket.clone();
+        let ack = event.ack_slot().cloned();
+        if middlewares.is_empty() {
+            self.dispatch(&Event::again(&socket, name, args, ack), cx);
+            return;
         }
-        if of_namespace.dispatch(&event, &mut self.running, cx) {
-            socket
-                .namespace()
-                .listeners()
-                .update(|listeners| listeners.sweep(name));
-        }
-        if of_socket.dispatch(&event, &mut self.running, cx) {
-            extra.listeners.update(|listeners| listeners.sweep(name));
-        }
+        let args = args.to_args();
+        let chain = run(
+            middlewares,
+            socket.clone(),
+            name.to_owned(),
+            args,
+            ack.clone(),
+        );
+        let chain: Chain = Box::pin(chain);
+        let deciding = Deciding {
+            socket,
+            key,
+            event: name.into(),
+            ack,
+            chain,
+        };
+        self.decide(deciding, cx);
     }
 
     /// Goes on with an event if its socket's middlewares have decided, and waits otherwise.
@@ -370,16 +352,57 @@ impl Connection {
         match deciding.chain.as_mut().poll(cx) {
             Poll::Pending => self.busy().deciding = Some(deciding),
             Poll::Ready(Next::Rewrite(name, args)) => {
-                let Deciding { key, ack_id, .. } = deciding;
-                self.handle_event(key, &name, args.as_raw(), ack_id, Passed::Yes, cx);
+                let Deciding {
+                    key, ack, socket, ..
+                } = deciding;
+                if self.member(key).is_some() && socket.connected() {
+                    let event = Event::again(&socket, &name, args.as_raw(), ack);
+                    self.dispatch(&event, cx);
+                }
             }
             Poll::Ready(Next::Refuse(refusal)) => {
-                let kind = EventErrorKind::Middleware(refusal);
-                deciding
-                    .socket
-                    .report(EventError::new(&deciding.event, kind));
+                let Deciding {
+                    ack, socket, event, ..
+                } = deciding;
+                let event = Event::again(&socket, &event, RawArgs::empty(), ack);
+                Responder::new(&event).refuse(refusal);
             }
             Poll::Ready(Next::Drop | Next::Pass) => {}
+        }
+    }
+
+    /// Runs the handlers of an event's name: the namespace's, then the socket's own.
+    fn dispatch(&mut self, event: &Event<'_, Socket>, cx: &mut Context<'_>) {
+        let listeners = event.socket().namespace().listeners();
+        if listeners.load().dispatch(event, &mut self.running, cx) {
+            listeners.update(|listeners| listeners.sweep(event.name()));
+        }
+        if let Some(extra) = event.socket().existing_extra()
+            && extra
+                .listeners
+                .load()
+                .dispatch(event, &mut self.running, cx)
+        {
+            extra
+                .listeners
+                .update(|listeners| listeners.sweep(event.name()));
+        }
+    }
+
+    /// Starts the handlers of all queued events, however many are running: the socket, or the
+    /// connection, is about to end, and what it said before is not to be lost.
+    fn start_queued(&mut self, cx: &mut Context<'_>) {
+        while let Some(busy) = &mut self.busy
+            && busy.deciding.is_none()
+            && let Some(event) = busy.pop()
+        {
+            let QueuedEvent {
+                key,
+                name,
+                args,
+                ack_id,
+            } = event;
+            self.handle_event(key, &name, args.as_raw(), ack_id, cx);
         }
     }
 
@@ -435,9 +458,9 @@ impl Connection {
         };
         let socket = member.socket;
         socket.set_leaving();
-        self.tell(&Event::disconnect(&socket, DISCONNECTING, reason), cx);
+        self.dispatch(&Event::disconnect(&socket, DISCONNECTING, reason), cx);
         socket.exit();
-        self.tell(&Event::disconnect(&socket, DISCONNECT, reason), cx);
+        self.dispatch(&Event::disconnect(&socket, DISCONNECT, reason), cx);
         if self.members.iter().all(Option::is_none) {
             self.members = Vec::new();
         }
@@ -453,26 +476,6 @@ impl Connection {
         for key in keys {
             self.disconnect(key, reason, cx);
             self.proto.leave(key);
-        }
-    }
-
-    /// Runs the handlers of an event of the library's own.
-    fn tell(&mut self, event: &Event<'_, Socket>, cx: &mut Context<'_>) {
-        let namespace = event.socket().namespace();
-        if namespace
-            .listeners()
-            .load()
-            .dispatch(event, &mut self.running, cx)
-        {
-            namespace
-                .listeners()
-                .update(|listeners| listeners.sweep(event.name()));
-        }
-        if let Some(extra) = event.socket().existing_extra() {
-            extra
-                .listeners
-                .load()
-                .dispatch(event, &mut self.running, cx);
         }
     }
 
@@ -537,7 +540,7 @@ impl Connection {
                 args,
                 ack_id,
             } = event;
-            self.handle_event(key, &name, args.as_raw(), ack_id, Passed::No, cx);
+            self.handle_event(key, &name, args.as_raw(), ack_id, cx);
         }
         Poll::Ready(())
     }
@@ -615,6 +618,7 @@ impl sockeye_engine::Connection for Connection {
     fn handle_close(&mut self, reason: CloseReason, cx: &mut Context<'_>) {
         self.handle_requests(cx);
         let reason = self.verdict.unwrap_or_else(|| self.reason(reason));
+        self.start_queued(cx);
         if let Some(busy) = self.busy.take() {
             // Whoever has not joined yet goes without a word.
             for joining in &busy.joining {
@@ -671,10 +675,10 @@ async fn run(
     socket: Socket,
     mut name: String,
     mut args: Args,
-    ack_id: Option<u64>,
+    ack: Option<AckSlot>,
 ) -> Next {
     for middleware in middlewares.iter() {
-        let decision = middleware(&Event::incoming(&socket, &name, args.as_raw(), ack_id));
+        let decision = middleware(&Event::again(&socket, &name, args.as_raw(), ack.clone()));
         let next = match decision {
             Decision::Now(next) => next,
             Decision::Later(future) => future.await,

@@ -12,7 +12,7 @@ use crate::Socket;
 /// What a middleware decides.
 ///
 /// A namespace's middleware decides whether a socket may join: there, [`Next::Pass`] means yes
-/// and [`Next::Drop`] is a refusal without words. A socket's middleware decides what becomes of
+/// and [`Next::Drop`] is a refusal with the message `Forbidden`. A socket's middleware decides what becomes of
 /// an incoming event.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Next {
@@ -75,18 +75,24 @@ where
     F: Callback<Socket, M>,
     F::Output: IntoVerdict,
 {
-    Arc::new(
-        move |event| match catch_unwind(AssertUnwindSafe(|| middleware.call(event))) {
-            Ok(Ok(Called::Now(output))) => Decision::Now(output.into_verdict()),
-            Ok(Ok(Called::Later(future))) => {
-                Decision::Later(Box::pin(AssertUnwindSafe(future).catch_unwind().map(
-                    |result| result.map_or_else(|_| panicked(), IntoVerdict::into_verdict),
-                )))
-            }
-            Ok(Err(error)) => Decision::Now(Next::Refuse(Refusal::new(error.to_string()))),
+    Arc::new(move |event| {
+        let called = catch_unwind(AssertUnwindSafe(|| match middleware.call(event) {
+            Ok(Called::Now(output)) => Ok(output.into_verdict()),
+            Ok(Called::Later(future)) => Err(future),
+            Err(error) => Ok(Next::Refuse(Refusal::new(error.to_string()))),
+        }));
+        match called {
+            Ok(Ok(next)) => Decision::Now(next),
+            Ok(Err(future)) => Decision::Later(Box::pin(async {
+                let work = async { future.await.into_verdict() };
+                AssertUnwindSafe(work)
+                    .catch_unwind()
+                    .await
+                    .unwrap_or_else(|_| panicked())
+            })),
             Err(_) => Decision::Now(panicked()),
-        },
-    )
+        }
+    })
 }
 
 fn panicked() -> Next {

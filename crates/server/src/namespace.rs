@@ -1,4 +1,5 @@
 use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
@@ -436,7 +437,12 @@ impl Namespace {
 
     pub(crate) fn report(&self, socket: &Socket, error: &EventError) {
         match &*self.0.error_hook.load() {
-            Some(hook) => hook(socket, error),
+            Some(hook) => {
+                // The hook is the last resort: what it panics with can only be logged.
+                if catch_unwind(AssertUnwindSafe(|| hook(socket, error))).is_err() {
+                    tracing::error!("the error hook panicked");
+                }
+            }
             None => log(socket, error),
         }
     }

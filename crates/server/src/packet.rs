@@ -158,6 +158,7 @@ fn text_of(bytes: &[u8]) -> &str {
 pub(crate) const fn emit_error(error: SendError) -> EmitError {
     match error {
         SendError::Full => EmitError::OutboxFull,
+        SendError::NotReady => EmitError::NotReady,
         _ => EmitError::Disconnected,
     }
 }

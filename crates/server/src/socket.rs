@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use sockeye_adapter::{RoomNames, Slot, Target};
-use sockeye_engine::{HEADROOM, Revision, SendOptions, SessionHandle, TransportKind};
+use sockeye_engine::{HEADROOM, Revision, SendError, SendOptions, SessionHandle, TransportKind};
 use sockeye_events::{
     AckFuture, AckTable, Callback, EmitError, Event, EventError, EventSocket, ExtractError,
     FromEvent, HandlerFuture, IntoReply, ListenerId, Listeners, Snapshot, StateMap, erase,
@@ -335,6 +335,9 @@ impl Socket {
     pub fn disconnect(&self, close: bool) {
         if close {
             self.0.link.request(Request::Close);
+        } else if self.is_joining() {
+            // Its middlewares go on, but whatever they say it is refused.
+            self.advance(Phase::Leaving);
         } else if self.advance(Phase::Leaving) {
             self.send_disconnect();
             self.0.link.request(Request::Leave(self.0.key));
@@ -525,6 +528,11 @@ impl Socket {
         let _ = self.0.slot.set(slot);
     }
 
+    /// Whether middlewares decide about it, and nobody has disconnected it meanwhile.
+    pub(crate) fn is_joining(&self) -> bool {
+        self.phase() == Phase::Joining as u8
+    }
+
     /// The middlewares let it in.
     pub(crate) fn set_connected(&self) {
         self.advance(Phase::Connected);
@@ -568,8 +576,11 @@ impl Socket {
         with_buffers(|buffers| {
             let namespace = self.0.namespace.name();
             let start = packet::encode(buffers, namespace, name, args, ack_id, flags.binary)?;
-            packet::send(&self.0.link.session, buffers, start, flags.send)
-                .map_err(packet::emit_error)
+            match packet::send(&self.0.link.session, buffers, start, flags.send) {
+                // Nobody waits for an event that may be dropped, unless for its answer.
+                Err(SendError::NotReady) if ack_id.is_none() => Ok(()),
+                result => result.map_err(packet::emit_error),
+            }
         })
     }
 

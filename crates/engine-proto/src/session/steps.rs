@@ -128,7 +128,8 @@ impl Session {
         if self.transport != TransportKind::Polling {
             return Err(UpgradeRefused::NotOnPolling);
         }
-        if !matches!(self.upgrade, Upgrade::None) {
+        // The driver may still have to close the last probe, and must not take the new one for it.
+        if !matches!(self.upgrade, Upgrade::None) || self.outputs.contains(&Output::CloseProbe) {
             return Err(UpgradeRefused::AlreadyUpgrading);
         }
         if !kind.is_upgrade_target() {

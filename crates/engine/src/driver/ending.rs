@@ -39,7 +39,11 @@ impl Ending {
         }
         state.outbox.seal();
         let linger = driver.engine.config().linger;
-        let deadline = driver.session.tombstone_until().unwrap_or(now + linger);
+        let deadline = driver
+            .session
+            .tombstone_until()
+            .or_else(|| now.checked_add(linger))
+            .unwrap_or(now);
         Self {
             deadline,
             step: Step::Write,

@@ -99,7 +99,9 @@ where
     if let Some(sid) = &params.sid {
         let session = engine.session(sid).ok_or(RequestError::UnknownSession)?;
         return match on_upgrade {
-            Some(on_upgrade) if websocket => upgrade::join_session(parts, on_upgrade, session),
+            Some(on_upgrade) if websocket && engine.config().allow_upgrades => {
+                upgrade::join_session(parts, on_upgrade, session)
+            }
             _ if websocket || session.transport() != transport => {
                 Err(RequestError::BadRequest(BadRequest::TransportMismatch))
             }

@@ -139,7 +139,7 @@ where
     B: http_body::Body<Data: Send, Error: Into<Box<dyn std::error::Error + Send + Sync>>> + Send,
 {
     let session = &engine.config().session;
-    let patience = session.ping_interval + session.ping_timeout;
+    let patience = session.ping_interval.saturating_add(session.ping_timeout);
     let body = std::pin::pin!(Limited::new(body, limit).collect());
     match tokio::time::timeout(patience, body).await {
         Ok(Ok(body)) => Ok(body.to_bytes()),
