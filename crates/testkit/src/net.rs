@@ -18,9 +18,9 @@ use tower_service::Service;
 use crate::{Http, Request, Response};
 
 /// A byte stream both ways.
-pub trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+pub trait Stream: AsyncRead + AsyncWrite + Send + Sync + Unpin {}
 
-impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
+impl<T: AsyncRead + AsyncWrite + Send + Sync + Unpin> Stream for T {}
 
 /// A stream of whichever kind.
 pub type BoxStream = Box<dyn Stream>;
