@@ -136,11 +136,6 @@ impl<S: EventSocket> Listeners<S> {
         push(&mut self.any_outgoing, Listener::new(handler))
     }
 
-    /// Adds a handler for every outgoing event in front of the others.
-    pub fn prepend_any_outgoing(&mut self, handler: BoxHandler<S>) -> ListenerId {
-        insert(&mut self.any_outgoing, 0, Listener::new(handler))
-    }
-
     /// Removes the handlers of one event; says how many there were.
     pub fn off(&mut self, name: &str) -> usize {
         self.named.remove(name).map_or(0, |removed| removed.len())
@@ -186,12 +181,6 @@ impl<S: EventSocket> Listeners<S> {
     #[must_use]
     pub fn has_outgoing(&self) -> bool {
         !self.any_outgoing.is_empty()
-    }
-
-    /// Whether incoming events have a catch-all handler.
-    #[must_use]
-    pub fn has_any(&self) -> bool {
-        !self.any.is_empty()
     }
 
     /// How many handlers an event of this name would reach, catch-all ones included.

@@ -1,19 +1,17 @@
 //! One peer's connection: its namespaces, and the handlers that run for it.
 
-use std::collections::VecDeque;
-use std::pin::Pin;
+mod busy;
+
 use std::sync::Arc;
 use std::sync::atomic;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 use std::time::Instant;
 
-use bytes::Bytes;
 use futures_util::StreamExt;
-use futures_util::stream::FuturesUnordered;
 use sockeye_engine::{CloseReason, HEADROOM, Incoming, Revision, SendOptions, SessionHandle};
 use sockeye_events::{
-    AckSlot, Cached, DisconnectReason, Event, EventError, EventErrorKind, EventSocket, Listeners,
-    Ordering, Refusal, Responder, Running,
+    Cached, DisconnectReason, Event, EventError, EventErrorKind, EventSocket, Listeners, Ordering,
+    Refusal, Responder, Running,
 };
 use sockeye_socket_proto::{
     self as proto, Args, Input, NamespaceKey, RawArgs, SocketRevision, Violation,
@@ -21,12 +19,13 @@ use sockeye_socket_proto::{
 };
 
 use crate::handshake::{auth_of_query, legacy_id};
-use crate::middleware::{BoxMiddleware, Decision, Next};
+use crate::link::{Link, Request};
+use crate::middleware::Next;
 use crate::namespace::{CONNECT, DISCONNECT, DISCONNECTING};
 use crate::packet::{self, with_buffers};
 use crate::server::Shared;
-use crate::socket::{Link, Request};
 use crate::{Handshake, Socket};
+use busy::{Busy, Chain, Deciding, Joining, QueuedEvent, run};
 
 /// The upper layer of one session, owned by the session's driver task.
 pub(crate) struct Connection {
@@ -47,45 +46,6 @@ pub(crate) struct Connection {
 struct Member {
     socket: Socket,
     listeners: Cached<Listeners<Socket>>,
-}
-
-/// What cannot be done at once.
-#[derive(Default)]
-struct Busy {
-    /// Sockets about which a middleware is still thinking.
-    joining: FuturesUnordered<Joining>,
-    /// Events for which no handler is free, or which wait behind one that is being decided about.
-    queue: VecDeque<QueuedEvent>,
-    /// Bytes in the queue.
-    queued: usize,
-    /// The event about which a socket's middleware is thinking.
-    deciding: Option<Deciding>,
-}
-
-/// A socket that waits for the verdict of the namespace's middlewares.
-struct Joining {
-    socket: Socket,
-    chain: Chain,
-}
-
-/// An event that waits for the verdict of its socket's middlewares.
-struct Deciding {
-    socket: Socket,
-    key: NamespaceKey,
-    event: Box<str>,
-    ack: Option<AckSlot>,
-    chain: Chain,
-}
-
-/// Middlewares at work.
-type Chain = Pin<Box<dyn Future<Output = Next> + Send>>;
-
-/// An event that has left the read buffer.
-struct QueuedEvent {
-    key: NamespaceKey,
-    name: String,
-    args: Args,
-    ack_id: Option<u64>,
 }
 
 impl Connection {
@@ -546,30 +506,6 @@ impl Connection {
     }
 }
 
-impl QueuedEvent {
-    fn size(&self) -> usize {
-        let attachments: usize = self.args.attachments().iter().map(Bytes::len).sum();
-        self.name.len() + self.args.as_json().len() + attachments
-    }
-}
-
-impl Busy {
-    fn push(&mut self, event: QueuedEvent) {
-        self.queued += event.size();
-        self.queue.push_back(event);
-    }
-
-    fn pop(&mut self) -> Option<QueuedEvent> {
-        let event = self.queue.pop_front()?;
-        self.queued -= event.size();
-        Some(event)
-    }
-
-    fn blocks_events(&self) -> bool {
-        self.deciding.is_some() || !self.queue.is_empty()
-    }
-}
-
 impl sockeye_engine::Connection for Connection {
     fn handle_message(&mut self, message: Incoming<'_>, cx: &mut Context<'_>) {
         if self.verdict.is_some() {
@@ -600,9 +536,9 @@ impl sockeye_engine::Connection for Connection {
 
     fn is_ready(&self) -> bool {
         let config = self.server.config();
-        self.busy.as_ref().is_none_or(|busy| {
-            busy.queue.len() < config.max_queued_events && busy.queued < config.max_queued_bytes
-        })
+        self.busy
+            .as_ref()
+            .is_none_or(|busy| busy.has_room(config.max_queued_events, config.max_queued_bytes))
     }
 
     fn poll_timeout(&self) -> Option<Instant> {
@@ -657,37 +593,4 @@ impl Drop for Connection {
             joining.socket.exit();
         }
     }
-}
-
-impl Future for Joining {
-    type Output = (Socket, Next);
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let next = ready!(self.chain.as_mut().poll(cx));
-        Poll::Ready((self.socket.clone(), next))
-    }
-}
-
-/// Asks one middleware after the other about an event. If all pass, the verdict is the event as
-/// they have left it.
-async fn run(
-    middlewares: Arc<Vec<BoxMiddleware>>,
-    socket: Socket,
-    mut name: String,
-    mut args: Args,
-    ack: Option<AckSlot>,
-) -> Next {
-    for middleware in middlewares.iter() {
-        let decision = middleware(&Event::again(&socket, &name, args.as_raw(), ack.clone()));
-        let next = match decision {
-            Decision::Now(next) => next,
-            Decision::Later(future) => future.await,
-        };
-        match next {
-            Next::Pass => {}
-            Next::Rewrite(new_name, new_args) => (name, args) = (new_name, new_args),
-            verdict => return verdict,
-        }
-    }
-    Next::Rewrite(name, args)
 }

@@ -79,7 +79,7 @@ impl<'s> Emission<'s> {
         args: impl ToArgs,
     ) -> AckFuture<T> {
         let socket = self.socket;
-        let id = socket.next_ack_id();
+        let id = socket.link().next_ack_id();
         let limit = socket.namespace().config().max_pending_acks;
         AckFuture::register(&socket.ack_owner(), id, limit, self.timeout, || {
             socket.emit_event(name.as_ref(), &args, Some(id), self.flags)

@@ -11,6 +11,7 @@ mod connection;
 mod emit;
 mod files;
 mod handshake;
+mod link;
 mod middleware;
 mod namespace;
 mod packet;

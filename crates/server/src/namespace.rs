@@ -12,8 +12,8 @@ use sockeye_events::{
 };
 use sockeye_socket_proto::{FromArgs, ToArgs};
 
+use crate::link::ACK_ID_LIMIT;
 use crate::middleware::{self, BoxMiddleware, IntoVerdict};
-use crate::socket::ACK_ID_LIMIT;
 use crate::{BroadcastAcks, BroadcastOperator, ServerConfig, Socket};
 
 /// One multiplexed path of a server, such as `/` or `/admin`: its sockets, rooms and handlers.
@@ -210,6 +210,16 @@ impl Namespace {
     /// [`on_any`](Self::on_any) and [`on_any_outgoing`](Self::on_any_outgoing) stay.
     pub fn off_all(&self) {
         self.0.listeners.update(Listeners::off_all);
+    }
+
+    /// Removes the handlers of [`on_any`](Self::on_any) and [`prepend_any`](Self::prepend_any).
+    pub fn off_any(&self) {
+        self.0.listeners.update(Listeners::off_any);
+    }
+
+    /// Removes the handlers of [`on_any_outgoing`](Self::on_any_outgoing).
+    pub fn off_any_outgoing(&self) {
+        self.0.listeners.update(Listeners::off_any_outgoing);
     }
 
     /// Removes one handler; says whether it was there.

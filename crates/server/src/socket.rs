@@ -1,23 +1,25 @@
+mod listeners;
+
 use std::fmt;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use parking_lot::Mutex;
 use sockeye_adapter::{RoomNames, Slot, Target};
-use sockeye_engine::{HEADROOM, Revision, SendError, SendOptions, SessionHandle, TransportKind};
+use sockeye_engine::{HEADROOM, Revision, SendError, SendOptions, TransportKind};
 use sockeye_events::{
-    AckFuture, AckTable, Callback, EmitError, Event, EventError, EventSocket, ExtractError,
-    FromEvent, HandlerFuture, IntoReply, ListenerId, Listeners, Snapshot, StateMap, erase,
+    AckFuture, AckTable, EmitError, Event, EventError, EventSocket, ExtractError, FromEvent,
+    StateMap,
 };
 use sockeye_socket_proto::{
     Args, FromArgs, NamespaceKey, ToArgs, encode_ack, encode_counted_ack, encode_disconnect,
     is_reserved_event,
 };
 
-use crate::middleware::{self, BoxMiddleware, IntoVerdict};
+use crate::link::{Link, Request};
 use crate::packet::{self, Buffers, Flags, Packet, with_buffers};
 use crate::{BroadcastOperator, Emission, Handshake, Namespace};
+use listeners::Extra;
 
 /// One peer in one namespace.
 ///
@@ -59,32 +61,6 @@ struct Inner {
     extra: OnceLock<Box<Extra>>,
 }
 
-/// What all sockets of one connection share, and others may touch.
-pub(crate) struct Link {
-    pub(crate) session: SessionHandle,
-    next_ack: AtomicU32,
-    /// Whether the peer takes acknowledgements in the form of protocol revision 3.
-    pub(crate) counted_acks: AtomicBool,
-    requests: Mutex<Vec<Request>>,
-}
-
-/// What is asked of the connection's own task.
-pub(crate) enum Request {
-    /// The server takes the socket out of its namespace.
-    Leave(NamespaceKey),
-    /// The server takes all sockets out of their namespaces and closes the connection.
-    Close,
-    /// A handler of an outgoing event has something to wait for.
-    Run(HandlerFuture),
-}
-
-/// Listeners and middlewares of one socket.
-#[derive(Default)]
-pub(crate) struct Extra {
-    pub(crate) listeners: Snapshot<Listeners<Socket>>,
-    pub(crate) middlewares: Snapshot<Vec<BoxMiddleware>>,
-}
-
 /// How far a socket is in its life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(u8)]
@@ -95,30 +71,6 @@ enum Phase {
     /// It was disconnected; its handlers have not been told yet.
     Leaving,
     Gone,
-}
-
-/// Ack ids of single sockets count up to here and begin again; larger ones belong to broadcasts.
-/// Clients in Java and C++ read ids as 32-bit numbers.
-pub(crate) const ACK_ID_LIMIT: u32 = 1 << 30;
-
-impl Link {
-    pub(crate) const fn new(session: SessionHandle) -> Self {
-        Self {
-            session,
-            next_ack: AtomicU32::new(0),
-            counted_acks: AtomicBool::new(false),
-            requests: Mutex::new(Vec::new()),
-        }
-    }
-
-    pub(crate) fn take_requests(&self) -> Vec<Request> {
-        std::mem::take(&mut self.requests.lock())
-    }
-
-    fn request(&self, request: Request) {
-        self.requests.lock().push(request);
-        self.session.wake();
-    }
 }
 
 impl Socket {
@@ -363,120 +315,8 @@ impl Socket {
         self.0.data.get()?.remove()
     }
 
-    /// Adds a handler of an event of this socket only. Handlers of the namespace, which are shared
-    /// by all its sockets, cost nothing per socket; see [`Namespace::on`].
-    pub fn on<M: 'static, F>(&self, name: &str, handler: F) -> ListenerId
-    where
-        F: Callback<Self, M>,
-        F::Output: IntoReply,
-    {
-        self.extra()
-            .listeners
-            .update(|listeners| listeners.on(name, erase(handler)))
-    }
-
-    /// Adds a handler that runs for the next such event only.
-    pub fn once<M: 'static, F>(&self, name: &str, handler: F) -> ListenerId
-    where
-        F: Callback<Self, M>,
-        F::Output: IntoReply,
-    {
-        self.extra()
-            .listeners
-            .update(|listeners| listeners.once(name, erase(handler)))
-    }
-
-    /// Adds a handler of every incoming event, which runs before the event's own.
-    pub fn on_any<M: 'static, F>(&self, handler: F) -> ListenerId
-    where
-        F: Callback<Self, M>,
-        F::Output: IntoReply,
-    {
-        self.extra()
-            .listeners
-            .update(|listeners| listeners.on_any(erase(handler)))
-    }
-
-    /// Adds a handler of every incoming event in front of the others.
-    pub fn prepend_any<M: 'static, F>(&self, handler: F) -> ListenerId
-    where
-        F: Callback<Self, M>,
-        F::Output: IntoReply,
-    {
-        self.extra()
-            .listeners
-            .update(|listeners| listeners.prepend_any(erase(handler)))
-    }
-
-    /// Adds a handler that is told of every event that is emitted to this socket.
-    pub fn on_any_outgoing<M: 'static, F>(&self, handler: F) -> ListenerId
-    where
-        F: Callback<Self, M>,
-        F::Output: IntoReply,
-    {
-        self.extra()
-            .listeners
-            .update(|listeners| listeners.on_any_outgoing(erase(handler)))
-    }
-
-    /// Removes the handlers of one event that were added to this socket; says how many.
-    pub fn off(&self, name: &str) -> usize {
-        self.change_listeners(|listeners| listeners.off(name))
-    }
-
-    /// Removes the handlers of all events that were added to this socket.
-    pub fn off_all(&self) {
-        self.change_listeners(Listeners::off_all);
-    }
-
-    /// Removes one handler that was added to this socket; says whether it was there.
-    pub fn remove_listener(&self, id: ListenerId) -> bool {
-        self.change_listeners(|listeners| listeners.remove(id))
-    }
-
-    /// The events for which handlers were added to this socket.
-    #[must_use]
-    pub fn event_names(&self) -> Vec<String> {
-        let Some(extra) = self.0.extra.get() else {
-            return Vec::new();
-        };
-        extra
-            .listeners
-            .load()
-            .event_names()
-            .map(str::to_owned)
-            .collect()
-    }
-
-    /// Adds a middleware for this socket's incoming events, which runs before their handlers and
-    /// decides what becomes of them. While an async one thinks, the events after it wait.
-    ///
-    /// An event that is refused goes to the error hook; the client is not told, nor is its
-    /// acknowledgement answered.
-    pub fn middleware<M: 'static, F>(&self, middleware: F)
-    where
-        F: Callback<Self, M>,
-        F::Output: IntoVerdict,
-    {
-        let middleware = middleware::erase(middleware);
-        self.extra()
-            .middlewares
-            .update(|middlewares| middlewares.push(middleware));
-    }
-
     const fn emission(&self) -> Emission<'_> {
         Emission::new(self)
-    }
-
-    fn extra(&self) -> &Extra {
-        self.0.extra.get_or_init(Box::default)
-    }
-
-    fn change_listeners<R: Default>(&self, change: impl FnOnce(&mut Listeners<Self>) -> R) -> R {
-        match self.0.extra.get() {
-            Some(extra) => extra.listeners.update(change),
-            None => R::default(),
-        }
     }
 
     fn phase(&self) -> u8 {
@@ -509,12 +349,6 @@ impl Socket {
 
     pub(crate) fn existing_extra(&self) -> Option<&Extra> {
         self.0.extra.get().map(AsRef::as_ref)
-    }
-
-    /// An id that counts per connection, from 1.
-    pub(crate) fn next_ack_id(&self) -> u64 {
-        let count = self.0.link.next_ack.fetch_add(1, Ordering::Relaxed);
-        u64::from(count % (ACK_ID_LIMIT - 1) + 1)
     }
 
     /// Gives the socket its place among the namespace's members.

@@ -67,7 +67,7 @@ impl Ending {
             Carrier::Gone => Poll::Ready(()),
             _ if self.deadline <= now => Poll::Ready(()),
             // A poll may still come for the news, until the deadline.
-            Carrier::Polling(polling) if polling.has_tombstone() => Poll::Pending,
+            Carrier::Polling(polling) if polling.tombstone => Poll::Pending,
             Carrier::Polling(_) => Poll::Ready(()),
             Carrier::Stream(wire) if wire.fate == Fate::Gone => Poll::Ready(()),
             Carrier::Stream(wire) => self.poll_stream(wire, handle, cx),

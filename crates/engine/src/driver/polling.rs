@@ -4,8 +4,8 @@ use std::collections::VecDeque;
 use std::task::Context;
 use std::time::Instant;
 
-use sockeye_engine_proto::payload::{self, Dialect, PayloadError};
-use sockeye_engine_proto::{Lane, Message, Packet, PollVerdict, RequestError, TransportEnd};
+use sockeye_engine_proto::payload::{self, Dialect};
+use sockeye_engine_proto::{Lane, Message, Packet, PollVerdict, RequestError};
 use tokio::sync::oneshot;
 
 use super::{Carrier, Driver};
@@ -44,11 +44,6 @@ impl Polling {
         }
     }
 
-    /// Whether the session's end is still to be told to a poll that may be on its way.
-    pub(super) const fn has_tombstone(&self) -> bool {
-        self.tombstone
-    }
-
     pub(super) fn take_pending(&mut self) -> Option<oneshot::Sender<PollAnswer>> {
         self.pending.take()
     }
@@ -67,11 +62,7 @@ impl<A: Application> Driver<A> {
                 if let Carrier::Polling(polling) = &mut self.carrier {
                     polling.tombstone = false;
                 }
-                let payload = match &self.carrier {
-                    Carrier::Polling(polling) => self.take_payload(&polling.dialect),
-                    // The session is closed, and this crossed the news.
-                    _ => self.noop(&Dialect::new(self.session.revision())),
-                };
+                let payload = self.take_payload_of_current();
                 let _ = answer.send(Ok(payload));
             }
             PollVerdict::Refuse(error) => {
@@ -129,16 +120,9 @@ impl<A: Application> Driver<A> {
                 self.session.end_post();
                 Ok(())
             }
-            Err(PayloadError::BinaryRefused) => {
-                let end = TransportEnd::Error;
-                self.session
-                    .handle_transport_closed(now, Lane::Current, end);
-                Err(RequestError::BadContentType)
-            }
             Err(error) => {
                 tracing::debug!(%error, "undecodable payload");
-                self.session.handle_decode_error(now, Lane::Current);
-                Err(RequestError::BadPayload)
+                Err(self.session.handle_payload_error(now, error))
             }
         };
         let _ = post.verdict.send(verdict);

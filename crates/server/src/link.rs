@@ -1,0 +1,55 @@
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+
+use parking_lot::Mutex;
+use sockeye_engine::SessionHandle;
+use sockeye_events::HandlerFuture;
+use sockeye_socket_proto::NamespaceKey;
+
+/// What all sockets of one connection share, and others may touch.
+pub(crate) struct Link {
+    pub(crate) session: SessionHandle,
+    next_ack: AtomicU32,
+    /// Whether the peer takes acknowledgements in the form of protocol revision 3.
+    pub(crate) counted_acks: AtomicBool,
+    requests: Mutex<Vec<Request>>,
+}
+
+/// What is asked of the connection's own task.
+pub(crate) enum Request {
+    /// The server takes the socket out of its namespace.
+    Leave(NamespaceKey),
+    /// The server takes all sockets out of their namespaces and closes the connection.
+    Close,
+    /// A handler of an outgoing event has something to wait for.
+    Run(HandlerFuture),
+}
+
+/// Ack ids of single sockets count up to here and begin again; larger ones belong to broadcasts.
+/// Clients in Java and C++ read ids as 32-bit numbers.
+pub(crate) const ACK_ID_LIMIT: u32 = 1 << 30;
+
+impl Link {
+    pub(crate) const fn new(session: SessionHandle) -> Self {
+        Self {
+            session,
+            next_ack: AtomicU32::new(0),
+            counted_acks: AtomicBool::new(false),
+            requests: Mutex::new(Vec::new()),
+        }
+    }
+
+    pub(crate) fn take_requests(&self) -> Vec<Request> {
+        std::mem::take(&mut self.requests.lock())
+    }
+
+    /// An id for an acknowledgement of a single socket; they count per connection, from 1.
+    pub(crate) fn next_ack_id(&self) -> u64 {
+        let count = self.next_ack.fetch_add(1, Ordering::Relaxed);
+        u64::from(count % (ACK_ID_LIMIT - 1) + 1)
+    }
+
+    pub(crate) fn request(&self, request: Request) {
+        self.requests.lock().push(request);
+        self.session.wake();
+    }
+}

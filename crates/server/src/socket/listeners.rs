@@ -1,0 +1,127 @@
+//! Listeners and middlewares of one socket.
+
+use sockeye_events::{Callback, IntoReply, ListenerId, Listeners, Snapshot, erase};
+
+use super::Socket;
+use crate::middleware::{self, BoxMiddleware, IntoVerdict};
+
+/// Listeners and middlewares of one socket.
+#[derive(Default)]
+pub(crate) struct Extra {
+    pub(crate) listeners: Snapshot<Listeners<Socket>>,
+    pub(crate) middlewares: Snapshot<Vec<BoxMiddleware>>,
+}
+
+impl Socket {
+    /// Adds a handler of an event of this socket only. Handlers of the namespace, which are shared
+    /// by all its sockets, cost nothing per socket; see [`Namespace::on`].
+    pub fn on<M: 'static, F>(&self, name: &str, handler: F) -> ListenerId
+    where
+        F: Callback<Self, M>,
+        F::Output: IntoReply,
+    {
+        self.extra()
+            .listeners
+            .update(|listeners| listeners.on(name, erase(handler)))
+    }
+
+    /// Adds a handler that runs for the next such event only.
+    pub fn once<M: 'static, F>(&self, name: &str, handler: F) -> ListenerId
+    where
+        F: Callback<Self, M>,
+        F::Output: IntoReply,
+    {
+        self.extra()
+            .listeners
+            .update(|listeners| listeners.once(name, erase(handler)))
+    }
+
+    /// Adds a handler of every incoming event, which runs before the event's own.
+    pub fn on_any<M: 'static, F>(&self, handler: F) -> ListenerId
+    where
+        F: Callback<Self, M>,
+        F::Output: IntoReply,
+    {
+        self.extra()
+            .listeners
+            .update(|listeners| listeners.on_any(erase(handler)))
+    }
+
+    /// Adds a handler of every incoming event in front of the others.
+    pub fn prepend_any<M: 'static, F>(&self, handler: F) -> ListenerId
+    where
+        F: Callback<Self, M>,
+        F::Output: IntoReply,
+    {
+        self.extra()
+            .listeners
+            .update(|listeners| listeners.prepend_any(erase(handler)))
+    }
+
+    /// Adds a handler that is told of every event that is emitted to this socket.
+    pub fn on_any_outgoing<M: 'static, F>(&self, handler: F) -> ListenerId
+    where
+        F: Callback<Self, M>,
+        F::Output: IntoReply,
+    {
+        self.extra()
+            .listeners
+            .update(|listeners| listeners.on_any_outgoing(erase(handler)))
+    }
+
+    /// Removes the handlers of one event that were added to this socket; says how many.
+    pub fn off(&self, name: &str) -> usize {
+        self.change_listeners(|listeners| listeners.off(name))
+    }
+
+    /// Removes the handlers of all events that were added to this socket.
+    pub fn off_all(&self) {
+        self.change_listeners(Listeners::off_all);
+    }
+
+    /// Removes one handler that was added to this socket; says whether it was there.
+    pub fn remove_listener(&self, id: ListenerId) -> bool {
+        self.change_listeners(|listeners| listeners.remove(id))
+    }
+
+    /// The events for which handlers were added to this socket.
+    #[must_use]
+    pub fn event_names(&self) -> Vec<String> {
+        let Some(extra) = self.0.extra.get() else {
+            return Vec::new();
+        };
+        extra
+            .listeners
+            .load()
+            .event_names()
+            .map(str::to_owned)
+            .collect()
+    }
+
+    /// Adds a middleware for this socket's incoming events, which runs before their handlers and
+    /// decides what becomes of them. While an async one thinks, the events after it wait.
+    ///
+    /// An event that is refused goes to the error hook; the client is not told, nor is its
+    /// acknowledgement answered.
+    pub fn middleware<M: 'static, F>(&self, middleware: F)
+    where
+        F: Callback<Self, M>,
+        F::Output: IntoVerdict,
+    {
+        let middleware = middleware::erase(middleware);
+        self.extra()
+            .middlewares
+            .update(|middlewares| middlewares.push(middleware));
+    }
+
+    fn extra(&self) -> &Extra {
+        self.0.extra.get_or_init(Box::default)
+    }
+
+    fn change_listeners<R: Default>(&self, change: impl FnOnce(&mut Listeners<Self>) -> R) -> R {
+        match self.0.extra.get() {
+            Some(extra) => extra.listeners.update(change),
+            None => R::default(),
+        }
+    }
+}
