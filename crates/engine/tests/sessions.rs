@@ -140,10 +140,10 @@ async fn close_packet_of_the_client_ends_the_session(case: Case) {
         .send(&[Packet::text("last words"), Packet::Close])
         .await;
     assert_eq!(session.seen().await, Some(Seen::Text("last words".into())));
+    client.hung_up().await;
     rig.net
         .until("no session", || rig.engine.session_count() == 0)
         .await;
-    client.hung_up().await;
     assert_eq!(session.closed().await, CloseReason::TransportClose);
 }
 

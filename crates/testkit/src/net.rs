@@ -57,6 +57,23 @@ impl Net {
         }
     }
 
+    /// The same over TCP, by connections that are reset when they are dropped, as happens when a
+    /// peer crashes.
+    #[must_use]
+    pub fn resetting(&self) -> Self {
+        let address = self.address();
+        Self {
+            connect: Arc::new(move || {
+                Box::pin(async move {
+                    let stream = TcpStream::connect(address).await?;
+                    socket2::SockRef::from(&stream).set_linger(Some(Duration::ZERO))?;
+                    Ok(Box::new(stream) as BoxStream)
+                })
+            }),
+            ..self.clone()
+        }
+    }
+
     /// In memory: each connection is a pipe whose other end hyper serves with this service.
     ///
     /// Meant for runtimes whose clock is paused, so patience is a day.

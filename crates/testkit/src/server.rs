@@ -156,8 +156,9 @@ impl Peer {
         self.expect(&format!(r#"3{ack_id}["sync"]"#)).await;
     }
 
-    /// Waits for the end of the session.
+    /// Waits for the end of the session, and of the connection if there is one.
     pub async fn ended(&mut self) {
         while self.client.message().await.is_some() {}
+        self.client.hung_up().await;
     }
 }
