@@ -14,7 +14,7 @@ pub(crate) struct Extra {
 
 impl Socket {
     /// Adds a handler of an event of this socket only. Handlers of the namespace, which are shared
-    /// by all its sockets, cost nothing per socket; see [`Namespace::on`].
+    /// by all its sockets, cost nothing per socket; see [`Namespace::on`](crate::Namespace::on).
     pub fn on<M: 'static, F>(&self, name: &str, handler: F) -> ListenerId
     where
         F: Callback<Self, M>,
