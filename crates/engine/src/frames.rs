@@ -210,10 +210,14 @@ fn nonzero<E>(read: usize) -> Result<usize, ReadError<E>> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::VecDeque;
     use std::future::poll_fn;
+    use std::pin::Pin;
+    use std::task::Waker;
 
+    use proptest::prelude::*;
     use sockeye_websocket::{Limits, OpCode, Role, encode_header};
-    use tokio::io::AsyncWriteExt;
+    use tokio::io::{AsyncRead, AsyncWriteExt, ReadBuf};
 
     use super::*;
 
@@ -287,6 +291,113 @@ mod tests {
                 read_all(&bytes, piece).await,
                 [whole.clone(), b"next".to_vec()]
             );
+        }
+    }
+
+    /// A stream that gives its bytes in just these pieces, as far as the reader has room.
+    struct Pieces(VecDeque<Vec<u8>>);
+
+    impl AsyncRead for Pieces {
+        fn poll_read(
+            mut self: Pin<&mut Self>,
+            _cx: &mut Context<'_>,
+            buf: &mut ReadBuf<'_>,
+        ) -> Poll<io::Result<()>> {
+            let Some(piece) = self.0.front_mut() else {
+                return Poll::Ready(Ok(()));
+            };
+            let fits = piece.len().min(buf.remaining());
+            buf.put_slice(&piece[..fits]);
+            piece.drain(..fits);
+            if piece.is_empty() {
+                self.0.pop_front();
+            }
+            Poll::Ready(Ok(()))
+        }
+    }
+
+    /// Cuts bytes into pieces of these sizes, over and over.
+    fn cut(bytes: &[u8], sizes: &[usize]) -> VecDeque<Vec<u8>> {
+        let (mut pieces, mut rest) = (VecDeque::new(), bytes);
+        for size in sizes.iter().cycle() {
+            if rest.is_empty() {
+                break;
+            }
+            let (piece, tail) = rest.split_at((*size).min(rest.len()));
+            pieces.push_back(piece.to_vec());
+            rest = tail;
+        }
+        pieces
+    }
+
+    fn payload_size() -> impl Strategy<Value = usize> {
+        prop_oneof![
+            5 => 0_usize..200,
+            2 => 65_500_usize..65_600,
+            2 => 100_usize..300_000,
+        ]
+    }
+
+    fn piece_size() -> impl Strategy<Value = usize> {
+        prop_oneof![1_usize..20, 500_usize..5000, 60_000_usize..200_000]
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+
+        #[test]
+        fn any_cut_gives_the_same_frames(
+            messages in prop::collection::vec((payload_size(), 1_usize..4), 1..8),
+            sizes in prop::collection::vec(piece_size(), 1..6),
+            early in 0_usize..30,
+            pause in 1_usize..4,
+        ) {
+            let mut bytes = Vec::new();
+            for (size, fragments) in &messages {
+                let data = pattern(*size);
+                let length = data.len() / fragments;
+                for at in 0..*fragments {
+                    let last = at + 1 == *fragments;
+                    let end = if last { data.len() } else { (at + 1) * length };
+                    let op = if at == 0 { OpCode::Binary } else { OpCode::Continuation };
+                    frame(&mut bytes, op, last, &data[at * length..end]);
+                    // Control frames may come between fragments.
+                    frame(&mut bytes, OpCode::Ping, true, b"?");
+                }
+            }
+            // Very small pieces of very much take too long to be worth it.
+            prop_assume!(bytes.len() / sizes.iter().sum::<usize>() * sizes.len() < 100_000);
+            let early = early.min(bytes.len());
+            let stream = tokio::io::join(Pieces(cut(&bytes[early..], &sizes)), tokio::io::sink());
+            let mut io = Io::Boxed(Box::pin(stream));
+            let decoder = Decoder::new(Role::Server, Limits::default());
+            let mut reader = FrameReader::new(decoder, &bytes[..early]);
+            let mut cx = Context::from_waker(Waker::noop());
+            let (mut seen, mut pings, mut events) = (Vec::new(), 0, 0);
+            loop {
+                let read = reader.poll_events(&mut io, &mut cx, |event| {
+                    match event {
+                        Event::Binary(data) => seen.push(data.to_vec()),
+                        Event::Ping(_) => pings += 1,
+                        other => panic!("{other:?}"),
+                    }
+                    events += 1;
+                    // Every so often the reader is told to stop for now.
+                    match events % pause == 0 {
+                        true => ControlFlow::Break(()),
+                        false => ControlFlow::Continue(()),
+                    }
+                });
+                match read {
+                    Poll::Ready(Ok(())) => {}
+                    Poll::Ready(Err(ReadError::End)) => break,
+                    other => panic!("{other:?}"),
+                }
+            }
+            let expected: Vec<_> = messages.iter().map(|(size, _)| pattern(*size)).collect();
+            prop_assert!(seen == expected, "{} of {} messages", seen.len(), expected.len());
+            prop_assert_eq!(pings, messages.iter().map(|(_, fragments)| fragments).sum::<usize>());
+            prop_assert!(reader.kept.is_empty(), "nothing is left over");
         }
     }
 }

@@ -474,3 +474,212 @@ mod spare {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// What is done to an outbox.
+    #[derive(Clone, Debug)]
+    enum Step {
+        Text(usize),
+        Scratch(usize),
+        Binary(usize),
+        Control,
+        Ping(usize),
+        /// The socket takes this many bytes, and would block then.
+        Flush(usize),
+    }
+
+    fn step() -> impl Strategy<Value = Step> {
+        // Around the border between copied and shared frames, and far beyond.
+        let size = || prop_oneof![0_usize..20, 1000_usize..1050, 60_000_usize..70_000];
+        prop_oneof![
+            size().prop_map(Step::Text),
+            size().prop_map(Step::Scratch),
+            size().prop_map(Step::Binary),
+            Just(Step::Control),
+            (0_usize..126).prop_map(Step::Ping),
+            prop_oneof![0_usize..10, 100_usize..100_000].prop_map(Step::Flush),
+        ]
+    }
+
+    fn text(size: usize, count: usize) -> String {
+        let mut text = format!("{count} ");
+        text.extend("né€".chars().cycle().take(size));
+        text
+    }
+
+    /// Puts the text, its packet type in front, into a frame.
+    fn expect_text(wire: &mut Vec<u8>, text: &str) {
+        encode_frame(wire, OpCode::Text, format!("4{text}").as_bytes(), None);
+    }
+
+    fn expect_binary(wire: &mut Vec<u8>, revision: Revision, base64: bool, data: &[u8]) {
+        let packet = Packet::binary(data);
+        let mut bytes = Vec::new();
+        match base64 {
+            true => {
+                packet.encode_text(revision, &mut bytes);
+                encode_frame(wire, OpCode::Text, &bytes, None);
+            }
+            false => {
+                packet.encode(revision, &mut bytes);
+                encode_frame(wire, OpCode::Binary, &bytes, None);
+            }
+        }
+    }
+
+    /// A write that takes so many bytes in all, at most some at a time, and would block then.
+    fn socket(
+        out: &mut Vec<u8>,
+        mut room: usize,
+        at_once: usize,
+    ) -> impl FnMut(&[IoSlice<'_>]) -> io::Result<usize> {
+        move |slices| {
+            if room == 0 {
+                return Err(io::ErrorKind::WouldBlock.into());
+            }
+            let mut left = room.min(at_once);
+            let before = left;
+            for slice in slices {
+                let taken = left.min(slice.len());
+                out.extend_from_slice(&slice[..taken]);
+                left -= taken;
+            }
+            room -= before - left;
+            Ok(before - left)
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+
+        #[test]
+        fn everything_is_written_once_and_in_order(
+            steps in prop::collection::vec(step(), 1..120),
+            upgrade in 0_usize..20,
+            base64: bool,
+            v3: bool,
+            at_once in prop_oneof![1000_usize..2000, Just(usize::MAX)],
+        ) {
+            let revision = if v3 { Revision::V3 } else { Revision::V4 };
+            let mut outbox = Outbox::new(revision, base64);
+            let (mut expected, mut written) = (b"unwritten".to_vec(), Vec::new());
+            for (count, step) in steps.iter().enumerate() {
+                if count == upgrade {
+                    outbox.become_stream(None, b"unwritten".to_vec());
+                }
+                match *step {
+                    Step::Text(size) => {
+                        let text = text(size, count);
+                        outbox.push(&Message::text(&text));
+                        expect_text(&mut expected, &text);
+                    }
+                    Step::Scratch(size) => {
+                        let text = text(size, count);
+                        let mut buf = vec![0; HEADROOM];
+                        buf.extend_from_slice(text.as_bytes());
+                        outbox.push_scratch(&mut buf, HEADROOM);
+                        expect_text(&mut expected, &text);
+                    }
+                    Step::Binary(size) => {
+                        let data = text(size, count).into_bytes();
+                        outbox.push(&Message::binary(data.clone()));
+                        expect_binary(&mut expected, revision, base64, &data);
+                    }
+                    Step::Control => {
+                        outbox.push_control(Packet::PONG);
+                        encode_frame(&mut expected, OpCode::Text, b"3", None);
+                    }
+                    Step::Ping(size) if outbox.is_stream() => {
+                        outbox.push_frame(OpCode::Pong, &vec![7; size]);
+                        encode_frame(&mut expected, OpCode::Pong, &vec![7; size], None);
+                    }
+                    Step::Ping(_) => {}
+                    Step::Flush(room) => {
+                        let before = written.len();
+                        let flushed = outbox.flush_with(socket(&mut written, room, at_once));
+                        let all = outbox.is_stream() && written.len() == expected.len();
+                        match flushed {
+                            Flushed::NotHere => prop_assert!(!outbox.is_stream()),
+                            Flushed::All => prop_assert!(all),
+                            Flushed::Blocked => prop_assert_eq!(written.len(), before + room),
+                            Flushed::Failed => prop_assert!(false, "nothing has failed"),
+                        }
+                    }
+                }
+                if outbox.is_stream() {
+                    prop_assert_eq!(outbox.queued(), expected.len() - written.len());
+                }
+            }
+            if !outbox.is_stream() {
+                outbox.become_stream(None, b"unwritten".to_vec());
+            }
+            let flushed = outbox.flush_with(socket(&mut written, usize::MAX, at_once));
+            prop_assert_eq!(flushed, Flushed::All);
+            prop_assert!(outbox.is_empty());
+            prop_assert!(written == expected, "{} of {} bytes", written.len(), expected.len());
+        }
+    }
+
+    #[test]
+    fn clearing_forgets_what_is_not_begun() {
+        let mut outbox = Outbox::new(Revision::V4, false);
+        outbox.become_stream(None, Vec::new());
+        outbox.push(&Message::text("never sent"));
+        outbox.clear();
+        assert!(outbox.is_empty());
+        outbox.push(&Message::text("sent"));
+        let mut written = Vec::new();
+        outbox.flush_with(socket(&mut written, usize::MAX, usize::MAX));
+        assert_eq!(written, b"\x81\x054sent");
+    }
+
+    #[test]
+    fn clearing_keeps_a_frame_that_is_written_in_part() {
+        let mut outbox = Outbox::new(Revision::V4, false);
+        outbox.become_stream(None, Vec::new());
+        for text in ["small".to_owned(), "large ".repeat(500)] {
+            outbox.push(&Message::text(&text));
+            let mut written = Vec::new();
+            outbox.flush_with(socket(&mut written, 3, usize::MAX));
+            outbox.clear();
+            outbox.flush_with(socket(&mut written, usize::MAX, usize::MAX));
+            let mut expected = Vec::new();
+            expect_text(&mut expected, &text);
+            assert_eq!(written, expected);
+        }
+    }
+
+    #[test]
+    fn failed_write_is_told() {
+        let mut outbox = Outbox::new(Revision::V4, false);
+        outbox.become_stream(None, Vec::new());
+        outbox.push(&Message::text("x"));
+        let broken = outbox.flush_with(|_| Err(io::ErrorKind::BrokenPipe.into()));
+        assert_eq!(broken, Flushed::Failed);
+        assert_eq!(outbox.flush_with(|_| Ok(0)), Flushed::Failed);
+        let mut interrupted = false;
+        let flushed = outbox.flush_with(|slices| {
+            if !std::mem::replace(&mut interrupted, true) {
+                return Err(io::ErrorKind::Interrupted.into());
+            }
+            Ok(slices.iter().map(|slice| slice.len()).sum())
+        });
+        assert_eq!(flushed, Flushed::All);
+    }
+
+    #[test]
+    fn closed_outbox_takes_nothing() {
+        let mut outbox = Outbox::new(Revision::V4, false);
+        outbox.push(&Message::text("x"));
+        outbox.close();
+        outbox.push(&Message::text("y"));
+        outbox.push_control(Packet::Noop);
+        assert!(outbox.is_closed() && outbox.is_empty());
+        assert!(outbox.packets().is_none());
+    }
+}
