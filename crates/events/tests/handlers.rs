@@ -1,0 +1,373 @@
+//! Handlers without a server: what they are given, and what becomes of what they return.
+
+use std::sync::Arc;
+use std::task::{Context, Waker};
+
+use bytes::Bytes;
+use parking_lot::Mutex;
+use sockeye_events::{
+    Ack, AckError, AckFuture, AckTable, Callback, Data, DisconnectReason, EmitError, Event,
+    EventError, EventName, EventSocket, ExtractError, FromEvent, IntoReply, Listeners, Refusal,
+    Reply, Running, State, StateMap, Waiter, erase,
+};
+use sockeye_socket_proto::{Args, RawArgs, ToArgs};
+
+/// A socket that keeps what it is told.
+#[derive(Clone, Debug, Default)]
+struct Fake(Arc<Inner>);
+
+#[derive(Debug, Default)]
+struct Inner {
+    state: StateMap,
+    answers: Mutex<Vec<(u64, String)>>,
+    errors: Mutex<Vec<String>>,
+    closed: Mutex<bool>,
+}
+
+impl EventSocket for Fake {
+    fn acknowledge<A: ToArgs + ?Sized>(&self, id: u64, args: &A) -> Result<(), EmitError> {
+        if *self.0.closed.lock() {
+            return Err(EmitError::Disconnected);
+        }
+        let args = Args::new(args)?;
+        let json = format!("[{}]", args.as_json());
+        self.0.answers.lock().push((id, json));
+        Ok(())
+    }
+
+    fn state(&self) -> &StateMap {
+        &self.0.state
+    }
+
+    fn report(&self, error: EventError) {
+        self.0.errors.lock().push(error.to_string());
+    }
+}
+
+impl FromEvent<Self> for Fake {
+    fn from_event(event: &Event<'_, Self>) -> Result<Self, ExtractError> {
+        Ok(event.socket().clone())
+    }
+}
+
+impl Fake {
+    fn answers(&self) -> Vec<(u64, String)> {
+        std::mem::take(&mut self.0.answers.lock())
+    }
+
+    fn errors(&self) -> Vec<String> {
+        std::mem::take(&mut self.0.errors.lock())
+    }
+
+    /// Runs one handler for an event with these arguments, which waits for an answer.
+    fn run<M: 'static, H>(&self, handler: H, args: &str)
+    where
+        H: Callback<Self, M>,
+        H::Output: IntoReply + Send,
+    {
+        let mut listeners = Listeners::default();
+        listeners.on("event", erase(handler));
+        dispatch(&listeners, self, "event", args, Some(1));
+    }
+}
+
+/// Runs the handlers of an event; true if a `once` handler was used up.
+fn dispatch(
+    listeners: &Listeners<Fake>,
+    socket: &Fake,
+    name: &str,
+    args: &str,
+    ack: Option<u64>,
+) -> bool {
+    let args = RawArgs::from_array(args).expect("an array");
+    let mut event = Event::incoming(socket, name, args, ack);
+    event.share_ack();
+    let mut running = Running::default();
+    let mut cx = Context::from_waker(Waker::noop());
+    listeners.dispatch_any(&event, &mut running, &mut cx);
+    let used_up = listeners.dispatch(&event, &mut running, &mut cx);
+    // The handlers of these tests only ever yield.
+    while running.poll(&mut cx).is_pending() {}
+    used_up
+}
+
+#[test]
+fn handlers_take_any_number_of_extractors() {
+    let socket = Fake::default();
+    socket.0.state.insert(7_u8);
+    socket.run(|| 0, "[]");
+    socket.run(|Data(a): Data<u8>| a, "[1]");
+    socket.run(
+        |_: Fake,
+         Data((a, b)): Data<(u8, u8)>,
+         State(c): State<u8>,
+         EventName(name): EventName,
+         args: Args| { format!("{} {name} {}", a + b + c, args.len()) },
+        "[1,2]",
+    );
+    socket.run(
+        |_: Fake, _: Fake, _: Fake, _: Fake, _: Fake, _: Fake, _: Fake, ack: Ack<Fake, u8>| {
+            ack.send(8)
+        },
+        "[]",
+    );
+    let expected = ["[0]", "[1]", r#"["10 event 2"]"#, "[8]"];
+    assert_eq!(
+        socket.answers(),
+        expected.map(|answer| (1, answer.to_owned()))
+    );
+    assert!(socket.errors().is_empty());
+}
+
+#[test]
+fn first_failure_to_extract_is_the_event_s_error() {
+    let socket = Fake::default();
+    socket.run(
+        |_: State<u8>, _: Data<u8>| -> u8 { panic!("it must not run") },
+        r#"["text"]"#,
+    );
+    let [error] = &socket.errors()[..] else {
+        panic!("one error")
+    };
+    assert!(error.contains("no state of type u8"), "{error}");
+    let [(1, answer)] = &socket.answers()[..] else {
+        panic!("one answer")
+    };
+    assert!(answer.starts_with(r#"[{"error":{"message":"#), "{answer}");
+    socket.run(|_: DisconnectReason| (), "[]");
+    let error = socket.errors().remove(0);
+    assert!(error.contains("a disconnect reason"), "{error}");
+}
+
+#[test]
+fn disconnect_reason_is_there_when_there_is_one() {
+    let socket = Fake::default();
+    let mut listeners = Listeners::default();
+    let seen = Arc::new(Mutex::new(None));
+    let kept = Arc::clone(&seen);
+    listeners.on(
+        "disconnect",
+        erase(move |reason: DisconnectReason| *kept.lock() = Some(reason)),
+    );
+    let event = Event::disconnect(&socket, "disconnect", DisconnectReason::PingTimeout);
+    let mut cx = Context::from_waker(Waker::noop());
+    listeners.dispatch(&event, &mut Running::default(), &mut cx);
+    assert_eq!(*seen.lock(), Some(DisconnectReason::PingTimeout));
+}
+
+#[test]
+fn results_become_answers() {
+    #[derive(serde::Serialize)]
+    struct Point {
+        x: u8,
+    }
+    let socket = Fake::default();
+    socket.run(|| (), "[]");
+    assert!(socket.answers().is_empty());
+    socket.run(|| "text", "[]");
+    socket.run(|| (1, 2), "[]");
+    socket.run(|| vec![1, 2], "[]");
+    socket.run(|| None::<u8>, "[]");
+    socket.run(|| Reply(Point { x: 1 }), "[]");
+    socket.run(|| Ok::<_, String>(3), "[]");
+    socket.run(|| Ok::<Result<u8, String>, Refusal>(Ok(4)), "[]");
+    socket.run(|args: Args| args, r#"[1,{"a":2}]"#);
+    socket.run(async || "later", "[]");
+    let answers: Vec<_> = socket
+        .answers()
+        .into_iter()
+        .map(|(_, answer)| answer)
+        .collect();
+    let expected = [
+        r#"["text"]"#,
+        "[1,2]",
+        "[[1,2]]",
+        "[null]",
+        r#"[{"x":1}]"#,
+        "[3]",
+        "[4]",
+        r#"[1,{"a":2}]"#,
+        r#"["later"]"#,
+    ];
+    assert_eq!(answers, expected);
+    assert!(socket.errors().is_empty());
+}
+
+#[test]
+fn errors_and_panics_are_answered_and_reported() {
+    let socket = Fake::default();
+    socket.run(|| Err::<u8, _>("broken"), "[]");
+    socket.run(
+        || Err::<(), _>(Refusal::new("no").with_data(serde_json::json!([1]))),
+        "[]",
+    );
+    socket.run(|| -> u8 { panic!("at once") }, "[]");
+    socket.run(async || -> u8 { panic!("later") }, "[]");
+    let answers: Vec<_> = socket
+        .answers()
+        .into_iter()
+        .map(|(_, answer)| answer)
+        .collect();
+    let expected = [
+        r#"[{"error":{"message":"broken"}}]"#,
+        r#"[{"error":{"message":"no","data":[1]}}]"#,
+        r#"[{"error":{"message":"internal error"}}]"#,
+        r#"[{"error":{"message":"internal error"}}]"#,
+    ];
+    assert_eq!(answers, expected);
+    let expected = [
+        r#"event "event": the handler failed: broken"#,
+        r#"event "event": the handler failed: no"#,
+        r#"event "event": the handler panicked: at once"#,
+        r#"event "event": the handler panicked: later"#,
+    ];
+    assert_eq!(socket.errors(), expected);
+}
+
+#[test]
+fn answer_that_cannot_be_sent_is_reported() {
+    let socket = Fake::default();
+    *socket.0.closed.lock() = true;
+    socket.run(|| 1, "[]");
+    let expected = r#"event "event": the acknowledgement was not sent"#;
+    assert_eq!(socket.errors(), [expected]);
+}
+
+#[test]
+fn only_the_first_answer_of_an_event_is_sent() {
+    let socket = Fake::default();
+    let mut listeners = Listeners::default();
+    listeners.on("x", erase(|| ()));
+    listeners.on("x", erase(|| 1));
+    listeners.on("x", erase(|ack: Ack<Fake, u8>| ack.send(2)));
+    listeners.on("x", erase(async || 3));
+    dispatch(&listeners, &socket, "x", "[]", Some(5));
+    assert_eq!(socket.answers(), [(5, "[1]".to_owned())]);
+    // Nobody waits: nobody is answered.
+    dispatch(&listeners, &socket, "x", "[]", None);
+    assert!(socket.answers().is_empty());
+    assert!(socket.errors().is_empty());
+}
+
+#[test]
+fn bytes_come_out_of_attachments() {
+    let socket = Fake::default();
+    let attachments = [Bytes::from_static(b"\x01\x02")];
+    let args = RawArgs::from_array(r#"[{"_placeholder":true,"num":0},1]"#)
+        .unwrap()
+        .with_attachments(&attachments);
+    let event = Event::incoming(&socket, "x", args, None);
+    let data: Result<Data<(Bytes, u8)>, ExtractError> = FromEvent::from_event(&event);
+    assert_eq!(data.unwrap().0, (attachments[0].clone(), 1));
+}
+
+#[test]
+fn listeners_are_found_removed_and_used_up() {
+    let socket = Fake::default();
+    let mut listeners = Listeners::default();
+    let first = listeners.on("a", erase(|| 1));
+    listeners.once("b", erase(|| 2));
+    let any = listeners.on_any(erase(|| ()));
+    listeners.prepend_any(erase(|| ()));
+    assert_eq!(listeners.count("a"), 3);
+    assert_eq!(listeners.count("other"), 2);
+    assert!(listeners.remove(any) && !listeners.remove(any));
+    let mut names: Vec<_> = listeners.event_names().collect();
+    names.sort_unstable();
+    assert_eq!(names, ["a", "b"]);
+
+    assert!(!dispatch(&listeners, &socket, "a", "[]", Some(1)));
+    assert!(dispatch(&listeners, &socket, "b", "[]", Some(2)));
+    // It is spent, even where the table has not been swept yet.
+    dispatch(&listeners.clone(), &socket, "b", "[]", Some(3));
+    let expected = [(1, "[1]".to_owned()), (2, "[2]".to_owned())];
+    assert_eq!(socket.answers(), expected);
+    listeners.sweep("b");
+    assert_eq!(listeners.event_names().collect::<Vec<_>>(), ["a"]);
+    assert!(listeners.remove(first));
+    assert_eq!(listeners.event_names().count(), 0);
+    assert_eq!(listeners.off("a"), 0);
+    assert_eq!(listeners.count("a"), 1);
+    listeners.off_any();
+    assert_eq!(listeners.count("a"), 0);
+    listeners.on_any_outgoing(erase(|| ()));
+    assert!(listeners.has_outgoing());
+    listeners.off_all();
+    assert!(listeners.has_outgoing());
+    listeners.off_any_outgoing();
+    assert!(!listeners.has_outgoing());
+}
+
+#[test]
+fn once_handler_runs_once_however_many_events_race() {
+    let socket = Fake::default();
+    for _ in 0..50 {
+        let mut listeners = Listeners::default();
+        listeners.once("x", erase(|| 1));
+        std::thread::scope(|scope| {
+            for id in 0..4 {
+                let (listeners, socket) = (&listeners, &socket);
+                scope.spawn(move || dispatch(listeners, socket, "x", "[]", Some(id)));
+            }
+        });
+        assert_eq!(socket.answers().len(), 1);
+    }
+}
+
+/// What holds a table of acknowledgements, as a socket does.
+#[derive(Default)]
+struct Owner(AckTable);
+
+impl AsRef<AckTable> for Owner {
+    fn as_ref(&self) -> &AckTable {
+        &self.0
+    }
+}
+
+fn owner() -> (Arc<Owner>, Arc<dyn AsRef<AckTable> + Send + Sync>) {
+    let owner = Arc::new(Owner::default());
+    (Arc::clone(&owner), owner)
+}
+
+#[tokio::test]
+async fn ack_future_gets_its_answer_and_cleans_up() {
+    let (owner, shared) = owner();
+    let answered = AckFuture::<u8>::register(&shared, 1, 10, None, || Ok(()));
+    let dropped = AckFuture::<u8>::register(&shared, 2, 10, None, || Ok(()));
+    let refused = AckFuture::<u8>::register(&shared, 3, 10, None, || Err(EmitError::OutboxFull));
+    assert_eq!(owner.0.len(), 2);
+    assert!(owner.0.answer(1, || Args::new(&7).unwrap()));
+    assert!(!owner.0.answer(1, || panic!("nobody waits")));
+    assert_eq!(answered.await.unwrap(), 7);
+    drop(dropped);
+    assert!(owner.0.is_empty());
+    let error = refused.await.unwrap_err();
+    assert!(matches!(error, AckError::Emit(EmitError::OutboxFull)));
+}
+
+#[tokio::test]
+async fn failing_all_tells_every_waiter() {
+    let (owner, shared) = owner();
+    let waiting = AckFuture::<u8>::register(&shared, 1, 10, None, || Ok(()));
+    let told = Arc::new(Mutex::new(None));
+    let kept = Arc::clone(&told);
+    let waiter = Waiter::new(move |answer| *kept.lock() = Some(answer.is_none()));
+    owner.0.insert(2, waiter, 10).unwrap();
+    owner.0.fail_all();
+    assert!(owner.0.is_empty());
+    assert!(matches!(waiting.await, Err(AckError::Disconnected)));
+    assert_eq!(*told.lock(), Some(true));
+}
+
+#[tokio::test]
+async fn ack_table_has_a_limit() {
+    let (owner, shared) = owner();
+    let _first = AckFuture::<u8>::register(&shared, 1, 1, None, || Ok(()));
+    let second = AckFuture::<u8>::register(&shared, 2, 1, None, || panic!("it must not emit"));
+    let error = second.await.unwrap_err();
+    assert!(matches!(
+        error,
+        AckError::Emit(EmitError::TooManyPendingAcks)
+    ));
+    assert_eq!(owner.0.len(), 1);
+}
