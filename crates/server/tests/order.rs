@@ -192,6 +192,38 @@ async fn full_queue_makes_the_peer_wait() {
     }
 }
 
+#[tokio::test(start_paused = true)]
+async fn queue_is_bounded_in_bytes_too() {
+    let config = ServerConfig::default()
+        .max_handlers(1)
+        .max_queued_bytes(100_000);
+    let io = with(config);
+    let log = Log::virtual_time();
+    let entries = log.clone();
+    let (open, gate) = watch::channel(false);
+    io.on("n", move |Data((n, _)): Data<(usize, String)>| {
+        let (log, mut gate) = (entries.clone(), gate.clone());
+        async move {
+            let _ = gate.wait_for(|open| *open).await;
+            log.push(n);
+        }
+    });
+    let rig = ServerRig::memory(&io);
+    let mut peer = rig.connect().await;
+    let sending = tokio::spawn(async move {
+        let filler = "x".repeat(20_000);
+        for n in 0..50 {
+            peer.send(&format!(r#"2["n",{n},"{filler}"]"#)).await;
+        }
+        peer
+    });
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    assert!(!sending.is_finished(), "the peer waits");
+    open.send_replace(true);
+    assert_eq!(log.take(50).await, (0..50).collect::<Vec<_>>());
+    sending.await.unwrap().expect_nothing(1).await;
+}
+
 #[tokio::test]
 async fn serial_handler_may_wait_for_an_answer_of_its_own_client() {
     let io = with(ServerConfig::default().ordering(Ordering::Serial));
