@@ -12,7 +12,7 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use sockeye_engine_proto::payload::Dialect;
+use sockeye_engine_proto::payload;
 use sockeye_engine_proto::{
     BadRequest, CloseReason, Lane, Output, Packet, RequestError, Session, TransportEnd,
     TransportKind,
@@ -22,10 +22,10 @@ use tokio::time::Sleep;
 use crate::application::{Application, Connection};
 use crate::command::{Command, Request};
 use crate::engine::Engine;
-use crate::handle::SessionHandle;
+use crate::handle::{Dialect, SessionHandle};
 use crate::handshake::Handshake;
 use crate::io::Io;
-use crate::outbox::Flushed;
+use crate::outbox::{Flushed, Framing};
 use crate::turn::Turn;
 use ending::Ending;
 use polling::Polling;
@@ -85,7 +85,7 @@ impl<A: Application> Driver<A> {
         engine: &Engine<A>,
         handle: SessionHandle,
         handshake: Arc<Handshake>,
-        dialect: Dialect,
+        dialect: payload::Dialect,
         now: Instant,
     ) -> Self {
         let carrier = Carrier::Polling(Box::new(Polling::new(dialect)));
@@ -104,10 +104,34 @@ impl<A: Application> Driver<A> {
         let open = engine.open_packet(&handle, TransportKind::WebSocket);
         {
             let mut state = handle.shared().lock();
-            state.outbox.become_stream(io.direct(), Vec::new());
+            state
+                .outbox
+                .become_stream(io.direct(), Framing::WebSocket, Vec::new());
             state.outbox.push_control(Packet::Open(open.into()));
         }
-        let wire = Wire::new(io, read, engine.config().limits.max_payload);
+        let wire = Wire::websocket(io, read, engine.config().limits.max_payload);
+        Self::new(engine, handle, handshake, Carrier::Stream(wire), now)
+    }
+
+    /// A session on a bare stream. `read` is what came already, without the native opening.
+    pub(crate) fn bare(
+        engine: &Engine<A>,
+        handle: SessionHandle,
+        handshake: Arc<Handshake>,
+        io: Io,
+        framing: Framing,
+        read: &[u8],
+        now: Instant,
+    ) -> Self {
+        {
+            let mut state = handle.shared().lock();
+            state.outbox.become_stream(io.direct(), framing, Vec::new());
+            if framing == Framing::Native {
+                let open = engine.open_packet(&handle, state.transport);
+                state.outbox.push_control(Packet::Open(open.into()));
+            }
+        }
+        let wire = Wire::bare(io, framing, read, engine.config().limits.max_payload);
         Self::new(engine, handle, handshake, Carrier::Stream(wire), now)
     }
 
@@ -119,7 +143,13 @@ impl<A: Application> Driver<A> {
         now: Instant,
     ) -> Self {
         let transport = handle.transport();
-        let session = Session::server(&engine.config().session, handle.revision(), transport, now);
+        let session = match handle.dialect() {
+            Dialect::Packets => {
+                let config = &engine.config().session;
+                Session::server(config, handle.revision(), transport, now)
+            }
+            Dialect::Lines => Session::plain(transport, now),
+        };
         let connection = engine.application().connect(handle.clone(), handshake);
         let timer = Timer::new();
         let engine = engine.clone();
@@ -346,7 +376,9 @@ impl<A: Application> Driver<A> {
             let mut state = self.handle.shared().lock();
             state.transport = to;
             state.poll_pending = false;
-            state.outbox.become_stream(wire.direct(), unwritten);
+            state
+                .outbox
+                .become_stream(wire.direct(), Framing::WebSocket, unwritten);
         }
         if let Carrier::Polling(mut polling) =
             std::mem::replace(&mut self.carrier, Carrier::Stream(wire))

@@ -2,23 +2,21 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::time::{Instant, SystemTime};
+use std::time::Instant;
 
 use bytes::Bytes;
-use http::request::Parts;
 use parking_lot::RwLock;
-use sockeye_engine_proto::payload::Dialect;
-use sockeye_engine_proto::{OpenPacket, RequestError, Revision, TransportKind};
+use sockeye_engine_proto::{OpenPacket, RequestError, Revision, TransportKind, payload};
 use tokio::sync::Notify;
 
 use crate::application::Application;
 use crate::config::{ConfigError, EngineConfig};
 use crate::driver::Driver;
-use crate::handle::SessionHandle;
+use crate::handle::{Dialect, SessionHandle};
 use crate::handshake::Handshake;
-use crate::http::ConnectionInfo;
 use crate::id::SessionId;
 use crate::io::Io;
+use crate::outbox::Framing;
 
 /// An Engine.IO server: its sessions, and the application on top of them.
 ///
@@ -126,31 +124,16 @@ impl<A: Application> Engine<A> {
     }
 
     /// Asks the application whether a session may be opened.
-    pub(crate) async fn admit(
-        &self,
-        parts: &Parts,
-        connection: ConnectionInfo,
-    ) -> Result<Arc<Handshake>, RequestError> {
-        let ConnectionInfo {
-            remote_addr,
-            secure,
-        } = connection;
-        let handshake = Arc::new(Handshake::new(
-            parts,
-            remote_addr,
-            secure,
-            SystemTime::now(),
-        ));
+    pub(crate) async fn admit(&self, handshake: &Arc<Handshake>) -> Result<(), RequestError> {
         if let Some(allow) = &self.config().hooks.allow_request {
-            let verdict = allow(Arc::clone(&handshake)).await;
+            let verdict = allow(Arc::clone(handshake)).await;
             verdict.map_err(|text| RequestError::Forbidden(Some(text.into())))?;
         }
         if self.is_closing() || self.session_count() >= self.config().max_sessions {
-            return Err(RequestError::Forbidden(Some(
-                "the server takes no more sessions".into(),
-            )));
+            let text = "the server takes no more sessions";
+            return Err(RequestError::Forbidden(Some(text.into())));
         }
-        Ok(handshake)
+        Ok(())
     }
 
     /// Opens a session on long-polling.
@@ -158,9 +141,14 @@ impl<A: Application> Engine<A> {
         &self,
         handshake: Arc<Handshake>,
         revision: Revision,
-        dialect: Dialect,
+        dialect: payload::Dialect,
     ) -> Option<SessionHandle> {
-        let session = self.register(revision, TransportKind::Polling, dialect.uses_base64())?;
+        let session = self.register(
+            revision,
+            TransportKind::Polling,
+            Dialect::Packets,
+            dialect.uses_base64(),
+        )?;
         let now = now();
         tokio::spawn(Driver::polling(
             self,
@@ -181,8 +169,36 @@ impl<A: Application> Engine<A> {
         io: Io,
         read: &Bytes,
     ) {
-        if let Some(session) = self.register(revision, TransportKind::WebSocket, base64) {
+        if let Some(session) =
+            self.register(revision, TransportKind::WebSocket, Dialect::Packets, base64)
+        {
             tokio::spawn(Driver::websocket(self, session, handshake, io, read, now()));
+        }
+    }
+
+    /// Opens a session on a bare stream. `read` is what came already, without the native opening.
+    pub(crate) fn open_bare(
+        &self,
+        handshake: Arc<Handshake>,
+        transport: TransportKind,
+        framing: Framing,
+        io: Io,
+        read: &[u8],
+    ) {
+        let dialect = match framing {
+            Framing::Lines => Dialect::Lines,
+            Framing::Native | Framing::WebSocket => Dialect::Packets,
+        };
+        if let Some(session) = self.register(Revision::V4, transport, dialect, false) {
+            tokio::spawn(Driver::bare(
+                self,
+                session,
+                handshake,
+                io,
+                framing,
+                read,
+                now(),
+            ));
         }
     }
 
@@ -218,13 +234,14 @@ impl<A: Application> Engine<A> {
         &self,
         revision: Revision,
         transport: TransportKind,
+        dialect: Dialect,
         base64: bool,
     ) -> Option<SessionHandle> {
         let id = SessionId::random()
             .inspect_err(|error| tracing::error!(%error, "no random session id"))
             .ok()?;
         let limit = self.config().outbox_limit;
-        let session = SessionHandle::new(id, revision, transport, base64, limit);
+        let session = SessionHandle::new(id, revision, transport, dialect, base64, limit);
         self.inner.sessions.insert(id, session.clone());
         // Closing looks at the sessions once: one that was registered behind its back must see
         // to itself.

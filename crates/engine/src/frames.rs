@@ -34,6 +34,8 @@ pub(crate) enum Found<E> {
     Skip { used: usize },
     /// Too little; come back with `total` bytes.
     NeedMore { total: usize },
+    /// Too little, and nobody knows how much it will be.
+    NeedAny,
 }
 
 /// Reads frames from a stream without a buffer of its own.
@@ -47,6 +49,8 @@ pub(crate) struct FrameReader<F> {
     kept: Vec<u8>,
     /// How many bytes `kept` must have before decoding makes sense.
     wanted: usize,
+    /// What is kept is the beginning of something whose length is not known.
+    open_ended: bool,
 }
 
 /// Why no more frames come.
@@ -70,6 +74,7 @@ impl<F: Format> FrameReader<F> {
             format,
             kept: read.to_vec(),
             wanted: 0,
+            open_ended: false,
         }
     }
 
@@ -81,11 +86,16 @@ impl<F: Format> FrameReader<F> {
         cx: &mut Context<'_>,
         handle: impl FnMut(F::Event<'_>) -> ControlFlow<()>,
     ) -> Poll<Result<(), ReadError<F::Error>>> {
-        if !self.kept.is_empty() && self.kept.len() >= self.wanted {
+        if !self.kept.is_empty() && self.kept.len() >= self.wanted && !self.open_ended {
             return Poll::Ready(self.decode_kept(handle));
         }
         let mut scratch = Scratch::take();
         let buf = scratch.bytes();
+        if self.open_ended && self.kept.len() > scratch::SIZE / 2 {
+            let read = nonzero(ready!(io.poll_read(cx, buf))?)?;
+            self.kept.extend_from_slice(&buf[..read]);
+            return Poll::Ready(self.decode_kept(handle));
+        }
         if self.wanted > scratch::SIZE {
             // A large frame: read no further than its end, so that its buffer holds nothing else
             // and can be handed on as it is. It grows with what came, not with what was promised.
@@ -115,8 +125,11 @@ impl<F: Format> FrameReader<F> {
     ) -> Result<(), ReadError<F::Error>> {
         let mut kept = std::mem::take(&mut self.kept);
         if self.wanted == 0 || kept.len() > self.wanted {
-            let used = self.decode(&mut kept, handle)?;
-            self.keep(&kept[used..]);
+            match self.decode(&mut kept, handle)? {
+                // What is long is not copied again and again while it grows.
+                0 => self.kept = kept,
+                used => self.keep(&kept[used..]),
+            }
             return Ok(());
         }
         // Exactly what was asked for: one frame, or no more than its header.
@@ -129,6 +142,7 @@ impl<F: Format> FrameReader<F> {
             }
             Found::Skip { .. } => None,
             Found::NeedMore { total } => Some(total),
+            Found::NeedAny => Some(0),
         };
         if let Some(total) = needed {
             self.wanted = total;
@@ -145,6 +159,7 @@ impl<F: Format> FrameReader<F> {
     ) -> Result<usize, ReadError<F::Error>> {
         let mut done = 0;
         self.wanted = 0;
+        self.open_ended = false;
         while done < buf.len() {
             match self
                 .format
@@ -161,6 +176,10 @@ impl<F: Format> FrameReader<F> {
                 Found::Skip { used } => done += used,
                 Found::NeedMore { total } => {
                     self.wanted = total;
+                    break;
+                }
+                Found::NeedAny => {
+                    self.open_ended = true;
                     break;
                 }
             }

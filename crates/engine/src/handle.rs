@@ -21,6 +21,17 @@ use crate::turn;
 #[derive(Clone)]
 pub struct SessionHandle(Arc<Shared>);
 
+/// What a session's peer speaks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Dialect {
+    /// Engine.IO packets, on whichever transport.
+    #[default]
+    Packets,
+    /// Lines of text, each a message of its own, as plain peers on a TCP or Unix socket send
+    /// them. They come as bytes, and are sent as texts that end with CR LF.
+    Lines,
+}
+
 /// How to send.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct SendOptions {
@@ -50,6 +61,7 @@ pub enum SendError {
 pub(crate) struct Shared {
     id: SessionId,
     revision: Revision,
+    dialect: Dialect,
     outbox_limit: usize,
     state: Mutex<State>,
 }
@@ -114,6 +126,7 @@ impl SessionHandle {
         id: SessionId,
         revision: Revision,
         transport: TransportKind,
+        dialect: Dialect,
         base64: bool,
         outbox_limit: usize,
     ) -> Self {
@@ -134,6 +147,7 @@ impl SessionHandle {
         Self(Arc::new(Shared {
             id,
             revision,
+            dialect,
             outbox_limit,
             state,
         }))
@@ -154,6 +168,12 @@ impl SessionHandle {
     #[must_use]
     pub fn revision(&self) -> Revision {
         self.0.revision
+    }
+
+    /// What the peer speaks.
+    #[must_use]
+    pub fn dialect(&self) -> Dialect {
+        self.0.dialect
     }
 
     /// The transport that carries the session now.

@@ -17,8 +17,20 @@ pub struct Handshake {
     uri: Box<str>,
     path_len: u32,
     remote_addr: Option<SocketAddr>,
+    credentials: Option<PeerCredentials>,
     time: SystemTime,
     secure: bool,
+}
+
+/// Who is at the other end of a Unix-domain socket, as the operating system says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PeerCredentials {
+    /// The user.
+    pub uid: u32,
+    /// The group.
+    pub gid: u32,
+    /// The process, where the system tells it.
+    pub pid: Option<i32>,
 }
 
 /// The headers of a request, in the order they came, names in lower case.
@@ -48,6 +60,28 @@ impl Handshake {
             uri,
             path_len,
             remote_addr,
+            credentials: None,
+            time,
+            secure,
+        }
+    }
+
+    /// What is known of a peer on a bare stream: it sends no request, so that there are no
+    /// headers and no query, and the URL is `/`.
+    #[must_use]
+    pub fn of_stream(
+        remote_addr: Option<SocketAddr>,
+        credentials: Option<PeerCredentials>,
+        secure: bool,
+        time: SystemTime,
+    ) -> Self {
+        let headers = Headers::default();
+        Self {
+            headers,
+            uri: "/".into(),
+            path_len: 1,
+            remote_addr,
+            credentials,
             time,
             secure,
         }
@@ -97,6 +131,12 @@ impl Handshake {
     #[must_use]
     pub const fn remote_addr(&self) -> Option<SocketAddr> {
         self.remote_addr
+    }
+
+    /// Who the peer is, over a Unix-domain socket.
+    #[must_use]
+    pub const fn peer_credentials(&self) -> Option<PeerCredentials> {
+        self.credentials
     }
 
     /// When the request came.

@@ -6,17 +6,27 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::TcpStream;
+#[cfg(unix)]
+use tokio::net::UnixStream;
 
 use crate::scratch::Scratch;
 
 /// A stream that a driver owns.
 pub(crate) enum Io {
     /// A bare socket, which other threads may write to directly.
-    Tcp(Arc<TcpStream>),
+    Bare(Socket),
     /// Anything else, such as TLS: only the driver reads and writes.
     Boxed(Pin<Box<dyn Stream>>),
+}
+
+/// A bare socket. Clones are the same socket.
+#[derive(Clone, Debug)]
+pub(crate) enum Socket {
+    Tcp(Arc<TcpStream>),
+    #[cfg(unix)]
+    Unix(Arc<UnixStream>),
 }
 
 /// A byte stream both ways.
@@ -24,11 +34,79 @@ pub(crate) trait Stream: AsyncRead + AsyncWrite + Send {}
 
 impl<T: AsyncRead + AsyncWrite + Send> Stream for T {}
 
+/// Calls a method that the sockets of both kinds have.
+macro_rules! either {
+    ($socket:expr, $bare:ident => $call:expr) => {
+        match $socket {
+            Socket::Tcp($bare) => $call,
+            #[cfg(unix)]
+            Socket::Unix($bare) => $call,
+        }
+    };
+}
+
+impl Socket {
+    /// Writes what the socket takes now.
+    pub(crate) fn try_write(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        either!(self, socket => match slices {
+            [single] => socket.try_write(single),
+            _ => socket.try_write_vectored(slices),
+        })
+    }
+
+    fn poll_read_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        either!(self, socket => socket.poll_read_ready(cx))
+    }
+
+    fn poll_write_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        either!(self, socket => socket.poll_write_ready(cx))
+    }
+
+    fn shutdown_write(&self) -> io::Result<()> {
+        either!(self, socket => socket2::SockRef::from(&**socket).shutdown(std::net::Shutdown::Write))
+    }
+
+    /// One read. If it did not fill the buffer, the socket is empty, and saying so to the
+    /// reactor here saves the read that would only find that out.
+    ///
+    /// The reactor takes "would block" as the word for it. Both happen under one readiness
+    /// event, so that bytes which arrive in between raise a new one. Other systems than Linux do
+    /// not promise that a short read has emptied the socket.
+    fn read(&self, buf: &mut [u8]) -> io::Result<usize> {
+        let mut short = None;
+        let result = either!(self, socket => socket.try_io(Interest::READABLE, || {
+            let read = (&*socket2::SockRef::from(&**socket)).read(buf)?;
+            if cfg!(target_os = "linux") && read > 0 && read < buf.len() {
+                short = Some(read);
+                return Err(io::ErrorKind::WouldBlock.into());
+            }
+            Ok(read)
+        }));
+        short.map_or(result, Ok)
+    }
+}
+
 impl Io {
+    /// A TCP connection.
+    pub(crate) fn tcp(stream: TcpStream) -> Self {
+        Self::Bare(Socket::Tcp(Arc::new(stream)))
+    }
+
+    /// A connection over a Unix-domain socket.
+    #[cfg(unix)]
+    pub(crate) fn unix(stream: UnixStream) -> Self {
+        Self::Bare(Socket::Unix(Arc::new(stream)))
+    }
+
+    /// Any other stream.
+    pub(crate) fn boxed(stream: impl AsyncRead + AsyncWrite + Send + 'static) -> Self {
+        Self::Boxed(Box::pin(stream))
+    }
+
     /// The socket, for writes from other threads.
-    pub(crate) fn direct(&self) -> Option<Arc<TcpStream>> {
+    pub(crate) fn direct(&self) -> Option<Socket> {
         match self {
-            Self::Tcp(socket) => Some(Arc::clone(socket)),
+            Self::Bare(socket) => Some(socket.clone()),
             Self::Boxed(_) => None,
         }
     }
@@ -40,9 +118,9 @@ impl Io {
         buf: &mut [u8],
     ) -> Poll<io::Result<usize>> {
         match self {
-            Self::Tcp(socket) => loop {
+            Self::Bare(socket) => loop {
                 ready!(socket.poll_read_ready(cx))?;
-                match read_socket(socket, buf) {
+                match socket.read(buf) {
                     Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                     result => return Poll::Ready(result),
                 }
@@ -62,9 +140,9 @@ impl Io {
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         match self {
-            Self::Tcp(socket) => loop {
+            Self::Bare(socket) => loop {
                 ready!(socket.poll_write_ready(cx))?;
-                match socket.try_write_vectored(slices) {
+                match socket.try_write(slices) {
                     Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                     result => return Poll::Ready(result),
                 }
@@ -76,7 +154,7 @@ impl Io {
     /// Ready when a bare socket takes more. Other streams have said so by their last write.
     pub(crate) fn poll_writable(&self, cx: &mut Context<'_>) -> Poll<()> {
         match self {
-            Self::Tcp(socket) => socket.poll_write_ready(cx).map(drop),
+            Self::Bare(socket) => socket.poll_write_ready(cx).map(drop),
             Self::Boxed(_) => Poll::Pending,
         }
     }
@@ -84,7 +162,7 @@ impl Io {
     /// Hands on what the stream itself has buffered, as TLS does.
     pub(crate) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self {
-            Self::Tcp(_) => Poll::Ready(Ok(())),
+            Self::Bare(_) => Poll::Ready(Ok(())),
             Self::Boxed(stream) => stream.as_mut().poll_flush(cx),
         }
     }
@@ -105,38 +183,16 @@ impl Io {
     /// Says that nothing more will be written.
     pub(crate) fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self {
-            Self::Tcp(socket) => {
-                let socket = socket2::SockRef::from(&**socket);
-                Poll::Ready(socket.shutdown(std::net::Shutdown::Write))
-            }
+            Self::Bare(socket) => Poll::Ready(socket.shutdown_write()),
             Self::Boxed(stream) => stream.as_mut().poll_shutdown(cx),
         }
     }
 }
 
-/// One read. If it did not fill the buffer, the socket is empty, and saying so to the reactor
-/// here saves the read that would only find that out.
-///
-/// The reactor takes "would block" as the word for it. Both happen under one readiness event, so
-/// that bytes which arrive in between raise a new one. Other systems than Linux do not promise
-/// that a short read has emptied the socket.
-fn read_socket(socket: &TcpStream, buf: &mut [u8]) -> io::Result<usize> {
-    let mut short = None;
-    let result = socket.try_io(tokio::io::Interest::READABLE, || {
-        let read = (&*socket2::SockRef::from(socket)).read(buf)?;
-        if cfg!(target_os = "linux") && read > 0 && read < buf.len() {
-            short = Some(read);
-            return Err(io::ErrorKind::WouldBlock.into());
-        }
-        Ok(read)
-    });
-    short.map_or(result, Ok)
-}
-
 impl fmt::Debug for Io {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Tcp(_) => "Tcp",
+            Self::Bare(_) => "Bare",
             Self::Boxed(_) => "Boxed",
         })
     }

@@ -20,6 +20,7 @@ mod cookie;
 mod cors;
 mod driver;
 mod engine;
+mod formats;
 mod frames;
 mod handle;
 mod handshake;
@@ -39,8 +40,8 @@ pub use config::{ConfigError, EngineConfig, MissingRevision};
 pub use cookie::{Cookie, SameSite};
 pub use cors::Cors;
 pub use engine::Engine;
-pub use handle::{SendError, SendOptions, SessionHandle};
-pub use handshake::{Handshake, Headers};
+pub use handle::{Dialect, SendError, SendOptions, SessionHandle};
+pub use handshake::{Handshake, Headers, PeerCredentials};
 pub use http::{
     Body, ConnectionInfo, EngineLayer, EngineService, LayerBody, LayeredService, StaticFile,
 };

@@ -1,31 +1,40 @@
-//! Listeners of our own, for programs that have no HTTP server yet.
+//! Listeners of our own: for HTTP, and for bare streams.
 
+mod bare;
 mod options;
+#[cfg(unix)]
+mod unix;
 mod url;
 
 use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use http::{Request, Response};
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
+use sockeye_engine_proto::TransportKind;
 use thiserror::Error;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
+#[cfg(unix)]
+use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
 use tower_service::Service;
 
 use crate::application::Application;
 use crate::engine::Engine;
+use crate::handshake::Handshake;
 use crate::http::ConnectionInfo;
+use crate::io::Io;
 
 pub use options::ListenOptions;
+use url::Place;
 pub use url::{ListenUrl, UrlError};
 
 /// A listening socket of an engine. It accepts connections until it is closed, or the engine is;
@@ -68,7 +77,7 @@ pub enum ListenError {
 
 impl Listener {
     /// The addresses that are listened on; with the actual port if it was given as 0. There are
-    /// several when a name such as `localhost` has several.
+    /// several when a name such as `localhost` has several, and none for a Unix-domain socket.
     #[must_use]
     pub fn addresses(&self) -> &[SocketAddr] {
         &self.addresses
@@ -78,16 +87,22 @@ impl Listener {
     ///
     /// # Panics
     ///
-    /// Never: a listener has at least one address.
+    /// If this is a Unix-domain socket, which has no such address.
     #[must_use]
     pub fn local_addr(&self) -> SocketAddr {
-        *self.addresses.first().expect("a listener has an address")
+        *self
+            .addresses
+            .first()
+            .expect("a Unix-domain socket has no network address")
     }
 
     /// The URL under which this can be reached, with the actual port.
     #[must_use]
     pub fn url(&self) -> String {
-        self.url.with_port(self.local_addr().port()).to_string()
+        match self.addresses.first() {
+            Some(address) => self.url.with_port(address.port()).to_string(),
+            None => self.url.to_string(),
+        }
     }
 
     /// Stops accepting. HTTP connections end after the request that is being served; sessions
@@ -106,8 +121,8 @@ impl Listener {
 }
 
 impl<A: Application> Engine<A> {
-    /// Listens on a URL such as `http://0.0.0.0:3000`. Requests that are not for the engine's
-    /// path get status 404.
+    /// Listens on a URL such as `http://0.0.0.0:3000` or `unix:/run/app.sock`; see
+    /// [`ListenUrl`]. HTTP requests that are not for the engine's path get status 404.
     ///
     /// # Errors
     ///
@@ -148,24 +163,24 @@ impl<A: Application> Engine<A> {
         if parsed.is_secure() && !options.has_tls() {
             return Err(ListenError::MissingTls { url: parsed });
         }
-        let sockets = bind(&parsed, &options)
+        let bound = bind(&parsed, &options)
             .await
             .map_err(|source| ListenError::Bind {
                 url: parsed.clone(),
                 source,
             })?;
         let closing = Arc::new(watch::Sender::new(false));
-        let mut tasks = Vec::new();
-        let mut addresses = Vec::new();
         let options = Arc::new(options);
-        for (socket, address) in sockets {
-            addresses.push(address);
+        let mut addresses = Vec::new();
+        let mut tasks = Vec::new();
+        for socket in bound {
+            addresses.extend(socket.address());
             let acceptor = Acceptor {
                 engine: self.clone(),
                 closing: Arc::clone(&closing),
                 options: Arc::clone(&options),
                 secure: parsed.is_secure(),
-                service: service.clone(),
+                service: parsed.is_http().then(|| service.clone()),
             };
             tasks.push(tokio::spawn(acceptor.run(socket)));
         }
@@ -178,19 +193,71 @@ impl<A: Application> Engine<A> {
     }
 }
 
-/// Binds every address of the URL's host; what cannot be had is left out as long as one can.
-async fn bind(
-    url: &ListenUrl,
-    options: &ListenOptions,
-) -> io::Result<Vec<(TcpListener, SocketAddr)>> {
+/// A listening socket.
+enum Bound {
+    Tcp(TcpListener),
+    /// With the file that goes when the listener goes.
+    #[cfg(unix)]
+    Unix {
+        socket: UnixListener,
+        _file: Option<unix::SocketFile>,
+    },
+}
+
+/// A connection that was accepted.
+enum Accepted {
+    Tcp(TcpStream, SocketAddr),
+    #[cfg(unix)]
+    Unix(UnixStream),
+}
+
+impl Bound {
+    fn address(&self) -> Option<SocketAddr> {
+        match self {
+            Self::Tcp(socket) => socket.local_addr().ok(),
+            #[cfg(unix)]
+            Self::Unix { .. } => None,
+        }
+    }
+
+    async fn accept(&self) -> io::Result<Accepted> {
+        match self {
+            Self::Tcp(socket) => {
+                let (stream, address) = socket.accept().await?;
+                Ok(Accepted::Tcp(stream, address))
+            }
+            #[cfg(unix)]
+            Self::Unix { socket, .. } => Ok(Accepted::Unix(socket.accept().await?.0)),
+        }
+    }
+}
+
+/// Binds what the URL names.
+async fn bind(url: &ListenUrl, options: &ListenOptions) -> io::Result<Vec<Bound>> {
+    match url.place() {
+        Place::Host { host, port } => bind_host(host, *port, options).await,
+        #[cfg(unix)]
+        place => {
+            let (socket, file) = unix::bind(place, options)?;
+            Ok(vec![Bound::Unix {
+                socket,
+                _file: file,
+            }])
+        }
+        #[cfg(not(unix))]
+        _ => Err(io::ErrorKind::Unsupported.into()),
+    }
+}
+
+/// Binds every address of a host; what cannot be had is left out as long as one can.
+async fn bind_host(host: &str, port: u16, options: &ListenOptions) -> io::Result<Vec<Bound>> {
     let mut bound = Vec::new();
     let mut failure = io::Error::from(io::ErrorKind::AddrNotAvailable);
-    for address in url.resolve().await? {
+    for address in url::resolve(host, port).await? {
         match options.bind(address) {
             Ok(socket) => {
-                let address = socket.local_addr()?;
-                bound.push((socket, address));
-                if url.port() == 0 {
+                bound.push(Bound::Tcp(socket));
+                if port == 0 {
                     break;
                 }
             }
@@ -213,7 +280,8 @@ struct Acceptor<A, S> {
     closing: Arc<watch::Sender<bool>>,
     options: Arc<ListenOptions>,
     secure: bool,
-    service: S,
+    /// What answers HTTP; none on a bare stream.
+    service: Option<S>,
 }
 
 /// How long to wait when the process has no file descriptor left for a new connection.
@@ -232,7 +300,7 @@ where
         + Send
         + 'static,
 {
-    async fn run(self, socket: TcpListener) {
+    async fn run(self, socket: Bound) {
         let mut connections = JoinSet::new();
         let stop = self.stop();
         let mut stop = std::pin::pin!(stop);
@@ -240,9 +308,7 @@ where
             tokio::select! {
                 () = &mut stop => break,
                 accepted = socket.accept() => match accepted {
-                    Ok((stream, address)) => {
-                        self.serve(&mut connections, stream, address);
-                    }
+                    Ok(accepted) => self.serve(&mut connections, accepted),
                     Err(error) if is_of_one_connection(&error) => {}
                     Err(error) => {
                         tracing::warn!(%error, "cannot accept connections for now");
@@ -268,18 +334,35 @@ where
         }
     }
 
-    fn serve(&self, connections: &mut JoinSet<()>, stream: TcpStream, address: SocketAddr) {
-        // Polling answers and small frames must not wait for acknowledgements of earlier ones.
-        let _ = stream.set_nodelay(true);
+    fn serve(&self, connections: &mut JoinSet<()>, accepted: Accepted) {
+        let (stream, address) = match accepted {
+            Accepted::Tcp(stream, address) => (stream, address),
+            #[cfg(unix)]
+            Accepted::Unix(stream) => {
+                let credentials = unix::credentials(&stream);
+                let handshake = Handshake::of_stream(None, credentials, false, SystemTime::now());
+                let (engine, kind) = (self.engine.clone(), TransportKind::Unix);
+                connections.spawn(bare::serve(engine, Io::unix(stream), kind, handshake));
+                return;
+            }
+        };
+        self.options.prepare(&stream);
+        let options = Arc::clone(&self.options);
+        let Some(service) = &self.service else {
+            self.serve_bare(connections, stream, address);
+            return;
+        };
         let info = ConnectionInfo {
             remote_addr: Some(address),
             secure: self.secure,
         };
-        let service = WithInfo {
-            service: self.service.clone(),
-            info,
-        };
-        let (stop, options) = (self.stop(), Arc::clone(&self.options));
+        let (stop, service) = (
+            self.stop(),
+            WithInfo {
+                service: service.clone(),
+                info,
+            },
+        );
         if self.secure {
             #[cfg(feature = "tls")]
             connections.spawn(async move {
@@ -289,6 +372,24 @@ where
             });
         } else {
             connections.spawn(async move { serve_http(stop, stream, service, &options).await });
+        }
+    }
+
+    fn serve_bare(&self, connections: &mut JoinSet<()>, stream: TcpStream, address: SocketAddr) {
+        let handshake = Handshake::of_stream(Some(address), None, self.secure, SystemTime::now());
+        let (engine, kind) = (self.engine.clone(), TransportKind::Tcp);
+        if self.secure {
+            #[cfg(feature = "tls")]
+            {
+                let options = Arc::clone(&self.options);
+                connections.spawn(async move {
+                    if let Some(stream) = options.accept_tls(stream).await {
+                        bare::serve(engine, Io::boxed(stream), kind, handshake).await;
+                    }
+                });
+            }
+        } else {
+            connections.spawn(bare::serve(engine, Io::tcp(stream), kind, handshake));
         }
     }
 }

@@ -73,6 +73,15 @@ impl Message {
         }
     }
 
+    /// The bytes of a binary message.
+    #[must_use]
+    pub const fn as_binary(&self) -> Option<&Bytes> {
+        match &self.0 {
+            Repr::Text(_) => None,
+            Repr::Binary(data) => Some(data),
+        }
+    }
+
     /// The length of the text or of the data in bytes.
     #[must_use]
     pub fn len(&self) -> usize {
@@ -111,6 +120,16 @@ impl Text {
     /// The engine packet: `4` and the text.
     pub(crate) fn packet(&self) -> &[u8] {
         &self.frame[usize::from(self.packet)..]
+    }
+
+    /// The engine packet, sharing the memory.
+    pub(crate) fn packet_bytes(&self) -> Bytes {
+        self.frame.slice(usize::from(self.packet)..)
+    }
+
+    /// The text alone, sharing the memory.
+    pub(crate) fn text_bytes(&self) -> Bytes {
+        self.frame.slice(usize::from(self.packet) + 1..)
     }
 
     /// The engine packet as text.

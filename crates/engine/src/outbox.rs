@@ -1,14 +1,16 @@
+mod stream;
+
 use std::collections::VecDeque;
 use std::io::{self, IoSlice};
-use std::sync::Arc;
 use std::task::Waker;
 
-use bytes::Bytes;
 use sockeye_engine_proto::{Packet, Revision};
-use sockeye_websocket::{OpCode, encode_frame, encode_header};
-use tokio::net::TcpStream;
+use sockeye_websocket::OpCode;
 
-use crate::message::{HEADROOM, Message, View, frame_text};
+use crate::io::Socket;
+use crate::message::{HEADROOM, Message};
+pub(crate) use stream::Framing;
+use stream::Stream;
 
 /// What waits to be written to one peer, in order.
 ///
@@ -45,34 +47,6 @@ pub(crate) enum Item {
     Message(Message),
     Control(Packet<'static>),
 }
-
-/// Bytes that wait for a stream: `chunks` first, then `tail`.
-#[derive(Debug, Default)]
-struct Stream {
-    chunks: VecDeque<Chunk>,
-    tail: Vec<u8>,
-    /// How much of the first chunk, or of the tail if there is none, has been written.
-    written: usize,
-    /// Something was written, but not everything: nobody knows any more where a frame begins.
-    underway: bool,
-    /// The socket, if it can be written to from any thread.
-    direct: Option<Arc<TcpStream>>,
-}
-
-#[derive(Debug)]
-enum Chunk {
-    Owned(Box<[u8]>),
-    Shared(Bytes),
-}
-
-/// Frames up to this length are copied: a reference and its share of a vectored write cost more.
-const COPY_MAX: usize = 1024;
-
-/// How many slices one vectored write takes at most.
-const MAX_SLICES: usize = 64;
-
-/// A write buffer of more than this is given back after a burst.
-const KEEP_TAIL: usize = 4096;
 
 /// How a flush ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -164,20 +138,7 @@ impl Outbox {
     /// Appends a text that stands in a buffer of the caller's from `start` on.
     pub(crate) fn push_scratch(&mut self, buf: &mut Vec<u8>, start: usize) {
         match &mut self.sink {
-            Sink::Stream(stream) => {
-                let (_, frame) = frame_text(buf, start);
-                self.queued += buf.len() - frame;
-                if buf.len() - frame <= COPY_MAX {
-                    stream.copy(&buf[frame..]);
-                } else {
-                    // Taken as it is, unless most of the buffer would be kept for nothing.
-                    let bytes = match buf.capacity() <= 2 * buf.len() {
-                        true => Bytes::from(std::mem::take(buf)).split_off(frame),
-                        false => Bytes::copy_from_slice(&buf[frame..]),
-                    };
-                    stream.share(bytes);
-                }
-            }
+            Sink::Stream(stream) => self.queued += stream.push_scratch(buf, start),
             Sink::Packets(_) => {
                 // A copy of the right size: the caller's buffer is roomy.
                 let exact = buf[start - HEADROOM..].to_vec();
@@ -195,11 +156,7 @@ impl Outbox {
                 self.queued += item.cost();
                 packets.push_back(item);
             }
-            Sink::Stream(stream) => {
-                let mut text = Vec::new();
-                packet.encode_text(self.revision, &mut text);
-                self.queued += stream.frame(OpCode::Text, &text);
-            }
+            Sink::Stream(stream) => self.queued += stream.push_control(&packet, self.revision),
             Sink::Closed => {}
         }
     }
@@ -207,16 +164,22 @@ impl Outbox {
     /// Appends a WebSocket control frame: a pong, or a close.
     pub(crate) fn push_frame(&mut self, op: OpCode, payload: &[u8]) {
         if let Sink::Stream(stream) = &mut self.sink {
-            self.queued += stream.frame(op, payload);
+            self.queued += stream.push_frame(op, payload);
         }
     }
 
     /// From now on a stream carries the session; what waited for a poll goes there, behind the
     /// bytes that the stream itself still has to write.
-    pub(crate) fn become_stream(&mut self, direct: Option<Arc<TcpStream>>, unwritten: Vec<u8>) {
+    pub(crate) fn become_stream(
+        &mut self,
+        direct: Option<Socket>,
+        framing: Framing,
+        unwritten: Vec<u8>,
+    ) {
         let written_first = unwritten.len();
         let stream = Sink::Stream(Stream {
             direct,
+            framing,
             tail: unwritten,
             ..Stream::default()
         });
@@ -263,11 +226,8 @@ impl Outbox {
         else {
             return Flushed::NotHere;
         };
-        let socket = Arc::clone(socket);
-        self.flush_with(|slices| match slices {
-            [single] => socket.try_write(single),
-            _ => socket.try_write_vectored(slices),
-        })
+        let socket = socket.clone();
+        self.flush_with(|slices| socket.try_write(slices))
     }
 
     /// Writes with the given function until nothing is left or it would block.
@@ -326,158 +286,10 @@ impl Item {
     }
 }
 
-impl Stream {
-    /// Appends a message in this revision's WebSocket form; returns its length.
-    fn push(&mut self, message: &Message, revision: Revision, base64: bool) -> usize {
-        match (message.view(), revision) {
-            (View::Text(text), _) => {
-                let frame = text.frame();
-                if frame.len() <= COPY_MAX {
-                    self.copy(frame);
-                } else {
-                    self.share(frame.clone());
-                }
-                frame.len()
-            }
-            (View::Binary(data), _) if base64 => {
-                let mut text = Vec::new();
-                Packet::binary(&data[..]).encode_text(revision, &mut text);
-                self.frame(OpCode::Text, &text)
-            }
-            (View::Binary(data), Revision::V4) => self.binary(&[], data),
-            // Revision 3 sends the packet type in front of the bytes.
-            (View::Binary(data), Revision::V3) => self.binary(&[4], data),
-        }
-    }
-
-    fn binary(&mut self, prefix: &[u8], data: &Bytes) -> usize {
-        let len = prefix.len() + data.len();
-        let header = encode_header(OpCode::Binary, len, None);
-        self.copy(&header);
-        self.copy(prefix);
-        if data.len() <= COPY_MAX {
-            self.copy(data);
-        } else {
-            self.share(data.clone());
-        }
-        header.len() + len
-    }
-
-    fn frame(&mut self, op: OpCode, payload: &[u8]) -> usize {
-        self.prepare_tail();
-        let before = self.tail.len();
-        encode_frame(&mut self.tail, op, payload, None);
-        self.tail.len() - before
-    }
-
-    fn copy(&mut self, bytes: &[u8]) {
-        self.prepare_tail();
-        self.tail.extend_from_slice(bytes);
-    }
-
-    fn share(&mut self, bytes: Bytes) {
-        if !self.tail.is_empty() {
-            // A copy of the right size: the tail is the thread's roomy buffer, and is used on.
-            self.chunks
-                .push_back(Chunk::Owned(self.tail.as_slice().into()));
-            self.tail.clear();
-        }
-        self.chunks.push_back(Chunk::Shared(bytes));
-    }
-
-    fn prepare_tail(&mut self) {
-        if self.tail.capacity() == 0 {
-            self.tail = spare::take();
-        }
-    }
-
-    fn with_slices(
-        &self,
-        write: &mut impl FnMut(&[IoSlice<'_>]) -> io::Result<usize>,
-    ) -> io::Result<usize> {
-        if self.chunks.is_empty() {
-            return write(&[IoSlice::new(&self.tail[self.written..])]);
-        }
-        let mut slices = [IoSlice::new(&[]); MAX_SLICES];
-        let parts = self.chunks.iter().map(Chunk::bytes).chain([&self.tail[..]]);
-        let mut used = 0;
-        for (slot, part) in slices.iter_mut().zip(parts) {
-            *slot = IoSlice::new(part);
-            used += 1;
-        }
-        slices[0] = IoSlice::new(&self.chunks[0].bytes()[self.written..]);
-        write(&slices[..used])
-    }
-
-    fn advance(&mut self, written: usize) {
-        self.written += written;
-        while let Some(first) = self.chunks.front() {
-            let len = first.bytes().len();
-            if self.written < len {
-                return;
-            }
-            self.written -= len;
-            self.chunks.pop_front();
-        }
-        if self.written == self.tail.len() {
-            self.tail.clear();
-            self.written = 0;
-        }
-    }
-
-    /// Gives back what a burst has allocated, now that everything is written.
-    fn recycle(&mut self) {
-        self.chunks = VecDeque::new();
-        spare::give(std::mem::take(&mut self.tail));
-    }
-
-    /// The peer is slow: keep what waits, but not the roomy buffer of the thread.
-    fn shrink(&mut self) {
-        if self.written > 0 && self.chunks.is_empty() {
-            self.tail.drain(..self.written);
-            self.written = 0;
-        }
-        if self.tail.capacity() > KEEP_TAIL {
-            self.tail.shrink_to_fit();
-        }
-    }
-}
-
-impl Chunk {
-    fn bytes(&self) -> &[u8] {
-        match self {
-            Self::Owned(bytes) => bytes,
-            Self::Shared(bytes) => bytes,
-        }
-    }
-}
-
-/// One write buffer per thread that connections borrow for the length of a turn.
-mod spare {
-    use std::cell::Cell;
-
-    thread_local! {
-        static SPARE: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
-    }
-
-    /// A larger buffer is not kept: one burst should not cost memory for ever.
-    const MAX: usize = 256 * 1024;
-
-    pub(super) fn take() -> Vec<u8> {
-        SPARE.take()
-    }
-
-    pub(super) fn give(mut buf: Vec<u8>) {
-        if (1..=MAX).contains(&buf.capacity()) {
-            buf.clear();
-            SPARE.set(buf);
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
+    use sockeye_websocket::encode_frame;
 
     use super::*;
 
@@ -570,7 +382,7 @@ mod tests {
             let (mut expected, mut written) = (b"unwritten".to_vec(), Vec::new());
             for (count, step) in steps.iter().enumerate() {
                 if count == upgrade {
-                    outbox.become_stream(None, b"unwritten".to_vec());
+                    outbox.become_stream(None, Framing::WebSocket, b"unwritten".to_vec());
                 }
                 match *step {
                     Step::Text(size) => {
@@ -616,7 +428,7 @@ mod tests {
                 }
             }
             if !outbox.is_stream() {
-                outbox.become_stream(None, b"unwritten".to_vec());
+                outbox.become_stream(None, Framing::WebSocket, b"unwritten".to_vec());
             }
             let flushed = outbox.flush_with(socket(&mut written, usize::MAX, at_once));
             prop_assert_eq!(flushed, Flushed::All);
@@ -628,7 +440,7 @@ mod tests {
     #[test]
     fn clearing_forgets_what_is_not_begun() {
         let mut outbox = Outbox::new(Revision::V4, false);
-        outbox.become_stream(None, Vec::new());
+        outbox.become_stream(None, Framing::WebSocket, Vec::new());
         outbox.push(&Message::text("never sent"));
         outbox.clear();
         assert!(outbox.is_empty());
@@ -641,7 +453,7 @@ mod tests {
     #[test]
     fn clearing_keeps_a_frame_that_is_written_in_part() {
         let mut outbox = Outbox::new(Revision::V4, false);
-        outbox.become_stream(None, Vec::new());
+        outbox.become_stream(None, Framing::WebSocket, Vec::new());
         for text in ["small".to_owned(), "large ".repeat(500)] {
             outbox.push(&Message::text(&text));
             let mut written = Vec::new();
@@ -657,7 +469,7 @@ mod tests {
     #[test]
     fn failed_write_is_told() {
         let mut outbox = Outbox::new(Revision::V4, false);
-        outbox.become_stream(None, Vec::new());
+        outbox.become_stream(None, Framing::WebSocket, Vec::new());
         outbox.push(&Message::text("x"));
         let broken = outbox.flush_with(|_| Err(io::ErrorKind::BrokenPipe.into()));
         assert_eq!(broken, Flushed::Failed);

@@ -26,6 +26,8 @@ enum State {
     AwaitPong(Instant),
     /// The peer pings, and must have done so by this time.
     AwaitPing(Instant),
+    /// Nobody pings; this is a time that does not come.
+    Off(Instant),
     /// Engine.IO 3 client.
     Client3 {
         /// When the next ping goes out; `None` while one is unanswered.
@@ -77,10 +79,20 @@ impl Heartbeat {
         }
     }
 
+    /// No heartbeat at all, for peers that know none.
+    pub(super) fn off(now: Instant) -> Self {
+        let never = Millis::from(Duration::MAX);
+        Self {
+            interval: never,
+            timeout: never,
+            state: State::Off(never.after(now)),
+        }
+    }
+
     /// When [`on_time`](Self::on_time) has something to say next.
     pub(super) fn next(&self) -> Instant {
         match self.state {
-            State::PingAt(at) | State::AwaitPong(at) | State::AwaitPing(at) => at,
+            State::PingAt(at) | State::AwaitPong(at) | State::AwaitPing(at) | State::Off(at) => at,
             State::Client3 { ping_at, deadline } => ping_at.map_or(deadline, |at| at.min(deadline)),
         }
     }
@@ -120,7 +132,7 @@ impl Heartbeat {
     pub(super) fn excuse(&mut self, now: Instant) {
         let (silence, answer) = (self.silence(now), self.timeout.after(now));
         match &mut self.state {
-            State::PingAt(_) => {}
+            State::PingAt(_) | State::Off(_) => {}
             State::AwaitPong(deadline) => *deadline = answer,
             State::AwaitPing(deadline) | State::Client3 { deadline, .. } => *deadline = silence,
         }
@@ -152,7 +164,7 @@ impl Heartbeat {
         match &mut self.state {
             State::PingAt(_) | State::AwaitPong(_) => self.state = State::PingAt(next),
             State::Client3 { ping_at, .. } => *ping_at = Some(next),
-            State::AwaitPing(_) => return Err(WrongDirection),
+            State::AwaitPing(_) | State::Off(_) => return Err(WrongDirection),
         }
         Ok(())
     }

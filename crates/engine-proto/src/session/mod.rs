@@ -100,6 +100,16 @@ impl Session {
         Self::new(Role::Client, &config, revision, transport, now)
     }
 
+    /// A server's session with a peer that speaks no Engine.IO at all: no heartbeat, no upgrade, only an end.
+    #[must_use]
+    pub fn plain(transport: TransportKind, now: Instant) -> Self {
+        let config = SessionConfig::default();
+        let mut session = Self::new(Role::Server, &config, Revision::V4, transport, now);
+        session.heartbeat = Heartbeat::off(now);
+        session.settle();
+        session
+    }
+
     fn new(
         role: Role,
         config: &SessionConfig,

@@ -1,33 +1,42 @@
-//! A session's WebSockets: the one that carries it, and the one that is being probed.
+//! A session's streams: the one that carries it, and the one that is being probed.
 
 use std::io::{self, IoSlice};
 use std::ops::ControlFlow;
-use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Instant;
 
 use bytes::Bytes;
-use sockeye_engine_proto::{Lane, Message, Packet, Revision, Session, TransportEnd};
+use sockeye_engine_proto::frame::FrameError;
+use sockeye_engine_proto::{Lane, Message, Packet, PacketError, Revision, Session, TransportEnd};
+use sockeye_socket_proto::lines::LineError;
 use sockeye_websocket::{
     Decoder, Event, Limits, OpCode, Payload, ProtocolError, Role, encode_frame,
 };
-use tokio::net::TcpStream;
 
 use super::Driver;
 use crate::application::{Application, Connection, Incoming};
+use crate::formats::{Lines, Native};
 use crate::frames::{FrameReader, ReadError};
 use crate::handle::SessionHandle;
-use crate::io::Io;
+use crate::io::{Io, Socket};
+use crate::outbox::Framing;
 
-/// A WebSocket that carries a session.
+/// A stream that carries a session.
 pub(crate) struct Wire {
     pub(crate) io: Io,
-    frames: FrameReader<Decoder>,
+    frames: Frames,
     /// How the peer ended it, or what it did wrong.
     pub(super) fate: Fate,
 }
 
-/// Whether, and how, a WebSocket came to its end.
+/// How the stream is cut into packets.
+enum Frames {
+    WebSocket(FrameReader<Decoder>),
+    Native(FrameReader<Native>),
+    Lines(FrameReader<Lines>),
+}
+
+/// Whether, and how, a stream came to its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Fate {
     /// It is in use. The server closes it without a status code.
@@ -41,26 +50,41 @@ pub(crate) enum Fate {
 }
 
 impl Wire {
-    pub(super) fn new(io: Io, read: &Bytes, max_payload: usize) -> Self {
+    /// A WebSocket. `read` is what came behind the handshake already.
+    pub(super) fn websocket(io: Io, read: &[u8], max_payload: usize) -> Self {
         let limits = Limits::default()
             .max_frame(max_payload)
             .max_message(max_payload);
+        let decoder = Decoder::new(Role::Server, limits);
         Self {
             io,
-            frames: FrameReader::new(Decoder::new(Role::Server, limits), read),
+            frames: Frames::WebSocket(FrameReader::new(decoder, read)),
             fate: Fate::Open,
         }
     }
 
-    pub(super) fn direct(&self) -> Option<Arc<TcpStream>> {
+    /// A bare stream in one of the framings that it can have.
+    pub(super) fn bare(io: Io, framing: Framing, read: &[u8], max_payload: usize) -> Self {
+        let frames = match framing {
+            Framing::Lines => Frames::Lines(FrameReader::new(Lines::new(max_payload), read)),
+            _ => Frames::Native(FrameReader::new(Native { max_payload }, read)),
+        };
+        Self {
+            io,
+            frames,
+            fate: Fate::Open,
+        }
+    }
+
+    pub(super) fn direct(&self) -> Option<Socket> {
         self.io.direct()
     }
 
-    /// What the end of reading means for the session, if it is not its business alone.
-    fn failed(&mut self, error: &ReadError<ProtocolError>) -> TransportEnd {
+    /// What the end of reading means for the session.
+    fn failed<E: Violation>(&mut self, error: &ReadError<E>) -> TransportEnd {
         match error {
             ReadError::Format(violation) => {
-                tracing::debug!(%violation, "websocket protocol violation");
+                tracing::debug!(%violation, "protocol violation");
                 self.fate = Fate::Violated(violation.close_code());
                 match violation.close_code() {
                     1009 => TransportEnd::TooBig,
@@ -80,6 +104,32 @@ impl Wire {
     }
 }
 
+/// A way to break a framing, in WebSocket's terms.
+trait Violation: std::fmt::Display {
+    fn close_code(&self) -> u16;
+}
+
+impl Violation for ProtocolError {
+    fn close_code(&self) -> u16 {
+        Self::close_code(self)
+    }
+}
+
+impl Violation for FrameError {
+    fn close_code(&self) -> u16 {
+        match self {
+            Self::TooLarge { .. } => 1009,
+            Self::Empty | Self::Utf8 => 1002,
+        }
+    }
+}
+
+impl Violation for LineError {
+    fn close_code(&self) -> u16 {
+        1009
+    }
+}
+
 /// What takes part in reading, borrowed from the driver apart from the wire itself.
 pub(super) struct Reader<'d, C> {
     pub(super) session: &'d mut Session,
@@ -95,28 +145,104 @@ impl<C: Connection> Reader<'_, C> {
         // The reader's context and the handlers' are one and the same task's.
         let waker = cx.waker().clone();
         let mut handler_cx = Context::from_waker(&waker);
-        let result = frames.poll_events(io, cx, |event| {
-            if let Event::Close(close) = &event {
-                *fate = Fate::PeerClosed(close.as_ref().map(|close| close.code));
-                let end = TransportEnd::Eof;
-                self.session
-                    .handle_transport_closed(self.now, Lane::Current, end);
-                return ControlFlow::Break(());
+        match frames {
+            Frames::WebSocket(frames) => {
+                let result = frames.poll_events(io, cx, |event| {
+                    if let Event::Close(close) = &event {
+                        *fate = Fate::PeerClosed(close.as_ref().map(|close| close.code));
+                        self.handle_end(TransportEnd::Eof);
+                        return ControlFlow::Break(());
+                    }
+                    self.handle_event(&event, &mut handler_cx);
+                    self.flow()
+                });
+                self.finish(result, wire, cx)
             }
-            self.handle_event(&event, &mut handler_cx);
-            match self.session.is_open() && self.connection.is_ready() {
-                true => ControlFlow::Continue(()),
-                false => ControlFlow::Break(()),
+            Frames::Native(frames) => {
+                let result = frames.poll_events(io, cx, |frame| {
+                    self.handle_frame(&frame, &mut handler_cx);
+                    self.flow()
+                });
+                self.finish(result, wire, cx)
             }
-        });
+            Frames::Lines(frames) => {
+                let result = frames.poll_events(io, cx, |line| {
+                    self.connection
+                        .handle_message(Incoming::Binary(line), &mut handler_cx);
+                    self.flow()
+                });
+                self.finish(result, wire, cx)
+            }
+        }
+    }
+
+    /// Whether what comes next may be handled at once.
+    fn flow(&self) -> ControlFlow<()> {
+        match self.session.is_open() && self.connection.is_ready() {
+            true => ControlFlow::Continue(()),
+            false => ControlFlow::Break(()),
+        }
+    }
+
+    fn finish<E: Violation>(
+        &mut self,
+        result: Poll<Result<(), ReadError<E>>>,
+        wire: &mut Wire,
+        cx: &mut Context<'_>,
+    ) -> bool {
         match result {
             Poll::Pending => false,
             Poll::Ready(Ok(())) => true,
             Poll::Ready(Err(error)) => {
+                if matches!(error, ReadError::End) && !matches!(wire.frames, Frames::WebSocket(_)) {
+                    // The peer may have closed only its own half, and want the answers still.
+                    self.handle.shared().flush(wire, cx);
+                }
                 let end = wire.failed(&error);
-                self.session
-                    .handle_transport_closed(self.now, Lane::Current, end);
+                self.handle_end(end);
                 true
+            }
+        }
+    }
+
+    fn handle_end(&mut self, end: TransportEnd) {
+        self.session
+            .handle_transport_closed(self.now, Lane::Current, end);
+    }
+
+    /// A frame of the native framing holds a packet, as a WebSocket's message does.
+    fn handle_frame(&mut self, frame: &Incoming<'_>, cx: &mut Context<'_>) {
+        let decoded = match frame {
+            Incoming::Text(text) => Packet::decode_text(Revision::V4, text),
+            Incoming::Binary(data) => Ok(Packet::binary(*data)),
+            Incoming::Owned(data) => Ok(Packet::binary(&data[..])),
+        };
+        let Some(message) = self.handle_packet(decoded) else {
+            return;
+        };
+        match (&message, frame) {
+            (Message::Binary(_), Incoming::Owned(data)) => {
+                self.connection
+                    .handle_message(Incoming::Owned(data.clone()), cx);
+            }
+            (Message::Text(text), _) => self.connection.handle_message(Incoming::Text(text), cx),
+            (Message::Binary(data), _) => {
+                self.connection.handle_message(Incoming::Binary(data), cx);
+            }
+        }
+    }
+
+    /// Steps the session; gives what is for the application.
+    fn handle_packet<'a>(
+        &mut self,
+        decoded: Result<Packet<'a>, PacketError>,
+    ) -> Option<Message<'a>> {
+        match decoded {
+            Ok(packet) => self.session.handle_packet(self.now, Lane::Current, packet),
+            Err(error) => {
+                tracing::debug!(%error, "undecodable packet");
+                self.session.handle_decode_error(self.now, Lane::Current);
+                None
             }
         }
     }
@@ -136,14 +262,7 @@ impl<C: Connection> Reader<'_, C> {
             }
             Event::Pong(_) | Event::Close(_) => return,
         };
-        let message = match decoded {
-            Ok(packet) => self.session.handle_packet(self.now, Lane::Current, packet),
-            Err(error) => {
-                tracing::debug!(%error, "undecodable packet");
-                self.session.handle_decode_error(self.now, Lane::Current);
-                return;
-            }
-        };
+        let message = self.handle_packet(decoded);
         let message = match (&message, event) {
             (None, _) => return,
             // A large binary message has its own buffer already; the packet is the end of it.
@@ -167,7 +286,7 @@ pub(super) struct Probe {
 impl Probe {
     pub(super) fn new(io: Io, read: &Bytes, max_payload: usize) -> Self {
         Self {
-            wire: Wire::new(io, read, max_payload),
+            wire: Wire::websocket(io, read, max_payload),
             out: Vec::new(),
         }
     }
@@ -211,6 +330,9 @@ impl<A: Application> Driver<A> {
         };
         let Probe { wire, out } = &mut **probe;
         let Wire { io, frames, .. } = wire;
+        let Frames::WebSocket(frames) = frames else {
+            return false;
+        };
         let session = &mut self.session;
         let result = frames.poll_events(io, cx, |event| {
             let revision = session.revision();

@@ -16,9 +16,12 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, Status
 use http_body_util::Full;
 use sockeye_engine_proto::{BadRequest, RequestError, TransportKind};
 use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::SystemTime;
 
 use crate::application::Application;
 use crate::engine::Engine;
+use crate::handshake::Handshake;
 use params::Params;
 pub(crate) use upgrade::{requested, switching_protocols, upgraded};
 
@@ -117,7 +120,17 @@ where
     let revision = params
         .revision(engine.config())
         .ok_or(RequestError::UnsupportedVersion)?;
-    let handshake = engine.admit(parts, connection).await?;
+    let ConnectionInfo {
+        remote_addr,
+        secure,
+    } = connection;
+    let handshake = Arc::new(Handshake::new(
+        parts,
+        remote_addr,
+        secure,
+        SystemTime::now(),
+    ));
+    engine.admit(&handshake).await?;
     match on_upgrade {
         Some(on_upgrade) => {
             upgrade::open_session(engine, parts, on_upgrade, handshake, revision, &params)

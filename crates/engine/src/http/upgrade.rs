@@ -4,7 +4,7 @@ use bytes::Bytes;
 use http::header::UPGRADE;
 use http::request::Parts;
 use http::{HeaderValue, Request, Response, StatusCode, Version};
-use hyper::upgrade::{OnUpgrade, Upgraded};
+use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 use sockeye_engine_proto::{BadRequest, RequestError, Revision};
 use sockeye_websocket::{Extensions, handshake};
@@ -106,22 +106,19 @@ pub(crate) async fn upgraded(on_upgrade: OnUpgrade) -> Option<(Io, Bytes)> {
         }
     };
     let upgraded = match upgraded.downcast::<TokioIo<TcpStream>>() {
-        Ok(parts) => return Some((tcp(parts.io.into_inner()), parts.read_buf)),
+        Ok(parts) => return Some((nodelay(parts.io.into_inner()), parts.read_buf)),
         Err(upgraded) => upgraded,
     };
     // `axum::serve` and hyper-util's own server wrap the socket once more.
     match hyper_util::server::conn::auto::upgrade::downcast::<TokioIo<TcpStream>>(upgraded) {
-        Ok(parts) => Some((tcp(parts.io.into_inner()), parts.read_buf)),
-        Err(upgraded) => Some((boxed(upgraded), Bytes::new())),
+        Ok(parts) => Some((nodelay(parts.io.into_inner()), parts.read_buf)),
+        Err(upgraded) => Some((Io::boxed(TokioIo::new(upgraded)), Bytes::new())),
     }
 }
 
-fn tcp(socket: TcpStream) -> Io {
-    // Small frames would otherwise wait for the peer's acknowledgement of earlier ones.
+/// Small frames would otherwise wait for the peer's acknowledgement of earlier ones, and not
+/// every server around the engine sees to that.
+fn nodelay(socket: TcpStream) -> Io {
     let _ = socket.set_nodelay(true);
-    Io::Tcp(Arc::new(socket))
-}
-
-fn boxed(upgraded: Upgraded) -> Io {
-    Io::Boxed(Box::pin(TokioIo::new(upgraded)))
+    Io::tcp(socket)
 }

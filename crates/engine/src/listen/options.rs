@@ -9,7 +9,13 @@ use tokio::net::TcpListener;
 /// How a listener accepts connections.
 #[derive(Clone)]
 pub struct ListenOptions {
-    backlog: u16,
+    pub(super) backlog: u16,
+    ipv6_only: bool,
+    shared_port: bool,
+    nodelay: bool,
+    keep_alive: Option<Duration>,
+    pub(super) readable_all: bool,
+    pub(super) writable_all: bool,
     pub(super) header_timeout: Duration,
     pub(super) max_header_bytes: usize,
     #[cfg(feature = "tls")]
@@ -20,6 +26,12 @@ impl Default for ListenOptions {
     fn default() -> Self {
         Self {
             backlog: 511,
+            ipv6_only: false,
+            shared_port: false,
+            nodelay: true,
+            keep_alive: None,
+            readable_all: false,
+            writable_all: false,
             header_timeout: Duration::from_secs(10),
             max_header_bytes: 16 * 1024,
             #[cfg(feature = "tls")]
@@ -34,6 +46,52 @@ impl ListenOptions {
     #[must_use]
     pub const fn backlog(mut self, connections: u16) -> Self {
         self.backlog = connections;
+        self
+    }
+
+    /// Whether an IPv6 address takes no IPv4 connections. Default: `::` takes both.
+    #[must_use]
+    pub const fn ipv6_only(mut self, only: bool) -> Self {
+        self.ipv6_only = only;
+        self
+    }
+
+    /// Whether other processes that say the same may listen on the same port (`SO_REUSEPORT`);
+    /// the operating system then spreads the connections. Default: no.
+    #[must_use]
+    pub const fn shared_port(mut self, shared: bool) -> Self {
+        self.shared_port = shared;
+        self
+    }
+
+    /// Whether small writes leave at once (`TCP_NODELAY`). Default: yes.
+    #[must_use]
+    pub const fn nodelay(mut self, nodelay: bool) -> Self {
+        self.nodelay = nodelay;
+        self
+    }
+
+    /// After how long an idle TCP connection is probed by the operating system. Default: never,
+    /// as sessions have heartbeats of their own.
+    #[must_use]
+    pub const fn keep_alive(mut self, idle: Duration) -> Self {
+        self.keep_alive = Some(idle);
+        self
+    }
+
+    /// Whether every user may read the file of a Unix-domain socket. Default: as the process's
+    /// umask says.
+    #[must_use]
+    pub const fn readable_all(mut self, readable: bool) -> Self {
+        self.readable_all = readable;
+        self
+    }
+
+    /// Whether every user may write to the file of a Unix-domain socket, which is what
+    /// connecting takes. Default: as the process's umask says.
+    #[must_use]
+    pub const fn writable_all(mut self, writable: bool) -> Self {
+        self.writable_all = writable;
         self
     }
 
@@ -92,6 +150,15 @@ impl ListenOptions {
         }
     }
 
+    /// Sets what a new connection needs. It works without, so that failure is no reason to end.
+    pub(super) fn prepare(&self, stream: &tokio::net::TcpStream) {
+        let _ = stream.set_nodelay(self.nodelay);
+        if let Some(idle) = self.keep_alive {
+            let keep_alive = socket2::TcpKeepalive::new().with_time(idle);
+            let _ = socket2::SockRef::from(stream).set_tcp_keepalive(&keep_alive);
+        }
+    }
+
     /// A listening socket on this address.
     pub(super) fn bind(&self, address: SocketAddr) -> io::Result<TcpListener> {
         let socket = Socket::new(
@@ -102,13 +169,15 @@ impl ListenOptions {
         if address.is_ipv6() {
             // `::` takes IPv4 too. Other addresses do not care, and systems without the choice
             // refuse it.
-            let _ = socket.set_only_v6(!address.ip().is_unspecified());
+            let _ = socket.set_only_v6(self.ipv6_only || !address.ip().is_unspecified());
         }
         // Elsewhere than on Windows this only means that connections of an earlier process which
         // are still winding down do not keep the port.
         if cfg!(not(windows)) {
             socket.set_reuse_address(true)?;
         }
+        #[cfg(all(unix, not(any(target_os = "solaris", target_os = "illumos"))))]
+        socket.set_reuse_port(self.shared_port)?;
         socket.set_nonblocking(true)?;
         socket.bind(&address.into())?;
         socket.listen(self.backlog.into())?;

@@ -1,19 +1,43 @@
 use std::fmt;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use thiserror::Error;
 
-/// Where to listen: `http://host:port` or `https://host:port`.
+/// Where to listen.
+///
+/// | form | meaning |
+/// |---|---|
+/// | `http://host:port`, `https://host:port` | HTTP: long-polling and WebSocket |
+/// | `tcp://host:port`, `tls://host:port`, a bare port | a TCP stream |
+/// | `unix:/path`, or a bare path with a slash in it | a Unix-domain socket |
+/// | `unix:@name` | a Unix-domain socket in Linux's abstract namespace |
 ///
 /// The host may be a name, an IPv4 address, an IPv6 address in brackets, or be left out, which
 /// means every address of this machine. Port 0 lets the operating system choose.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ListenUrl {
-    secure: bool,
-    host: String,
-    port: u16,
+    scheme: Scheme,
+    place: Place,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Scheme {
+    Http,
+    Https,
+    Tcp,
+    Tls,
+    Unix,
+}
+
+/// A place in the network or in the file system.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Place {
+    Host { host: String, port: u16 },
+    Path(PathBuf),
+    Abstract(String),
 }
 
 /// What is wrong with a URL.
@@ -21,7 +45,7 @@ pub struct ListenUrl {
 #[non_exhaustive]
 pub enum UrlError {
     /// There is no scheme, or one that cannot be listened on.
-    #[error("the scheme must be http or https")]
+    #[error("the scheme must be http, https, tcp, tls or unix")]
     Scheme,
     /// There is no port, or it is not a number up to 65535.
     #[error("the port is missing or not a number up to 65535")]
@@ -29,49 +53,74 @@ pub enum UrlError {
     /// Something follows the port.
     #[error("nothing may follow the port")]
     Path,
+    /// The path, or the name behind `@`, is empty.
+    #[error("the path of the socket is missing")]
+    EmptyPath,
 }
 
 impl ListenUrl {
     /// Whether TLS is to be spoken.
     #[must_use]
     pub const fn is_secure(&self) -> bool {
-        self.secure
+        matches!(self.scheme, Scheme::Https | Scheme::Tls)
     }
 
-    /// The port; 0 if any will do.
+    /// Whether HTTP is to be spoken, as opposed to packets or lines on the bare stream.
+    #[must_use]
+    pub const fn is_http(&self) -> bool {
+        matches!(self.scheme, Scheme::Http | Scheme::Https)
+    }
+
+    /// The port; 0 if any will do, or if there are no ports.
     #[must_use]
     pub const fn port(&self) -> u16 {
-        self.port
+        match self.place {
+            Place::Host { port, .. } => port,
+            Place::Path(_) | Place::Abstract(_) => 0,
+        }
+    }
+
+    /// The path of a Unix-domain socket.
+    #[must_use]
+    pub fn path(&self) -> Option<&Path> {
+        match &self.place {
+            Place::Path(path) => Some(path),
+            Place::Host { .. } | Place::Abstract(_) => None,
+        }
+    }
+
+    pub(super) const fn place(&self) -> &Place {
+        &self.place
     }
 
     pub(super) fn with_port(&self, port: u16) -> Self {
-        Self {
-            port,
-            ..self.clone()
+        let mut url = self.clone();
+        if let Place::Host { port: own, .. } = &mut url.place {
+            *own = port;
         }
+        url
     }
+}
 
-    /// The addresses of the host.
-    pub(super) async fn resolve(&self) -> io::Result<Vec<SocketAddr>> {
-        if self.host.is_empty() {
-            return Ok(vec![self.everywhere()]);
-        }
-        let bare = self.host.trim_start_matches('[').trim_end_matches(']');
-        if let Ok(address) = bare.parse::<IpAddr>() {
-            return Ok(vec![(address, self.port).into()]);
-        }
-        let mut found: Vec<_> = tokio::net::lookup_host((bare, self.port)).await?.collect();
-        found.dedup();
-        Ok(found)
+/// The addresses of a host.
+pub(super) async fn resolve(host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
+    if host.is_empty() {
+        return Ok(vec![everywhere(port)]);
     }
+    let bare = host.trim_start_matches('[').trim_end_matches(']');
+    if let Ok(address) = bare.parse::<IpAddr>() {
+        return Ok(vec![(address, port).into()]);
+    }
+    let mut found: Vec<_> = tokio::net::lookup_host((bare, port)).await?.collect();
+    found.dedup();
+    Ok(found)
+}
 
-    /// `::`, which takes IPv4 connections too, or `0.0.0.0` where there is no IPv6.
-    fn everywhere(&self) -> SocketAddr {
-        let v6 = SocketAddr::from((Ipv6Addr::UNSPECIFIED, self.port));
-        match std::net::UdpSocket::bind((Ipv6Addr::UNSPECIFIED, 0)) {
-            Ok(_) => v6,
-            Err(_) => (Ipv4Addr::UNSPECIFIED, self.port).into(),
-        }
+/// `::`, which takes IPv4 connections too, or `0.0.0.0` where there is no IPv6.
+fn everywhere(port: u16) -> SocketAddr {
+    match std::net::UdpSocket::bind((Ipv6Addr::UNSPECIFIED, 0)) {
+        Ok(_) => (Ipv6Addr::UNSPECIFIED, port).into(),
+        Err(_) => (Ipv4Addr::UNSPECIFIED, port).into(),
     }
 }
 
@@ -79,38 +128,83 @@ impl FromStr for ListenUrl {
     type Err = UrlError;
 
     fn from_str(url: &str) -> Result<Self, UrlError> {
-        let (scheme, rest) = url.split_once("://").ok_or(UrlError::Scheme)?;
-        let secure = match scheme {
-            "http" => false,
-            "https" => true,
+        if !url.is_empty() && url.bytes().all(|byte| byte.is_ascii_digit()) {
+            let place = host_and_port(&format!(":{url}"))?;
+            return Ok(Self {
+                scheme: Scheme::Tcp,
+                place,
+            });
+        }
+        if let Some(path) = url.strip_prefix("unix:") {
+            return unix(path.strip_prefix("//").unwrap_or(path));
+        }
+        let Some((scheme, rest)) = url.split_once("://") else {
+            // A bare path must look like one, so that a forgotten scheme is noticed.
+            return if url.contains('/') {
+                unix(url)
+            } else {
+                Err(UrlError::Scheme)
+            };
+        };
+        let scheme = match scheme {
+            "http" => Scheme::Http,
+            "https" => Scheme::Https,
+            "tcp" => Scheme::Tcp,
+            "tls" => Scheme::Tls,
             _ => return Err(UrlError::Scheme),
         };
-        let rest = rest.strip_suffix('/').unwrap_or(rest);
-        if rest.contains(['/', '?', '#']) {
-            return Err(UrlError::Path);
-        }
-        let (host, port) = rest.rsplit_once(':').ok_or(UrlError::Port)?;
-        if !port.bytes().all(|digit| digit.is_ascii_digit()) {
-            return Err(UrlError::Port);
-        }
-        let port = port.parse().map_err(|_| UrlError::Port)?;
         Ok(Self {
-            secure,
-            host: host.to_owned(),
-            port,
+            scheme,
+            place: host_and_port(rest.strip_suffix('/').unwrap_or(rest))?,
         })
     }
 }
 
+fn unix(path: &str) -> Result<ListenUrl, UrlError> {
+    let place = match path.strip_prefix('@') {
+        Some("") => return Err(UrlError::EmptyPath),
+        Some(name) => Place::Abstract(name.to_owned()),
+        None if path.is_empty() => return Err(UrlError::EmptyPath),
+        None => Place::Path(path.into()),
+    };
+    Ok(ListenUrl {
+        scheme: Scheme::Unix,
+        place,
+    })
+}
+
+fn host_and_port(text: &str) -> Result<Place, UrlError> {
+    if text.contains(['/', '?', '#']) {
+        return Err(UrlError::Path);
+    }
+    let (host, port) = text.rsplit_once(':').ok_or(UrlError::Port)?;
+    if !port.bytes().all(|digit| digit.is_ascii_digit()) {
+        return Err(UrlError::Port);
+    }
+    let port = port.parse().map_err(|_| UrlError::Port)?;
+    Ok(Place::Host {
+        host: host.to_owned(),
+        port,
+    })
+}
+
 impl fmt::Display for ListenUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let scheme = if self.secure { "https" } else { "http" };
-        let host = if self.host.is_empty() {
-            "[::]"
-        } else {
-            &self.host
+        let scheme = match self.scheme {
+            Scheme::Http => "http",
+            Scheme::Https => "https",
+            Scheme::Tcp => "tcp",
+            Scheme::Tls => "tls",
+            Scheme::Unix => "unix",
         };
-        write!(f, "{scheme}://{host}:{}", self.port)
+        match &self.place {
+            Place::Host { host, port } => {
+                let host = if host.is_empty() { "[::]" } else { host };
+                write!(f, "{scheme}://{host}:{port}")
+            }
+            Place::Path(path) => write!(f, "{scheme}:{}", path.display()),
+            Place::Abstract(name) => write!(f, "{scheme}:@{name}"),
+        }
     }
 }
 
@@ -120,17 +214,24 @@ mod tests {
 
     #[test]
     fn urls_are_read_and_written() {
-        for url in [
+        let urls = [
             "http://0.0.0.0:3000",
             "https://[::1]:0",
             "http://localhost:80",
-        ] {
+            "tcp://127.0.0.1:5000",
+            "tls://localhost:5000",
+            "unix:/run/app.sock",
+            "unix:app.sock",
+            "unix:@name",
+        ];
+        for url in urls {
             assert_eq!(url.parse::<ListenUrl>().unwrap().to_string(), url);
         }
-        assert_eq!(
-            "http://:3000/".parse::<ListenUrl>().unwrap().to_string(),
-            "http://[::]:3000"
-        );
+        let written = |url: &str| url.parse::<ListenUrl>().unwrap().to_string();
+        assert_eq!(written("http://:3000/"), "http://[::]:3000");
+        assert_eq!(written("5000"), "tcp://[::]:5000");
+        assert_eq!(written("./app.sock"), "unix:./app.sock");
+        assert_eq!(written("unix:///run/app.sock"), "unix:/run/app.sock");
     }
 
     #[test]
@@ -141,6 +242,9 @@ mod tests {
         assert_eq!(error("http://localhost"), UrlError::Port);
         assert_eq!(error("http://localhost:70000"), UrlError::Port);
         assert_eq!(error("http://localhost:+1"), UrlError::Port);
-        assert_eq!(error("http://localhost:1/a"), UrlError::Path);
+        assert_eq!(error("70000"), UrlError::Port);
+        assert_eq!(error("tcp://localhost:1/a"), UrlError::Path);
+        assert_eq!(error("unix:"), UrlError::EmptyPath);
+        assert_eq!(error("unix:@"), UrlError::EmptyPath);
     }
 }

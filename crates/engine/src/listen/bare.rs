@@ -1,0 +1,123 @@
+//! Sessions on bare streams: the two dialects of one listener.
+
+use std::future::poll_fn;
+use std::io::{self, IoSlice};
+use std::sync::Arc;
+
+use sockeye_engine_proto::frame::{self, Decoded};
+use sockeye_engine_proto::{OpenRequest, Packet, TransportKind};
+use sockeye_socket_proto::lines::{Dialect, dialect_of_first_byte};
+
+use crate::application::Application;
+use crate::engine::Engine;
+use crate::handshake::Handshake;
+use crate::io::Io;
+use crate::outbox::Framing;
+
+/// A native peer opens with a frame of a few bytes.
+const MAX_OPENING: usize = 1024;
+
+/// What a browser that strays in is told.
+const NOT_HTTP: &[u8] = b"HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain\r\n\
+    Connection: close\r\nContent-Length: 63\r\n\r\n\
+    This port speaks Socket.IO over a bare stream; it has no HTTP.\n";
+
+/// Finds out what a new peer speaks, asks whether it may, and opens its session.
+///
+/// A peer that says nothing is dropped after the upgrade timeout.
+pub(super) async fn serve<A: Application>(
+    engine: Engine<A>,
+    mut io: Io,
+    transport: TransportKind,
+    handshake: Handshake,
+) {
+    let patience = engine.config().session.upgrade_timeout;
+    let opening = match tokio::time::timeout(patience, listen_to(&mut io)).await {
+        Ok(Ok(opening)) => opening,
+        Ok(Err(error)) => {
+            tracing::debug!(%error, "a peer on a bare stream did not open a session");
+            return;
+        }
+        Err(_) => {
+            tracing::debug!("a peer on a bare stream said nothing");
+            return;
+        }
+    };
+    let (framing, read) = match opening {
+        Opening::Session { framing, read } => (framing, read),
+        Opening::Http => {
+            let _ = tokio::time::timeout(patience, farewell(&mut io)).await;
+            return;
+        }
+    };
+    let handshake = Arc::new(handshake);
+    match engine.admit(&handshake).await {
+        Ok(()) => engine.open_bare(handshake, transport, framing, io, &read),
+        Err(error) => tracing::debug!(%error, "a peer on a bare stream was refused"),
+    }
+}
+
+/// How a peer begins.
+enum Opening {
+    /// With its first packet or line; `read` is what came behind the native opening.
+    Session { framing: Framing, read: Vec<u8> },
+    /// With a request for a web server.
+    Http,
+}
+
+/// Reads until it is clear what the peer speaks.
+async fn listen_to(io: &mut Io) -> io::Result<Opening> {
+    let invalid = |what: &str| io::Error::new(io::ErrorKind::InvalidData, what);
+    let mut buf = [0; MAX_OPENING];
+    let mut len = 0;
+    loop {
+        let read = poll_fn(|cx| io.poll_read(cx, &mut buf[len..])).await?;
+        if read == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        len += read;
+        match dialect_of_first_byte(buf[0]) {
+            Dialect::Lines => {
+                let read = buf[..len].to_vec();
+                return Ok(Opening::Session {
+                    framing: Framing::Lines,
+                    read,
+                });
+            }
+            Dialect::Http => return Ok(Opening::Http),
+            Dialect::Unknown => return Err(invalid("neither a packet nor a line")),
+            Dialect::Native => {}
+        }
+        match frame::decode(&buf[..len], MAX_OPENING) {
+            Ok(Decoded::Frame { frame, used }) => match frame.packet() {
+                Ok(Packet::Open(data)) if OpenRequest::from_data(&data).is_ok_and(|request| is_new(&request)) => {
+                    let read = buf[used..len].to_vec();
+                    return Ok(Opening::Session {
+                        framing: Framing::Native,
+                        read,
+                    });
+                }
+                _ => return Err(invalid("the first packet does not open a session")),
+            },
+            Ok(Decoded::NeedMore { .. }) if len < buf.len() => {}
+            Ok(Decoded::NeedMore { .. }) => return Err(invalid("the first packet is too long")),
+            Err(error) => return Err(io::Error::new(io::ErrorKind::InvalidData, error)),
+        }
+    }
+}
+
+/// Streams are no transports to upgrade to.
+fn is_new(request: &OpenRequest) -> bool {
+    matches!(request, OpenRequest::New)
+}
+
+async fn farewell(io: &mut Io) -> io::Result<()> {
+    let mut rest = NOT_HTTP;
+    while !rest.is_empty() {
+        let written = poll_fn(|cx| io.poll_write(cx, &[IoSlice::new(rest)])).await?;
+        rest = &rest[written..];
+    }
+    poll_fn(|cx| io.poll_shutdown(cx)).await?;
+    poll_fn(|cx| io.poll_discard(cx)).await;
+    Ok(())
+}
