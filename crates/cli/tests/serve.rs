@@ -242,7 +242,7 @@ fn url_that_makes_no_sense_is_explained() {
     let (code, text) = failure(sockeye().args(["serve", "--listen", "localhost"]));
     assert_eq!(code, Some(1));
     assert!(
-        text.contains("the scheme must be http or https. Write it like"),
+        text.contains("the scheme must be http, https, tcp, tls or unix. Write it like"),
         "{text}"
     );
 }

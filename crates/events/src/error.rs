@@ -95,6 +95,9 @@ pub enum EventErrorKind {
     /// The peer sent something that cannot be decoded; its connection is being closed.
     #[error("undecodable packet: {0}")]
     Undecodable(Box<str>),
+    /// The peer says that it refused something; plain peers do, by an error line.
+    #[error("the peer refused: {}", .0.message())]
+    Peer(Refusal),
     /// A middleware of the socket refused the event.
     #[error("a middleware refused it: {}", .0.message())]
     Middleware(Refusal),

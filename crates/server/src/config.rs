@@ -3,6 +3,7 @@ use std::time::Duration;
 use sockeye_engine::EngineConfig;
 use sockeye_events::Ordering;
 use sockeye_socket_proto::ConnectionConfig;
+use sockeye_socket_proto::lines::LinesConfig;
 
 use crate::files::ClientFiles;
 
@@ -15,6 +16,7 @@ use crate::files::ClientFiles;
 pub struct ServerConfig {
     pub(crate) engine: EngineConfig,
     pub(crate) connection: ConnectionConfig,
+    pub(crate) lines: LinesConfig,
     pub(crate) ordering: Ordering,
     pub(crate) max_handlers: usize,
     pub(crate) max_queued_events: usize,
@@ -42,6 +44,7 @@ impl Default for ServerConfig {
         Self {
             engine: EngineConfig::default().path("/socket.io"),
             connection: ConnectionConfig::default(),
+            lines: LinesConfig::default(),
             ordering: Ordering::Concurrent,
             max_handlers: 256,
             max_queued_events: 1024,
@@ -68,6 +71,14 @@ impl ServerConfig {
     #[must_use]
     pub fn connection(mut self, change: impl FnOnce(ConnectionConfig) -> ConnectionConfig) -> Self {
         self.connection = change(self.connection);
+        self
+    }
+
+    /// Changes how plain peers are spoken to, which send JSON lines over a TCP or Unix-domain
+    /// socket. The length of a line is bounded by the engine's `max_payload`.
+    #[must_use]
+    pub fn lines(mut self, change: impl FnOnce(LinesConfig) -> LinesConfig) -> Self {
+        self.lines = change(self.lines);
         self
     }
 

@@ -8,15 +8,20 @@ use std::task::{Context, Poll};
 use std::time::Instant;
 
 use futures_util::StreamExt;
-use sockeye_engine::{CloseReason, HEADROOM, Incoming, Revision, SendOptions, SessionHandle};
+use serde_json::Value;
+use sockeye_engine::{
+    CloseReason, Dialect, HEADROOM, Incoming, Revision, SendOptions, SessionHandle,
+};
 use sockeye_events::{
     Cached, DisconnectReason, Event, EventError, EventErrorKind, EventSocket, Listeners, Ordering,
     Refusal, Responder, Running,
 };
 use sockeye_socket_proto::{
-    self as proto, Args, Input, NamespaceKey, RawArgs, SocketRevision, Violation,
+    self as proto, Args, IncomingArgs, Input, NamespaceKey, RawArgs, SocketRevision, Violation,
     encode_connect_accepted, encode_connect_error, encode_invalid_namespace,
 };
+
+use sockeye_socket_proto::lines::{self, Line, LineEvent, Verdict};
 
 use crate::handshake::{auth_of_query, legacy_id};
 use crate::link::{Link, Request};
@@ -55,9 +60,10 @@ impl Connection {
         request: Arc<sockeye_engine::Handshake>,
         now: Instant,
     ) -> Self {
-        let revision = match session.revision() {
-            Revision::V3 => SocketRevision::V4,
-            Revision::V4 => SocketRevision::V5,
+        let revision = match (session.dialect(), session.revision()) {
+            // A plain peer is in `/` from the start, as old clients are.
+            (Dialect::Lines, _) | (_, Revision::V3) => SocketRevision::V4,
+            (Dialect::Packets, Revision::V4) => SocketRevision::V5,
         };
         let proto = proto::Connection::server(revision, &server.config().connection, now);
         let link = Arc::new(Link::new(session));
@@ -207,6 +213,11 @@ impl Connection {
         };
         self.proto.refuse(key);
         socket.exit();
+        if socket.speaks_lines() {
+            socket.send_error_line(&refusal);
+            self.link.session.close();
+            return;
+        }
         let revision = self.proto.revision();
         let name = socket.namespace().name();
         let (message, data) = (refusal.message(), refusal.data());
@@ -223,7 +234,11 @@ impl Connection {
         self.proto.accept(key);
         // Queued before anything else can be: a broadcast reaches the socket only from the next
         // line on.
-        self.send(|buf| encode_connect_accepted(buf, HEADROOM, revision, name, socket.id(), None));
+        if !socket.speaks_lines() {
+            self.send(|buf| {
+                encode_connect_accepted(buf, HEADROOM, revision, name, socket.id(), None)
+            });
+        }
         socket.set_connected();
         let mut listeners = socket.namespace().listeners().cached();
         let table = Arc::clone(listeners.read(socket.namespace().listeners()));
@@ -324,6 +339,9 @@ impl Connection {
                 let Deciding {
                     ack, socket, event, ..
                 } = deciding;
+                if socket.speaks_lines() && ack.is_none() {
+                    socket.send_error_line(&refusal);
+                }
                 let event = Event::again(&socket, &event, RawArgs::empty(), ack);
                 Responder::new(&event).refuse(refusal);
             }
@@ -366,6 +384,67 @@ impl Connection {
         }
     }
 
+    /// A plain peer said something.
+    fn handle_line(&mut self, line: &[u8], cx: &mut Context<'_>) {
+        let Some(key) = self.proto.find("/") else {
+            return;
+        };
+        let server = Arc::clone(&self.server);
+        let input = match lines::decode(line, &server.config().lines) {
+            Ok(Line::Event(event)) => {
+                if event.args_dropped {
+                    tracing::debug!(event = %event.name, "arguments of a line are no array");
+                }
+                let LineEvent {
+                    name, args, ack_id, ..
+                } = event;
+                Input::Event {
+                    key,
+                    name,
+                    args: IncomingArgs::Borrowed(args),
+                    ack_id,
+                }
+            }
+            Ok(Line::Ack { id, args }) => Input::Ack {
+                key,
+                id,
+                args: IncomingArgs::Borrowed(args),
+            },
+            Ok(Line::Error { message, data }) => {
+                let data = data
+                    .get(0)
+                    .and_then(|json| serde_json::from_str::<Value>(json).ok());
+                let refusal = Refusal::new(message);
+                let refusal = match data {
+                    Some(data) => refusal.with_data(data),
+                    None => refusal,
+                };
+                self.report(|| EventErrorKind::Peer(refusal.clone()));
+                return;
+            }
+            Ok(Line::Other) => return,
+            Err(error) => {
+                let verdict = error.verdict(&server.config().lines);
+                if verdict != Verdict::Ignore {
+                    self.report(|| EventErrorKind::Undecodable(error.to_string().into()));
+                }
+                if verdict == Verdict::Close {
+                    self.verdict.get_or_insert(DisconnectReason::ParseError);
+                    self.link.session.abort(CloseReason::ParseError);
+                }
+                return;
+            }
+        };
+        self.handle_input(input, cx);
+    }
+
+    /// Reports something that concerns every socket of the connection.
+    fn report(&self, kind: impl Fn() -> EventErrorKind) {
+        for member in self.members.iter().flatten() {
+            member.socket.report(EventError::new("error", kind()));
+        }
+    }
+
     /// The peer broke the protocol: the connection cannot go on.
     fn handle_violation(&mut self, violation: &Violation) {
         tracing::debug!(%violation, "protocol violation");
@@ -375,10 +454,7 @@ impl Connection {
         };
         self.verdict.get_or_insert(reason);
         if violation.is_decode_error() {
-            for member in self.members.iter().flatten() {
-                let kind = EventErrorKind::Undecodable(violation.to_string().into());
-                member.socket.report(EventError::new("error", kind));
-            }
+            self.report(|| EventErrorKind::Undecodable(violation.to_string().into()));
         }
         self.link.session.close();
     }
@@ -512,6 +588,9 @@ impl sockeye_engine::Connection for Connection {
             return;
         }
         match message {
+            Incoming::Binary(line) if self.link.session.dialect() == Dialect::Lines => {
+                self.handle_line(line, cx);
+            }
             Incoming::Text(text) => {
                 let result = self.proto.handle_text(text);
                 self.handle_result(result, cx);
@@ -536,9 +615,12 @@ impl sockeye_engine::Connection for Connection {
 
     fn is_ready(&self) -> bool {
         let config = self.server.config();
-        self.busy
-            .as_ref()
-            .is_none_or(|busy| busy.has_room(config.max_queued_events, config.max_queued_bytes))
+        let plain = self.link.session.dialect() == Dialect::Lines;
+        self.busy.as_ref().is_none_or(|busy| {
+            // A plain peer does not wait to be let in, so that what it says has to.
+            let admitted = !plain || busy.joining.is_empty();
+            admitted && busy.has_room(config.max_queued_events, config.max_queued_bytes)
+        })
     }
 
     fn poll_timeout(&self) -> Option<Instant> {

@@ -53,15 +53,17 @@ pub use sockeye_adapter::{RoomName, RoomNames, Target};
 #[cfg(feature = "tls")]
 pub use sockeye_engine::rustls;
 pub use sockeye_engine::{
-    ConfigError, ConnectionInfo, Cookie, Cors, EngineConfig, EngineLayer, EngineService, Headers,
-    LayerBody, LayeredService, ListenError, ListenOptions, ListenUrl, Listener, MissingRevision,
-    Revision, SameSite, StaticFile, TransportKind, UrlError, batch,
+    ConfigError, ConnectionInfo, Cookie, Cors, Dialect, EngineConfig, EngineLayer, EngineService,
+    Headers, LayerBody, LayeredService, ListenError, ListenOptions, ListenUrl, Listener,
+    MissingRevision, PeerCredentials, Revision, SameSite, StaticFile, TransportKind, UrlError,
+    batch,
 };
 pub use sockeye_events::{
     AckError, AckFuture, Callback, Data, DisconnectReason, EmitError, Event, EventError,
     EventErrorKind, EventName, ExtractError, FromEvent, IntoRefusal, IntoReply, ListenerId,
     Ordering, Outcome, Refusal, Reply, State,
 };
+pub use sockeye_socket_proto::lines::{BadLines, LinesConfig};
 pub use sockeye_socket_proto::{
     Args, ArgsError, ArgsWriter, ConnectionConfig, EncodeError, FromArgs, RawArgs, StrayPackets,
     ToArgs,

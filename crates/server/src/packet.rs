@@ -4,9 +4,12 @@ use std::cell::Cell;
 use std::sync::OnceLock;
 
 use bytes::Bytes;
-use sockeye_engine::{HEADROOM, Message, Revision, SendError, SendOptions, SessionHandle};
+use sockeye_engine::{Dialect, HEADROOM, Message, Revision, SendError, SendOptions, SessionHandle};
 use sockeye_events::EmitError;
-use sockeye_socket_proto::{EncodeError, ToArgs, encode_binary_event, encode_event, escape_packet};
+use sockeye_socket_proto::{
+    self as proto, EncodeError, SocketRevision, ToArgs, encode_binary_event, encode_event,
+    escape_packet, lines,
+};
 
 /// How one event is emitted.
 #[derive(Clone, Copy, Debug)]
@@ -56,8 +59,36 @@ pub(crate) fn with_buffers<R>(work: impl FnOnce(&mut Buffers) -> R) -> R {
     result
 }
 
-/// Encodes an event into the buffers; says where it starts.
-pub(crate) fn encode<A: ToArgs + ?Sized>(
+/// Encodes an event for one peer into the buffers; says where it starts.
+pub(crate) fn encode_for<A: ToArgs + ?Sized>(
+    session: &SessionHandle,
+    buffers: &mut Buffers,
+    namespace: &str,
+    name: &str,
+    args: &A,
+    ack_id: Option<u64>,
+    binary: bool,
+) -> Result<usize, EncodeError> {
+    match session.dialect() {
+        Dialect::Packets => encode(buffers, namespace, name, args, ack_id, binary),
+        Dialect::Lines => line(buffers, |out| lines::encode_event(out, ack_id, name, args)),
+    }
+}
+
+/// Encodes a line into the buffers; says where it starts.
+pub(crate) fn line(
+    buffers: &mut Buffers,
+    encode: impl FnOnce(&mut Vec<u8>) -> Result<(), EncodeError>,
+) -> Result<usize, EncodeError> {
+    buffers.attachments.clear();
+    buffers.text.clear();
+    buffers.text.resize(HEADROOM, 0);
+    encode(&mut buffers.text)?;
+    Ok(HEADROOM)
+}
+
+/// Encodes an event as a packet into the buffers; says where it starts.
+fn encode<A: ToArgs + ?Sized>(
     buffers: &mut Buffers,
     namespace: &str,
     name: &str,
@@ -98,6 +129,8 @@ pub(crate) struct Packet {
     messages: Vec<Message>,
     /// The form for peers of revision 3, if it differs; made when the first such peer is met.
     legacy: OnceLock<Option<Vec<Message>>>,
+    /// The line for peers that speak lines, if there can be one; made likewise.
+    line: OnceLock<Option<Message>>,
 }
 
 impl Packet {
@@ -120,20 +153,41 @@ impl Packet {
             Ok(Self {
                 messages,
                 legacy: OnceLock::new(),
+                line: OnceLock::new(),
             })
         })
     }
 
-    /// The messages for a peer of this revision.
-    pub(crate) fn messages(&self, revision: Revision) -> &[Message] {
-        match revision {
-            Revision::V4 => &self.messages,
-            Revision::V3 => self
+    /// The messages for this peer; none if it has no way to be told.
+    pub(crate) fn messages(&self, session: &SessionHandle) -> &[Message] {
+        match (session.dialect(), session.revision()) {
+            (Dialect::Lines, _) => self.line.get_or_init(|| self.to_line()).as_slice(),
+            (Dialect::Packets, Revision::V4) => &self.messages,
+            (Dialect::Packets, Revision::V3) => self
                 .legacy
                 .get_or_init(|| self.escaped())
                 .as_ref()
                 .unwrap_or(&self.messages),
         }
+    }
+
+    /// The event as a line. Some names cannot travel on lines; such an event reaches the other
+    /// peers only.
+    fn to_line(&self) -> Option<Message> {
+        let text = self.messages.first()?.as_text()?;
+        let attachments: Vec<_> = self.messages[1..]
+            .iter()
+            .filter_map(Message::as_binary)
+            .cloned()
+            .collect();
+        let packet = proto::decode(text, SocketRevision::V5, attachments.len()).ok()?;
+        let (name, args) = packet.event().ok()?;
+        let args = args.with_attachments(&attachments);
+        with_buffers(|buffers| {
+            let encode = |out: &mut _| lines::encode_event(out, packet.ack_id, &name, &args);
+            let start = line(buffers, encode).ok()?;
+            Some(Message::text(text_of(&buffers.text[start..])))
+        })
     }
 
     fn escaped(&self) -> Option<Vec<Message>> {

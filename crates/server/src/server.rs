@@ -148,7 +148,7 @@ impl Server {
     /// # Errors
     ///
     /// [`ListenError`] if the URL makes no sense or the address cannot be had.
-    pub async fn listen(&self, url: &str) -> Result<Listener, ListenError> {
+    pub async fn listen(&self, url: impl ToString) -> Result<Listener, ListenError> {
         self.listen_with(url, ListenOptions::default()).await
     }
 
@@ -159,10 +159,10 @@ impl Server {
     /// As for [`listen`](Self::listen).
     pub async fn listen_with(
         &self,
-        url: &str,
+        url: impl ToString,
         options: ListenOptions,
     ) -> Result<Listener, ListenError> {
-        self.engine.listen(url, options).await
+        self.engine.listen(&url.to_string(), options).await
     }
 
     /// Listens on a URL, with `service` to answer every request that is not for the server's

@@ -6,14 +6,14 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use sockeye_adapter::{RoomNames, Slot, Target};
-use sockeye_engine::{HEADROOM, Revision, SendError, SendOptions, TransportKind};
+use sockeye_engine::{Dialect, HEADROOM, Revision, SendError, SendOptions, TransportKind};
 use sockeye_events::{
     AckFuture, AckTable, EmitError, Event, EventError, EventSocket, ExtractError, FromEvent,
-    StateMap,
+    Refusal, StateMap,
 };
 use sockeye_socket_proto::{
     Args, FromArgs, NamespaceKey, ToArgs, encode_ack, encode_counted_ack, encode_disconnect,
-    is_reserved_event,
+    is_reserved_event, lines,
 };
 
 use crate::link::{Link, Request};
@@ -285,7 +285,7 @@ impl Socket {
     /// Disconnects the socket: from its namespace only, or, with `close`, from all of them
     /// together with the connection. Does nothing if it is disconnected already.
     pub fn disconnect(&self, close: bool) {
-        if close {
+        if close || self.speaks_lines() {
             self.0.link.request(Request::Close);
         } else if self.is_joining() {
             // Its middlewares go on, but whatever they say it is refused.
@@ -386,7 +386,28 @@ impl Socket {
         self.advance(Phase::Leaving)
     }
 
+    /// Whether the peer is a plain one, which knows lines and nothing else.
+    pub(crate) fn speaks_lines(&self) -> bool {
+        self.0.link.session.dialect() == Dialect::Lines
+    }
+
+    /// Tells a peer that speaks lines why something was refused.
+    pub(crate) fn send_error_line(&self, refusal: &Refusal) {
+        with_buffers(|buffers| {
+            let (message, data) = (refusal.message(), refusal.data());
+            let encode = |out: &mut _| lines::encode_error(out, message, data);
+            if let Ok(start) = packet::line(buffers, encode) {
+                let session = &self.0.link.session;
+                let _ = packet::send(session, buffers, start, SendOptions::default());
+            }
+        });
+    }
+
     pub(crate) fn send_disconnect(&self) {
+        if self.speaks_lines() {
+            // The end of the stream says it all.
+            return;
+        }
         with_buffers(|buffers| {
             let start = encode_disconnect(&mut buffers.text, HEADROOM, self.0.namespace.name());
             let _ = packet::send(&self.0.link.session, buffers, start, SendOptions::default());
@@ -409,8 +430,17 @@ impl Socket {
         self.notify_outgoing(name, || Args::new(args))?;
         with_buffers(|buffers| {
             let namespace = self.0.namespace.name();
-            let start = packet::encode(buffers, namespace, name, args, ack_id, flags.binary)?;
-            match packet::send(&self.0.link.session, buffers, start, flags.send) {
+            let session = &self.0.link.session;
+            let start = packet::encode_for(
+                session,
+                buffers,
+                namespace,
+                name,
+                args,
+                ack_id,
+                flags.binary,
+            )?;
+            match packet::send(session, buffers, start, flags.send) {
                 // Nobody waits for an event that may be dropped, unless for its answer.
                 Err(SendError::NotReady) if ack_id.is_none() => Ok(()),
                 result => result.map_err(packet::emit_error),
@@ -428,7 +458,7 @@ impl Socket {
             return Err(EmitError::Disconnected);
         }
         let session = &self.0.link.session;
-        let messages = packet.messages(session.revision());
+        let messages = packet.messages(session);
         session.send(messages, options).map_err(packet::emit_error)
     }
 
@@ -465,6 +495,12 @@ impl EventSocket for Socket {
             return Err(EmitError::Disconnected);
         }
         with_buffers(|buffers| {
+            if self.speaks_lines() {
+                let start = packet::line(buffers, |out| lines::encode_ack(out, id, args))?;
+                let session = &self.0.link.session;
+                return packet::send(session, buffers, start, SendOptions::default())
+                    .map_err(packet::emit_error);
+            }
             let Buffers { text, attachments } = buffers;
             let namespace = self.0.namespace.name();
             let start = match self.0.link.counted_acks.load(Ordering::Relaxed) {

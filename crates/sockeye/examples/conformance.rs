@@ -1,4 +1,5 @@
-//! A server with a fixed contract for protocol test-suites: `conformance HOST:PORT [--engine]`.
+//! A server with a fixed contract for protocol test-suites:
+//! `conformance HOST:PORT [--engine] [--listen URL]…`.
 //!
 //! Without `--engine`, Socket.IO at `/socket.io/` with the namespaces `/` and `/custom`:
 //!
@@ -12,6 +13,8 @@
 //! * `query` is acknowledged with the query of the handshake.
 //!
 //! With `--engine`, a bare Engine.IO server at `/engine.io/` that sends every message back.
+//!
+//! Each `--listen URL` adds a listener, such as `unix:/tmp/app.sock` or `tcp://127.0.0.1:5000`.
 //!
 //! Heartbeats are short (interval 300 ms, timeout 200 ms), the connect timeout is one second.
 
@@ -32,14 +35,23 @@ use sockeye_engine::{
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
+    let usage = "usage: conformance HOST:PORT [--engine] [--listen URL]…";
     let mut args = std::env::args().skip(1);
-    let address = args
-        .next()
-        .ok_or("usage: conformance HOST:PORT [--engine]")?;
-    let url = format!("http://{address}");
-    let mut listener = if args.next().as_deref() == Some("--engine") {
+    let mut urls = vec![format!("http://{}", args.next().ok_or(usage)?)];
+    let mut bare = false;
+    while let Some(arg) = args.next() {
+        match arg.as_str() {
+            "--engine" => bare = true,
+            "--listen" => urls.push(args.next().ok_or(usage)?),
+            _ => return Err(usage.into()),
+        }
+    }
+    let mut listeners = Vec::new();
+    if bare {
         let engine = Engine::new(engine(EngineConfig::default()), Echo)?;
-        engine.listen(&url, ListenOptions::default()).await?
+        for url in urls {
+            listeners.push(engine.listen(&url, ListenOptions::default()).await?);
+        }
     } else {
         let config = ServerConfig::default()
             .engine(engine)
@@ -47,10 +59,22 @@ async fn main() -> Result<(), Box<dyn Error>> {
         let io = Server::with_config(config)?;
         register(&io);
         register(&io.of("/custom"));
-        io.listen(&url).await?
-    };
-    println!("listening on {}", listener.url());
-    listener.closed().await;
+        for url in urls {
+            listeners.push(io.listen(url).await?);
+        }
+        tokio::spawn(async move {
+            // The files of Unix-domain sockets are removed on the way out.
+            if tokio::signal::ctrl_c().await.is_ok() {
+                io.close().await;
+            }
+        });
+    }
+    for listener in &listeners {
+        println!("listening on {}", listener.url());
+    }
+    for listener in &mut listeners {
+        listener.closed().await;
+    }
     Ok(())
 }
 
