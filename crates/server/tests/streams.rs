@@ -1,5 +1,6 @@
 //! Bare streams: both dialects of one listener, beside each other and beside HTTP.
 #![cfg(unix)]
+#![expect(clippy::unwrap_used, reason = "what fails in a helper fails the test")]
 
 use std::path::PathBuf;
 use std::time::Duration;

@@ -54,7 +54,10 @@ pub(crate) fn javascript(workspace: &Workspace, filter: Option<&str>) -> Result 
             suites.against("engine.mjs", &conformance),
         ),
         ("ws and broken frames", suites.against("ws.mjs", &echo)),
-        ("plain peers on bare streams", suites.against("lines.mjs", &conformance)),
+        (
+            "plain peers on bare streams",
+            suites.against("lines.mjs", &conformance),
+        ),
         ("sockeye.js in Node", own_client),
     ])
 }

@@ -90,7 +90,9 @@ async fn listen_to(io: &mut Io) -> io::Result<Opening> {
         }
         match frame::decode(&buf[..len], MAX_OPENING) {
             Ok(Decoded::Frame { frame, used }) => match frame.packet() {
-                Ok(Packet::Open(data)) if OpenRequest::from_data(&data).is_ok_and(|request| is_new(&request)) => {
+                Ok(Packet::Open(data))
+                    if OpenRequest::from_data(&data).is_ok_and(|request| is_new(&request)) =>
+                {
                     let read = buf[used..len].to_vec();
                     return Ok(Opening::Session {
                         framing: Framing::Native,
