@@ -83,23 +83,16 @@ impl Listener {
         &self.addresses
     }
 
-    /// The first of the addresses.
-    ///
-    /// # Panics
-    ///
-    /// If this is a Unix-domain socket, which has no such address.
+    /// The first of the addresses; `None` for a Unix-domain socket.
     #[must_use]
-    pub fn local_addr(&self) -> SocketAddr {
-        *self
-            .addresses
-            .first()
-            .expect("a Unix-domain socket has no network address")
+    pub fn local_addr(&self) -> Option<SocketAddr> {
+        self.addresses.first().copied()
     }
 
     /// The URL under which this can be reached, with the actual port.
     #[must_use]
     pub fn url(&self) -> String {
-        match self.addresses.first() {
+        match self.local_addr() {
             Some(address) => self.url.with_port(address.port()).to_string(),
             None => self.url.to_string(),
         }

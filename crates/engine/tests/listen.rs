@@ -48,7 +48,7 @@ async fn https_needs_a_tls_configuration() {
 async fn url_has_the_actual_port() {
     let rig = EngineRig::tcp(config()).await;
     let listener = rig.listener.as_ref().unwrap();
-    let address = listener.local_addr();
+    let address = listener.local_addr().unwrap();
     assert_ne!(address.port(), 0);
     assert_eq!(listener.addresses(), [address]);
     assert_eq!(listener.url(), format!("http://{address}"));
@@ -60,7 +60,7 @@ async fn one_engine_serves_several_listeners() {
     let url = "http://127.0.0.1:0";
     let second = rig.engine.listen(url, ListenOptions::default()).await;
     let second = second.unwrap();
-    let net = Net::tcp(second.local_addr(), "/engine.io/");
+    let net = Net::tcp(second.local_addr().unwrap(), "/engine.io/");
     let one = Client::open(&rig.net, Case::WEBSOCKET).await;
     let other = Client::open(&net, Case::POLLING).await;
     assert_eq!(rig.engine.session_count(), 2);

@@ -60,7 +60,11 @@ impl Peer {
     }
 
     async fn tcp(listener: &Listener) -> Self {
-        Self::new(TcpStream::connect(listener.local_addr()).await.unwrap())
+        Self::new(
+            TcpStream::connect(listener.local_addr().unwrap())
+                .await
+                .unwrap(),
+        )
     }
 
     fn new(stream: impl Stream + 'static) -> Self {

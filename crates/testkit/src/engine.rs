@@ -72,7 +72,10 @@ impl EngineRig {
         let mut rig = Self::memory(config);
         let listening = rig.engine.listen("http://127.0.0.1:0", options).await;
         let listener = listening.expect("a free port");
-        rig.net = Net::tcp(listener.local_addr(), rig.net.path());
+        rig.net = Net::tcp(
+            listener.local_addr().expect("a network address"),
+            rig.net.path(),
+        );
         rig.listener = Some(listener);
         rig
     }

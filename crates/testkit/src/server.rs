@@ -30,7 +30,10 @@ impl ServerRig {
         let listener = listener.expect("a free port");
         Self {
             io: io.clone(),
-            net: Net::tcp(listener.local_addr(), "/socket.io/"),
+            net: Net::tcp(
+                listener.local_addr().expect("a network address"),
+                "/socket.io/",
+            ),
             listener: Some(listener),
         }
     }

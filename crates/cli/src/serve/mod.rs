@@ -108,8 +108,8 @@ fn welcome(options: &ServeOptions, listeners: &[Listener]) {
 }
 
 /// A URL that can be opened in a browser, and what else there is to say about it.
-fn visitable(url: &str, address: SocketAddr) -> (String, &'static str) {
-    if address.ip().is_unspecified() {
+fn visitable(url: &str, address: Option<SocketAddr>) -> (String, &'static str) {
+    if let Some(address) = address.filter(|address| address.ip().is_unspecified()) {
         let scheme = url.split("://").next().unwrap_or("http");
         let url = format!("{scheme}://localhost:{}", address.port());
         (url, " and every other address of this machine")
@@ -161,7 +161,7 @@ fn listen_hint(error: &ListenError) -> Option<String> {
             _ => None,
         },
         ListenError::Url { .. } => {
-            Some("Write it like http://localhost:3000 or http://0.0.0.0:8080.".into())
+            Some("Write it like http://localhost:3000, tcp://:5000 or unix:./app.sock.".into())
         }
         ListenError::MissingTls { .. } => Some(
             "This command serves http only; let a proxy in front of it take care of https.".into(),
@@ -176,11 +176,13 @@ mod tests {
 
     #[test]
     fn every_address_is_shown_as_one_that_can_be_visited() {
-        let everywhere = "[::]:3000".parse().unwrap();
+        let everywhere = "[::]:3000".parse().ok();
         let (url, note) = visitable("http://[::]:3000", everywhere);
         assert_eq!(url, "http://localhost:3000");
         assert!(note.contains("every other address"));
-        let here = "127.0.0.1:80".parse().unwrap();
+        let here = "127.0.0.1:80".parse().ok();
         assert_eq!(visitable("http://a:80", here), ("http://a:80".into(), ""));
+        let file = "unix:./app.sock";
+        assert_eq!(visitable(file, None), (file.into(), ""));
     }
 }

@@ -11,7 +11,7 @@ use crate::units::{Size, Span};
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct ServeOptions {
-    /// Where to listen: http://HOST:PORT. May be given several times. Port 0 takes any free port;
+    /// Where to listen: http://HOST:PORT, tcp://HOST:PORT or unix:PATH. May be given several times. Port 0 takes any free port;
     /// with the host 0.0.0.0 other machines can connect.
     #[arg(long, value_name = "URL", default_value = "http://localhost:3000")]
     pub(crate) listen: Vec<String>,
@@ -84,6 +84,7 @@ Sizes have the unit B, kB, MB, KiB or MiB, and are bytes without one; times have
 Examples:
   sockeye serve                                     the chat at http://localhost:3000
   sockeye serve --listen http://0.0.0.0:8080        for other machines too
+  sockeye serve --listen unix:./app.sock            for programs on this machine
   sockeye serve --no-demo --cors https://example.org --client-dir node_modules/socket.io/client-dist
   sockeye serve --ping-interval 5s --ping-timeout 3s --max-payload 10MB";
 
