@@ -16,3 +16,5 @@ pub mod limits {}
 pub mod namespaces {}
 #[doc = include_str!("../docs/rooms.md")]
 pub mod rooms {}
+#[doc = include_str!("../docs/streams.md")]
+pub mod streams {}

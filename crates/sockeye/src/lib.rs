@@ -57,6 +57,7 @@
 //! * [`lifecycle`](guide::lifecycle): order of events, back-pressure, disconnects, shutdown
 //! * [`limits`](guide::limits): all limits and timeouts with their defaults
 //! * [`embedding`](guide::embedding): listening, axum, hyper, and which clients can connect
+//! * [`streams`](guide::streams): TCP and Unix-domain sockets, plain peers
 //!
 //! The examples of the repository (`echo`, `chat`, `rooms`, `auth`, `axum`, `hyper`, `https`) are
 //! whole programs to start from.
