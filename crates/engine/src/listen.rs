@@ -335,7 +335,10 @@ where
                 let credentials = unix::credentials(&stream);
                 let handshake = Handshake::of_stream(None, credentials, false, SystemTime::now());
                 let (engine, kind) = (self.engine.clone(), TransportKind::Unix);
-                connections.spawn(bare::serve(engine, Io::unix(stream), kind, handshake));
+                self.spawn(
+                    connections,
+                    bare::serve(engine, Io::unix(stream), kind, handshake),
+                );
                 return;
             }
         };
@@ -368,6 +371,21 @@ where
         }
     }
 
+    /// Runs what opens a session, unless the listener is closed before it is done.
+    fn spawn(
+        &self,
+        connections: &mut JoinSet<()>,
+        opening: impl Future<Output = ()> + Send + 'static,
+    ) {
+        let stop = self.stop();
+        connections.spawn(async move {
+            tokio::select! {
+                () = stop => {}
+                () = opening => {}
+            }
+        });
+    }
+
     fn serve_bare(&self, connections: &mut JoinSet<()>, stream: TcpStream, address: SocketAddr) {
         let handshake = Handshake::of_stream(Some(address), None, self.secure, SystemTime::now());
         let (engine, kind) = (self.engine.clone(), TransportKind::Tcp);
@@ -375,14 +393,17 @@ where
             #[cfg(feature = "tls")]
             {
                 let options = Arc::clone(&self.options);
-                connections.spawn(async move {
+                self.spawn(connections, async move {
                     if let Some(stream) = options.accept_tls(stream).await {
                         bare::serve(engine, Io::boxed(stream), kind, handshake).await;
                     }
                 });
             }
         } else {
-            connections.spawn(bare::serve(engine, Io::tcp(stream), kind, handshake));
+            self.spawn(
+                connections,
+                bare::serve(engine, Io::tcp(stream), kind, handshake),
+            );
         }
     }
 }

@@ -431,6 +431,23 @@ async fn silent_peer_and_unknown_bytes_open_nothing() {
     assert_eq!(io.connection_count(), 0);
 }
 
+#[tokio::test(start_paused = true)]
+async fn closed_listener_does_not_wait_for_silent_peers() {
+    let io = Server::new();
+    let mut listener = io.listen("tcp://127.0.0.1:0").await.unwrap();
+    let mut peer = Peer::tcp(&listener).await;
+    let mut other = Peer::tcp(&listener).await;
+    other.open().await;
+    let start = tokio::time::Instant::now();
+    listener.close();
+    listener.closed().await;
+    assert_eq!(peer.line().await, None);
+    assert!(start.elapsed() < Duration::from_secs(1));
+    // The session that is open goes on.
+    other.send_text(r#"40/none,"#).await;
+    assert!(other.text().await.starts_with("44/none,"));
+}
+
 #[tokio::test]
 async fn half_closed_peer_still_gets_its_answers() {
     let dir = Dir::new("half");
