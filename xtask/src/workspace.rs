@@ -17,10 +17,12 @@ pub(crate) struct Workspace {
 impl Workspace {
     /// Asks cargo, so that `CARGO_TARGET_DIR` and the user's configuration count.
     pub(crate) fn find() -> Result<Self> {
+        // Where cargo runs this from, not where it was built: checkouts may share a target directory.
+        let here = std::env::var_os("CARGO_MANIFEST_DIR").unwrap_or_else(|| ".".into());
         let mut metadata = Command::new(cargo());
         metadata
             .args(["metadata", "--no-deps", "--format-version", "1"])
-            .current_dir(env!("CARGO_MANIFEST_DIR"));
+            .current_dir(here);
         let metadata: Value = serde_json::from_str(&capture(&mut metadata)?)?;
         let path = |key: &str| -> Result<PathBuf> {
             let path = metadata[key].as_str();
