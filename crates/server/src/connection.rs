@@ -374,14 +374,18 @@ impl Connection {
             && busy.deciding.is_none()
             && let Some(event) = busy.pop()
         {
-            let QueuedEvent {
-                key,
-                name,
-                args,
-                ack_id,
-            } = event;
-            self.handle_event(key, &name, args.as_raw(), ack_id, cx);
+            self.handle_queued(event, cx);
         }
+    }
+
+    fn handle_queued(&mut self, event: QueuedEvent, cx: &mut Context<'_>) {
+        let QueuedEvent {
+            key,
+            name,
+            args,
+            ack_id,
+        } = event;
+        self.handle_event(key, &name, args.as_raw(), ack_id, cx);
     }
 
     /// A plain peer said something.
@@ -570,13 +574,7 @@ impl Connection {
                 self.busy = None;
                 break;
             };
-            let QueuedEvent {
-                key,
-                name,
-                args,
-                ack_id,
-            } = event;
-            self.handle_event(key, &name, args.as_raw(), ack_id, cx);
+            self.handle_queued(event, cx);
         }
         Poll::Ready(())
     }
