@@ -101,16 +101,8 @@ impl<A: Application> Driver<A> {
         read: &Bytes,
         now: Instant,
     ) -> Self {
-        let open = engine.open_packet(&handle, TransportKind::WebSocket);
-        {
-            let mut state = handle.shared().lock();
-            state
-                .outbox
-                .become_stream(io.direct(), Framing::WebSocket, Vec::new());
-            state.outbox.push_control(Packet::Open(open.into()));
-        }
         let wire = Wire::websocket(io, read, engine.config().limits.max_payload);
-        Self::new(engine, handle, handshake, Carrier::Stream(wire), now)
+        Self::on_wire(engine, handle, handshake, wire, Framing::WebSocket, now)
     }
 
     /// A session on a bare stream. `read` is what came already, without the native opening.
@@ -123,15 +115,29 @@ impl<A: Application> Driver<A> {
         read: &[u8],
         now: Instant,
     ) -> Self {
+        let wire = Wire::bare(io, framing, read, engine.config().limits.max_payload);
+        Self::on_wire(engine, handle, handshake, wire, framing, now)
+    }
+
+    /// Sends the open packet first, to peers that speak in packets.
+    fn on_wire(
+        engine: &Engine<A>,
+        handle: SessionHandle,
+        handshake: Arc<Handshake>,
+        wire: Wire,
+        framing: Framing,
+        now: Instant,
+    ) -> Self {
         {
             let mut state = handle.shared().lock();
-            state.outbox.become_stream(io.direct(), framing, Vec::new());
-            if framing == Framing::Native {
+            state
+                .outbox
+                .become_stream(wire.direct(), framing, Vec::new());
+            if framing != Framing::Lines {
                 let open = engine.open_packet(&handle, state.transport);
                 state.outbox.push_control(Packet::Open(open.into()));
             }
         }
-        let wire = Wire::bare(io, framing, read, engine.config().limits.max_payload);
         Self::new(engine, handle, handshake, Carrier::Stream(wire), now)
     }
 

@@ -331,11 +331,8 @@ impl Shared {
         if state.busy || state.blocked || state.listed {
             return;
         }
-        if turn::is_active() {
+        if turn::defer(this) {
             state.listed = true;
-            drop(state);
-            // Outside a turn after all? That cannot happen on one thread without an await.
-            let _ = turn::defer(Arc::clone(this));
             return;
         }
         let waker = state.flush();

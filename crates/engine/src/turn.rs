@@ -53,26 +53,19 @@ impl Drop for Turn {
     }
 }
 
-/// Leaves the flushing of an outbox to the running turn. Gives it back if there is none.
-pub(crate) fn defer(outbox: Arc<Shared>) -> Result<(), Arc<Shared>> {
-    TURN.with_borrow_mut(|turn| match turn {
-        Some(list) => {
-            list.push(outbox);
-            Ok(())
-        }
-        None => Err(outbox),
+/// Leaves the flushing of an outbox to the running turn; false if this thread is in none.
+pub(crate) fn defer(outbox: &Arc<Shared>) -> bool {
+    TURN.with_borrow_mut(|turn| {
+        let Some(list) = turn else { return false };
+        list.push(Arc::clone(outbox));
+        true
     })
-}
-
-/// Whether this thread is in a turn.
-pub(crate) fn is_active() -> bool {
-    TURN.with_borrow(Option::is_some)
 }
 
 /// Runs `work` so that everything it emits is flushed together at its end.
 ///
-/// Inside a turn, as every handler is, this is just a call. It is how a broadcast from an ordinary task gets
-/// its writes spread over the workers.
+/// Inside a turn, as every handler is, this is just a call. It is how a broadcast from an
+/// ordinary task gets its writes spread over the workers.
 pub fn batch<R>(work: impl FnOnce() -> R) -> R {
     let _turn = Turn::begin();
     work()
