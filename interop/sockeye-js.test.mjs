@@ -10,7 +10,7 @@ import { readFileSync } from "node:fs";
 import { createServer } from "node:http";
 import { test } from "node:test";
 import { gzipSync } from "node:zlib";
-import { Server } from "socket.io";
+import { Server } from "server-v4";
 import { WebSocket, WebSocketServer } from "ws";
 import { connect } from "../clients/browser/sockeye.js";
 

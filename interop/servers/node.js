@@ -1,0 +1,89 @@
+// The contract of the `conformance` example, spoken by the original server of one generation:
+//
+//   node servers/node.js 1|2|3|4 [HOST:PORT] [--eio3] [--engine]
+//
+// Says `listening on URL` once it does. Without an address it takes a free port of 127.0.0.1, and ends with its
+// standard input; in any case it ends on SIGTERM.
+//
+// `--eio3` lets 3.x and 4.x serve clients of Engine.IO 3, which 1.x and 2.x know only; `--engine` serves the bare
+// Engine.IO server of that generation at `/engine.io/`.
+
+import { createServer } from "node:http";
+import { createRequire } from "node:module";
+
+const USAGE = "usage: node servers/node.js 1|2|3|4 [HOST:PORT] [--eio3] [--engine]";
+
+const words = process.argv.slice(2);
+const flags = new Set(words.filter((word) => word.startsWith("--")));
+const [generation, address = "127.0.0.1:0", ...rest] = words.filter((word) => !flags.has(word));
+const [, host, port] = /^(.+):(\d+)$/.exec(address) ?? [];
+const known = [...flags].every((flag) => flag === "--eio3" || flag === "--engine");
+if (!/^[1-4]$/.test(generation) || !host || rest.length > 0 || !known) {
+  console.error(USAGE);
+  process.exit(2);
+}
+
+const require = createRequire(import.meta.url);
+const name = `server-v${generation}`;
+const options = {
+  pingInterval: 300,
+  pingTimeout: 200,
+  maxHttpBufferSize: 1_000_000,
+  connectTimeout: 1000,
+  allowEIO3: flags.has("--eio3"),
+  // Who may ask is `cors` since 3.x, and was `origins` before.
+  cors: { origin: "*" },
+  origins: "*:*",
+  serveClient: false,
+};
+
+const http = createServer((_, response) => response.writeHead(404).end());
+if (flags.has("--engine")) serveEngine();
+else serveSocketIo();
+http.listen(Number(port), host, () => console.log(`listening on http://${host}:${http.address().port}`));
+process.once("SIGTERM", () => process.exit(0));
+if (Number(port) === 0) process.stdin.resume().once("end", () => process.exit(0));
+
+function serveEngine() {
+  // The engine is the server's own dependency; take the very same copy.
+  const { Server } = createRequire(require.resolve(name))("engine.io");
+  const { connectTimeout, serveClient, origins, ...engineOptions } = options;
+  const engine = new Server(engineOptions);
+  engine.attach(http, { path: "/engine.io/" });
+  engine.on("connection", (socket) => {
+    socket.on("message", (data) => socket.send(data));
+    socket.on("error", () => {});
+  });
+}
+
+function serveSocketIo() {
+  if (generation < 3) keepQueryAsAuth(require(`${name}/lib/socket`).prototype);
+  const io = require(name)(http, options);
+  io.of("/").on("connection", handle);
+  io.of("/custom").on("connection", handle);
+}
+
+/** Old clients have no auth: in its place they send a query along with the namespace, and 1.x and 2.x keep it among
+ *  the request's own. */
+function keepQueryAsAuth(prototype) {
+  const { buildHandshake } = prototype;
+  prototype.buildHandshake = function (query) {
+    return { ...buildHandshake.call(this, query), auth: { ...query } };
+  };
+}
+
+function handle(socket) {
+  let nextAck = 1;
+
+  socket.emit("auth", socket.handshake.auth);
+  socket.on("message", (...args) => socket.emit("message-back", ...args));
+  socket.on("message-with-ack", (...args) => args.pop()(...args));
+  socket.on("emit-with-ack", (...args) => {
+    // The original counts ack ids per namespace, the contract counts them per connection.
+    socket.nsp[generation < 3 ? "ids" : "_ids"] = nextAck++;
+    socket.emit("emit-with-ack", ...args, (...answer) => socket.emit("emit-with-ack", ...answer));
+  });
+  socket.on("disconnect-me", (close) => socket.disconnect(close === true));
+  socket.on("query", (ack) => ack(socket.handshake.query));
+  socket.on("error", () => {});
+}
