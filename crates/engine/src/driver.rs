@@ -2,33 +2,31 @@
 
 mod ending;
 mod polling;
+mod side;
 mod stream;
 
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use sockeye_engine_proto::payload;
 use sockeye_engine_proto::{
-    BadRequest, CloseReason, Lane, Output, Packet, RequestError, Session, TransportEnd,
-    TransportKind,
+    BadRequest, CloseReason, Lane, Output, RequestError, Session, TransportEnd, TransportKind,
 };
 use tokio::time::Sleep;
 
-use crate::application::{Application, Connection};
+use crate::application::Connection;
 use crate::command::{Command, Request};
-use crate::engine::Engine;
-use crate::handle::{Dialect, SessionHandle};
-use crate::handshake::Handshake;
+use crate::handle::SessionHandle;
 use crate::io::Io;
 use crate::outbox::{Flushed, Framing};
 use crate::turn::Turn;
 use ending::Ending;
 use polling::Polling;
+pub(crate) use side::Side;
 use stream::Probe;
 pub(crate) use stream::Wire;
 
@@ -37,11 +35,11 @@ pub(crate) use stream::Wire;
 ///
 /// One poll of this future is a turn: it takes the commands of others, lets time pass, reads
 /// what is there, runs what that sets off, and writes everything out at the end.
-pub(crate) struct Driver<A: Application> {
-    engine: Engine<A>,
+pub(crate) struct Driver<S: Side, C: Connection> {
+    side: S,
     handle: SessionHandle,
     session: Session,
-    connection: A::Connection,
+    connection: C,
     carrier: Carrier,
     probe: Option<Box<Probe>>,
     timer: Timer,
@@ -63,7 +61,7 @@ enum Stage {
 }
 
 /// What carries the session.
-enum Carrier {
+pub(crate) enum Carrier {
     Polling(Box<Polling>),
     Stream(Wire),
     Gone,
@@ -79,94 +77,32 @@ const CONTROL_SLACK: usize = 64 * 1024;
 /// while they are in the cache than heaped up.
 const WRITE_FIRST: usize = 16 * 1024;
 
-impl<A: Application> Driver<A> {
-    /// A session that begins on long-polling; the open packet is the caller's to send.
-    pub(crate) fn polling(
-        engine: &Engine<A>,
-        handle: SessionHandle,
-        handshake: Arc<Handshake>,
-        dialect: payload::Dialect,
-        now: Instant,
-    ) -> Self {
-        let carrier = Carrier::Polling(Box::new(Polling::new(dialect)));
-        Self::new(engine, handle, handshake, carrier, now)
+impl Carrier {
+    /// Long-polling, whose requests come as commands.
+    pub(crate) fn polling(dialect: payload::Dialect) -> Self {
+        Self::Polling(Box::new(Polling::new(dialect)))
     }
+}
 
-    /// A session that begins on a WebSocket; it sends its open packet.
-    pub(crate) fn websocket(
-        engine: &Engine<A>,
+impl<S: Side, C: Connection> Driver<S, C> {
+    /// What has to be said before anything else, such as the open packet, is in the outbox or
+    /// said already.
+    pub(crate) const fn new(
+        side: S,
         handle: SessionHandle,
-        handshake: Arc<Handshake>,
-        io: Io,
-        read: &Bytes,
-        now: Instant,
-    ) -> Self {
-        let wire = Wire::websocket(io, read, engine.config().limits.max_payload);
-        Self::on_wire(engine, handle, handshake, wire, Framing::WebSocket, now)
-    }
-
-    /// A session on a bare stream. `read` is what came already, without the native opening.
-    pub(crate) fn bare(
-        engine: &Engine<A>,
-        handle: SessionHandle,
-        handshake: Arc<Handshake>,
-        io: Io,
-        framing: Framing,
-        read: &[u8],
-        now: Instant,
-    ) -> Self {
-        let wire = Wire::bare(io, framing, read, engine.config().limits.max_payload);
-        Self::on_wire(engine, handle, handshake, wire, framing, now)
-    }
-
-    /// Sends the open packet first, to peers that speak in packets.
-    fn on_wire(
-        engine: &Engine<A>,
-        handle: SessionHandle,
-        handshake: Arc<Handshake>,
-        wire: Wire,
-        framing: Framing,
-        now: Instant,
-    ) -> Self {
-        {
-            let mut state = handle.shared().lock();
-            state
-                .outbox
-                .become_stream(wire.direct(), framing, Vec::new());
-            if framing != Framing::Lines {
-                let open = engine.open_packet(&handle, state.transport);
-                state.outbox.push_control(Packet::Open(open.into()));
-            }
-        }
-        Self::new(engine, handle, handshake, Carrier::Stream(wire), now)
-    }
-
-    fn new(
-        engine: &Engine<A>,
-        handle: SessionHandle,
-        handshake: Arc<Handshake>,
+        session: Session,
+        connection: C,
         carrier: Carrier,
         now: Instant,
     ) -> Self {
-        let transport = handle.transport();
-        let session = match handle.dialect() {
-            Dialect::Packets => {
-                let config = &engine.config().session;
-                Session::server(config, handle.revision(), transport, now)
-            }
-            Dialect::Lines => Session::plain(transport, now),
-        };
-        let connection = engine.application().connect(handle.clone(), handshake);
-        let timer = Timer::new();
-        let engine = engine.clone();
         Self {
-            engine,
+            side,
             handle,
             session,
             connection,
             carrier,
             probe: None,
-            timer,
+            timer: Timer::new(),
             stalled: false,
             heard: now,
             stage: Stage::Open,
@@ -245,7 +181,7 @@ impl<A: Application> Driver<A> {
     fn handle_upgrade(&mut self, io: Io, read: &Bytes, now: Instant) {
         match self.session.begin_upgrade(now, TransportKind::WebSocket) {
             Ok(()) => {
-                let limit = self.engine.config().limits.max_payload;
+                let limit = self.side.limits().max_payload;
                 self.probe = Some(Box::new(Probe::new(io, read, limit)));
             }
             Err(refused) => tracing::debug!(%refused, "upgrade refused"),
@@ -276,10 +212,9 @@ impl<A: Application> Driver<A> {
     /// Only for so long: handlers that wait for the peer itself, which cannot be heard, would
     /// otherwise keep its session for ever.
     fn excuse_silence(&mut self, now: Instant) {
-        let config = self.engine.config();
-        let late = self.timer.delay(now) > config.session.ping_timeout / 10;
+        let late = self.timer.delay(now) > self.side.slack();
         let deaf = std::mem::take(&mut self.stalled) || late;
-        if deaf && now.duration_since(self.heard) < config.stall_timeout {
+        if deaf && now.duration_since(self.heard) < self.side.stall_timeout() {
             self.session.excuse(now);
         }
     }
@@ -289,7 +224,7 @@ impl<A: Application> Driver<A> {
         self.carrier = Carrier::Gone;
         self.stage = Stage::Over;
         self.handle.shared().lock().outbox.close();
-        self.engine.forget(&self.handle);
+        self.side.forget(&self.handle);
     }
 
     fn handle_time(&mut self, now: Instant, cx: &mut Context<'_>) {
@@ -336,11 +271,7 @@ impl<A: Application> Driver<A> {
                     lane: Lane::Current,
                     packet,
                 } => {
-                    let limit = self
-                        .engine
-                        .config()
-                        .outbox_limit
-                        .saturating_add(CONTROL_SLACK);
+                    let limit = self.side.outbox_limit().saturating_add(CONTROL_SLACK);
                     let mut state = self.handle.shared().lock();
                     state.outbox.push_control(packet);
                     if state.outbox.queued() > limit {
@@ -405,7 +336,7 @@ impl<A: Application> Driver<A> {
             self.stalled = true;
             return probed;
         }
-        if self.handle.queued() >= self.engine.config().outbox_limit {
+        if self.handle.queued() >= self.side.outbox_limit() {
             // Whoever does not take the answers need not ask any more.
             return probed;
         }
@@ -453,7 +384,7 @@ impl<A: Application> Driver<A> {
     }
 }
 
-impl<A: Application> Future for Driver<A> {
+impl<S: Side, C: Connection> Future for Driver<S, C> {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
@@ -462,18 +393,18 @@ impl<A: Application> Future for Driver<A> {
     }
 }
 
-impl<A: Application> Unpin for Driver<A> {}
+impl<S: Side, C: Connection> Unpin for Driver<S, C> {}
 
-impl<A: Application> Drop for Driver<A> {
+impl<S: Side, C: Connection> Drop for Driver<S, C> {
     /// The runtime is shutting down, or the session has ended: either way nobody must be able
     /// to queue for it any more.
     fn drop(&mut self) {
         self.handle.shared().retire();
-        self.engine.forget(&self.handle);
+        self.side.forget(&self.handle);
     }
 }
 
-impl<A: Application> fmt::Debug for Driver<A> {
+impl<S: Side, C: Connection> fmt::Debug for Driver<S, C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Driver")
             .field("session", &self.session)
@@ -534,3 +465,40 @@ impl Timer {
 }
 
 const FAR: Duration = Duration::from_secs(86_400 * 365);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::application::Application;
+    use crate::application::Incoming;
+    use crate::engine::Engine;
+    use crate::handshake::Handshake;
+
+    struct App;
+    struct Nothing;
+
+    impl Application for App {
+        type Connection = Nothing;
+
+        fn connect(&self, _: SessionHandle, _: std::sync::Arc<Handshake>) -> Nothing {
+            Nothing
+        }
+    }
+
+    impl Connection for Nothing {
+        fn handle_message(&mut self, _: Incoming<'_>, _: &mut Context<'_>) {}
+
+        fn poll(&mut self, _: &mut Context<'_>) -> Poll<()> {
+            Poll::Ready(())
+        }
+
+        fn handle_close(&mut self, _: CloseReason, _: &mut Context<'_>) {}
+    }
+
+    #[test]
+    fn a_driver_is_small() {
+        // Every idle connection is one.
+        let size = size_of::<Driver<Engine<App>, Nothing>>();
+        assert!(size <= 392, "{size} bytes");
+    }
+}

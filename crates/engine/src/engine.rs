@@ -2,16 +2,18 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use parking_lot::RwLock;
-use sockeye_engine_proto::{OpenPacket, RequestError, Revision, TransportKind, payload};
+use sockeye_engine_proto::{
+    Limits, OpenPacket, Packet, RequestError, Revision, Session, TransportKind, payload,
+};
 use tokio::sync::Notify;
 
 use crate::application::Application;
 use crate::config::{ConfigError, EngineConfig};
-use crate::driver::Driver;
+use crate::driver::{Carrier, Driver, Side, Wire};
 use crate::handle::{Dialect, SessionHandle};
 use crate::handshake::Handshake;
 use crate::id::SessionId;
@@ -149,14 +151,7 @@ impl<A: Application> Engine<A> {
             Dialect::Packets,
             dialect.uses_base64(),
         )?;
-        let now = now();
-        tokio::spawn(Driver::polling(
-            self,
-            session.clone(),
-            handshake,
-            dialect,
-            now,
-        ));
+        self.drive(session.clone(), handshake, Carrier::polling(dialect));
         Some(session)
     }
 
@@ -169,10 +164,10 @@ impl<A: Application> Engine<A> {
         io: Io,
         read: &Bytes,
     ) {
-        if let Some(session) =
-            self.register(revision, TransportKind::WebSocket, Dialect::Packets, base64)
-        {
-            tokio::spawn(Driver::websocket(self, session, handshake, io, read, now()));
+        let kind = TransportKind::WebSocket;
+        if let Some(session) = self.register(revision, kind, Dialect::Packets, base64) {
+            let wire = Wire::websocket(io, read, self.config().limits.max_payload);
+            self.drive_wire(session, handshake, wire, Framing::WebSocket);
         }
     }
 
@@ -190,16 +185,48 @@ impl<A: Application> Engine<A> {
             Framing::Native | Framing::WebSocket => Dialect::Packets,
         };
         if let Some(session) = self.register(Revision::V4, transport, dialect, false) {
-            tokio::spawn(Driver::bare(
-                self,
-                session,
-                handshake,
-                io,
-                framing,
-                read,
-                now(),
-            ));
+            let wire = Wire::bare(io, framing, read, self.config().limits.max_payload);
+            self.drive_wire(session, handshake, wire, framing);
         }
+    }
+
+    /// Runs a session on a stream; to peers that speak in packets the open packet goes first.
+    fn drive_wire(
+        &self,
+        session: SessionHandle,
+        handshake: Arc<Handshake>,
+        wire: Wire,
+        framing: Framing,
+    ) {
+        {
+            let mut state = session.shared().lock();
+            state
+                .outbox
+                .become_stream(wire.direct(), framing, Vec::new());
+            if framing != Framing::Lines {
+                let open = self.open_packet(&session, state.transport);
+                state.outbox.push_control(Packet::Open(open.into()));
+            }
+        }
+        self.drive(session, handshake, Carrier::Stream(wire));
+    }
+
+    /// Runs a session in a task of its own.
+    fn drive(&self, session: SessionHandle, handshake: Arc<Handshake>, carrier: Carrier) {
+        let now = now();
+        let transport = session.transport();
+        let state = match session.dialect() {
+            Dialect::Packets => {
+                let config = &self.config().session;
+                Session::server(config, session.revision(), transport, now)
+            }
+            Dialect::Lines => Session::plain(transport, now),
+        };
+        let connection = self.application().connect(session.clone(), handshake);
+        let engine = self.clone();
+        tokio::spawn(Driver::new(
+            engine, session, state, connection, carrier, now,
+        ));
     }
 
     /// The JSON of the open packet.
@@ -224,12 +251,6 @@ impl<A: Application> Engine<A> {
         open.to_json()
     }
 
-    pub(crate) fn forget(&self, session: &SessionHandle) {
-        if self.inner.sessions.remove(session.id()) == 0 {
-            self.inner.changed.notify_waiters();
-        }
-    }
-
     fn register(
         &self,
         revision: Revision,
@@ -249,6 +270,34 @@ impl<A: Application> Engine<A> {
             session.close();
         }
         Some(session)
+    }
+}
+
+impl<A: Application> Side for Engine<A> {
+    fn limits(&self) -> &Limits {
+        &self.config().limits
+    }
+
+    fn outbox_limit(&self) -> usize {
+        self.config().outbox_limit
+    }
+
+    fn linger(&self) -> Duration {
+        self.config().linger
+    }
+
+    fn stall_timeout(&self) -> Duration {
+        self.config().stall_timeout
+    }
+
+    fn slack(&self) -> Duration {
+        self.config().session.ping_timeout / 10
+    }
+
+    fn forget(&self, session: &SessionHandle) {
+        if self.inner.sessions.remove(session.id()) == 0 {
+            self.inner.changed.notify_waiters();
+        }
     }
 }
 

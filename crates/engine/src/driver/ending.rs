@@ -6,8 +6,8 @@ use std::time::Instant;
 use sockeye_websocket::OpCode;
 
 use super::stream::{Fate, Wire};
-use super::{Carrier, Driver};
-use crate::application::Application;
+use super::{Carrier, Driver, Side};
+use crate::application::Connection;
 use crate::handle::SessionHandle;
 use crate::outbox::Flushed;
 
@@ -26,7 +26,7 @@ enum Step {
 
 impl Ending {
     /// Seals the outbox behind the last words.
-    pub(super) fn begin<A: Application>(driver: &Driver<A>, now: Instant) -> Self {
+    pub(super) fn begin<S: Side, C: Connection>(driver: &Driver<S, C>, now: Instant) -> Self {
         let mut state = driver.handle.shared().lock();
         if let Carrier::Stream(wire) = &driver.carrier {
             match wire.fate {
@@ -38,7 +38,7 @@ impl Ending {
             }
         }
         state.outbox.seal();
-        let linger = driver.engine.config().linger;
+        let linger = driver.side.linger();
         let deadline = driver
             .session
             .tombstone_until()

@@ -8,14 +8,14 @@ use sockeye_engine_proto::payload::{self, Dialect};
 use sockeye_engine_proto::{Lane, Message, Packet, PollVerdict, RequestError};
 use tokio::sync::oneshot;
 
-use super::{Carrier, Driver};
-use crate::application::{Application, Connection, Incoming};
+use super::{Carrier, Driver, Side};
+use crate::application::{Connection, Incoming};
 use crate::command::{PollAnswer, Post, PostVerdict};
 use crate::message::View;
 use crate::outbox::{Item, Outbox};
 
 /// The state of long-polling.
-pub(super) struct Polling {
+pub(crate) struct Polling {
     dialect: Dialect,
     /// The GET that waits for something to send.
     pending: Option<oneshot::Sender<PollAnswer>>,
@@ -49,7 +49,7 @@ impl Polling {
     }
 }
 
-impl<A: Application> Driver<A> {
+impl<S: Side, C: Connection> Driver<S, C> {
     pub(super) fn handle_poll(&mut self, answer: oneshot::Sender<PollAnswer>, now: Instant) {
         match self.session.begin_poll(now) {
             PollVerdict::Hold => {
@@ -87,7 +87,7 @@ impl<A: Application> Driver<A> {
             let _ = post.verdict.send(Err(error));
             return;
         }
-        let limits = &self.engine.config().limits;
+        let limits = self.side.limits();
         let mut backlog = VecDeque::new();
         let mut result = Ok(());
         for packet in payload::decode(post.content, &post.body, limits, &mut polling.dialect) {
@@ -184,7 +184,7 @@ impl<A: Application> Driver<A> {
         // The last payload of a session takes everything: there will be no other.
         let limit = match self.session.is_closed() {
             true => usize::MAX,
-            false => self.engine.config().limits.max_payload,
+            false => self.side.limits().max_payload,
         };
         let mut encoder = payload::Encoder::new(dialect, limit);
         fill(&mut encoder, &mut self.handle.shared().lock().outbox);
@@ -195,7 +195,7 @@ impl<A: Application> Driver<A> {
     }
 
     fn noop(&self, dialect: &Dialect) -> payload::Encoded {
-        let limit = self.engine.config().limits.max_payload;
+        let limit = self.side.limits().max_payload;
         let mut encoder = payload::Encoder::new(dialect, limit);
         let taken = encoder.push(&Packet::Noop);
         debug_assert!(taken, "the first packet of a payload is always taken");

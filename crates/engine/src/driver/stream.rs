@@ -13,8 +13,8 @@ use sockeye_websocket::{
     Decoder, Event, Limits, OpCode, Payload, ProtocolError, Role, encode_frame,
 };
 
-use super::Driver;
-use crate::application::{Application, Connection, Incoming};
+use super::{Driver, Side};
+use crate::application::{Connection, Incoming};
 use crate::formats::{Lines, Native};
 use crate::frames::{FrameReader, ReadError};
 use crate::handle::SessionHandle;
@@ -51,7 +51,7 @@ pub(crate) enum Fate {
 
 impl Wire {
     /// A WebSocket. `read` is what came behind the handshake already.
-    pub(super) fn websocket(io: Io, read: &[u8], max_payload: usize) -> Self {
+    pub(crate) fn websocket(io: Io, read: &[u8], max_payload: usize) -> Self {
         let limits = Limits::default()
             .max_frame(max_payload)
             .max_message(max_payload);
@@ -64,7 +64,7 @@ impl Wire {
     }
 
     /// A bare stream in one of the framings that it can have.
-    pub(super) fn bare(io: Io, framing: Framing, read: &[u8], max_payload: usize) -> Self {
+    pub(crate) fn bare(io: Io, framing: Framing, read: &[u8], max_payload: usize) -> Self {
         let frames = match framing {
             Framing::Lines => Frames::Lines(FrameReader::new(Lines::new(max_payload), read)),
             _ => Frames::Native(FrameReader::new(Native { max_payload }, read)),
@@ -76,7 +76,7 @@ impl Wire {
         }
     }
 
-    pub(super) fn direct(&self) -> Option<Socket> {
+    pub(crate) fn direct(&self) -> Option<Socket> {
         self.io.direct()
     }
 
@@ -320,7 +320,7 @@ impl Probe {
     }
 }
 
-impl<A: Application> Driver<A> {
+impl<S: Side, C: Connection> Driver<S, C> {
     /// Reads one packet from the probed transport; whether something came.
     ///
     /// One at a time, because a commit makes what follows it the session's own.
