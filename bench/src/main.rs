@@ -3,9 +3,11 @@
 //! The README beside this package says how to run it and how to read its table.
 
 mod client;
+mod dialect;
 mod frame;
 mod options;
 mod peers;
+mod prefixed;
 mod proc;
 mod report;
 mod scenarios;
@@ -15,7 +17,7 @@ use std::{env, error::Error, process::ExitCode};
 
 use options::Options;
 use report::Report;
-use server::Servers;
+use server::{Kind, Servers};
 
 type Result<T, E = Box<dyn Error>> = std::result::Result<T, E>;
 
@@ -25,6 +27,7 @@ fn main() -> ExitCode {
     let outcome = match args.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         ["serve", "socketioxide", address] => peers::socketioxide::serve(address),
         ["serve", "floor", address] => peers::floor::serve(address),
+        ["serve", "tokio", path] => peers::tokio::serve(path),
         _ => measure(&args),
     };
     match outcome {
@@ -42,12 +45,12 @@ fn measure(args: &[String]) -> Result<()> {
         return Ok(());
     };
     proc::raise_file_limit()?;
-    server::kill_children_on_signal()?;
     let servers = Servers::find(&options)?;
     let mut report = Report::default();
     for round in 1..=options.rounds {
         for &scenario in &options.scenarios {
-            for kind in &servers.found {
+            let reachable = |kind: &&Kind| scenario.carrier().dialect(**kind).is_some();
+            for kind in servers.found.iter().filter(reachable) {
                 eprint!(
                     "round {round}/{}: {} on {} … ",
                     options.rounds,

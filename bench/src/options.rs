@@ -5,14 +5,15 @@ use std::{path::PathBuf, time::Duration};
 use crate::{Result, scenarios::Scenario, server::Kind};
 
 pub(crate) const USAGE: &str = "\
-Measures server CPU per message and memory per connection of Socket.IO servers.
+Measures server CPU per message and memory per connection of Socket.IO servers and what compares to them.
 
 Usage: cargo run --release -- [OPTIONS]
 
   --rounds N          rounds, each over every server (default 5)
   --seconds S         measured seconds of each CPU scenario (default 3)
-  --only NAME,…       echo, cast, idle (default all)
-  --servers NAME,…    sockeye, socketioxide, node, floor (default all)
+  --only NAME,…       echo, cast, idle, stream-echo, stream-rtt, stream-idle (default all)
+  --servers NAME,…    for echo, cast and idle: sockeye, socketioxide, node, floor;
+                      for stream-…: sockeye, sockeye-lines, tokio, node-net (default all)
   --server-bin PATH   Sockeye's server (default ../target/release/examples/bench_server)
   --connections N     idle connections (default 10000)
   --settle S          seconds between the last connection and the look at the memory (default 3)

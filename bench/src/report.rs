@@ -1,10 +1,10 @@
-//! The table at the end.
+//! The tables at the end.
 
 use std::fmt;
 
 use crate::{
     scenarios::{Sample, Scenario},
-    server::Kind,
+    server::{Carrier, Kind},
 };
 
 /// All samples of all rounds.
@@ -17,6 +17,9 @@ struct Entry {
     kind: Kind,
     sample: Sample,
 }
+
+/// One number of a sample, if it has such a one.
+type Number = fn(Sample) -> Option<f64>;
 
 impl Report {
     pub(crate) fn add(&mut self, round: usize, scenario: Scenario, kind: Kind, sample: Sample) {
@@ -35,11 +38,11 @@ impl Report {
     }
 
     /// Median of the ratios of each round: what slows the machine for a while slows both sides of a ratio.
-    fn ratio(&self, scenario: Scenario, kind: Kind, to: Kind) -> Option<f64> {
+    fn ratio(&self, scenario: Scenario, kind: Kind, to: Kind, number: Number) -> Option<f64> {
         let ratios = self.samples(scenario, kind).filter_map(|entry| {
             let mut others = self.samples(scenario, to);
             let other = others.find(|other| other.round == entry.round)?;
-            Some(entry.sample.value() / other.sample.value())
+            Some(number(entry.sample)? / number(other.sample)?)
         });
         median(ratios)
     }
@@ -47,98 +50,141 @@ impl Report {
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let ran = |scenario| self.0.iter().any(|entry| entry.scenario == scenario);
-        let cpu: Vec<Scenario> = Scenario::ALL
-            .into_iter()
-            .filter(|&scenario| scenario != Scenario::Idle && ran(scenario))
-            .collect();
-        if !cpu.is_empty() {
-            self.cpu_table(f, &cpu)?;
-        }
-        if ran(Scenario::Idle) {
-            self.memory_table(f)?;
-        }
-        Ok(())
-    }
-}
-
-impl Report {
-    fn cpu_table(&self, f: &mut fmt::Formatter<'_>, scenarios: &[Scenario]) -> fmt::Result {
-        writeln!(
-            f,
-            "\n{:<18} {:<13} {:>9} {:>17} {:>9} {:>10} {:>10} {:>7} {:>7}",
-            "scenario", "server", "µs CPU", "spread", "/oxide", "/floor", "per s", "server", "load"
-        )?;
-        for &scenario in scenarios {
-            for kind in Kind::ALL {
-                let samples = self.samples(scenario, kind);
-                let micros = samples.clone().map(|entry| entry.sample.value());
-                let Some(middle) = median(micros.clone()) else {
-                    continue;
-                };
-                let of = |field: fn(Sample) -> f64| {
-                    median(samples.clone().map(|entry| field(entry.sample))).unwrap_or(f64::NAN)
-                };
-                writeln!(
-                    f,
-                    "{:<18} {:<13} {:>9.3} {:>17} {:>9} {:>10} {:>10.0} {:>6.0}% {:>6.0}%",
-                    scenario.name(),
-                    kind.name(),
-                    middle,
-                    spread(micros),
-                    ratio(self.ratio(scenario, kind, Kind::Socketioxide)),
-                    ratio(self.ratio(scenario, kind, Kind::Floor)),
-                    of(|sample| cpu_fields(sample).0),
-                    of(|sample| cpu_fields(sample).1) * 100.0,
-                    of(|sample| cpu_fields(sample).2) * 100.0,
-                )?;
+        for carrier in Carrier::ALL {
+            for table in [&CPU, &ROUND_TRIP, &MEMORY] {
+                self.table(f, carrier, table)?;
             }
         }
         Ok(())
     }
+}
 
-    fn memory_table(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(
-            f,
-            "\n{:<18} {:<13} {:>9} {:>17} {:>9} {:>10} {:>10}",
-            "scenario", "server", "KiB dirty", "spread", "/oxide", "/floor", "KiB RSS"
-        )?;
-        for kind in Kind::ALL {
-            let samples = self.samples(Scenario::Idle, kind);
-            let dirty = samples.clone().map(|entry| entry.sample.value());
-            let Some(middle) = median(dirty.clone()) else {
+/// A number with its spread and its ratios, and others behind it.
+struct Table {
+    title: &'static str,
+    number: Number,
+    others: &'static [Column],
+}
+
+struct Column {
+    title: &'static str,
+    width: usize,
+    show: fn(f64) -> String,
+    number: Number,
+}
+
+const CPU: Table = Table {
+    title: "µs CPU",
+    number: |sample| Some(sample.cpu()?.micros),
+    others: &[
+        Column {
+            title: "per s",
+            width: 10,
+            show: |rate| format!("{rate:.0}"),
+            number: |sample| Some(sample.cpu()?.rate),
+        },
+        Column {
+            title: "server",
+            width: 7,
+            show: percent,
+            number: |sample| Some(sample.cpu()?.server_busy),
+        },
+        Column {
+            title: "load",
+            width: 7,
+            show: percent,
+            number: |sample| Some(sample.cpu()?.load_busy),
+        },
+    ],
+};
+
+const ROUND_TRIP: Table = Table {
+    title: "µs time",
+    number: |sample| match sample {
+        Sample::RoundTrip { micros, .. } => Some(micros),
+        Sample::Cpu(_) | Sample::Memory { .. } => None,
+    },
+    others: &[],
+};
+
+const MEMORY: Table = Table {
+    title: "KiB dirty",
+    number: |sample| match sample {
+        Sample::Memory { private_dirty, .. } => Some(private_dirty),
+        Sample::Cpu(_) | Sample::RoundTrip { .. } => None,
+    },
+    others: &[Column {
+        title: "KiB RSS",
+        width: 10,
+        show: |resident| format!("{resident:.2}"),
+        number: |sample| match sample {
+            Sample::Memory { resident, .. } => Some(resident),
+            Sample::Cpu(_) | Sample::RoundTrip { .. } => None,
+        },
+    }],
+};
+
+/// The two servers that the others are compared with, and the titles of these columns.
+fn references(carrier: Carrier) -> [(&'static str, Kind); 2] {
+    match carrier {
+        Carrier::WebSocket => [("/oxide", Kind::Socketioxide), ("/floor", Kind::Floor)],
+        Carrier::Unix => [("/tokio", Kind::Tokio), ("/node-net", Kind::NodeNet)],
+    }
+}
+
+impl Report {
+    /// Prints those scenarios over this carrier that have such a number.
+    fn table(&self, f: &mut fmt::Formatter<'_>, carrier: Carrier, table: &Table) -> fmt::Result {
+        let number = table.number;
+        let references = references(carrier);
+        let scenarios = Scenario::ALL
+            .into_iter()
+            .filter(|scenario| scenario.carrier() == carrier);
+        let rows = scenarios.flat_map(|scenario| Kind::ALL.map(|kind| (scenario, kind)));
+        let mut headed = false;
+        for (scenario, kind) in rows {
+            let samples = self.samples(scenario, kind).map(|entry| entry.sample);
+            let values = samples.clone().filter_map(number);
+            let Some(middle) = median(values.clone()) else {
                 continue;
             };
-            let resident = samples.filter_map(|entry| match entry.sample {
-                Sample::Memory { resident, .. } => Some(resident),
-                Sample::Cpu { .. } => None,
+            if !headed {
+                write!(
+                    f,
+                    "\n{:<18} {:<13} {:>9} {:>17}",
+                    "scenario", "server", table.title, "spread"
+                )?;
+                write!(f, " {:>9} {:>10}", references[0].0, references[1].0)?;
+                for column in table.others {
+                    write!(f, " {:>1$}", column.title, column.width)?;
+                }
+                writeln!(f)?;
+                headed = true;
+            }
+            let [first, second] = references.map(|(_, to)| {
+                self.ratio(scenario, kind, to, number)
+                    .map_or_else(|| String::from("–"), |ratio| format!("{ratio:.3}"))
             });
-            writeln!(
+            write!(
                 f,
-                "{:<18} {:<13} {:>9.2} {:>17} {:>9} {:>10} {:>10.2}",
-                Scenario::Idle.name(),
+                "{:<18} {:<13} {middle:>9.3} {:>17} {first:>9} {second:>10}",
+                scenario.name(),
                 kind.name(),
-                middle,
-                spread(dirty),
-                ratio(self.ratio(Scenario::Idle, kind, Kind::Socketioxide)),
-                ratio(self.ratio(Scenario::Idle, kind, Kind::Floor)),
-                median(resident).unwrap_or(f64::NAN),
+                spread(values),
             )?;
+            for column in table.others {
+                let value = median(samples.clone().filter_map(column.number));
+                let value = value.map_or_else(|| String::from("–"), column.show);
+                write!(f, " {value:>0$}", column.width)?;
+            }
+            writeln!(f)?;
         }
         Ok(())
     }
 }
 
-fn cpu_fields(sample: Sample) -> (f64, f64, f64) {
-    match sample {
-        Sample::Cpu {
-            rate,
-            server_busy,
-            load_busy,
-            ..
-        } => (rate, server_busy, load_busy),
-        Sample::Memory { .. } => (f64::NAN, f64::NAN, f64::NAN),
-    }
+fn percent(share: f64) -> String {
+    format!("{:.0}%", share * 100.0)
 }
 
 fn median(values: impl Iterator<Item = f64>) -> Option<f64> {
@@ -152,10 +198,6 @@ fn spread(values: impl Iterator<Item = f64> + Clone) -> String {
     let least = values.clone().fold(f64::INFINITY, f64::min);
     let most = values.fold(f64::NEG_INFINITY, f64::max);
     format!("{least:.3}–{most:.3}")
-}
-
-fn ratio(value: Option<f64>) -> String {
-    value.map_or_else(|| String::from("–"), |value| format!("{value:.3}"))
 }
 
 #[cfg(test)]
@@ -181,7 +223,8 @@ mod tests {
                 report.add(round, Scenario::Idle, kind, sample);
             }
         }
-        let ratio = report.ratio(Scenario::Idle, Kind::Sockeye, Kind::Socketioxide);
+        let (kind, to) = (Kind::Sockeye, Kind::Socketioxide);
+        let ratio = report.ratio(Scenario::Idle, kind, to, MEMORY.number);
         assert_eq!(ratio, Some(0.25));
     }
 }

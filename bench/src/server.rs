@@ -1,8 +1,8 @@
 //! Starting and stopping the servers that are measured.
 
 use std::{
-    env, io,
-    net::{SocketAddr, TcpListener, TcpStream},
+    env, fs, io,
+    net::{SocketAddr, TcpListener},
     path::PathBuf,
     process::{self, Child, Command, Stdio},
     sync::Mutex,
@@ -11,28 +11,76 @@ use std::{
 };
 
 use rustix::process::{Pid, Signal, kill_process};
+use socket2::{SockAddr, Socket, Type};
+use tempfile::TempDir;
 
-use crate::{Result, options::Options, proc::Cores};
+use crate::{Result, dialect::Dialect, options::Options, proc::Cores};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
     Sockeye,
+    /// The same program, spoken to in lines.
+    SockeyeLines,
     Socketioxide,
     Node,
     Floor,
+    Tokio,
+    NodeNet,
 }
 
 impl Kind {
-    pub(crate) const ALL: [Self; 4] = [Self::Sockeye, Self::Socketioxide, Self::Node, Self::Floor];
+    pub(crate) const ALL: [Self; 7] = [
+        Self::Sockeye,
+        Self::SockeyeLines,
+        Self::Socketioxide,
+        Self::Node,
+        Self::Floor,
+        Self::Tokio,
+        Self::NodeNet,
+    ];
 
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Sockeye => "sockeye",
+            Self::SockeyeLines => "sockeye-lines",
             Self::Socketioxide => "socketioxide",
             Self::Node => "node",
             Self::Floor => "floor",
+            Self::Tokio => "tokio",
+            Self::NodeNet => "node-net",
         }
     }
+}
+
+/// What a server is reached over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Carrier {
+    WebSocket,
+    Unix,
+}
+
+impl Carrier {
+    pub(crate) const ALL: [Self; 2] = [Self::WebSocket, Self::Unix];
+
+    /// What is spoken with such a server over this, if it can be reached so.
+    pub(crate) fn dialect(self, kind: Kind) -> Option<Dialect> {
+        match (self, kind) {
+            (Self::WebSocket, Kind::Sockeye | Kind::Socketioxide | Kind::Node | Kind::Floor) => {
+                Some(Dialect::WebSocket)
+            }
+            (Self::Unix, Kind::Sockeye) => Some(Dialect::Native),
+            (Self::Unix, Kind::SockeyeLines | Kind::NodeNet) => Some(Dialect::Lines),
+            (Self::Unix, Kind::Tokio) => Some(Dialect::Mirror),
+            _ => None,
+        }
+    }
+}
+
+/// Where a server listens, and what is spoken there.
+#[derive(Clone, Debug)]
+pub(crate) struct Target {
+    pub(crate) address: SockAddr,
+    pub(crate) dialect: Dialect,
 }
 
 /// The servers that can be started here.
@@ -40,6 +88,8 @@ pub(crate) struct Servers {
     pub(crate) found: Vec<Kind>,
     server_bin: PathBuf,
     cores: Cores,
+    /// Where the socket files are.
+    sockets: TempDir,
 }
 
 impl Servers {
@@ -48,10 +98,13 @@ impl Servers {
         let mut found = options.servers.clone();
         found.retain(|kind| {
             let missing = match kind {
-                Kind::Sockeye if !options.server_bin.is_file() => format!(
+                Kind::Sockeye | Kind::SockeyeLines if !options.server_bin.is_file() => format!(
                     "{} does not exist; build it with `cargo build --release --example bench_server`",
                     options.server_bin.display()
                 ),
+                Kind::NodeNet if Command::new("node").arg("--version").output().is_err() => {
+                    "Node.js is not on the PATH".to_owned()
+                }
                 Kind::Node if !node_folder().join("node_modules/socket.io").is_dir() => {
                     format!("run `npm ci` in {} first", node_folder().display())
                 }
@@ -63,35 +116,62 @@ impl Servers {
         if found.is_empty() {
             return Err("no server to measure".into());
         }
+        let sockets = tempfile::Builder::new()
+            .prefix("sockeye-bench-")
+            .tempdir()?;
+        clean_up_on_signal(sockets.path().to_owned())?;
         Ok(Self {
             found,
             server_bin: options.server_bin.clone(),
             cores: Cores::find()?,
+            sockets,
         })
     }
 
-    /// Starts a server on a free port and waits until it listens.
-    pub(crate) fn start(&self, kind: Kind) -> Result<Server> {
-        let address = free_address()?;
+    /// Starts a server on a free port, or a socket file, and waits until it listens.
+    pub(crate) fn start(&self, kind: Kind, carrier: Carrier) -> Result<Server> {
+        let dialect = carrier.dialect(kind);
+        let dialect = dialect.ok_or_else(|| format!("{carrier:?} does not lead to {kind:?}"))?;
+        let port = free_address()?;
+        let path = self.sockets.path().join("socket");
+        let (address, argument) = match carrier {
+            Carrier::WebSocket => (SockAddr::from(port), port.to_string().into()),
+            Carrier::Unix => (SockAddr::unix(&path)?, path.clone().into_os_string()),
+        };
         let mut command = match kind {
-            Kind::Sockeye => Command::new(&self.server_bin),
-            Kind::Socketioxide | Kind::Floor => {
+            Kind::Sockeye | Kind::SockeyeLines => Command::new(&self.server_bin),
+            Kind::Socketioxide | Kind::Floor | Kind::Tokio => {
                 let mut command = Command::new(env::current_exe()?);
                 command.args(["serve", kind.name()]);
                 command
             }
-            Kind::Node => {
+            Kind::Node | Kind::NodeNet => {
+                let script = if kind == Kind::Node {
+                    "server.mjs"
+                } else {
+                    "net.mjs"
+                };
                 let mut command = Command::new("node");
-                command.arg(node_folder().join("server.mjs"));
+                command.arg(node_folder().join(script));
                 command
             }
         };
-        command
-            .arg(address.to_string())
-            .stdin(Stdio::null())
-            .stdout(Stdio::null());
+        match (kind, carrier) {
+            (Kind::Sockeye | Kind::SockeyeLines, Carrier::Unix) => {
+                let url = format!("unix:{}", path.display());
+                command.args([port.to_string().as_str(), "--listen", &url])
+            }
+            _ => command.arg(argument),
+        };
+        command.stdin(Stdio::null()).stdout(Stdio::null());
+        // The last server was killed, and left its own.
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error.into()),
+            _ => {}
+        }
         let child = self.cores.start_server(|| command.spawn())?;
-        let mut server = Server { child, address };
+        let target = Target { address, dialect };
+        let mut server = Server { child, target };
         children().push(server.pid());
         server.wait_until_listening()?;
         Ok(server)
@@ -101,7 +181,7 @@ impl Servers {
 /// A running server; killed when dropped.
 pub(crate) struct Server {
     child: Child,
-    pub(crate) address: SocketAddr,
+    pub(crate) target: Target,
 }
 
 impl Server {
@@ -115,7 +195,9 @@ impl Server {
             if let Some(status) = self.child.try_wait()? {
                 return Err(format!("the server ended at once: {status}").into());
             }
-            if TcpStream::connect(self.address).is_ok() {
+            let address = &self.target.address;
+            let probe = Socket::new(address.domain(), Type::STREAM, None)?;
+            if probe.connect(address).is_ok() {
                 return Ok(());
             }
             thread::sleep(Duration::from_millis(20));
@@ -133,14 +215,16 @@ impl Drop for Server {
     }
 }
 
-/// A signal ends this program without running destructors, so the servers are then killed here.
-pub(crate) fn kill_children_on_signal() -> Result<()> {
-    ctrlc::set_handler(|| {
+/// A signal ends this program without running destructors, so the servers are then killed here, and their socket
+/// files removed.
+fn clean_up_on_signal(sockets: PathBuf) -> Result<()> {
+    ctrlc::set_handler(move || {
         for &pid in children().iter() {
             if let Some(pid) = i32::try_from(pid).ok().and_then(Pid::from_raw) {
                 let _ = kill_process(pid, Signal::KILL);
             }
         }
+        let _ = fs::remove_dir_all(&sockets);
         process::exit(130);
     })?;
     Ok(())

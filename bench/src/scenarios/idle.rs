@@ -9,11 +9,11 @@ use crate::{Result, client::Swarm, options::Options, proc, server::Server};
 const WARM_UP: usize = 50;
 
 pub(super) fn run(server: &Server, options: &Options) -> Result<Sample> {
-    let mut swarm = Swarm::new()?;
-    swarm.open(server.address, WARM_UP)?;
+    let mut swarm = Swarm::new(&server.target)?;
+    swarm.open(WARM_UP)?;
     settle(&mut swarm, options)?;
     let before = proc::memory_of(server.pid())?;
-    swarm.open(server.address, options.idle_connections)?;
+    swarm.open(options.idle_connections)?;
     settle(&mut swarm, options)?;
     let after = proc::memory_of(server.pid())?;
     let each = |before: f64, after: f64| (after - before) / options.idle_connections as f64;

@@ -3,6 +3,7 @@
 mod cast;
 mod echo;
 mod idle;
+mod rtt;
 
 use std::{
     fmt,
@@ -11,10 +12,9 @@ use std::{
 
 use crate::{
     Result,
-    client::Swarm,
     options::Options,
     proc,
-    server::{Kind, Server, Servers},
+    server::{Carrier, Kind, Server, Servers},
 };
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,10 +27,24 @@ pub(crate) enum Scenario {
     CastSingle,
     /// Connections that do nothing.
     Idle,
+    /// As `Echo`, over a Unix-domain socket.
+    StreamEcho,
+    /// One client, one event in flight, over a Unix-domain socket.
+    StreamRtt,
+    /// As `Idle`, over a Unix-domain socket.
+    StreamIdle,
 }
 
 impl Scenario {
-    pub(crate) const ALL: [Self; 4] = [Self::Echo, Self::CastBurst, Self::CastSingle, Self::Idle];
+    pub(crate) const ALL: [Self; 7] = [
+        Self::Echo,
+        Self::CastBurst,
+        Self::CastSingle,
+        Self::Idle,
+        Self::StreamEcho,
+        Self::StreamRtt,
+        Self::StreamIdle,
+    ];
 
     pub(crate) fn name(self) -> &'static str {
         match self {
@@ -38,6 +52,16 @@ impl Scenario {
             Self::CastBurst => "cast, 4 in flight",
             Self::CastSingle => "cast, 1 in flight",
             Self::Idle => "idle",
+            Self::StreamEcho => "stream-echo",
+            Self::StreamRtt => "stream-rtt",
+            Self::StreamIdle => "stream-idle",
+        }
+    }
+
+    pub(crate) fn carrier(self) -> Carrier {
+        match self {
+            Self::Echo | Self::CastBurst | Self::CastSingle | Self::Idle => Carrier::WebSocket,
+            Self::StreamEcho | Self::StreamRtt | Self::StreamIdle => Carrier::Unix,
         }
     }
 }
@@ -45,25 +69,38 @@ impl Scenario {
 /// The outcome of one scenario on one server.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Sample {
-    Cpu {
-        /// Server CPU for each message (echo) or delivery (cast), in microseconds.
+    Cpu(Cpu),
+    RoundTrip {
+        /// Time of a round trip, the median of all, in microseconds.
         micros: f64,
-        /// Messages or deliveries a second.
-        rate: f64,
-        /// Share of the measured time that the server's core, and the load's, was in use.
-        server_busy: f64,
-        load_busy: f64,
+        cpu: Cpu,
     },
     /// KiB for each connection.
-    Memory { private_dirty: f64, resident: f64 },
+    Memory {
+        private_dirty: f64,
+        resident: f64,
+    },
+}
+
+/// What messages cost the server.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Cpu {
+    /// Messages (echo) or deliveries (cast) in the measured time.
+    pub(crate) messages: u64,
+    /// Server CPU for each of them, in microseconds.
+    pub(crate) micros: f64,
+    /// How many a second.
+    pub(crate) rate: f64,
+    /// Share of the measured time that the server's core, and the load's, was in use.
+    pub(crate) server_busy: f64,
+    pub(crate) load_busy: f64,
 }
 
 impl Sample {
-    /// The number that is compared; less is better.
-    pub(crate) fn value(self) -> f64 {
+    pub(crate) fn cpu(self) -> Option<Cpu> {
         match self {
-            Self::Cpu { micros, .. } => micros,
-            Self::Memory { private_dirty, .. } => private_dirty,
+            Self::Cpu(cpu) | Self::RoundTrip { cpu, .. } => Some(cpu),
+            Self::Memory { .. } => None,
         }
     }
 }
@@ -71,7 +108,10 @@ impl Sample {
 impl fmt::Display for Sample {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Cpu { micros, rate, .. } => write!(f, "{micros:.3} µs, {rate:.0}/s"),
+            Self::Cpu(cpu) => write!(f, "{:.3} µs, {:.0}/s", cpu.micros, cpu.rate),
+            Self::RoundTrip { micros, cpu } => {
+                write!(f, "{micros:.1} µs, {:.3} µs of CPU", cpu.micros)
+            }
             Self::Memory { private_dirty, .. } => write!(f, "{private_dirty:.2} KiB"),
         }
     }
@@ -83,27 +123,30 @@ pub(crate) fn run(
     servers: &Servers,
     options: &Options,
 ) -> Result<Sample> {
-    let server = servers.start(kind)?;
+    let server = servers.start(kind, scenario.carrier())?;
     match scenario {
-        Scenario::Echo => echo::run(&server, options.window),
-        Scenario::CastBurst => cast::run(&server, options.window, 4),
-        Scenario::CastSingle => cast::run(&server, options.window, 1),
-        Scenario::Idle => idle::run(&server, options),
+        Scenario::Echo | Scenario::StreamEcho => {
+            echo::run(&server, options.window).map(Sample::Cpu)
+        }
+        Scenario::CastBurst => cast::run(&server, options.window, 4).map(Sample::Cpu),
+        Scenario::CastSingle => cast::run(&server, options.window, 1).map(Sample::Cpu),
+        Scenario::Idle | Scenario::StreamIdle => idle::run(&server, options),
+        Scenario::StreamRtt => rtt::run(&server, options.window),
     }
 }
 
 /// Lets a load run, first to warm up and then for the measured time.
 ///
 /// `turn` works off what came in and returns how many messages are done so far.
-fn measure(
+fn measure<L>(
     server: &Server,
     window: Duration,
-    swarm: &mut Swarm,
-    mut turn: impl FnMut(&mut Swarm) -> Result<u64>,
-) -> Result<Sample> {
-    let before = run_for(swarm, WARM_UP.min(window), &mut turn)?;
+    load: &mut L,
+    mut turn: impl FnMut(&mut L) -> Result<u64>,
+) -> Result<Cpu> {
+    let before = run_for(load, WARM_UP.min(window), &mut turn)?;
     let (cpu, own, start) = (proc::cpu_of(server.pid())?, proc::own_cpu(), Instant::now());
-    let after = run_for(swarm, window, &mut turn)?;
+    let after = run_for(load, window, &mut turn)?;
     let elapsed = start.elapsed().as_secs_f64();
     let cpu = proc::cpu_of(server.pid())?
         .saturating_sub(cpu)
@@ -112,24 +155,25 @@ fn measure(
     if after == before {
         return Err("nothing came back in the measured time".into());
     }
-    let done = (after - before) as f64;
-    Ok(Sample::Cpu {
-        micros: cpu * 1e6 / done,
-        rate: done / elapsed,
+    let messages = after - before;
+    Ok(Cpu {
+        messages,
+        micros: cpu * 1e6 / messages as f64,
+        rate: messages as f64 / elapsed,
         server_busy: cpu / elapsed,
         load_busy: own / elapsed,
     })
 }
 
-fn run_for(
-    swarm: &mut Swarm,
+fn run_for<L>(
+    load: &mut L,
     time: Duration,
-    turn: &mut impl FnMut(&mut Swarm) -> Result<u64>,
+    turn: &mut impl FnMut(&mut L) -> Result<u64>,
 ) -> Result<u64> {
     let end = Instant::now() + time;
-    let mut done = turn(swarm)?;
+    let mut done = turn(load)?;
     while Instant::now() < end {
-        done = turn(swarm)?;
+        done = turn(load)?;
     }
     Ok(done)
 }

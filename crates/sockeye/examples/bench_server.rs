@@ -1,21 +1,34 @@
-//! The server that `cargo xtask bench` measures: `bench_server HOST:PORT`.
+//! The server that `cargo xtask bench` measures: `bench_server HOST:PORT [--listen URL]…`.
 //!
 //! `echo` acknowledges with its first argument; `cast` emits `cast` with the same argument to
 //! every connected socket.
+//!
+//! Each `--listen URL` adds a listener, such as `unix:/tmp/app.sock` or `tcp://127.0.0.1:5000`.
 
 use sockeye::{Args, Server, Socket};
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let address = std::env::args()
-        .nth(1)
-        .ok_or("usage: bench_server HOST:PORT")?;
+    let usage = "usage: bench_server HOST:PORT [--listen URL]…";
+    let mut args = std::env::args().skip(1);
+    let mut urls = vec![format!("http://{}", args.next().ok_or(usage)?)];
+    while let Some(arg) = args.next() {
+        match arg.as_str() {
+            "--listen" => urls.push(args.next().ok_or(usage)?),
+            _ => return Err(usage.into()),
+        }
+    }
     let io = Server::new();
     io.on("echo", |args: Args| args.first());
     io.on("cast", |socket: Socket, args: Args| {
         socket.namespace().emit("cast", args.first())
     });
-    let mut listener = io.listen(&format!("http://{address}")).await?;
-    listener.closed().await;
+    let mut listeners = Vec::new();
+    for url in urls {
+        listeners.push(io.listen(url).await?);
+    }
+    for listener in &mut listeners {
+        listener.closed().await;
+    }
     Ok(())
 }

@@ -10,7 +10,7 @@ pub(crate) const TASK: Task = Task {
     usage: "usage: cargo xtask bench [OPTIONS OF THE BENCHMARK]
 
 Builds the example bench_server and runs bench/ against it. Options are passed on, for example
-`cargo xtask bench --rounds 3 --only echo`; `cargo xtask bench -- --help` lists them.
+`cargo xtask bench --rounds 3 --only echo,stream-echo`; `cargo xtask bench -- --help` lists them.
 Node.js takes part if it is installed.",
     run: |workspace, args| bench(workspace, args.rest()),
 };
