@@ -24,6 +24,8 @@ const LAYERS: &[(&str, u8)] = &[
     ("sockeye-engine", 1),
     ("sockeye-events", 1),
     ("sockeye-client", 2),
+    // It runs while others are compiled, and knows nobody.
+    ("sockeye-macros", 2),
     ("sockeye-server", 2),
     ("sockeye", 3),
     ("sockeye-cli", 4),

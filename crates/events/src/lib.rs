@@ -26,6 +26,7 @@ mod reply;
 mod running;
 mod snapshot;
 mod state;
+mod typed;
 
 pub use acks::{AckFuture, AckTable, Waiter};
 pub use callback::{Callback, Called};
@@ -40,3 +41,13 @@ pub use reply::{IntoReply, Outcome, Reply, Responder};
 pub use running::{HandlerFuture, Ordering, Running, Started};
 pub use snapshot::{Cached, Snapshot};
 pub use state::StateMap;
+pub use typed::{EventArgs, EventCallback, EventParam, EventReply, NoAck, TypedEvent, erase_event};
+
+/// What the code of `#[derive(Event)]` is made of; no part of the API.
+#[doc(hidden)]
+pub mod __private {
+    pub use serde::Serialize;
+    pub use serde::de::DeserializeOwned;
+
+    pub use crate::typed::read;
+}

@@ -59,7 +59,7 @@ impl<'s> Emission<'s> {
     #[expect(clippy::needless_pass_by_value, reason = "arguments are given away")]
     pub fn emit(&self, name: impl AsRef<str>, args: impl ToArgs) -> Result<(), EmitError> {
         self.socket
-            .emit_event(name.as_ref(), &args, None, self.flags)
+            .send_event(name.as_ref(), &args, None, self.flags)
     }
 
     /// Emits the event `message`.
@@ -82,7 +82,7 @@ impl<'s> Emission<'s> {
         let id = socket.link().next_ack_id();
         let limit = socket.namespace().config().max_pending_acks;
         AckFuture::register(&socket.ack_owner(), id, limit, self.timeout, || {
-            socket.emit_event(name.as_ref(), &args, Some(id), self.flags)
+            socket.send_event(name.as_ref(), &args, Some(id), self.flags)
         })
     }
 }

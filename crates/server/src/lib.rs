@@ -17,6 +17,7 @@ mod namespace;
 mod packet;
 mod server;
 mod socket;
+mod typed;
 
 pub use acks::{AckSummary, BroadcastAcks};
 pub use broadcast::BroadcastOperator;
@@ -58,10 +59,13 @@ pub use sockeye_engine::{
     MissingRevision, PeerCredentials, Revision, SameSite, StaticFile, TransportKind, UrlError,
     batch,
 };
+#[doc(hidden)]
+pub use sockeye_events::__private;
 pub use sockeye_events::{
-    AckError, AckFuture, Callback, Data, DisconnectReason, EmitError, Event, EventError,
-    EventErrorKind, EventName, ExtractError, FromEvent, IntoRefusal, IntoReply, ListenerId,
-    Ordering, Outcome, Refusal, Reply, State,
+    AckError, AckFuture, Callback, Data, DisconnectReason, EmitError, Event, EventArgs,
+    EventCallback, EventError, EventErrorKind, EventName, EventParam, EventReply, ExtractError,
+    FromEvent, IntoRefusal, IntoReply, ListenerId, NoAck, Ordering, Outcome, Refusal, Reply, State,
+    TypedEvent,
 };
 pub use sockeye_socket_proto::lines::{BadLines, LinesConfig};
 pub use sockeye_socket_proto::{

@@ -414,7 +414,7 @@ impl Socket {
         });
     }
 
-    pub(crate) fn emit_event<A: ToArgs + ?Sized>(
+    pub(crate) fn send_event<A: ToArgs + ?Sized>(
         &self,
         name: &str,
         args: &A,

@@ -84,4 +84,6 @@ pub mod guide;
 
 pub use bytes::Bytes;
 pub use serde_json::{Value, json};
+#[cfg(feature = "macros")]
+pub use sockeye_macros::Event;
 pub use sockeye_server::*;

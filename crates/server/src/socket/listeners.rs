@@ -1,6 +1,9 @@
 //! Listeners and middlewares of one socket.
 
-use sockeye_events::{Callback, IntoReply, ListenerId, Listeners, Snapshot, erase};
+use sockeye_events::{
+    Callback, EventCallback, IntoReply, ListenerId, Listeners, Snapshot, TypedEvent, erase,
+    erase_event,
+};
 
 use super::Socket;
 use crate::middleware::{self, BoxMiddleware, IntoVerdict};
@@ -34,6 +37,27 @@ impl Socket {
         self.extra()
             .listeners
             .update(|listeners| listeners.once(name, erase(handler)))
+    }
+
+    /// Adds a handler of a typed event of this socket only; see
+    /// [`Namespace::on_event`](crate::Namespace::on_event).
+    pub fn on_event<M: 'static, F>(&self, handler: F) -> ListenerId
+    where
+        F: EventCallback<Self, M>,
+    {
+        self.extra()
+            .listeners
+            .update(|listeners| listeners.on(F::Event::NAME, erase_event(handler)))
+    }
+
+    /// Adds a handler that runs for the next such typed event only.
+    pub fn once_event<M: 'static, F>(&self, handler: F) -> ListenerId
+    where
+        F: EventCallback<Self, M>,
+    {
+        self.extra()
+            .listeners
+            .update(|listeners| listeners.once(F::Event::NAME, erase_event(handler)))
     }
 
     /// Adds a handler of every incoming event, which runs before the event's own.

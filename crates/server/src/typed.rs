@@ -1,0 +1,119 @@
+//! Typed events of a server: the same methods as those that take a name and arguments.
+
+use sockeye_events::{AckFuture, EmitError, EventArgs, EventCallback, TypedEvent, erase_event};
+use sockeye_socket_proto::FromArgs;
+
+use crate::{BroadcastAcks, BroadcastOperator, Emission, Namespace, Socket};
+
+impl Namespace {
+    /// Adds a handler of a typed event, for all sockets of the namespace; see [`on`](Self::on).
+    ///
+    /// The handler's last parameter says which event it is; the others are extractors. It returns
+    /// the event's acknowledgement, `()` if that has none, or a `Result` with one of these. Remove
+    /// it with [`off`](Self::off) and [`TypedEvent::NAME`].
+    pub fn on_event<M: 'static, F>(&self, handler: F) -> &Self
+    where
+        F: EventCallback<Socket, M>,
+    {
+        let handler = erase_event(handler);
+        self.listeners()
+            .update(|listeners| listeners.on(F::Event::NAME, handler));
+        self
+    }
+
+    /// Adds a handler that runs for the next such event only, of whichever socket.
+    pub fn once_event<M: 'static, F>(&self, handler: F) -> &Self
+    where
+        F: EventCallback<Socket, M>,
+    {
+        let handler = erase_event(handler);
+        self.listeners()
+            .update(|listeners| listeners.once(F::Event::NAME, handler));
+        self
+    }
+
+    /// Emits a typed event to everyone; give it away or lend it.
+    ///
+    /// # Errors
+    ///
+    /// As for [`BroadcastOperator::emit`].
+    pub fn emit_event<E: TypedEvent>(&self, event: E) -> Result<(), EmitError> {
+        self.all().emit_event(event)
+    }
+
+    /// Emits a typed event to everyone and collects the answers; see
+    /// [`BroadcastOperator::emit_with_ack`].
+    ///
+    /// # Errors
+    ///
+    /// As for [`BroadcastOperator::emit`].
+    pub fn emit_event_with_ack<E>(&self, event: E) -> Result<BroadcastAcks<E::Ack>, EmitError>
+    where
+        E: TypedEvent<Ack: FromArgs + Send + 'static>,
+    {
+        self.all().emit_event_with_ack(event)
+    }
+}
+
+impl BroadcastOperator {
+    /// Emits a typed event; give it away or lend it.
+    ///
+    /// # Errors
+    ///
+    /// As for [`emit`](Self::emit).
+    pub fn emit_event<E: TypedEvent>(&self, event: E) -> Result<(), EmitError> {
+        self.emit(E::NAME, EventArgs(&event))
+    }
+
+    /// Emits a typed event and collects the answers; see [`emit_with_ack`](Self::emit_with_ack).
+    ///
+    /// # Errors
+    ///
+    /// As for [`emit`](Self::emit).
+    pub fn emit_event_with_ack<E>(&self, event: E) -> Result<BroadcastAcks<E::Ack>, EmitError>
+    where
+        E: TypedEvent<Ack: FromArgs + Send + 'static>,
+    {
+        self.emit_with_ack(E::NAME, EventArgs(&event))
+    }
+}
+
+impl Socket {
+    /// Emits a typed event to this socket; give it away or lend it.
+    ///
+    /// # Errors
+    ///
+    /// As for [`emit`](Self::emit).
+    pub fn emit_event<E: TypedEvent>(&self, event: E) -> Result<(), EmitError> {
+        self.emit(E::NAME, EventArgs(&event))
+    }
+
+    /// Emits a typed event at once, and gives a future of its acknowledgement; see
+    /// [`emit_with_ack`](Self::emit_with_ack). The event must have one.
+    pub fn emit_event_with_ack<E>(&self, event: E) -> AckFuture<E::Ack>
+    where
+        E: TypedEvent<Ack: FromArgs>,
+    {
+        self.emit_with_ack(E::NAME, EventArgs(&event))
+    }
+}
+
+impl Emission<'_> {
+    /// Emits a typed event; see [`Socket::emit_event`].
+    ///
+    /// # Errors
+    ///
+    /// As for [`Socket::emit`].
+    pub fn emit_event<E: TypedEvent>(&self, event: E) -> Result<(), EmitError> {
+        self.emit(E::NAME, EventArgs(&event))
+    }
+
+    /// Emits a typed event and waits for its acknowledgement; see
+    /// [`Socket::emit_event_with_ack`].
+    pub fn emit_event_with_ack<E>(&self, event: E) -> AckFuture<E::Ack>
+    where
+        E: TypedEvent<Ack: FromArgs>,
+    {
+        self.emit_with_ack(E::NAME, EventArgs(&event))
+    }
+}
