@@ -7,6 +7,7 @@
 mod error;
 mod head;
 mod pass_on;
+mod request;
 mod to_args;
 
 use bytes::Bytes;
@@ -18,6 +19,7 @@ use crate::packet::{PacketType, SocketRevision};
 use head::{Head, open};
 
 pub use error::{EncodeError, EncodeErrorKind};
+pub use request::{auth_query, encode_connect_request};
 pub use to_args::{ArgsWriter, ToArgs};
 
 /// Encodes an event into `buf`, which is cleared first, and returns where the packet's text starts.
@@ -151,38 +153,6 @@ pub fn encode_connect_accepted(
         write_strings(buf, &Accepted { sid, pid });
     }
     Head::new(buf, body).write(PacketType::Connect, None, namespace, None)
-}
-
-/// Encodes a client's wish to join a namespace. `auth` must encode to a JSON object; revision 4 has a `query` on
-/// the namespace instead, given here as it goes onto the wire. Each is left out where the revision has no place for
-/// it.
-///
-/// # Errors
-///
-/// When `auth` cannot be encoded.
-pub fn encode_connect_request<T: Serialize + ?Sized>(
-    buf: &mut Vec<u8>,
-    headroom: usize,
-    revision: SocketRevision,
-    namespace: &str,
-    query: Option<&str>,
-    auth: Option<&T>,
-) -> Result<usize, EncodeError> {
-    let with_query;
-    let namespace = match query {
-        Some(query) if revision == SocketRevision::V4 => {
-            with_query = [namespace, "?", query].concat();
-            &with_query
-        }
-        _ => namespace,
-    };
-    let body = open(buf, headroom, namespace);
-    if let Some(auth) = auth
-        && revision == SocketRevision::V5
-    {
-        write_json(buf, auth)?;
-    }
-    Ok(Head::new(buf, body).write(PacketType::Connect, None, namespace, None))
 }
 
 /// Encodes the notice that the sender leaves a namespace.
@@ -371,15 +341,6 @@ mod tests {
             text(|buf| encode_connect_accepted(buf, 5, V4, "/x", "S", None)),
             "0/x,"
         );
-        let auth = json!({"token": "t0"});
-        let request = |revision, namespace: &str| {
-            text(|buf| {
-                let query = Some("token=a");
-                encode_connect_request(buf, 5, revision, namespace, query, Some(&auth)).unwrap()
-            })
-        };
-        assert_eq!(request(V5, "/chat"), r#"0/chat,{"token":"t0"}"#);
-        assert_eq!(request(V4, "/chat"), "0/chat?token=a,");
     }
 
     #[test]

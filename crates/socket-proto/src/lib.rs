@@ -32,6 +32,7 @@ mod ascii;
 mod connection;
 mod encode;
 pub mod lines;
+mod members;
 mod name;
 mod packet;
 mod scan;
@@ -40,7 +41,7 @@ pub use args::{Args, ArgsError, FromArgs, IncomingArgs, RawArgs};
 pub use ascii::{escape_non_ascii, escape_packet};
 pub use connection::{Connection, ConnectionConfig, Input, NamespaceKey, StrayPackets, Violation};
 pub use encode::{
-    ArgsWriter, EncodeError, EncodeErrorKind, ToArgs, encode_ack, encode_binary_event,
+    ArgsWriter, EncodeError, EncodeErrorKind, ToArgs, auth_query, encode_ack, encode_binary_event,
     encode_connect_accepted, encode_connect_error, encode_connect_request, encode_counted_ack,
     encode_disconnect, encode_event, encode_invalid_namespace,
 };

@@ -51,7 +51,6 @@ mod decode;
 mod dialect;
 mod encode;
 mod error;
-mod members;
 mod reserved;
 mod split;
 

@@ -32,6 +32,9 @@ pub enum EncodeErrorKind {
         /// What serde_json says.
         error: serde_json::Error,
     },
+    /// The payload of a CONNECT packet must be an object.
+    #[error("it is not an object")]
+    NotAnObject,
     /// A received argument that was to be passed on is not JSON.
     #[error("received argument {argument} is not JSON: {error}")]
     BrokenArgument {
@@ -55,6 +58,7 @@ pub enum EncodeErrorKind {
 enum Subject {
     Args,
     Ack,
+    Auth,
     Event(Box<str>),
 }
 
@@ -70,7 +74,7 @@ impl EncodeError {
     pub fn event(&self) -> Option<&str> {
         match &self.subject {
             Subject::Event(name) => Some(name),
-            Subject::Args | Subject::Ack => None,
+            Subject::Args | Subject::Ack | Subject::Auth => None,
         }
     }
 
@@ -86,6 +90,13 @@ impl EncodeError {
     pub(crate) fn of_ack(self) -> Self {
         Self {
             subject: Subject::Ack,
+            ..self
+        }
+    }
+
+    pub(crate) fn of_auth(self) -> Self {
+        Self {
+            subject: Subject::Auth,
             ..self
         }
     }
@@ -105,6 +116,7 @@ impl fmt::Display for EncodeError {
         match &self.subject {
             Subject::Args => f.write_str("cannot encode the arguments")?,
             Subject::Ack => f.write_str("cannot encode the acknowledgement")?,
+            Subject::Auth => f.write_str("cannot encode the auth payload")?,
             Subject::Event(name) => write!(f, "cannot encode event {name:?}")?,
         }
         write!(f, ": {}", self.kind)

@@ -4,9 +4,9 @@ use std::borrow::Cow;
 
 use super::config::{BadLines, LinesConfig};
 use super::error::LineError;
-use super::members::{Member, Members};
 use super::reserved::is_reserved_line_event;
 use crate::RawArgs;
+use crate::members::{Member, Members};
 use crate::name::read_name;
 
 /// One line, borrowed from the buffer it was found in.

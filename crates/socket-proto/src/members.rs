@@ -7,7 +7,7 @@ use crate::scan::{ScanError, skip_space, skip_value};
 
 /// The members of one object.
 #[derive(Debug)]
-pub(super) struct Members<'a> {
+pub(crate) struct Members<'a> {
     text: &'a str,
     at: usize,
     first: bool,
@@ -15,16 +15,16 @@ pub(super) struct Members<'a> {
 
 /// One member: its key with escapes resolved, and its value as raw JSON.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Member<'a> {
-    pub(super) key: Cow<'a, str>,
-    pub(super) value: &'a str,
+pub(crate) struct Member<'a> {
+    pub(crate) key: Cow<'a, str>,
+    pub(crate) value: &'a str,
     /// Where the value begins in the text.
-    pub(super) at: usize,
+    pub(crate) at: usize,
 }
 
 impl<'a> Members<'a> {
     /// `None` if the text does not begin as an object does.
-    pub(super) fn open(text: &'a str) -> Option<Self> {
+    pub(crate) fn open(text: &'a str) -> Option<Self> {
         let at = skip_space(text.as_bytes(), 0);
         text[at..].starts_with('{').then_some(Self {
             text,
@@ -34,7 +34,7 @@ impl<'a> Members<'a> {
     }
 
     /// The next member, or `None` at the end of the object, which must be the end of the text.
-    pub(super) fn next(&mut self) -> Result<Option<Member<'a>>, ScanError> {
+    pub(crate) fn next(&mut self) -> Result<Option<Member<'a>>, ScanError> {
         let bytes = self.text.as_bytes();
         let mut at = skip_space(bytes, self.at);
         match bytes.get(at) {
