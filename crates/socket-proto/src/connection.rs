@@ -1,8 +1,9 @@
-//! All namespaces of one connection, and the packets that wait for their attachments.
+//! The server's end: all namespaces of one connection, and the packets that wait for their attachments.
 
+pub(crate) mod assembly;
 mod config;
 mod input;
-mod namespaces;
+pub(crate) mod namespaces;
 mod pending;
 mod violation;
 
@@ -13,12 +14,10 @@ use std::time::Instant;
 
 use bytes::Bytes;
 
-use crate::args::placeholder::{self, Placeholder};
-use crate::args::{IncomingArgs, RawArgs};
-use crate::packet::{DecodeError, PacketType, RawPacket, SocketRevision, decode};
+use crate::packet::{PacketType, RawPacket, SocketRevision};
 
+use assembly::Assembly;
 use namespaces::{Namespaces, State};
-use pending::{Pending, Target};
 
 pub use config::{ConnectionConfig, StrayPackets};
 pub use input::{Input, NamespaceKey};
@@ -49,18 +48,13 @@ pub use violation::Violation;
 /// ```
 #[derive(Debug)]
 pub struct Connection {
-    revision: SocketRevision,
+    assembly: Assembly,
     stray_packets: StrayPackets,
-    counted_acks: bool,
     implicit_connect: bool,
     max_namespaces: u16,
     max_namespace_len: u16,
-    max_attachments: usize,
-    max_attachment_bytes: usize,
     connect_deadline: Option<Instant>,
     namespaces: Namespaces,
-    // Boxed because most connections never see an attachment.
-    pending: Option<Box<Pending>>,
 }
 
 impl Connection {
@@ -70,17 +64,13 @@ impl Connection {
     #[must_use]
     pub fn server(revision: SocketRevision, config: &ConnectionConfig, now: Instant) -> Self {
         Self {
-            revision,
+            assembly: Assembly::new(revision, config),
             stray_packets: config.stray_packets,
-            counted_acks: false,
             implicit_connect: revision == SocketRevision::V4,
             max_namespaces: config.max_namespaces,
             max_namespace_len: config.max_namespace_len,
-            max_attachments: config.max_attachments,
-            max_attachment_bytes: config.max_attachment_bytes,
             connect_deadline: now.checked_add(config.connect_timeout),
             namespaces: Namespaces::default(),
-            pending: None,
         }
     }
 
@@ -107,12 +97,7 @@ impl Connection {
     ///
     /// When the peer breaks the protocol; the connection is then to be closed.
     pub fn handle_text<'a>(&mut self, text: &'a str) -> Result<Option<Input<'a>>, Violation> {
-        if let Some(pending) = &self.pending {
-            return Err(Violation::TextDuringAttachments {
-                owed: pending.owed(),
-            });
-        }
-        let packet = decode(text, self.revision, self.max_attachments)?;
+        let packet = self.assembly.decode(text)?;
         match packet.kind {
             PacketType::Event | PacketType::BinaryEvent => self.handle_event(&packet),
             PacketType::Ack | PacketType::BinaryAck => self.handle_ack(&packet),
@@ -129,18 +114,10 @@ impl Connection {
     ///
     /// When no attachment is owed, or the packet's attachments exceed their limit in bytes.
     pub fn handle_binary(&mut self, data: Bytes) -> Result<Option<Input<'static>>, Violation> {
-        let pending = self.pending.as_mut().ok_or(Violation::UnexpectedBinary)?;
-        if !pending.push(data, self.max_attachment_bytes) {
-            return Err(Violation::AttachmentsTooLarge {
-                max: self.max_attachment_bytes,
-            });
-        }
-        if pending.owed() > 0 {
-            return Ok(None);
-        }
-        let input = self.pending.take().and_then(|pending| pending.finish());
         // The server may have left the namespace while the attachments were on their way.
-        Ok(input.filter(|input| self.is_joined(input.key())))
+        let namespaces = &self.namespaces;
+        self.assembly
+            .attach(data, |key| namespaces.state(key) == State::Joined)
     }
 
     /// When [`handle_timeout`](Self::handle_timeout) is to be called next.
@@ -205,50 +182,27 @@ impl Connection {
     /// The protocol revision of the peer.
     #[must_use]
     pub fn revision(&self) -> SocketRevision {
-        self.revision
+        self.assembly.revision()
     }
 
     /// Whether the peer was seen acknowledging in the form of revision 3, and so expects
     /// [`encode_counted_ack`](crate::encode_counted_ack).
     #[must_use]
     pub fn uses_counted_acks(&self) -> bool {
-        self.counted_acks
+        self.assembly.has_counted_acks()
     }
 
     fn handle_event<'a>(&mut self, packet: &RawPacket<'a>) -> Result<Option<Input<'a>>, Violation> {
-        let (name, args) = packet.event()?;
-        let ack_id = packet.ack_id;
+        let event = packet.event()?;
         let key = self.receiver(packet)?;
-        if packet.attachments > 0 {
-            check_placeholders(&args, packet.attachments)?;
-            let target = key.map(|key| Target::event(key, name.into_owned(), ack_id, args));
-            self.pending = Some(Pending::new(packet.attachments, target));
-            return Ok(None);
-        }
-        Ok(key.map(|key| Input::Event {
-            key,
-            name,
-            args: IncomingArgs::Borrowed(args),
-            ack_id,
-        }))
+        self.assembly.event(packet, event, key)
     }
 
     fn handle_ack<'a>(&mut self, packet: &RawPacket<'a>) -> Result<Option<Input<'a>>, Violation> {
         let args = packet.ack_args()?;
-        self.counted_acks |= packet.counted;
-        // Without an id nobody waits for it, but it must still come from a member.
-        let receiver = self.receiver(packet)?.zip(packet.ack_id);
-        if packet.attachments > 0 {
-            check_placeholders(&args, packet.attachments)?;
-            let target = receiver.map(|(key, id)| Target::ack(key, id, args));
-            self.pending = Some(Pending::new(packet.attachments, target));
-            return Ok(None);
-        }
-        Ok(receiver.map(|(key, id)| Input::Ack {
-            key,
-            id,
-            args: IncomingArgs::Borrowed(args),
-        }))
+        // Also one that nobody waits for must come from a member.
+        let key = self.receiver(packet)?;
+        self.assembly.ack(packet, args, key)
     }
 
     fn handle_connect<'a>(&mut self, packet: &RawPacket<'a>) -> Result<Input<'a>, Violation> {
@@ -268,7 +222,7 @@ impl Connection {
                 max: self.max_namespaces,
             },
         )?;
-        let auth = match self.revision {
+        let auth = match self.revision() {
             SocketRevision::V5 => Some(packet.payload).filter(|payload| !payload.is_empty()),
             // No client of this revision sends any; its way is the query.
             SocketRevision::V4 => None,
@@ -300,21 +254,12 @@ impl Connection {
         }
         let left = matches!(found, Some((_, State::Left)));
         match self.stray_packets {
-            StrayPackets::Tolerate if left || self.revision == SocketRevision::V4 => Ok(None),
+            StrayPackets::Tolerate if left || self.revision() == SocketRevision::V4 => Ok(None),
             StrayPackets::Tolerate | StrayPackets::Close => Err(Violation::NotJoined {
                 kind: packet.kind,
                 namespace: packet.namespace.into(),
             }),
         }
-    }
-}
-
-/// Every placeholder of a packet must stand for one of its attachments, or the packet makes no sense.
-fn check_placeholders(args: &RawArgs<'_>, attachments: usize) -> Result<(), DecodeError> {
-    let fits = |placeholder: &Placeholder| placeholder.num.is_some_and(|num| num < attachments);
-    match placeholder::find(args.as_json()) {
-        Some(found) if found.iter().all(fits) => Ok(()),
-        _ => Err(DecodeError::Placeholder { attachments }),
     }
 }
 

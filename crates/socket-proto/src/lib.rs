@@ -10,7 +10,8 @@
 //! * [`ToArgs`] is what can be emitted; [`encode_event`] and [`encode_ack`] write it straight into one buffer with
 //!   room in front for the headers of the layers below.
 //! * [`lines`] has the same events as lines of JSON, the dialect of net-socket.io on TCP and Unix streams.
-//! * [`Connection`] holds the state of every namespace of one connection and turns packets into [`Input`]s.
+//! * [`Connection`] holds the state of every namespace of one connection to a server and turns packets into [`Input`]s;
+//!   [`ClientConnection`] does the same at the client's end.
 //!
 //! ```
 //! use sockeye_socket_proto::{SocketRevision, decode, encode_event};
@@ -29,6 +30,7 @@
 
 mod args;
 mod ascii;
+mod client;
 mod connection;
 mod encode;
 pub mod lines;
@@ -39,6 +41,7 @@ mod scan;
 
 pub use args::{Args, ArgsError, FromArgs, IncomingArgs, RawArgs};
 pub use ascii::{escape_non_ascii, escape_packet};
+pub use client::{ClientConnection, ClientInput, JoinError, Leaving};
 pub use connection::{Connection, ConnectionConfig, Input, NamespaceKey, StrayPackets, Violation};
 pub use encode::{
     ArgsWriter, EncodeError, EncodeErrorKind, ToArgs, auth_query, encode_ack, encode_binary_event,

@@ -7,7 +7,8 @@ use std::time::Instant;
 
 use sockeye_socket_proto::lines::{self, Found, Line, LinesConfig, next_line};
 use sockeye_socket_proto::{
-    Connection, ConnectionConfig, Input, SocketRevision, encode_ack, encode_event,
+    ClientConnection, ClientInput, Connection, ConnectionConfig, Input, SocketRevision, encode_ack,
+    encode_event,
 };
 
 thread_local! {
@@ -42,6 +43,24 @@ fn count(run: impl FnOnce()) -> usize {
 #[derive(serde::Serialize, serde::Deserialize)]
 struct Point {
     n: [u8; 2],
+}
+
+#[test]
+fn client_that_joins_the_main_namespace_and_receives_events_allocates_nothing() {
+    let allocations = count(|| {
+        let config = ConnectionConfig::default();
+        let mut connection = ClientConnection::new(SocketRevision::V5, &config);
+        let key = connection.join("/").unwrap();
+        connection.handle_text(r#"0{"sid":"S"}"#).unwrap();
+        assert!(connection.is_joined(key));
+        for _ in 0..3 {
+            let input = connection.handle_text(r#"27["echo",{"n":[1,2]}]"#);
+            assert!(matches!(input, Ok(Some(ClientInput::Event { .. }))));
+            let input = connection.handle_text("37[1]");
+            assert!(matches!(input, Ok(Some(ClientInput::Ack { .. }))));
+        }
+    });
+    assert_eq!(allocations, 0);
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use super::assembly::Delivery;
 use crate::args::IncomingArgs;
 
 /// Names a namespace within its connection for as long as the peer is in it (or is joining it).
@@ -74,5 +75,27 @@ impl Input<'_> {
             | Self::Ack { key, .. }
             | Self::Disconnect { key } => *key,
         }
+    }
+}
+
+impl<'a> Delivery<'a> for Input<'a> {
+    #[inline]
+    fn event(
+        key: NamespaceKey,
+        name: Cow<'a, str>,
+        args: IncomingArgs<'a>,
+        ack_id: Option<u64>,
+    ) -> Self {
+        Self::Event {
+            key,
+            name,
+            args,
+            ack_id,
+        }
+    }
+
+    #[inline]
+    fn ack(key: NamespaceKey, id: u64, args: IncomingArgs<'a>) -> Self {
+        Self::Ack { key, id, args }
     }
 }

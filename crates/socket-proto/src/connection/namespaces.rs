@@ -2,24 +2,28 @@
 
 use super::NamespaceKey;
 
-/// Where the peer stands with a namespace.
+/// Where one side stands with a namespace: the peer of a server, or the client itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum State {
+pub(crate) enum State {
     /// Not in it; the place may be taken by another namespace.
     Free,
-    /// The application has yet to decide.
+    /// The server has yet to decide.
     Connecting,
+    /// The same for a client that had left it before, so that what comes until the answer is of the former stay.
+    Rejoining,
+    /// The client has lost interest, but the server has yet to decide.
+    Abandoned,
     /// In it.
     Joined,
-    /// We made it leave. Remembered so that packets which crossed our notice can be told from misuse, until the
-    /// peer says that it left as well or the place is needed.
+    /// Over by our own decision. Remembered so that packets which crossed our notice can be told from misuse, until
+    /// the peer says that it left as well or the place is needed.
     Left,
 }
 
 /// Namespaces by number. The first one has its place in here: most connections have no other, and if that is `/`
 /// the table owns no memory.
 #[derive(Debug)]
-pub(super) struct Namespaces {
+pub(crate) struct Namespaces {
     first: Slot,
     more: Vec<Slot>,
 }
@@ -58,14 +62,14 @@ impl Default for Namespaces {
 impl Namespaces {
     /// The namespace called `name`, unless its place is free.
     #[inline]
-    pub(super) fn find(&self, name: &str) -> Option<(NamespaceKey, State)> {
+    pub(crate) fn find(&self, name: &str) -> Option<(NamespaceKey, State)> {
         self.slots()
             .find(|(_, slot)| slot.state != State::Free && slot.name() == name)
             .map(|(key, slot)| (key, slot.state))
     }
 
     /// Begins a stay in `name`, which must not be joined or joining. `None` if `max` places are taken.
-    pub(super) fn open(&mut self, name: &str, max: u16) -> Option<NamespaceKey> {
+    pub(crate) fn open(&mut self, name: &str, max: u16) -> Option<NamespaceKey> {
         let len = 1 + self.more.len();
         // A place that already has the name saves an allocation, and a namespace that was left keeps one place.
         let index = self
@@ -91,7 +95,7 @@ impl Namespaces {
     }
 
     /// Moves from one state to another; `false`, and nothing happens, if the key is not in the first.
-    pub(super) fn change(&mut self, key: NamespaceKey, from: State, to: State) -> bool {
+    pub(crate) fn change(&mut self, key: NamespaceKey, from: State, to: State) -> bool {
         match self.slot_mut(key.index()) {
             Some(slot) if slot.generation == key.generation && slot.state == from => {
                 slot.state = to;
@@ -101,15 +105,15 @@ impl Namespaces {
         }
     }
 
-    pub(super) fn state(&self, key: NamespaceKey) -> State {
+    pub(crate) fn state(&self, key: NamespaceKey) -> State {
         self.slot(key).map_or(State::Free, |slot| slot.state)
     }
 
-    pub(super) fn name(&self, key: NamespaceKey) -> Option<&str> {
+    pub(crate) fn name(&self, key: NamespaceKey) -> Option<&str> {
         self.slot(key).map(Slot::name)
     }
 
-    pub(super) fn joined(&self) -> impl Iterator<Item = NamespaceKey> {
+    pub(crate) fn joined(&self) -> impl Iterator<Item = NamespaceKey> {
         self.slots()
             .filter(|(_, slot)| slot.state == State::Joined)
             .map(|(key, _)| key)

@@ -4,12 +4,13 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::{Input, NamespaceKey};
+use super::NamespaceKey;
+use super::assembly::Delivery;
 use crate::args::{Args, IncomingArgs, RawArgs};
 
 /// The attachments that have come so far, and what they are for.
 #[derive(Debug)]
-pub(super) struct Pending {
+pub(crate) struct Pending {
     /// `None` if the packet is for nobody; its attachments must be taken all the same.
     target: Option<Target>,
     owed: usize,
@@ -19,7 +20,7 @@ pub(super) struct Pending {
 
 /// What becomes of the packet once it is complete.
 #[derive(Debug)]
-pub(super) struct Target {
+pub(crate) struct Target {
     key: NamespaceKey,
     kind: Kind,
     list: Arc<str>,
@@ -33,7 +34,7 @@ enum Kind {
 }
 
 impl Target {
-    pub(super) fn event(
+    pub(crate) fn event(
         key: NamespaceKey,
         name: String,
         ack_id: Option<u64>,
@@ -42,7 +43,7 @@ impl Target {
         Self::new(key, Kind::Event { name, ack_id }, args)
     }
 
-    pub(super) fn ack(key: NamespaceKey, id: u64, args: RawArgs<'_>) -> Self {
+    pub(crate) fn ack(key: NamespaceKey, id: u64, args: RawArgs<'_>) -> Self {
         Self::new(key, Kind::Ack { id }, args)
     }
 
@@ -57,7 +58,7 @@ impl Target {
 }
 
 impl Pending {
-    pub(super) fn new(owed: usize, target: Option<Target>) -> Box<Self> {
+    pub(crate) fn new(owed: usize, target: Option<Target>) -> Box<Self> {
         Box::new(Self {
             target,
             owed,
@@ -68,12 +69,12 @@ impl Pending {
     }
 
     /// How many attachments are still to come.
-    pub(super) fn owed(&self) -> usize {
+    pub(crate) fn owed(&self) -> usize {
         self.owed
     }
 
     /// Takes the next attachment; `false` if all of them together exceed `max` bytes.
-    pub(super) fn push(&mut self, data: Bytes, max: usize) -> bool {
+    pub(crate) fn push(&mut self, data: Bytes, max: usize) -> bool {
         self.owed = self.owed.saturating_sub(1);
         self.bytes = self.bytes.saturating_add(data.len());
         if self.target.is_some() {
@@ -82,22 +83,21 @@ impl Pending {
         self.bytes <= max
     }
 
-    pub(super) fn finish(self) -> Option<Input<'static>> {
+    /// The complete packet, if it is for somebody and still `is_wanted` there.
+    pub(crate) fn finish<D: Delivery<'static>>(
+        self,
+        is_wanted: impl FnOnce(NamespaceKey) -> bool,
+    ) -> Option<D> {
         let Target {
             key,
             kind,
             list,
             len,
-        } = self.target?;
+        } = self.target.filter(|target| is_wanted(target.key))?;
         let args = IncomingArgs::Owned(Args::received(list, len, self.attachments));
         Some(match kind {
-            Kind::Event { name, ack_id } => Input::Event {
-                key,
-                name: name.into(),
-                args,
-                ack_id,
-            },
-            Kind::Ack { id } => Input::Ack { key, id, args },
+            Kind::Event { name, ack_id } => D::event(key, name.into(), args, ack_id),
+            Kind::Ack { id } => D::ack(key, id, args),
         })
     }
 }

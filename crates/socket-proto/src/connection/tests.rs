@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 
 use super::*;
+use crate::args::IncomingArgs;
 use crate::packet::DecodeError;
 
 fn connection(revision: SocketRevision) -> Connection {

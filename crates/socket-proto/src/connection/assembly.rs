@@ -1,0 +1,135 @@
+//! How both ends read packets: texts are decoded, and wait here until their attachments have come.
+
+use std::borrow::Cow;
+
+use bytes::Bytes;
+
+use super::pending::{Pending, Target};
+use super::{ConnectionConfig, NamespaceKey, Violation};
+use crate::args::placeholder::{self, Placeholder};
+use crate::args::{IncomingArgs, RawArgs};
+use crate::packet::{DecodeError, RawPacket, SocketRevision, decode};
+
+/// What one end makes of events and acknowledgements, which mean the same to both.
+pub(crate) trait Delivery<'a> {
+    fn event(
+        key: NamespaceKey,
+        name: Cow<'a, str>,
+        args: IncomingArgs<'a>,
+        ack_id: Option<u64>,
+    ) -> Self;
+
+    fn ack(key: NamespaceKey, id: u64, args: IncomingArgs<'a>) -> Self;
+}
+
+/// The packets of one connection as they come in, and the one that waits for its attachments.
+#[derive(Debug)]
+pub(crate) struct Assembly {
+    revision: SocketRevision,
+    counted_acks: bool,
+    max_attachments: usize,
+    max_attachment_bytes: usize,
+    // Boxed because most connections never see an attachment.
+    pending: Option<Box<Pending>>,
+}
+
+impl Assembly {
+    pub(crate) fn new(revision: SocketRevision, config: &ConnectionConfig) -> Self {
+        Self {
+            revision,
+            counted_acks: false,
+            max_attachments: config.max_attachments,
+            max_attachment_bytes: config.max_attachment_bytes,
+            pending: None,
+        }
+    }
+
+    pub(crate) fn revision(&self) -> SocketRevision {
+        self.revision
+    }
+
+    /// Whether the peer was seen acknowledging in the form of revision 3.
+    pub(crate) fn has_counted_acks(&self) -> bool {
+        self.counted_acks
+    }
+
+    /// Finds the parts of the next packet, which must not come while attachments are owed.
+    #[inline]
+    pub(crate) fn decode<'a>(&self, text: &'a str) -> Result<RawPacket<'a>, Violation> {
+        if let Some(pending) = &self.pending {
+            return Err(Violation::TextDuringAttachments {
+                owed: pending.owed(),
+            });
+        }
+        Ok(decode(text, self.revision, self.max_attachments)?)
+    }
+
+    /// Delivers an event to `key`, or keeps it until its attachments have come. If it is for nobody they are taken
+    /// all the same.
+    #[inline]
+    pub(crate) fn event<'a, D: Delivery<'a>>(
+        &mut self,
+        packet: &RawPacket<'a>,
+        (name, args): (Cow<'a, str>, RawArgs<'a>),
+        key: Option<NamespaceKey>,
+    ) -> Result<Option<D>, Violation> {
+        let ack_id = packet.ack_id;
+        if packet.attachments > 0 {
+            check_placeholders(&args, packet.attachments)?;
+            let target = key.map(|key| Target::event(key, name.into_owned(), ack_id, args));
+            self.pending = Some(Pending::new(packet.attachments, target));
+            return Ok(None);
+        }
+        Ok(key.map(|key| D::event(key, name, IncomingArgs::Borrowed(args), ack_id)))
+    }
+
+    /// The same for an acknowledgement. Without an id nobody waits for it.
+    #[inline]
+    pub(crate) fn ack<'a, D: Delivery<'a>>(
+        &mut self,
+        packet: &RawPacket<'a>,
+        args: RawArgs<'a>,
+        key: Option<NamespaceKey>,
+    ) -> Result<Option<D>, Violation> {
+        self.counted_acks |= packet.counted;
+        let receiver = key.zip(packet.ack_id);
+        if packet.attachments > 0 {
+            check_placeholders(&args, packet.attachments)?;
+            let target = receiver.map(|(key, id)| Target::ack(key, id, args));
+            self.pending = Some(Pending::new(packet.attachments, target));
+            return Ok(None);
+        }
+        Ok(receiver.map(|(key, id)| D::ack(key, id, IncomingArgs::Borrowed(args))))
+    }
+
+    /// Takes the next attachment. The last one completes the packet; `is_wanted` is asked whether the namespace that
+    /// it is for still has a use for it.
+    pub(crate) fn attach<D: Delivery<'static>>(
+        &mut self,
+        data: Bytes,
+        is_wanted: impl FnOnce(NamespaceKey) -> bool,
+    ) -> Result<Option<D>, Violation> {
+        let pending = self.pending.as_mut().ok_or(Violation::UnexpectedBinary)?;
+        if !pending.push(data, self.max_attachment_bytes) {
+            return Err(Violation::AttachmentsTooLarge {
+                max: self.max_attachment_bytes,
+            });
+        }
+        if pending.owed() > 0 {
+            return Ok(None);
+        }
+        Ok(self
+            .pending
+            .take()
+            .and_then(|pending| pending.finish(is_wanted)))
+    }
+}
+
+/// Every placeholder of a packet must stand for one of its attachments, or the packet makes no sense.
+fn check_placeholders(args: &RawArgs<'_>, attachments: usize) -> Result<(), DecodeError> {
+    let fits = |placeholder: &Placeholder| placeholder.num.is_some_and(|num| num < attachments);
+    match placeholder::find(args.as_json()) {
+        Some(found) if found.iter().all(fits) => Ok(()),
+        _ => Err(DecodeError::Placeholder { attachments }),
+    }
+}
