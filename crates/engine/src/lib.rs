@@ -18,6 +18,9 @@ mod command;
 mod config;
 mod cookie;
 mod cors;
+#[cfg(feature = "client")]
+#[allow(dead_code, reason = "its user, the connector, is still to come")]
+mod dial;
 mod driver;
 mod engine;
 mod formats;
@@ -29,6 +32,7 @@ mod id;
 mod io;
 mod listen;
 mod message;
+mod net;
 mod outbox;
 mod query;
 mod scratch;
@@ -39,6 +43,8 @@ pub use application::{Application, Connection, Incoming};
 pub use config::{ConfigError, EngineConfig, MissingRevision};
 pub use cookie::{Cookie, SameSite};
 pub use cors::Cors;
+#[cfg(feature = "client")]
+pub use dial::{ConnectUrl, ConnectUrlError, ConnectorError, DialConfig, DialError, UnixProblem};
 pub use engine::Engine;
 pub use handle::{Dialect, SendError, SendOptions, SessionHandle};
 pub use handshake::{Handshake, Headers, PeerCredentials};

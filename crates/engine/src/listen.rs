@@ -32,9 +32,9 @@ use crate::engine::Engine;
 use crate::handshake::Handshake;
 use crate::http::ConnectionInfo;
 use crate::io::Io;
+use crate::net::Place;
 
 pub use options::ListenOptions;
-use url::Place;
 pub use url::{ListenUrl, UrlError};
 
 /// A listening socket of an engine. It accepts connections until it is closed, or the engine is;

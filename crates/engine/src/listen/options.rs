@@ -150,13 +150,9 @@ impl ListenOptions {
         }
     }
 
-    /// Sets what a new connection needs. It works without, so that failure is no reason to end.
+    /// Sets what a new connection needs.
     pub(super) fn prepare(&self, stream: &tokio::net::TcpStream) {
-        let _ = stream.set_nodelay(self.nodelay);
-        if let Some(idle) = self.keep_alive {
-            let keep_alive = socket2::TcpKeepalive::new().with_time(idle);
-            let _ = socket2::SockRef::from(stream).set_tcp_keepalive(&keep_alive);
-        }
+        crate::net::prepare(stream, self.nodelay, self.keep_alive);
     }
 
     /// A listening socket on this address.

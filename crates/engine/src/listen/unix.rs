@@ -8,8 +8,8 @@ use socket2::{Domain, SockAddr, Socket, Type};
 use tokio::net::{UnixListener, UnixStream};
 
 use super::ListenOptions;
-use super::url::Place;
 use crate::handshake::PeerCredentials;
+use crate::net::Place;
 
 /// The file of a listening socket; removed when dropped, unless it is another one by then.
 #[derive(Debug)]

@@ -1,10 +1,12 @@
 use std::fmt;
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::path::{Path, PathBuf};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::Path;
 use std::str::FromStr;
 
 use thiserror::Error;
+
+use crate::net::{self, Place};
 
 /// Where to listen.
 ///
@@ -30,14 +32,6 @@ enum Scheme {
     Tcp,
     Tls,
     Unix,
-}
-
-/// A place in the network or in the file system.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Place {
-    Host { host: String, port: u16 },
-    Path(PathBuf),
-    Abstract(String),
 }
 
 /// What is wrong with a URL.
@@ -102,18 +96,12 @@ impl ListenUrl {
     }
 }
 
-/// The addresses of a host.
+/// The addresses of a host; every address of this machine if there is none.
 pub(super) async fn resolve(host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
     if host.is_empty() {
         return Ok(vec![everywhere(port)]);
     }
-    let bare = host.trim_start_matches('[').trim_end_matches(']');
-    if let Ok(address) = bare.parse::<IpAddr>() {
-        return Ok(vec![(address, port).into()]);
-    }
-    let mut found: Vec<_> = tokio::net::lookup_host((bare, port)).await?.collect();
-    found.dedup();
-    Ok(found)
+    net::resolve(host, port).await
 }
 
 /// `::`, which takes IPv4 connections too, or `0.0.0.0` where there is no IPv6.
@@ -161,15 +149,9 @@ impl FromStr for ListenUrl {
 }
 
 fn unix(path: &str) -> Result<ListenUrl, UrlError> {
-    let place = match path.strip_prefix('@') {
-        Some("") => return Err(UrlError::EmptyPath),
-        Some(name) => Place::Abstract(name.to_owned()),
-        None if path.is_empty() => return Err(UrlError::EmptyPath),
-        None => Place::Path(path.into()),
-    };
     Ok(ListenUrl {
         scheme: Scheme::Unix,
-        place,
+        place: Place::unix(path).ok_or(UrlError::EmptyPath)?,
     })
 }
 
@@ -178,13 +160,9 @@ fn host_and_port(text: &str) -> Result<Place, UrlError> {
         return Err(UrlError::Path);
     }
     let (host, port) = text.rsplit_once(':').ok_or(UrlError::Port)?;
-    if !port.bytes().all(|digit| digit.is_ascii_digit()) {
-        return Err(UrlError::Port);
-    }
-    let port = port.parse().map_err(|_| UrlError::Port)?;
     Ok(Place::Host {
         host: host.to_owned(),
-        port,
+        port: net::port(port).ok_or(UrlError::Port)?,
     })
 }
 

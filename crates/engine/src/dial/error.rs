@@ -1,0 +1,185 @@
+use std::fmt;
+use std::io;
+use std::time::Duration;
+
+use http::StatusCode;
+use thiserror::Error;
+
+use super::ConnectUrl;
+
+/// Any cause, kept for [`source`](std::error::Error::source).
+pub(super) type Cause = Box<dyn std::error::Error + Send + Sync>;
+
+/// Why a server could not be reached, or what it answered instead of what was asked for.
+///
+/// The messages name the place without its query, which may hold a secret.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum DialError {
+    /// The host has no address.
+    #[error("cannot find an address of {host}")]
+    Resolve {
+        /// The host.
+        host: String,
+        /// What the resolver said.
+        source: io::Error,
+    },
+    /// Nothing took the connection, at none of the host's addresses.
+    #[error("cannot connect to {to}")]
+    Connect {
+        /// Where to.
+        to: String,
+        /// What the operating system said of the last address.
+        source: io::Error,
+    },
+    /// A Unix-domain socket cannot be connected to.
+    #[error("cannot connect to {url}: {problem}")]
+    Unix {
+        /// The URL of the socket.
+        url: ConnectUrl,
+        /// What is wrong with it.
+        problem: UnixProblem,
+        /// What the operating system said.
+        source: io::Error,
+    },
+    /// The proxy could not be reached, or has refused to connect us.
+    #[error("the proxy {proxy} does not connect to {to}")]
+    Proxy {
+        /// The proxy, without its password.
+        proxy: String,
+        /// Where to.
+        to: String,
+        /// Why.
+        source: Cause,
+    },
+    /// TLS could not be agreed on, which includes a certificate that is not trusted.
+    #[error("no TLS with {to}")]
+    Tls {
+        /// With whom.
+        to: String,
+        /// Why.
+        source: io::Error,
+    },
+    /// The URL asks for TLS, and the library was built without the feature `tls`.
+    #[error("{url} needs TLS, and the feature `tls` is off")]
+    NoTls {
+        /// The URL.
+        url: ConnectUrl,
+    },
+    /// A request cannot be written: its path or one of its headers is not valid.
+    #[error("the request to {to} cannot be written")]
+    Request {
+        /// To whom.
+        to: String,
+        /// Why.
+        source: Cause,
+    },
+    /// The connection broke during a request, or the answer is no HTTP.
+    #[error("no answer from {to}")]
+    Http {
+        /// From whom.
+        to: String,
+        /// Why.
+        source: Cause,
+    },
+    /// The answer to a WebSocket handshake has another status than 101.
+    #[error(
+        "{to} answered {status} instead of opening a WebSocket{}",
+        Excerpt(body)
+    )]
+    Refused {
+        /// Who answered.
+        to: String,
+        /// The status.
+        status: StatusCode,
+        /// The beginning of the body, as text; at most 512 bytes of it.
+        body: String,
+    },
+    /// The answer to a WebSocket handshake breaks the rules of one.
+    #[error("{to} answered the WebSocket handshake wrongly")]
+    Handshake {
+        /// Who answered.
+        to: String,
+        /// Which rule.
+        source: sockeye_websocket::handshake::ResponseError,
+    },
+    /// The body of an answer is larger than may be.
+    #[error("the answer of {to} has more than {limit} bytes")]
+    TooLarge {
+        /// Who answered.
+        to: String,
+        /// The limit, in bytes.
+        limit: usize,
+    },
+    /// A request took longer than it may.
+    #[error("{to} did not answer within {after:?}")]
+    Timeout {
+        /// Who did not answer.
+        to: String,
+        /// The time that it had.
+        after: Duration,
+    },
+}
+
+/// What is wrong with the path of a Unix-domain socket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum UnixProblem {
+    /// There is no file at the path, or nobody listens under the abstract name.
+    #[error("there is no such socket")]
+    Missing,
+    /// There is a file, and it is not a socket.
+    #[error("the file is not a socket")]
+    NotASocket,
+    /// The file is there, and no process listens: a server has left it behind.
+    #[error("no server listens on the socket")]
+    NobodyListens,
+    /// Connecting takes the permission to write to the socket, and to search its folders.
+    #[error("permission denied")]
+    Denied,
+    /// More connections wait to be accepted than the server lets wait.
+    #[error("too many connections wait for the server")]
+    Busy,
+    /// The operating system has no room for a path of this length.
+    #[error("the path of {length} bytes is longer than the system's limit of {limit}")]
+    TooLong {
+        /// The length of the path, in bytes.
+        length: usize,
+        /// The longest path that the operating system takes, in bytes.
+        limit: usize,
+    },
+    /// This operating system has no such sockets.
+    #[error("this system has no sockets of this kind")]
+    Unsupported,
+    /// Anything else.
+    #[error("the system refused")]
+    Other,
+}
+
+impl DialError {
+    /// Whether the same attempt may succeed later, without anything being changed on this side.
+    #[must_use]
+    pub const fn is_retryable(&self) -> bool {
+        !matches!(
+            self,
+            Self::NoTls { .. }
+                | Self::Request { .. }
+                | Self::Unix {
+                    problem: UnixProblem::TooLong { .. } | UnixProblem::Unsupported,
+                    ..
+                }
+        )
+    }
+}
+
+/// A body behind a colon, if there is one.
+struct Excerpt<'a>(&'a str);
+
+impl fmt::Display for Excerpt<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0.is_empty() {
+            return Ok(());
+        }
+        write!(f, ": {}", self.0.escape_debug())
+    }
+}

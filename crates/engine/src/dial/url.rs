@@ -1,0 +1,444 @@
+use std::fmt;
+use std::net::Ipv6Addr;
+use std::path::Path;
+use std::str::FromStr;
+
+use sockeye_engine_proto::TransportKind;
+use thiserror::Error;
+
+use crate::net::{self, Place};
+
+/// Where to connect to.
+///
+/// | form | meaning |
+/// |---|---|
+/// | `http://host/namespace?query`, `ws://…` | HTTP: long-polling and WebSocket; port 80 if none is given |
+/// | `https://host/namespace?query`, `wss://…` | the same over TLS; port 443 if none is given |
+/// | `tcp://host:port/namespace`, a bare port | a TCP stream |
+/// | `tls://host:port/namespace` | a TCP stream with TLS |
+/// | `unix:/path`, or a bare path with a slash in it | a Unix-domain socket |
+/// | `unix:@name` | a Unix-domain socket in Linux's abstract namespace |
+///
+/// The host may be a name, an IPv4 address or an IPv6 address in brackets; where there is none, as in
+/// `tcp://:5000`, it is `localhost`. The path names the namespace, and a fragment is ignored, as the
+/// JavaScript client does. A URL has at most 8000 characters.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct ConnectUrl {
+    scheme: Scheme,
+    place: Place,
+    namespace: String,
+    query: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Scheme {
+    Http,
+    Https,
+    Ws,
+    Wss,
+    Tcp,
+    Tls,
+    Unix,
+}
+
+/// What is wrong with a URL to connect to.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum ConnectUrlError {
+    /// There is no scheme, or one that cannot be connected to.
+    #[error(
+        "the scheme must be http, https, ws, wss, tcp, tls or unix, as in http://localhost:3000"
+    )]
+    Scheme,
+    /// A `tcp` or `tls` URL has no port.
+    #[error("the port is missing")]
+    MissingPort,
+    /// The port is not a number from 1 to 65535.
+    #[error("the port is not a number from 1 to 65535")]
+    Port,
+    /// The host is no name and no address, such as an IPv6 address without brackets.
+    #[error("the host is not a name, an IPv4 address, or an IPv6 address in brackets")]
+    Host,
+    /// There are a user name and a password in front of the host.
+    #[error("a user name in the URL is not sent; use a header instead")]
+    UserInfo,
+    /// The query has a character in it that has to be percent-encoded.
+    #[error("the query has a character that must be percent-encoded")]
+    Query,
+    /// The path of the socket, or the name behind `@`, is empty.
+    #[error("the path of the socket is missing")]
+    EmptyPath,
+    /// The URL has more than 8000 characters.
+    #[error("the URL has more than 8000 characters")]
+    TooLong,
+}
+
+/// The limit of the JavaScript client.
+const MAX_CHARACTERS: usize = 8000;
+
+impl ConnectUrl {
+    /// Whether TLS is to be spoken.
+    #[must_use]
+    pub const fn is_secure(&self) -> bool {
+        matches!(self.scheme, Scheme::Https | Scheme::Wss | Scheme::Tls)
+    }
+
+    /// Whether HTTP is to be spoken, as opposed to packets or lines on the bare stream.
+    #[must_use]
+    pub const fn is_http(&self) -> bool {
+        self.stream_transport().is_none()
+    }
+
+    /// The transport of a bare stream; `None` if HTTP is to be spoken.
+    #[must_use]
+    pub const fn stream_transport(&self) -> Option<TransportKind> {
+        match self.scheme {
+            Scheme::Http | Scheme::Https | Scheme::Ws | Scheme::Wss => None,
+            Scheme::Tcp | Scheme::Tls => Some(TransportKind::Tcp),
+            Scheme::Unix => Some(TransportKind::Unix),
+        }
+    }
+
+    /// The namespace that the path names; `/` if there is none, and for a Unix-domain socket.
+    #[must_use]
+    pub fn namespace(&self) -> &str {
+        &self.namespace
+    }
+
+    /// What follows the question mark, still encoded.
+    #[must_use]
+    pub fn query(&self) -> Option<&str> {
+        self.query.as_deref()
+    }
+
+    /// The host, an IPv6 address with its brackets; `None` for a Unix-domain socket.
+    #[must_use]
+    pub fn host(&self) -> Option<&str> {
+        match &self.place {
+            Place::Host { host, .. } => Some(host),
+            Place::Path(_) | Place::Abstract(_) => None,
+        }
+    }
+
+    /// The port; `None` for a Unix-domain socket.
+    #[must_use]
+    pub const fn port(&self) -> Option<u16> {
+        match self.place {
+            Place::Host { port, .. } => Some(port),
+            Place::Path(_) | Place::Abstract(_) => None,
+        }
+    }
+
+    /// The path of a Unix-domain socket.
+    #[must_use]
+    pub fn path(&self) -> Option<&Path> {
+        match &self.place {
+            Place::Path(path) => Some(path),
+            Place::Host { .. } | Place::Abstract(_) => None,
+        }
+    }
+
+    /// The same place without namespace and query, for logs and error messages: a query may hold
+    /// a secret.
+    #[must_use]
+    pub fn origin(&self) -> Self {
+        Self {
+            scheme: self.scheme,
+            place: self.place.clone(),
+            namespace: "/".to_owned(),
+            query: None,
+        }
+    }
+
+    pub(super) const fn place(&self) -> &Place {
+        &self.place
+    }
+
+    /// The host and, unless it goes without saying, the port: as a `Host` header has them.
+    pub(super) fn authority(&self) -> String {
+        match &self.place {
+            Place::Host { host, port } => {
+                // A zone is only known to this machine (RFC 6874 §1).
+                let host = match host.split_once('%') {
+                    Some((address, _)) => &format!("{address}]"),
+                    None => host,
+                };
+                if self.scheme.default_port() == Some(*port) {
+                    host.to_owned()
+                } else {
+                    format!("{host}:{port}")
+                }
+            }
+            Place::Path(_) | Place::Abstract(_) => "localhost".to_owned(),
+        }
+    }
+}
+
+impl Scheme {
+    fn from_name(name: &str) -> Option<Self> {
+        [
+            Self::Http,
+            Self::Https,
+            Self::Ws,
+            Self::Wss,
+            Self::Tcp,
+            Self::Tls,
+        ]
+        .into_iter()
+        .find(|scheme| name.eq_ignore_ascii_case(scheme.name()))
+    }
+
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Http => "http",
+            Self::Https => "https",
+            Self::Ws => "ws",
+            Self::Wss => "wss",
+            Self::Tcp => "tcp",
+            Self::Tls => "tls",
+            Self::Unix => "unix",
+        }
+    }
+
+    const fn default_port(self) -> Option<u16> {
+        match self {
+            Self::Http | Self::Ws => Some(80),
+            Self::Https | Self::Wss => Some(443),
+            Self::Tcp | Self::Tls | Self::Unix => None,
+        }
+    }
+}
+
+impl FromStr for ConnectUrl {
+    type Err = ConnectUrlError;
+
+    fn from_str(url: &str) -> Result<Self, ConnectUrlError> {
+        // No character has more than four bytes, so that counting is the exception.
+        if url.len() > MAX_CHARACTERS && url.chars().count() > MAX_CHARACTERS {
+            return Err(ConnectUrlError::TooLong);
+        }
+        if !url.is_empty() && url.bytes().all(|byte| byte.is_ascii_digit()) {
+            return network(Scheme::Tcp, &format!(":{url}"));
+        }
+        if let Some(path) = url.strip_prefix("unix:") {
+            return unix(path.strip_prefix("//").unwrap_or(path));
+        }
+        let Some((scheme, rest)) = url.split_once("://") else {
+            // A bare path must look like one, so that a forgotten scheme is noticed: the slash of
+            // `localhost:3000/admin` comes too late, that of `./a:1/b` does not.
+            let first = url.split('/').next().filter(|first| *first != url);
+            return match first {
+                Some(first) if !first.contains(':') => unix(url),
+                _ => Err(ConnectUrlError::Scheme),
+            };
+        };
+        let scheme = Scheme::from_name(scheme).ok_or(ConnectUrlError::Scheme)?;
+        network(scheme, rest)
+    }
+}
+
+fn unix(path: &str) -> Result<ConnectUrl, ConnectUrlError> {
+    Ok(ConnectUrl {
+        scheme: Scheme::Unix,
+        place: Place::unix(path).ok_or(ConnectUrlError::EmptyPath)?,
+        namespace: "/".to_owned(),
+        query: None,
+    })
+}
+
+fn network(scheme: Scheme, rest: &str) -> Result<ConnectUrl, ConnectUrlError> {
+    let rest = rest.split('#').next().unwrap_or(rest);
+    let (rest, query) = match rest.split_once('?') {
+        Some((rest, query)) => (rest, Some(query).filter(|query| !query.is_empty())),
+        None => (rest, None),
+    };
+    if query.is_some_and(|query| !query.bytes().all(|byte| byte.is_ascii_graphic())) {
+        return Err(ConnectUrlError::Query);
+    }
+    let (authority, namespace) = match rest.find('/') {
+        Some(slash) => rest.split_at(slash),
+        None => (rest, "/"),
+    };
+    if authority.contains('@') {
+        return Err(ConnectUrlError::UserInfo);
+    }
+    let (host, port) = host_and_port(authority)?;
+    let port = port
+        .or(scheme.default_port())
+        .ok_or(ConnectUrlError::MissingPort)?;
+    Ok(ConnectUrl {
+        scheme,
+        place: Place::Host { host, port },
+        namespace: namespace.to_owned(),
+        query: query.map(str::to_owned),
+    })
+}
+
+/// Takes `host`, `host:port`, `:port` apart and checks both.
+pub(super) fn host_and_port(authority: &str) -> Result<(String, Option<u16>), ConnectUrlError> {
+    // The colons of an IPv6 address are inside its brackets.
+    let end = authority.find(']').map_or(0, |bracket| bracket + 1);
+    let (host, port) = match authority[end..].find(':') {
+        Some(colon) => (
+            &authority[..end + colon],
+            Some(&authority[end + colon + 1..]),
+        ),
+        None => (authority, None),
+    };
+    let port = match port {
+        Some(digits) if digits.contains(':') => return Err(ConnectUrlError::Host),
+        Some(digits) => {
+            let port = net::port(digits).filter(|port| *port != 0);
+            Some(port.ok_or(ConnectUrlError::Port)?)
+        }
+        None => None,
+    };
+    let host = match host {
+        "" if port.is_some() => "localhost",
+        host if is_host(host) => host,
+        _ => return Err(ConnectUrlError::Host),
+    };
+    Ok((host.to_owned(), port))
+}
+
+fn is_host(host: &str) -> bool {
+    let inside = host.strip_prefix('[');
+    if let Some(address) = inside.and_then(|rest| rest.strip_suffix(']')) {
+        let (address, zone) = address.split_once('%').unwrap_or((address, "0"));
+        let is_zone = zone
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte));
+        return address.parse::<Ipv6Addr>().is_ok() && is_zone && !zone.is_empty();
+    }
+    let is_name = |byte: u8| byte.is_ascii_alphanumeric() || b"-._".contains(&byte);
+    !host.is_empty() && host.len() <= 255 && host.bytes().all(is_name)
+}
+
+impl fmt::Display for ConnectUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let scheme = self.scheme.name();
+        match &self.place {
+            Place::Host { host, port } => {
+                write!(f, "{scheme}://{host}")?;
+                if self.scheme.default_port() != Some(*port) {
+                    write!(f, ":{port}")?;
+                }
+            }
+            Place::Path(path) => {
+                // Two slashes are read as those that URLs of other schemes have.
+                let slashes = if path.as_os_str().as_encoded_bytes().starts_with(b"//") {
+                    "//"
+                } else {
+                    ""
+                };
+                write!(f, "{scheme}:{slashes}{}", path.display())?;
+            }
+            Place::Abstract(name) => write!(f, "{scheme}:@{name}")?,
+        }
+        if self.namespace != "/" {
+            f.write_str(&self.namespace)?;
+        }
+        match &self.query {
+            Some(query) => write!(f, "?{query}"),
+            None => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn url(text: &str) -> ConnectUrl {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn urls_are_read_and_written() {
+        let urls = [
+            "http://localhost",
+            "https://example.com:8443/admin?token=a%20b&x",
+            "ws://127.0.0.1:8080",
+            "wss://[::1]:3000/chat",
+            "tcp://localhost:5000",
+            "tcp://10.0.0.1:5000/admin",
+            "tls://[fe80::1%eth0]:5000",
+            "unix:/run/app.sock",
+            "unix:./app.sock?not-a-query",
+            "unix:@name",
+        ];
+        for text in urls {
+            assert_eq!(url(&url(text).to_string()), url(text));
+        }
+        let written = |text: &str| url(text).to_string();
+        assert_eq!(written("HTTP://localhost:80/"), "http://localhost");
+        assert_eq!(written("wss://a:443?x#y"), "wss://a?x");
+        assert_eq!(written("http://:3000/#/b"), "http://localhost:3000");
+        assert_eq!(written("5000"), "tcp://localhost:5000");
+        assert_eq!(written("tcp://:5000/?"), "tcp://localhost:5000");
+        assert_eq!(written("./app.sock"), "unix:./app.sock");
+        assert_eq!(written("run/a:1"), "unix:run/a:1");
+        assert_eq!(written("//run/app.sock"), "unix:////run/app.sock");
+        assert_eq!(written("unix:///run/app.sock"), "unix:/run/app.sock");
+    }
+
+    #[test]
+    fn path_is_the_namespace_and_query_stays_encoded() {
+        let url = url("https://example.com/a/b?x=%20&y#z");
+        assert_eq!((url.namespace(), url.query()), ("/a/b", Some("x=%20&y")));
+        assert_eq!((url.host(), url.port()), (Some("example.com"), Some(443)));
+        assert_eq!(url.origin().to_string(), "https://example.com");
+        let unix: ConnectUrl = "unix:/a?b".parse().unwrap();
+        assert_eq!((unix.namespace(), unix.query()), ("/", None));
+        assert_eq!(unix.path(), Some(Path::new("/a?b")));
+        assert_eq!((unix.host(), unix.port()), (None, None));
+    }
+
+    #[test]
+    fn kinds_are_told_apart() {
+        assert!(url("ws://a").is_http() && !url("ws://a").is_secure());
+        assert!(url("wss://a").is_http() && url("wss://a").is_secure());
+        assert!(!url("tls://a:1").is_http() && url("tls://a:1").is_secure());
+        let transport = |text: &str| url(text).stream_transport();
+        assert_eq!(transport("http://a"), None);
+        assert_eq!(transport("tls://a:1"), Some(TransportKind::Tcp));
+        assert_eq!(transport("/a"), Some(TransportKind::Unix));
+    }
+
+    #[test]
+    fn authority_has_neither_default_port_nor_zone() {
+        assert_eq!(url("wss://a").authority(), "a");
+        assert_eq!(url("ws://a:443").authority(), "a:443");
+        assert_eq!(url("http://[fe80::1%eth0]:1").authority(), "[fe80::1]:1");
+    }
+
+    #[test]
+    fn what_is_wrong_is_named() {
+        let error = |url: &str| url.parse::<ConnectUrl>().unwrap_err();
+        assert_eq!(error(""), ConnectUrlError::Scheme);
+        assert_eq!(error("ftp://a:1"), ConnectUrlError::Scheme);
+        assert_eq!(error("localhost:3000"), ConnectUrlError::Scheme);
+        assert_eq!(error("localhost:3000/admin"), ConnectUrlError::Scheme);
+        assert_eq!(error("tcp://localhost"), ConnectUrlError::MissingPort);
+        assert_eq!(error("http://localhost:"), ConnectUrlError::Port);
+        assert_eq!(error("http://localhost:0"), ConnectUrlError::Port);
+        assert_eq!(error("http://localhost:70000"), ConnectUrlError::Port);
+        assert_eq!(error("http://localhost:+1"), ConnectUrlError::Port);
+        assert_eq!(error("70000"), ConnectUrlError::Port);
+        assert_eq!(error("http://"), ConnectUrlError::Host);
+        assert_eq!(error("http://::1"), ConnectUrlError::Host);
+        assert_eq!(error("http://[::1"), ConnectUrlError::Host);
+        assert_eq!(error("http://[::1]3000"), ConnectUrlError::Host);
+        assert_eq!(error("http://[::1%]:1"), ConnectUrlError::Host);
+        assert_eq!(error("http://a b"), ConnectUrlError::Host);
+        assert_eq!(error("http://bücher.example"), ConnectUrlError::Host);
+        assert_eq!(error("http://me:secret@a"), ConnectUrlError::UserInfo);
+        assert_eq!(error("http://a?b c"), ConnectUrlError::Query);
+        assert_eq!(error("http://a?b\r\nc"), ConnectUrlError::Query);
+        assert_eq!(error("unix:"), ConnectUrlError::EmptyPath);
+        assert_eq!(error("unix:@"), ConnectUrlError::EmptyPath);
+        let long = |len: usize| format!("http://a/{}", "ä".repeat(len - 9));
+        assert!(long(8000).parse::<ConnectUrl>().is_ok());
+        assert_eq!(error(&long(8001)), ConnectUrlError::TooLong);
+    }
+}

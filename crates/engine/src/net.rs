@@ -1,0 +1,54 @@
+//! Places in the network and in the file system: what listening and connecting have in common.
+
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use tokio::net::TcpStream;
+
+/// A place in the network or in the file system.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Place {
+    Host { host: String, port: u16 },
+    Path(PathBuf),
+    Abstract(String),
+}
+
+impl Place {
+    /// A path, or a name behind `@`; `None` if it is empty.
+    pub(crate) fn unix(path: &str) -> Option<Self> {
+        match path.strip_prefix('@') {
+            Some("") => None,
+            Some(name) => Some(Self::Abstract(name.to_owned())),
+            None if path.is_empty() => None,
+            None => Some(Self::Path(path.into())),
+        }
+    }
+}
+
+/// A port as a URL writes it: digits only, so no sign as Rust's own parser would take.
+pub(crate) fn port(digits: &str) -> Option<u16> {
+    let is_number = digits.bytes().all(|digit| digit.is_ascii_digit());
+    digits.parse().ok().filter(|_| is_number)
+}
+
+/// The addresses of a host: a name, an IPv4 address, or an IPv6 address with or without brackets.
+pub(crate) async fn resolve(host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
+    let bare = host.trim_start_matches('[').trim_end_matches(']');
+    if let Ok(address) = bare.parse::<IpAddr>() {
+        return Ok(vec![(address, port).into()]);
+    }
+    let mut found: Vec<_> = tokio::net::lookup_host((bare, port)).await?.collect();
+    found.dedup();
+    Ok(found)
+}
+
+/// Sets what a new connection needs. It works without, so that failure is no reason to end.
+pub(crate) fn prepare(stream: &TcpStream, nodelay: bool, keep_alive: Option<Duration>) {
+    let _ = stream.set_nodelay(nodelay);
+    if let Some(idle) = keep_alive {
+        let keep_alive = socket2::TcpKeepalive::new().with_time(idle);
+        let _ = socket2::SockRef::from(stream).set_tcp_keepalive(&keep_alive);
+    }
+}
