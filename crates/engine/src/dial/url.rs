@@ -264,7 +264,7 @@ fn network(scheme: Scheme, rest: &str) -> Result<ConnectUrl, ConnectUrlError> {
     }
     let (host, port) = host_and_port(authority)?;
     let port = port
-        .or(scheme.default_port())
+        .or_else(|| scheme.default_port())
         .ok_or(ConnectUrlError::MissingPort)?;
     Ok(ConnectUrl {
         scheme,
