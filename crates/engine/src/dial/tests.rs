@@ -1,5 +1,7 @@
 //! Reaching real servers over loopback.
 
+#![expect(clippy::unwrap_used, reason = "all of this is test code")]
+
 mod streams;
 
 use super::{ConnectUrl, DialConfig, DialError, Dialer};
