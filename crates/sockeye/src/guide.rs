@@ -18,3 +18,13 @@ pub mod namespaces {}
 pub mod rooms {}
 #[doc = include_str!("../docs/streams.md")]
 pub mod streams {}
+#[cfg_attr(feature = "macros", doc = include_str!("../docs/typed.md"))]
+#[cfg_attr(
+    not(feature = "macros"),
+    doc = "Typed events. This chapter is there with the feature `macros`."
+)]
+pub mod typed {}
+
+#[cfg(all(doctest, feature = "macros"))]
+#[doc = include_str!("../tests/typed-compile-fail.md")]
+mod typed_compile_fail {}

@@ -52,6 +52,7 @@
 //! * [`handlers`](guide::handlers): parameters, results, errors, shared state
 //! * [`arguments`](guide::arguments): how Rust values become arguments and back, binary
 //! * [`acknowledgements`](guide::acknowledgements): answering and asking, one or many
+//! * [`typed`](guide::typed): events whose shape the compiler knows
 //! * [`rooms`](guide::rooms): rooms and broadcasting
 //! * [`namespaces`](guide::namespaces): namespaces, middleware, authentication
 //! * [`lifecycle`](guide::lifecycle): order of events, back-pressure, disconnects, shutdown
@@ -72,12 +73,14 @@
 //! | [`BroadcastOperator`] | to whom an event goes |
 //! | [`Data`], [`Args`], [`Ack`], [`State`], [`Handshake`] | what handlers take |
 //! | [`Reply`], [`Refusal`] | what they return |
+//! | [`TypedEvent`] | an event with a type; `#[derive(Event)]` makes one |
 //! | [`ServerConfig`], [`EngineConfig`], [`ConnectionConfig`], [`ListenOptions`] | settings |
 //!
 //! All handles are cheap to clone and can be used from any thread and task.
 //!
 //! # Features
 //!
+//! * `macros`: `#[derive(Event)]` for [typed events](guide::typed). Off by default.
 //! * `tls`: listeners for `https://`, by rustls. Off by default.
 
 pub mod guide;

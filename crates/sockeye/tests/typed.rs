@@ -70,6 +70,16 @@ struct Pair<A, const N: usize> {
     second: Vec<A>,
 }
 
+mod renamed {
+    pub(crate) use ::sockeye as socket_io;
+}
+
+#[derive(Debug, PartialEq, Serialize, Deserialize, Event)]
+#[event(crate = "crate::renamed::socket_io")]
+struct Elsewhere {
+    r#type: u8,
+}
+
 /// Can be emitted only.
 #[derive(Serialize, Event)]
 #[event(name = "chat", ack = Receipt)]
@@ -125,6 +135,9 @@ async fn all_shapes_go_out_and_come_back_the_same() {
     log_events(&io, &log, |io, log| {
         io.on_event(move |e: Pair<u8, 1>| log(e));
     });
+    log_events(&io, &log, |io, log| {
+        io.on_event(move |e: Elsewhere| log(e));
+    });
     let rig = ServerRig::tcp(&io).await;
     for case in [Case::POLLING, Case::WEBSOCKET, Case::WEBSOCKET_V3] {
         let mut peer = rig.connect_as(case).await;
@@ -152,10 +165,15 @@ async fn all_shapes_go_out_and_come_back_the_same() {
             second: vec![2],
         };
         socket.compress(false).emit_event(&pair).unwrap();
+        socket.emit_event(Elsewhere { r#type: 3 }).unwrap();
         for (wire, event) in [
             (r#"2["nothing"]"#, "Nothing".to_owned()),
             (r#"2["changed",{"value":[1,2]}]"#, format!("{changed:?}")),
             (r#"2["pair",1,[2]]"#, format!("{pair:?}")),
+            (
+                r#"2["elsewhere",{"type":3}]"#,
+                "Elsewhere { type: 3 }".to_owned(),
+            ),
         ] {
             peer.expect(wire).await;
             peer.send(wire).await;
