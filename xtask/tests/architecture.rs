@@ -23,15 +23,16 @@ const LAYERS: &[(&str, u8)] = &[
     ("sockeye-adapter", 1),
     ("sockeye-engine", 1),
     ("sockeye-events", 1),
-    ("sockeye-client", 2),
+    ("sockeye-link", 2),
     // It runs while others are compiled, and knows nobody.
     ("sockeye-macros", 2),
-    ("sockeye-server", 2),
-    ("sockeye", 3),
-    ("sockeye-cli", 4),
+    ("sockeye-client", 3),
+    ("sockeye-server", 3),
+    ("sockeye", 4),
+    ("sockeye-cli", 5),
     // For tests alone, which may look wherever they like: as high as it is, nothing that ships can build on it.
-    ("sockeye-testkit", 4),
-    ("xtask", 5),
+    ("sockeye-testkit", 5),
+    ("xtask", 6),
 ];
 
 /// Nothing in the lowest layer may bring one of these in, not even by way of another crate.

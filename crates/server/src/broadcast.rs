@@ -5,10 +5,10 @@ use std::time::Duration;
 use sockeye_adapter::{RoomNames, Target};
 use sockeye_engine::batch;
 use sockeye_events::EmitError;
+use sockeye_link::packet::{Flags, Packet};
 use sockeye_socket_proto::{Args, FromArgs, ToArgs, is_reserved_event};
 
 use crate::config::SlowReceiver;
-use crate::packet::{Flags, Packet};
 use crate::{BroadcastAcks, Namespace, Socket};
 
 /// To whom an event goes, and how.

@@ -2,6 +2,7 @@ use std::time::Duration;
 
 use sockeye_engine::EngineConfig;
 use sockeye_events::Ordering;
+use sockeye_link::InboxLimits;
 use sockeye_socket_proto::ConnectionConfig;
 use sockeye_socket_proto::lines::LinesConfig;
 
@@ -17,10 +18,7 @@ pub struct ServerConfig {
     pub(crate) engine: EngineConfig,
     pub(crate) connection: ConnectionConfig,
     pub(crate) lines: LinesConfig,
-    pub(crate) ordering: Ordering,
-    pub(crate) max_handlers: usize,
-    pub(crate) max_queued_events: usize,
-    pub(crate) max_queued_bytes: usize,
+    pub(crate) inbox: InboxLimits,
     pub(crate) max_pending_acks: usize,
     pub(crate) ack_timeout: Duration,
     pub(crate) slow_receiver: SlowReceiver,
@@ -45,10 +43,7 @@ impl Default for ServerConfig {
             engine: EngineConfig::default().path("/socket.io"),
             connection: ConnectionConfig::default(),
             lines: LinesConfig::default(),
-            ordering: Ordering::Concurrent,
-            max_handlers: 256,
-            max_queued_events: 1024,
-            max_queued_bytes: 4 * 1024 * 1024,
+            inbox: InboxLimits::default(),
             max_pending_acks: 10_000,
             ack_timeout: Duration::from_secs(20),
             slow_receiver: SlowReceiver::Disconnect,
@@ -85,7 +80,7 @@ impl ServerConfig {
     /// Whether events of one connection may overlap. Default: [`Ordering::Concurrent`].
     #[must_use]
     pub const fn ordering(mut self, ordering: Ordering) -> Self {
-        self.ordering = ordering;
+        self.inbox = self.inbox.ordering(ordering);
         self
     }
 
@@ -93,7 +88,7 @@ impl ServerConfig {
     /// events after that are queued. Default: 256.
     #[must_use]
     pub const fn max_handlers(mut self, handlers: usize) -> Self {
-        self.max_handlers = if handlers == 0 { 1 } else { handlers };
+        self.inbox = self.inbox.max_handlers(handlers);
         self
     }
 
@@ -101,7 +96,7 @@ impl ServerConfig {
     /// is not read from, so that its sending waits. Default: 1024.
     #[must_use]
     pub const fn max_queued_events(mut self, events: usize) -> Self {
-        self.max_queued_events = if events == 0 { 1 } else { events };
+        self.inbox = self.inbox.max_queued_events(events);
         self
     }
 
@@ -109,7 +104,7 @@ impl ServerConfig {
     /// event may go beyond. Default: 4 MiB.
     #[must_use]
     pub const fn max_queued_bytes(mut self, bytes: usize) -> Self {
-        self.max_queued_bytes = bytes;
+        self.inbox = self.inbox.max_queued_bytes(bytes);
         self
     }
 

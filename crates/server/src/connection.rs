@@ -1,36 +1,33 @@
 //! One peer's connection: its namespaces, and the handlers that run for it.
 
-mod busy;
-
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Instant;
 
 use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
 use serde_json::Value;
 use sockeye_engine::{
     CloseReason, Dialect, HEADROOM, Incoming, Revision, SendOptions, SessionHandle,
 };
-use sockeye_events::{
-    Cached, DisconnectReason, Event, EventError, EventErrorKind, EventSocket, Listeners, Ordering,
-    Refusal, Responder, Running,
-};
+use sockeye_events::{DisconnectReason, Event, EventError, EventErrorKind, EventSocket, Refusal};
+use sockeye_link::middleware::{self, Verdict};
+use sockeye_link::packet::{self, with_buffers};
+use sockeye_link::{Inbox, Next};
 use sockeye_socket_proto::{
-    self as proto, Args, IncomingArgs, Input, NamespaceKey, RawArgs, SocketRevision, Violation,
+    self as proto, Args, IncomingArgs, Input, NamespaceKey, SocketRevision, Violation,
     encode_connect_accepted, encode_connect_error, encode_invalid_namespace,
 };
 
-use sockeye_socket_proto::lines::{self, Line, LineEvent, Verdict};
+use sockeye_socket_proto::lines::{self, Line, LineEvent};
 
 use crate::handshake::{auth_of_query, legacy_id};
 use crate::link::{Link, Request};
-use crate::middleware::Next;
 use crate::namespace::{CONNECT, DISCONNECT, DISCONNECTING};
-use crate::packet::{self, with_buffers};
 use crate::server::Shared;
 use crate::{Handshake, Socket};
-use busy::{Busy, Chain, Deciding, Joining, QueuedEvent, run};
 
 /// The upper layer of one session, owned by the session's driver task.
 pub(crate) struct Connection {
@@ -38,19 +35,17 @@ pub(crate) struct Connection {
     link: Arc<Link>,
     request: Arc<sockeye_engine::Handshake>,
     proto: proto::Connection,
-    /// By the index of their namespace key.
-    members: Vec<Option<Member>>,
-    running: Running,
-    /// Most connections never need these.
-    busy: Option<Box<Busy>>,
+    inbox: Inbox<Socket>,
+    /// Sockets about which a middleware is still thinking. Most connections never have one.
+    joining: Option<Box<FuturesUnordered<Joining>>>,
     /// Why the sockets are disconnected, where it is this side that closes the session.
     verdict: Option<DisconnectReason>,
 }
 
-/// A socket, with its own reference to the handlers of its namespace.
-struct Member {
+/// A socket that waits for the verdict of the namespace's middlewares.
+struct Joining {
     socket: Socket,
-    listeners: Cached<Listeners<Socket>>,
+    verdict: Verdict,
 }
 
 impl Connection {
@@ -67,14 +62,14 @@ impl Connection {
         };
         let proto = proto::Connection::server(revision, &server.config().connection, now);
         let link = Arc::new(Link::new(session));
+        let inbox = Inbox::new(Arc::clone(server.inbox_limits()));
         Self {
             server,
             link,
             request,
             proto,
-            members: Vec::new(),
-            running: Running::default(),
-            busy: None,
+            inbox,
+            joining: None,
             verdict: None,
         }
     }
@@ -105,31 +100,15 @@ impl Connection {
                 name,
                 args,
                 ack_id,
-            } => {
-                let busy = self.busy.as_ref();
-                let blocked = busy.is_some_and(|busy| busy.blocks_events());
-                if blocked || self.is_full() {
-                    let args = args.into_args();
-                    let name = name.into_owned();
-                    let event = QueuedEvent {
-                        key,
-                        name,
-                        args,
-                        ack_id,
-                    };
-                    self.busy().push(event);
-                } else {
-                    self.handle_event(key, &name, args.as_raw(), ack_id, cx);
-                }
-            }
+            } => self.inbox.deliver(key, name, args, ack_id, cx),
             Input::Ack { key, id, args } => {
                 if self.proto.uses_counted_acks() {
                     self.link
                         .counted_acks
                         .store(true, atomic::Ordering::Relaxed);
                 }
-                if let Some(member) = self.member(key) {
-                    member.socket.acks().answer(id, || args.into_args());
+                if let Some(socket) = self.inbox.socket(key) {
+                    socket.acks().answer(id, || args.into_args());
                 }
             }
             Input::Connect {
@@ -141,7 +120,7 @@ impl Connection {
                 self.handle_connect(key, namespace, query, auth, cx);
             }
             Input::Disconnect { key } => {
-                self.start_queued(cx);
+                self.inbox.start_queued(cx);
                 let reason = DisconnectReason::ClientNamespaceDisconnect;
                 self.disconnect(key, reason, cx);
             }
@@ -181,18 +160,19 @@ impl Connection {
             self.finish_join(&socket, Next::Pass, cx);
             return;
         }
-        let chain = run(
+        let verdict = middleware::ask(
             middlewares,
             socket.clone(),
             CONNECT.to_owned(),
             Args::empty(),
             None,
         );
-        let mut chain: Chain = Box::pin(chain);
-        match chain.as_mut().poll(cx) {
+        let mut verdict: Verdict = Box::pin(verdict);
+        match verdict.as_mut().poll(cx) {
             Poll::Ready(next) => self.finish_join(&socket, next, cx),
             Poll::Pending => {
-                self.busy().joining.push(Joining { socket, chain });
+                let joining = self.joining.get_or_insert_default();
+                joining.push(Joining { socket, verdict });
                 // The set polls it again, with a waker of its own.
                 cx.waker().wake_by_ref();
             }
@@ -240,152 +220,9 @@ impl Connection {
             });
         }
         socket.set_connected();
-        let mut listeners = socket.namespace().listeners().cached();
-        let table = Arc::clone(listeners.read(socket.namespace().listeners()));
-        if self.members.len() <= key.index() {
-            self.members.resize_with(key.index() + 1, || None);
-        }
-        self.members[key.index()] = Some(Member {
-            socket: socket.clone(),
-            listeners,
-        });
-        if table.dispatch(&Event::local(socket, CONNECT), &mut self.running, cx) {
-            socket
-                .namespace()
-                .listeners()
-                .update(|listeners| listeners.sweep(CONNECT));
-        }
-    }
-
-    /// Hands an event to its handlers, after the socket's own middlewares.
-    fn handle_event(
-        &mut self,
-        key: NamespaceKey,
-        name: &str,
-        args: RawArgs<'_>,
-        ack_id: Option<u64>,
-        cx: &mut Context<'_>,
-    ) {
-        let Some(Some(member)) = self.members.get_mut(key.index()) else {
-            return;
-        };
-        let socket = &member.socket;
-        if socket.key() != key || !socket.connected() {
-            return;
-        }
-        let mut event = Event::incoming(socket, name, args, ack_id);
-        let Some(extra) = socket.existing_extra() else {
-            // The common case: everything is in the namespace's table.
-            let table = member.listeners.read(socket.namespace().listeners());
-            if table.count(name) > 1 {
-                event.share_ack();
-            }
-            table.dispatch_any(&event, &mut self.running, cx);
-            if table.dispatch(&event, &mut self.running, cx) {
-                socket
-                    .namespace()
-                    .listeners()
-                    .update(|listeners| listeners.sweep(name));
-            }
-            return;
-        };
-        event.share_ack();
-        let of_namespace = Arc::clone(member.listeners.read(socket.namespace().listeners()));
-        of_namespace.dispatch_any(&event, &mut self.running, cx);
-        extra
-            .listeners
-            .load()
-            .dispatch_any(&event, &mut self.running, cx);
-        let middlewares = extra.middlewares.load();
-        let socket = socket.clone();
-        let ack = event.ack_slot().cloned();
-        if middlewares.is_empty() {
-            self.dispatch(&Event::again(&socket, name, args, ack), cx);
-            return;
-        }
-        let args = args.to_args();
-        let chain = run(
-            middlewares,
-            socket.clone(),
-            name.to_owned(),
-            args,
-            ack.clone(),
-        );
-        let chain: Chain = Box::pin(chain);
-        let deciding = Deciding {
-            socket,
-            key,
-            event: name.into(),
-            ack,
-            chain,
-        };
-        self.decide(deciding, cx);
-    }
-
-    /// Goes on with an event if its socket's middlewares have decided, and waits otherwise.
-    fn decide(&mut self, mut deciding: Deciding, cx: &mut Context<'_>) {
-        match deciding.chain.as_mut().poll(cx) {
-            Poll::Pending => self.busy().deciding = Some(deciding),
-            Poll::Ready(Next::Rewrite(name, args)) => {
-                let Deciding {
-                    key, ack, socket, ..
-                } = deciding;
-                if self.member(key).is_some() && socket.connected() {
-                    let event = Event::again(&socket, &name, args.as_raw(), ack);
-                    self.dispatch(&event, cx);
-                }
-            }
-            Poll::Ready(Next::Refuse(refusal)) => {
-                let Deciding {
-                    ack, socket, event, ..
-                } = deciding;
-                if socket.speaks_lines() && ack.is_none() {
-                    socket.send_error_line(&refusal);
-                }
-                let event = Event::again(&socket, &event, RawArgs::empty(), ack);
-                Responder::new(&event).refuse(refusal);
-            }
-            Poll::Ready(Next::Drop | Next::Pass) => {}
-        }
-    }
-
-    /// Runs the handlers of an event's name: the namespace's, then the socket's own.
-    fn dispatch(&mut self, event: &Event<'_, Socket>, cx: &mut Context<'_>) {
-        let listeners = event.socket().namespace().listeners();
-        if listeners.load().dispatch(event, &mut self.running, cx) {
-            listeners.update(|listeners| listeners.sweep(event.name()));
-        }
-        if let Some(extra) = event.socket().existing_extra()
-            && extra
-                .listeners
-                .load()
-                .dispatch(event, &mut self.running, cx)
-        {
-            extra
-                .listeners
-                .update(|listeners| listeners.sweep(event.name()));
-        }
-    }
-
-    /// Starts the handlers of all queued events, however many are running: the socket, or the
-    /// connection, is about to end, and what it said before is not to be lost.
-    fn start_queued(&mut self, cx: &mut Context<'_>) {
-        while let Some(busy) = &mut self.busy
-            && busy.deciding.is_none()
-            && let Some(event) = busy.pop()
-        {
-            self.handle_queued(event, cx);
-        }
-    }
-
-    fn handle_queued(&mut self, event: QueuedEvent, cx: &mut Context<'_>) {
-        let QueuedEvent {
-            key,
-            name,
-            args,
-            ack_id,
-        } = event;
-        self.handle_event(key, &name, args.as_raw(), ack_id, cx);
+        self.inbox.insert(key, socket.clone());
+        self.inbox
+            .dispatch_shared(&Event::local(socket, CONNECT), cx);
     }
 
     /// A plain peer said something.
@@ -429,10 +266,10 @@ impl Connection {
             Ok(Line::Other) => return,
             Err(error) => {
                 let verdict = error.verdict(&server.config().lines);
-                if verdict != Verdict::Ignore {
+                if verdict != lines::Verdict::Ignore {
                     self.report(|| EventErrorKind::Undecodable(error.to_string().into()));
                 }
-                if verdict == Verdict::Close {
+                if verdict == lines::Verdict::Close {
                     self.verdict.get_or_insert(DisconnectReason::ParseError);
                     self.link.session.abort(CloseReason::ParseError);
                 }
@@ -444,8 +281,8 @@ impl Connection {
 
     /// Reports something that concerns every socket of the connection.
     fn report(&self, kind: impl Fn() -> EventErrorKind) {
-        for member in self.members.iter().flatten() {
-            member.socket.report(EventError::new("error", kind()));
+        for (_, socket) in self.inbox.sockets() {
+            socket.report(EventError::new("error", kind()));
         }
     }
 
@@ -473,69 +310,38 @@ impl Connection {
                     self.proto.leave(key);
                 }
                 Request::Close => {
-                    for member in self.members.iter().flatten() {
-                        if member.socket.connected() {
-                            member.socket.send_disconnect();
+                    for (_, socket) in self.inbox.sockets() {
+                        if socket.connected() {
+                            socket.send_disconnect();
                         }
                     }
                     self.disconnect_all(DisconnectReason::ServerNamespaceDisconnect, cx);
                     self.link.session.close();
                 }
-                Request::Run(future) => {
-                    self.running.start(future, cx);
-                }
+                Request::Run(future) => self.inbox.start(future, cx),
             }
         }
     }
 
     /// Takes a socket out of its namespace and tells the handlers.
     fn disconnect(&mut self, key: NamespaceKey, reason: DisconnectReason, cx: &mut Context<'_>) {
-        let Some(slot) = self.members.get_mut(key.index()) else {
+        let Some(socket) = self.inbox.remove(key) else {
             return;
         };
-        let Some(member) = slot.take_if(|member| member.socket.key() == key) else {
-            return;
-        };
-        let socket = member.socket;
         socket.set_leaving();
-        self.dispatch(&Event::disconnect(&socket, DISCONNECTING, reason), cx);
+        self.inbox
+            .dispatch(&Event::disconnect(&socket, DISCONNECTING, reason), cx);
         socket.exit();
-        self.dispatch(&Event::disconnect(&socket, DISCONNECT, reason), cx);
-        if self.members.iter().all(Option::is_none) {
-            self.members = Vec::new();
-        }
+        self.inbox
+            .dispatch(&Event::disconnect(&socket, DISCONNECT, reason), cx);
     }
 
     fn disconnect_all(&mut self, reason: DisconnectReason, cx: &mut Context<'_>) {
-        let keys: Vec<_> = self
-            .members
-            .iter()
-            .flatten()
-            .map(|member| member.socket.key())
-            .collect();
+        let keys: Vec<_> = self.inbox.sockets().map(|(key, _)| key).collect();
         for key in keys {
             self.disconnect(key, reason, cx);
             self.proto.leave(key);
         }
-    }
-
-    fn member(&self, key: NamespaceKey) -> Option<&Member> {
-        let member = self.members.get(key.index())?.as_ref()?;
-        (member.socket.key() == key).then_some(member)
-    }
-
-    /// Whether another handler would have to wait.
-    fn is_full(&self) -> bool {
-        let config = self.server.config();
-        let limit = match config.ordering {
-            Ordering::Concurrent => config.max_handlers,
-            Ordering::Serial => 1,
-        };
-        !self.running.is_empty() && self.running.len() >= limit
-    }
-
-    fn busy(&mut self) -> &mut Busy {
-        self.busy.get_or_insert_default()
     }
 
     fn send(&self, encode: impl FnOnce(&mut Vec<u8>) -> usize) {
@@ -545,36 +351,14 @@ impl Connection {
         });
     }
 
-    /// Goes on with joins and queued events; ready when there are none.
-    fn poll_busy(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        while let Some(busy) = &mut self.busy {
-            if let Poll::Ready(Some((socket, next))) = busy.joining.poll_next_unpin(cx) {
-                self.finish_join(&socket, next, cx);
-                continue;
+    /// Goes on with joins; ready when there are none.
+    fn poll_joining(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        while let Some(joining) = &mut self.joining {
+            match joining.poll_next_unpin(cx) {
+                Poll::Ready(Some((socket, next))) => self.finish_join(&socket, next, cx),
+                Poll::Ready(None) => self.joining = None,
+                Poll::Pending => return Poll::Pending,
             }
-            if let Some(deciding) = busy.deciding.take() {
-                self.decide(deciding, cx);
-                if self
-                    .busy
-                    .as_ref()
-                    .is_some_and(|busy| busy.deciding.is_some())
-                {
-                    return Poll::Pending;
-                }
-                continue;
-            }
-            if self.is_full() {
-                return Poll::Pending;
-            }
-            let Some(busy) = &mut self.busy else { break };
-            let Some(event) = busy.pop() else {
-                if !busy.joining.is_empty() {
-                    return Poll::Pending;
-                }
-                self.busy = None;
-                break;
-            };
-            self.handle_queued(event, cx);
         }
         Poll::Ready(())
     }
@@ -602,23 +386,15 @@ impl sockeye_engine::Connection for Connection {
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         self.handle_requests(cx);
-        let mut idle = self.running.poll(cx).is_ready();
-        if self.busy.is_some() {
-            let handled = self.poll_busy(cx).is_ready();
-            // What was dispatched may have to be polled once more for its wakers.
-            idle = self.running.poll(cx).is_ready() && handled;
-        }
-        if idle { Poll::Ready(()) } else { Poll::Pending }
+        let joined = self.poll_joining(cx);
+        let idle = self.inbox.poll(cx);
+        if joined.is_ready() { idle } else { joined }
     }
 
     fn is_ready(&self) -> bool {
-        let config = self.server.config();
-        let plain = self.link.session.dialect() == Dialect::Lines;
-        self.busy.as_ref().is_none_or(|busy| {
-            // A plain peer does not wait to be let in, so that what it says has to.
-            let admitted = !plain || busy.joining.is_empty();
-            admitted && busy.has_room(config.max_queued_events, config.max_queued_bytes)
-        })
+        // A plain peer does not wait to be let in, so that what it says has to.
+        let waits = self.joining.is_some() && self.link.session.dialect() == Dialect::Lines;
+        !waits && self.inbox.has_room()
     }
 
     fn poll_timeout(&self) -> Option<Instant> {
@@ -634,12 +410,10 @@ impl sockeye_engine::Connection for Connection {
     fn handle_close(&mut self, reason: CloseReason, cx: &mut Context<'_>) {
         self.handle_requests(cx);
         let reason = self.verdict.unwrap_or_else(|| self.reason(reason));
-        self.start_queued(cx);
-        if let Some(busy) = self.busy.take() {
-            // Whoever has not joined yet goes without a word.
-            for joining in &busy.joining {
-                joining.socket.exit();
-            }
+        self.inbox.close(cx);
+        // Whoever has not joined yet goes without a word.
+        for joining in self.joining.take().iter().flat_map(|set| set.iter()) {
+            joining.socket.exit();
         }
         self.disconnect_all(reason, cx);
     }
@@ -662,14 +436,23 @@ impl Connection {
     }
 }
 
+impl Future for Joining {
+    type Output = (Socket, Next);
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let next = ready!(self.verdict.as_mut().poll(cx));
+        Poll::Ready((self.socket.clone(), next))
+    }
+}
+
 impl Drop for Connection {
     /// Sockets must not stay behind in their rooms, even if the runtime is being shut down under
     /// a connection that is still open.
     fn drop(&mut self) {
-        for member in self.members.iter().flatten() {
-            member.socket.exit();
+        for (_, socket) in self.inbox.sockets() {
+            socket.exit();
         }
-        for joining in self.busy.iter().flat_map(|busy| busy.joining.iter()) {
+        for joining in self.joining.iter().flat_map(|set| set.iter()) {
             joining.socket.exit();
         }
     }

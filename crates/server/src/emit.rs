@@ -1,10 +1,10 @@
 use std::time::Duration;
 
 use sockeye_events::{AckFuture, EmitError};
+use sockeye_link::packet::Flags;
 use sockeye_socket_proto::{FromArgs, ToArgs};
 
 use crate::Socket;
-use crate::packet::Flags;
 
 /// One emit to one socket, with options: what [`Socket::timeout`], [`Socket::volatile`] and
 /// [`Socket::compress`] begin.

@@ -12,9 +12,7 @@ mod emit;
 mod files;
 mod handshake;
 mod link;
-mod middleware;
 mod namespace;
-mod packet;
 mod server;
 mod socket;
 mod typed;
@@ -25,7 +23,6 @@ pub use config::{ServerConfig, SlowReceiver};
 pub use emit::Emission;
 pub use files::{ClientFiles, ClientFilesError};
 pub use handshake::Handshake;
-pub use middleware::{IntoVerdict, Next};
 pub use namespace::Namespace;
 pub use server::Server;
 pub use socket::Socket;
@@ -67,6 +64,7 @@ pub use sockeye_events::{
     FromEvent, IntoRefusal, IntoReply, ListenerId, NoAck, Ordering, Outcome, Refusal, Reply, State,
     TypedEvent,
 };
+pub use sockeye_link::{IntoVerdict, Next};
 pub use sockeye_socket_proto::lines::{BadLines, LinesConfig};
 pub use sockeye_socket_proto::{
     Args, ArgsError, ArgsWriter, ConnectionConfig, EncodeError, FromArgs, RawArgs, StrayPackets,

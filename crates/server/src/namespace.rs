@@ -10,10 +10,10 @@ use sockeye_events::{
     Callback, EmitError, EventError, EventErrorKind, IntoReply, ListenerId, Listeners, Snapshot,
     StateMap, erase,
 };
+use sockeye_link::middleware::{self, BoxMiddleware, IntoVerdict};
 use sockeye_socket_proto::{FromArgs, ToArgs};
 
 use crate::link::ACK_ID_LIMIT;
-use crate::middleware::{self, BoxMiddleware, IntoVerdict};
 use crate::{BroadcastAcks, BroadcastOperator, ServerConfig, Socket};
 
 /// One multiplexed path of a server, such as `/` or `/admin`: its sockets, rooms and handlers.
@@ -30,7 +30,7 @@ struct Inner {
     listeners: Snapshot<Listeners<Socket>>,
     /// Whether there are handlers of outgoing events, so that emitting need not look.
     has_outgoing: AtomicBool,
-    middlewares: Snapshot<Vec<BoxMiddleware>>,
+    middlewares: Snapshot<Vec<BoxMiddleware<Socket>>>,
     error_hook: Snapshot<Option<ErrorHook>>,
     next_broadcast_ack: AtomicU32,
 }
@@ -427,7 +427,7 @@ impl Namespace {
         &self.0.listeners
     }
 
-    pub(crate) fn middlewares(&self) -> Arc<Vec<BoxMiddleware>> {
+    pub(crate) fn middlewares(&self) -> Arc<Vec<BoxMiddleware<Socket>>> {
         self.0.middlewares.load()
     }
 

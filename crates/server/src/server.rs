@@ -16,6 +16,7 @@ use sockeye_engine::{
     Listener, SessionHandle,
 };
 use sockeye_events::StateMap;
+use sockeye_link::InboxLimits;
 use tower_layer::Layer;
 use tower_service::Service;
 
@@ -57,6 +58,8 @@ pub struct Server {
 /// What the parts of a server share.
 pub(crate) struct Shared {
     config: Arc<ServerConfig>,
+    /// For the connections, which share them.
+    inbox_limits: Arc<InboxLimits>,
     state: Arc<StateMap>,
     namespaces: RwLock<HashMap<Box<str>, Namespace, foldhash::fast::RandomState>>,
     closing: AtomicBool,
@@ -85,6 +88,7 @@ impl Server {
         let mut engine_config = config.engine.clone();
         engine_config = crate::files::serve(engine_config, &config);
         let shared = Arc::new(Shared {
+            inbox_limits: Arc::new(config.inbox),
             config: Arc::new(config),
             state: Arc::default(),
             namespaces: RwLock::default(),
@@ -247,6 +251,10 @@ impl Deref for Server {
 impl Shared {
     pub(crate) fn config(&self) -> &ServerConfig {
         &self.config
+    }
+
+    pub(crate) const fn inbox_limits(&self) -> &Arc<InboxLimits> {
+        &self.inbox_limits
     }
 
     pub(crate) fn namespace(&self, name: &str) -> Option<Namespace> {

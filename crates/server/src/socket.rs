@@ -6,20 +6,19 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use sockeye_adapter::{RoomNames, Slot, Target};
-use sockeye_engine::{Dialect, HEADROOM, Revision, SendError, SendOptions, TransportKind};
+use sockeye_engine::{Dialect, HEADROOM, Revision, SendOptions, TransportKind};
 use sockeye_events::{
     AckFuture, AckTable, EmitError, Event, EventError, EventSocket, ExtractError, FromEvent,
-    Refusal, StateMap,
+    Listeners, Refusal, Snapshot, StateMap,
 };
+use sockeye_link::packet::{self, AckForm, Flags, Packet, with_buffers};
+use sockeye_link::{Own, Receiver};
 use sockeye_socket_proto::{
-    Args, FromArgs, NamespaceKey, ToArgs, encode_ack, encode_counted_ack, encode_disconnect,
-    is_reserved_event, lines,
+    Args, FromArgs, NamespaceKey, ToArgs, encode_disconnect, is_reserved_event, lines,
 };
 
 use crate::link::{Link, Request};
-use crate::packet::{self, Buffers, Flags, Packet, with_buffers};
 use crate::{BroadcastOperator, Emission, Handshake, Namespace};
-use listeners::Extra;
 
 /// One peer in one namespace.
 ///
@@ -58,7 +57,7 @@ struct Inner {
     acks: AckTable,
     data: OnceLock<Box<StateMap>>,
     /// What few sockets have.
-    extra: OnceLock<Box<Extra>>,
+    own: OnceLock<Box<Own<Socket>>>,
 }
 
 /// How far a socket is in its life.
@@ -91,7 +90,7 @@ impl Socket {
             phase: AtomicU8::new(Phase::Joining as u8),
             acks: AckTable::default(),
             data: OnceLock::new(),
-            extra: OnceLock::new(),
+            own: OnceLock::new(),
         }))
     }
 
@@ -347,10 +346,6 @@ impl Socket {
         Arc::clone(&self.0) as _
     }
 
-    pub(crate) fn existing_extra(&self) -> Option<&Extra> {
-        self.0.extra.get().map(AsRef::as_ref)
-    }
-
     /// Gives the socket its place among the namespace's members.
     pub(crate) fn enter(&self) {
         let slot = self
@@ -428,24 +423,8 @@ impl Socket {
             return Err(EmitError::Disconnected);
         }
         self.notify_outgoing(name, || Args::new(args))?;
-        with_buffers(|buffers| {
-            let namespace = self.0.namespace.name();
-            let session = &self.0.link.session;
-            let start = packet::encode_for(
-                session,
-                buffers,
-                namespace,
-                name,
-                args,
-                ack_id,
-                flags.binary,
-            )?;
-            match packet::send(session, buffers, start, flags.send) {
-                // Nobody waits for an event that may be dropped, unless for its answer.
-                Err(SendError::NotReady) if ack_id.is_none() => Ok(()),
-                result => result.map_err(packet::emit_error),
-            }
-        })
+        let namespace = self.0.namespace.name();
+        packet::emit(&self.0.link.session, namespace, name, args, ack_id, flags)
     }
 
     /// Sends a packet that was encoded for many.
@@ -469,7 +448,7 @@ impl Socket {
         args: impl FnOnce() -> Result<Args, E>,
     ) -> Result<(), E> {
         let of_namespace = self.0.namespace.outgoing_listeners();
-        let of_socket = self.existing_extra().map(|extra| extra.listeners.load());
+        let of_socket = self.own().map(|own| own.listeners.load());
         let tables = [of_namespace, of_socket];
         let mut listening = tables
             .into_iter()
@@ -494,25 +473,12 @@ impl EventSocket for Socket {
         if !self.connected() {
             return Err(EmitError::Disconnected);
         }
-        with_buffers(|buffers| {
-            if self.speaks_lines() {
-                let start = packet::line(buffers, |out| lines::encode_ack(out, id, args))?;
-                let session = &self.0.link.session;
-                return packet::send(session, buffers, start, SendOptions::default())
-                    .map_err(packet::emit_error);
-            }
-            let Buffers { text, attachments } = buffers;
-            let namespace = self.0.namespace.name();
-            let start = match self.0.link.counted_acks.load(Ordering::Relaxed) {
-                false => encode_ack(text, HEADROOM, namespace, id, args, attachments)?,
-                true => encode_counted_ack(text, HEADROOM, namespace, id, args, attachments)?,
-            };
-            let options = SendOptions {
-                volatile: false,
-                compress: true,
-            };
-            packet::send(&self.0.link.session, buffers, start, options).map_err(packet::emit_error)
-        })
+        let namespace = self.0.namespace.name();
+        let form = match self.0.link.counted_acks.load(Ordering::Relaxed) {
+            false => AckForm::Plain,
+            true => AckForm::Counted,
+        };
+        packet::acknowledge(&self.0.link.session, namespace, id, args, form)
     }
 
     fn state(&self) -> &StateMap {
@@ -521,6 +487,26 @@ impl EventSocket for Socket {
 
     fn report(&self, error: EventError) {
         self.0.namespace.report(self, &error);
+    }
+}
+
+impl Receiver for Socket {
+    fn is_connected(&self) -> bool {
+        self.connected()
+    }
+
+    fn shared(&self) -> &Snapshot<Listeners<Self>> {
+        self.0.namespace.listeners()
+    }
+
+    fn own(&self) -> Option<&Own<Self>> {
+        self.0.own.get().map(AsRef::as_ref)
+    }
+
+    fn refuse_without_ack(&self, refusal: &Refusal) {
+        if self.speaks_lines() {
+            self.send_error_line(refusal);
+        }
     }
 }
 

@@ -1,19 +1,12 @@
 //! Listeners and middlewares of one socket.
 
 use sockeye_events::{
-    Callback, EventCallback, IntoReply, ListenerId, Listeners, Snapshot, TypedEvent, erase,
-    erase_event,
+    Callback, EventCallback, IntoReply, ListenerId, Listeners, TypedEvent, erase, erase_event,
 };
+use sockeye_link::Own;
+use sockeye_link::middleware::{self, IntoVerdict};
 
 use super::Socket;
-use crate::middleware::{self, BoxMiddleware, IntoVerdict};
-
-/// Listeners and middlewares of one socket.
-#[derive(Default)]
-pub(crate) struct Extra {
-    pub(crate) listeners: Snapshot<Listeners<Socket>>,
-    pub(crate) middlewares: Snapshot<Vec<BoxMiddleware>>,
-}
 
 impl Socket {
     /// Adds a handler of an event of this socket only. Handlers of the namespace, which are shared
@@ -23,7 +16,7 @@ impl Socket {
         F: Callback<Self, M>,
         F::Output: IntoReply,
     {
-        self.extra()
+        self.own_or_new()
             .listeners
             .update(|listeners| listeners.on(name, erase(handler)))
     }
@@ -34,7 +27,7 @@ impl Socket {
         F: Callback<Self, M>,
         F::Output: IntoReply,
     {
-        self.extra()
+        self.own_or_new()
             .listeners
             .update(|listeners| listeners.once(name, erase(handler)))
     }
@@ -45,7 +38,7 @@ impl Socket {
     where
         F: EventCallback<Self, M>,
     {
-        self.extra()
+        self.own_or_new()
             .listeners
             .update(|listeners| listeners.on(F::Event::NAME, erase_event(handler)))
     }
@@ -55,7 +48,7 @@ impl Socket {
     where
         F: EventCallback<Self, M>,
     {
-        self.extra()
+        self.own_or_new()
             .listeners
             .update(|listeners| listeners.once(F::Event::NAME, erase_event(handler)))
     }
@@ -66,7 +59,7 @@ impl Socket {
         F: Callback<Self, M>,
         F::Output: IntoReply,
     {
-        self.extra()
+        self.own_or_new()
             .listeners
             .update(|listeners| listeners.on_any(erase(handler)))
     }
@@ -77,7 +70,7 @@ impl Socket {
         F: Callback<Self, M>,
         F::Output: IntoReply,
     {
-        self.extra()
+        self.own_or_new()
             .listeners
             .update(|listeners| listeners.prepend_any(erase(handler)))
     }
@@ -88,7 +81,7 @@ impl Socket {
         F: Callback<Self, M>,
         F::Output: IntoReply,
     {
-        self.extra()
+        self.own_or_new()
             .listeners
             .update(|listeners| listeners.on_any_outgoing(erase(handler)))
     }
@@ -111,11 +104,10 @@ impl Socket {
     /// The events for which handlers were added to this socket.
     #[must_use]
     pub fn event_names(&self) -> Vec<String> {
-        let Some(extra) = self.0.extra.get() else {
+        let Some(own) = self.0.own.get() else {
             return Vec::new();
         };
-        extra
-            .listeners
+        own.listeners
             .load()
             .event_names()
             .map(str::to_owned)
@@ -133,18 +125,18 @@ impl Socket {
         F::Output: IntoVerdict,
     {
         let middleware = middleware::erase(middleware);
-        self.extra()
+        self.own_or_new()
             .middlewares
             .update(|middlewares| middlewares.push(middleware));
     }
 
-    fn extra(&self) -> &Extra {
-        self.0.extra.get_or_init(Box::default)
+    fn own_or_new(&self) -> &Own<Self> {
+        self.0.own.get_or_init(Box::default)
     }
 
     fn change_listeners<R: Default>(&self, change: impl FnOnce(&mut Listeners<Self>) -> R) -> R {
-        match self.0.extra.get() {
-            Some(extra) => extra.listeners.update(change),
+        match self.0.own.get() {
+            Some(own) => own.listeners.update(change),
             None => R::default(),
         }
     }

@@ -1,17 +1,20 @@
+//! What may stand between an event, or a socket that wants in, and the handlers.
+
+use std::fmt;
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
 
 use futures_util::FutureExt;
-use sockeye_events::{Callback, Called, Event, IntoRefusal, Outcome, Refusal};
+use sockeye_events::{
+    AckSlot, Callback, Called, Event, EventSocket, IntoRefusal, Outcome, Refusal,
+};
 use sockeye_socket_proto::Args;
-
-use crate::Socket;
 
 /// What a middleware decides.
 ///
-/// A namespace's middleware decides whether a socket may join: there, [`Next::Pass`] means yes
+/// A middleware of a server's namespace decides whether a socket may join: there, [`Next::Pass`] means yes
 /// and [`Next::Drop`] is a refusal with the message `Forbidden`. A socket's middleware decides what becomes of
 /// an incoming event.
 #[derive(Clone, Debug, PartialEq)]
@@ -60,19 +63,24 @@ impl<T: IntoVerdict, E: IntoRefusal> IntoVerdict for Result<T, E> {
     }
 }
 
-/// A middleware behind a pointer.
-pub(crate) type BoxMiddleware = Arc<dyn Fn(&Event<'_, Socket>) -> Decision + Send + Sync>;
+/// A middleware behind a pointer; made by [`erase`].
+pub type BoxMiddleware<S> = Arc<dyn Fn(&Event<'_, S>) -> Decision + Send + Sync>;
+
+/// A decision that takes its time.
+pub type Verdict = Pin<Box<dyn Future<Output = Next> + Send>>;
 
 /// A decision, now or later.
-pub(crate) enum Decision {
+pub enum Decision {
+    /// It is made.
     Now(Next),
-    Later(Pin<Box<dyn Future<Output = Next> + Send>>),
+    /// The middleware is async; its future has not been polled yet.
+    Later(Verdict),
 }
 
 /// Erases a middleware's type. A panic in it is a refusal.
-pub(crate) fn erase<M, F>(middleware: F) -> BoxMiddleware
+pub fn erase<S, M, F>(middleware: F) -> BoxMiddleware<S>
 where
-    F: Callback<Socket, M>,
+    F: Callback<S, M>,
     F::Output: IntoVerdict,
 {
     Arc::new(move |event| {
@@ -98,4 +106,37 @@ where
 fn panicked() -> Next {
     tracing::error!("a middleware panicked");
     Next::Refuse(Refusal::new("internal error"))
+}
+
+/// Asks one middleware after the other about an event. If all pass, the verdict is
+/// [`Next::Rewrite`] with the event as they have left it.
+pub async fn ask<S: EventSocket>(
+    middlewares: Arc<Vec<BoxMiddleware<S>>>,
+    socket: S,
+    mut name: String,
+    mut args: Args,
+    ack: Option<AckSlot>,
+) -> Next {
+    for middleware in middlewares.iter() {
+        let decision = middleware(&Event::again(&socket, &name, args.as_raw(), ack.clone()));
+        let next = match decision {
+            Decision::Now(next) => next,
+            Decision::Later(future) => future.await,
+        };
+        match next {
+            Next::Pass => {}
+            Next::Rewrite(new_name, new_args) => (name, args) = (new_name, new_args),
+            verdict => return verdict,
+        }
+    }
+    Next::Rewrite(name, args)
+}
+
+impl fmt::Debug for Decision {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Now(next) => f.debug_tuple("Now").field(next).finish(),
+            Self::Later(_) => f.write_str("Later"),
+        }
+    }
 }

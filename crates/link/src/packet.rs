@@ -1,4 +1,7 @@
 //! Packets on their way out.
+//!
+//! [`emit`] and [`acknowledge`] do all of it for one peer: they encode into buffers that the thread lends, in the form
+//! that the peer's session wants, and hand the result to the session. What is for many, or for later, is a [`Packet`].
 
 use std::cell::Cell;
 use std::sync::OnceLock;
@@ -7,20 +10,23 @@ use bytes::Bytes;
 use sockeye_engine::{Dialect, HEADROOM, Message, Revision, SendError, SendOptions, SessionHandle};
 use sockeye_events::EmitError;
 use sockeye_socket_proto::{
-    self as proto, EncodeError, SocketRevision, ToArgs, encode_binary_event, encode_event,
-    escape_packet, lines,
+    self as proto, EncodeError, SocketRevision, ToArgs, encode_ack, encode_binary_event,
+    encode_counted_ack, encode_event, escape_packet, lines,
 };
 
 /// How one event is emitted.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Flags {
-    pub(crate) send: SendOptions,
+pub struct Flags {
+    /// What the session may do with the packet: drop it, compress it.
+    pub send: SendOptions,
     /// Say that the packet is binary even if it has no attachments.
-    pub(crate) binary: bool,
+    pub binary: bool,
 }
 
 impl Flags {
-    pub(crate) const fn new() -> Self {
+    /// Neither volatile nor marked as binary; may be compressed.
+    #[must_use]
+    pub const fn new() -> Self {
         Self {
             send: SendOptions {
                 volatile: false,
@@ -31,11 +37,29 @@ impl Flags {
     }
 }
 
+impl Default for Flags {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// How an acknowledgement with attachments is written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum AckForm {
+    /// As revisions 4 and 5 of the protocol have it.
+    #[default]
+    Plain,
+    /// As revision 3 has it: for a peer that was seen to write its own ones like that.
+    Counted,
+}
+
 /// The buffers that one packet is encoded into.
-#[derive(Default)]
-pub(crate) struct Buffers {
-    pub(crate) text: Vec<u8>,
-    pub(crate) attachments: Vec<Bytes>,
+#[derive(Debug, Default)]
+pub struct Buffers {
+    /// The packet's text, behind room for the headers of the layers below.
+    pub text: Vec<u8>,
+    /// Its binary parts.
+    pub attachments: Vec<Bytes>,
 }
 
 thread_local! {
@@ -49,7 +73,7 @@ const KEEP: usize = 64 * 1024;
 
 /// Lends this thread's buffers. They are taken, not borrowed: an argument's `Serialize` may emit
 /// too, and then finds fresh ones.
-pub(crate) fn with_buffers<R>(work: impl FnOnce(&mut Buffers) -> R) -> R {
+pub fn with_buffers<R>(work: impl FnOnce(&mut Buffers) -> R) -> R {
     let mut buffers = BUFFERS.take();
     let result = work(&mut buffers);
     buffers.attachments.clear();
@@ -59,8 +83,73 @@ pub(crate) fn with_buffers<R>(work: impl FnOnce(&mut Buffers) -> R) -> R {
     result
 }
 
+/// Emits an event to one peer. Whether the name is reserved has been looked at.
+///
+/// A volatile event that cannot go right now is dropped, which is an error only for one who waits
+/// for its answer.
+///
+/// # Errors
+///
+/// Nothing was sent: the session is over, its outbox is full, or an argument cannot be encoded.
+pub fn emit<A: ToArgs + ?Sized>(
+    session: &SessionHandle,
+    namespace: &str,
+    name: &str,
+    args: &A,
+    ack_id: Option<u64>,
+    flags: Flags,
+) -> Result<(), EmitError> {
+    with_buffers(|buffers| {
+        let start = encode_for(
+            session,
+            buffers,
+            namespace,
+            name,
+            args,
+            ack_id,
+            flags.binary,
+        )?;
+        match send(session, buffers, start, flags.send) {
+            // Nobody waits for an event that may be dropped, unless for its answer.
+            Err(SendError::NotReady) if ack_id.is_none() => Ok(()),
+            result => result.map_err(emit_error),
+        }
+    })
+}
+
+/// Answers the event that one peer sent with this ack id.
+///
+/// # Errors
+///
+/// Nothing was sent: the session is over, its outbox is full, or an argument cannot be encoded.
+pub fn acknowledge<A: ToArgs + ?Sized>(
+    session: &SessionHandle,
+    namespace: &str,
+    id: u64,
+    args: &A,
+    form: AckForm,
+) -> Result<(), EmitError> {
+    with_buffers(|buffers| {
+        let Buffers { text, attachments } = buffers;
+        let start = match (session.dialect(), form) {
+            (Dialect::Lines, _) => line(buffers, |out| lines::encode_ack(out, id, args))?,
+            (Dialect::Packets, AckForm::Plain) => {
+                encode_ack(text, HEADROOM, namespace, id, args, attachments)?
+            }
+            (Dialect::Packets, AckForm::Counted) => {
+                encode_counted_ack(text, HEADROOM, namespace, id, args, attachments)?
+            }
+        };
+        send(session, buffers, start, Flags::new().send).map_err(emit_error)
+    })
+}
+
 /// Encodes an event for one peer into the buffers; says where it starts.
-pub(crate) fn encode_for<A: ToArgs + ?Sized>(
+///
+/// # Errors
+///
+/// If an argument cannot be encoded, or the name cannot travel on the peer's lines.
+pub fn encode_for<A: ToArgs + ?Sized>(
     session: &SessionHandle,
     buffers: &mut Buffers,
     namespace: &str,
@@ -76,7 +165,11 @@ pub(crate) fn encode_for<A: ToArgs + ?Sized>(
 }
 
 /// Encodes a line into the buffers; says where it starts.
-pub(crate) fn line(
+///
+/// # Errors
+///
+/// What `encode` says.
+pub fn line(
     buffers: &mut Buffers,
     encode: impl FnOnce(&mut Vec<u8>) -> Result<(), EncodeError>,
 ) -> Result<usize, EncodeError> {
@@ -105,7 +198,11 @@ fn encode<A: ToArgs + ?Sized>(
 }
 
 /// Sends the packet that stands in the buffers from `start` on.
-pub(crate) fn send(
+///
+/// # Errors
+///
+/// As for [`SessionHandle::send`]; nothing was sent then.
+pub fn send(
     session: &SessionHandle,
     buffers: &mut Buffers,
     start: usize,
@@ -123,9 +220,9 @@ pub(crate) fn send(
     session.send_scratch(&mut buffers.text, start, &attachments, options)
 }
 
-/// A packet for many receivers, encoded once.
+/// A packet for many receivers, or for one that is to have it later; encoded once.
 #[derive(Debug)]
-pub(crate) struct Packet {
+pub struct Packet {
     messages: Vec<Message>,
     /// The form for peers of revision 3, if it differs; made when the first such peer is met.
     legacy: OnceLock<Option<Vec<Message>>>,
@@ -135,7 +232,11 @@ pub(crate) struct Packet {
 
 impl Packet {
     /// Encodes an event.
-    pub(crate) fn event<A: ToArgs + ?Sized>(
+    ///
+    /// # Errors
+    ///
+    /// If an argument cannot be encoded.
+    pub fn event<A: ToArgs + ?Sized>(
         namespace: &str,
         name: &str,
         args: &A,
@@ -159,7 +260,8 @@ impl Packet {
     }
 
     /// The messages for this peer; none if it has no way to be told.
-    pub(crate) fn messages(&self, session: &SessionHandle) -> &[Message] {
+    #[must_use]
+    pub fn messages(&self, session: &SessionHandle) -> &[Message] {
         match (session.dialect(), session.revision()) {
             (Dialect::Lines, _) => self.line.get_or_init(|| self.to_line()).as_slice(),
             (Dialect::Packets, Revision::V4) => &self.messages,
@@ -209,7 +311,8 @@ fn text_of(bytes: &[u8]) -> &str {
 }
 
 /// What a refused send means for the one who emits.
-pub(crate) const fn emit_error(error: SendError) -> EmitError {
+#[must_use]
+pub const fn emit_error(error: SendError) -> EmitError {
     match error {
         SendError::Full => EmitError::OutboxFull,
         SendError::NotReady => EmitError::NotReady,

@@ -1,0 +1,441 @@
+//! Events on their way in: order, limits, middlewares, handlers.
+
+mod limits;
+mod queue;
+#[cfg(test)]
+mod tests;
+
+use std::borrow::Cow;
+use std::fmt;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use sockeye_events::{
+    AckSlot, Cached, Event, HandlerFuture, Listeners, Responder, Running, Snapshot,
+};
+use sockeye_socket_proto::{IncomingArgs, NamespaceKey, RawArgs};
+use thiserror::Error;
+
+use crate::Receiver;
+use crate::middleware::{self, Next, Verdict};
+pub use limits::InboxLimits;
+use queue::{EventQueue, QueuedEvent};
+
+/// The sockets of one connection, and the handlers that run for it.
+///
+/// The connection says who is in ([`insert`](Self::insert), [`remove`](Self::remove)), gives every event that comes to
+/// [`deliver`](Self::deliver), drives what takes its time with [`poll`](Self::poll), and lets the peer wait while there
+/// is no room ([`has_room`](Self::has_room)).
+///
+/// Costs little while nothing is going on: no allocation but that of the table of sockets.
+///
+/// # Ordering
+///
+/// Events start in the order in which they are delivered, over all sockets of the connection. What a handler does
+/// before its first real wait happens before the next event starts. An event has to wait in a queue while as many
+/// handlers are waiting as [`InboxLimits`] allow, or while a socket's middleware thinks about one before it.
+///
+/// # Before a socket is connected
+///
+/// A client may be told of events before it is told that it is in: they are the ones that it missed. It gives them to
+/// [`hold`](Self::hold), and calls [`release`](Self::release) when the socket is connected and its handlers know.
+pub struct Inbox<S: Receiver> {
+    limits: Arc<InboxLimits>,
+    /// By the index of their key.
+    members: Vec<Option<Member<S>>>,
+    running: Running,
+    /// Most connections never need it.
+    backlog: Option<Box<Backlog<S>>>,
+}
+
+/// More events are held for sockets that are not connected yet than the limits allow.
+///
+/// The event is lost. As the ones after it would be out of order, the connection had better be closed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[error("too many events came before the socket was connected")]
+pub struct HoldOverflow;
+
+/// A socket, with its own reference to the table of its handlers.
+struct Member<S> {
+    key: NamespaceKey,
+    socket: S,
+    listeners: Cached<Listeners<S>>,
+}
+
+/// What cannot be done at once.
+struct Backlog<S> {
+    /// Events for which no handler is free, or which wait behind one that is being decided about.
+    queue: EventQueue,
+    /// The event about which a socket's middlewares are thinking.
+    deciding: Option<Deciding<S>>,
+    /// Events of sockets that are not connected yet.
+    held: EventQueue,
+}
+
+/// An event that waits for the verdict of its socket's middlewares.
+struct Deciding<S> {
+    socket: S,
+    key: NamespaceKey,
+    event: Box<str>,
+    ack: Option<AckSlot>,
+    verdict: Verdict,
+}
+
+impl<S: Receiver> Inbox<S> {
+    /// An inbox without sockets.
+    #[must_use]
+    pub fn new(limits: Arc<InboxLimits>) -> Self {
+        Self {
+            limits,
+            members: Vec::new(),
+            running: Running::default(),
+            backlog: None,
+        }
+    }
+
+    /// Puts a socket in, under the key that its events come with. It takes the place of one with the same index.
+    pub fn insert(&mut self, key: NamespaceKey, socket: S) {
+        if self.members.len() <= key.index() {
+            self.members.resize_with(key.index() + 1, || None);
+        }
+        let listeners = socket.shared().cached();
+        self.members[key.index()] = Some(Member {
+            key,
+            socket,
+            listeners,
+        });
+    }
+
+    /// Takes a socket out, if one is in under this key. Its queued events go to nobody then, and its held ones are
+    /// dropped, also if it was not in yet; see [`start_queued`](Self::start_queued).
+    pub fn remove(&mut self, key: NamespaceKey) -> Option<S> {
+        if let Some(backlog) = &mut self.backlog {
+            backlog.held.take_of(key);
+        }
+        let slot = self.members.get_mut(key.index())?;
+        let member = slot.take_if(|member| member.key == key)?;
+        if self.members.iter().all(Option::is_none) {
+            self.members = Vec::new();
+        }
+        Some(member.socket)
+    }
+
+    /// The socket that is in under this key.
+    #[must_use]
+    pub fn socket(&self, key: NamespaceKey) -> Option<&S> {
+        let member = self.members.get(key.index())?.as_ref()?;
+        (member.key == key).then_some(&member.socket)
+    }
+
+    /// The sockets that are in, with their keys.
+    pub fn sockets(&self) -> impl Iterator<Item = (NamespaceKey, &S)> {
+        let members = self.members.iter().flatten();
+        members.map(|member| (member.key, &member.socket))
+    }
+
+    /// An event came for the socket with this key: its middlewares are asked and its handlers run, now or when it is
+    /// its turn. Nothing happens if there is no such socket then, or it is not connected.
+    pub fn deliver(
+        &mut self,
+        key: NamespaceKey,
+        name: Cow<'_, str>,
+        args: IncomingArgs<'_>,
+        ack_id: Option<u64>,
+        cx: &mut Context<'_>,
+    ) {
+        let backlog = self.backlog.as_ref();
+        let blocked = backlog.is_some_and(|backlog| backlog.blocks_events());
+        if blocked || self.is_full() {
+            let event = QueuedEvent {
+                key,
+                name: name.into_owned(),
+                args: args.into_args(),
+                ack_id,
+            };
+            self.backlog().queue.push(event);
+        } else {
+            self.handle_event(key, &name, args.as_raw(), ack_id, cx);
+        }
+    }
+
+    /// Keeps an event for a socket that is not connected yet, until [`release`](Self::release) or
+    /// [`remove`](Self::remove). The socket need not be in.
+    ///
+    /// Held events do not count for [`has_room`](Self::has_room): what connects the socket comes behind them, so the
+    /// peer must be read from. They have the limits of the queue to themselves.
+    ///
+    /// # Errors
+    ///
+    /// If the limits are reached.
+    pub fn hold(
+        &mut self,
+        key: NamespaceKey,
+        name: Cow<'_, str>,
+        args: IncomingArgs<'_>,
+        ack_id: Option<u64>,
+    ) -> Result<(), HoldOverflow> {
+        let held = &mut self.backlog.get_or_insert_default().held;
+        if !held.has_room(&self.limits) {
+            return Err(HoldOverflow);
+        }
+        held.push(QueuedEvent {
+            key,
+            name: name.into_owned(),
+            args: args.into_args(),
+            ack_id,
+        });
+        Ok(())
+    }
+
+    /// Delivers what was held for this socket, which must be in and connected: behind what is queued, and before
+    /// whatever comes after.
+    pub fn release(&mut self, key: NamespaceKey, cx: &mut Context<'_>) {
+        if let Some(backlog) = &mut self.backlog {
+            let held = backlog.held.take_of(key);
+            backlog.queue.append(held);
+            let _ = self.poll_backlog(cx);
+        }
+    }
+
+    /// Runs the handlers of an event of the library itself, such as `disconnect`, at once: those of the shared table,
+    /// then the socket's own. The socket need not be in, and its middlewares are not asked.
+    pub fn dispatch(&mut self, event: &Event<'_, S>, cx: &mut Context<'_>) {
+        self.dispatch_shared(event, cx);
+        if let Some(own) = event.socket().own() {
+            let table = own.listeners.load();
+            if table.dispatch(event, &mut self.running, cx) {
+                sweep(&own.listeners, event.name());
+            }
+        }
+    }
+
+    /// The same, but for the handlers of the shared table alone.
+    pub fn dispatch_shared(&mut self, event: &Event<'_, S>, cx: &mut Context<'_>) {
+        let listeners = event.socket().shared();
+        if listeners.load().dispatch(event, &mut self.running, cx) {
+            sweep(listeners, event.name());
+        }
+    }
+
+    /// Polls a future for the first time, and drives it together with the handlers if it is not done. It counts as
+    /// one of them.
+    pub fn start(&mut self, future: HandlerFuture, cx: &mut Context<'_>) {
+        self.running.start(future, cx);
+    }
+
+    /// Starts the handlers of all queued events, however many are running: a socket, or the connection, is about to
+    /// end, and what it said before is not to be lost. What waits behind a middleware goes on waiting, and what is
+    /// held stays so.
+    pub fn start_queued(&mut self, cx: &mut Context<'_>) {
+        while let Some(backlog) = &mut self.backlog
+            && backlog.deciding.is_none()
+            && let Some(event) = backlog.queue.pop()
+        {
+            self.handle_queued(event, cx);
+        }
+    }
+
+    /// The connection has ended: starts the handlers of all queued events, and drops what cannot be decided about any
+    /// more or is held. The sockets stay in, and running handlers go on.
+    pub fn close(&mut self, cx: &mut Context<'_>) {
+        self.start_queued(cx);
+        self.backlog = None;
+    }
+
+    /// Drives handlers and middlewares, and starts queued events; ready when none is left. Held events do not count.
+    pub fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let running = self.running.poll(cx);
+        if self.backlog.is_none() {
+            return running;
+        }
+        let handled = self.poll_backlog(cx);
+        // What was dispatched may have to be polled once more for its wakers.
+        let running = self.running.poll(cx);
+        if handled.is_ready() { running } else { handled }
+    }
+
+    /// Whether there is room in the queue. While there is none, the peer is not to be read from.
+    #[must_use]
+    pub fn has_room(&self) -> bool {
+        self.backlog
+            .as_ref()
+            .is_none_or(|backlog| !backlog.blocks_events() || backlog.queue.has_room(&self.limits))
+    }
+
+    /// Hands an event to its handlers, after the socket's own middlewares.
+    fn handle_event(
+        &mut self,
+        key: NamespaceKey,
+        name: &str,
+        args: RawArgs<'_>,
+        ack_id: Option<u64>,
+        cx: &mut Context<'_>,
+    ) {
+        let Some(Some(member)) = self.members.get_mut(key.index()) else {
+            return;
+        };
+        let socket = &member.socket;
+        if member.key != key || !socket.is_connected() {
+            return;
+        }
+        let mut event = Event::incoming(socket, name, args, ack_id);
+        let Some(own) = socket.own() else {
+            // The common case: everything is in the shared table.
+            let table = member.listeners.read(socket.shared());
+            if table.count(name) > 1 {
+                event.share_ack();
+            }
+            table.dispatch_any(&event, &mut self.running, cx);
+            if table.dispatch(&event, &mut self.running, cx) {
+                sweep(socket.shared(), name);
+            }
+            return;
+        };
+        event.share_ack();
+        let shared = Arc::clone(member.listeners.read(socket.shared()));
+        shared.dispatch_any(&event, &mut self.running, cx);
+        own.listeners
+            .load()
+            .dispatch_any(&event, &mut self.running, cx);
+        let middlewares = own.middlewares.load();
+        let socket = socket.clone();
+        let ack = event.ack_slot().cloned();
+        if middlewares.is_empty() {
+            self.dispatch(&Event::again(&socket, name, args, ack), cx);
+            return;
+        }
+        let verdict = middleware::ask(
+            middlewares,
+            socket.clone(),
+            name.to_owned(),
+            args.to_args(),
+            ack.clone(),
+        );
+        let deciding = Deciding {
+            socket,
+            key,
+            event: name.into(),
+            ack,
+            verdict: Box::pin(verdict),
+        };
+        self.decide(deciding, cx);
+    }
+
+    fn handle_queued(&mut self, event: QueuedEvent, cx: &mut Context<'_>) {
+        let QueuedEvent {
+            key,
+            name,
+            args,
+            ack_id,
+        } = event;
+        self.handle_event(key, &name, args.as_raw(), ack_id, cx);
+    }
+
+    /// Goes on with an event if its socket's middlewares have decided, and waits otherwise.
+    fn decide(&mut self, mut deciding: Deciding<S>, cx: &mut Context<'_>) {
+        match deciding.verdict.as_mut().poll(cx) {
+            Poll::Pending => self.backlog().deciding = Some(deciding),
+            Poll::Ready(Next::Rewrite(name, args)) => {
+                let Deciding {
+                    key, ack, socket, ..
+                } = deciding;
+                if self.socket(key).is_some() && socket.is_connected() {
+                    let event = Event::again(&socket, &name, args.as_raw(), ack);
+                    self.dispatch(&event, cx);
+                }
+            }
+            Poll::Ready(Next::Refuse(refusal)) => {
+                let Deciding {
+                    ack, socket, event, ..
+                } = deciding;
+                if ack.is_none() {
+                    socket.refuse_without_ack(&refusal);
+                }
+                let event = Event::again(&socket, &event, RawArgs::empty(), ack);
+                Responder::new(&event).refuse(refusal);
+            }
+            Poll::Ready(Next::Drop | Next::Pass) => {}
+        }
+    }
+
+    /// Goes on with queued events; ready when there are none.
+    fn poll_backlog(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        while let Some(backlog) = &mut self.backlog {
+            if let Some(deciding) = backlog.deciding.take() {
+                self.decide(deciding, cx);
+                if self.is_deciding() {
+                    return Poll::Pending;
+                }
+                continue;
+            }
+            if backlog.queue.is_empty() {
+                if backlog.held.is_empty() {
+                    self.backlog = None;
+                }
+                break;
+            }
+            if self.is_full() {
+                return Poll::Pending;
+            }
+            self.start_next(cx);
+        }
+        Poll::Ready(())
+    }
+
+    /// Starts the handlers of the first queued event.
+    fn start_next(&mut self, cx: &mut Context<'_>) {
+        let backlog = self.backlog.as_mut();
+        if let Some(event) = backlog.and_then(|backlog| backlog.queue.pop()) {
+            self.handle_queued(event, cx);
+        }
+    }
+
+    fn is_deciding(&self) -> bool {
+        let backlog = self.backlog.as_ref();
+        backlog.is_some_and(|backlog| backlog.deciding.is_some())
+    }
+
+    /// Whether another handler would have to wait.
+    fn is_full(&self) -> bool {
+        !self.running.is_empty() && self.running.len() >= self.limits.handlers()
+    }
+
+    fn backlog(&mut self) -> &mut Backlog<S> {
+        self.backlog.get_or_insert_default()
+    }
+}
+
+impl<S> Default for Backlog<S> {
+    fn default() -> Self {
+        Self {
+            queue: EventQueue::default(),
+            deciding: None,
+            held: EventQueue::default(),
+        }
+    }
+}
+
+impl<S> Backlog<S> {
+    /// Whether the next event has to wait behind another one.
+    fn blocks_events(&self) -> bool {
+        self.deciding.is_some() || !self.queue.is_empty()
+    }
+}
+
+/// Takes the `once` handlers that have run out of the table.
+fn sweep<S: Receiver>(table: &Snapshot<Listeners<S>>, name: &str) {
+    table.update(|listeners| listeners.sweep(name));
+}
+
+impl<S: Receiver> fmt::Debug for Inbox<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let backlog = self.backlog.as_ref();
+        f.debug_struct("Inbox")
+            .field("sockets", &self.sockets().count())
+            .field("running", &self.running.len())
+            .field("queued", &backlog.map_or(0, |backlog| backlog.queue.len()))
+            .field("held", &backlog.map_or(0, |backlog| backlog.held.len()))
+            .field("deciding", &self.is_deciding())
+            .finish()
+    }
+}

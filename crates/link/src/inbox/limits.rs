@@ -1,0 +1,68 @@
+use sockeye_events::Ordering;
+
+/// How much of what comes in may be unfinished at a time.
+#[derive(Clone, Copy, Debug)]
+pub struct InboxLimits {
+    pub(super) max_handlers: usize,
+    pub(super) max_queued_events: usize,
+    pub(super) max_queued_bytes: usize,
+    ordering: Ordering,
+}
+
+impl Default for InboxLimits {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl InboxLimits {
+    /// The defaults.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self {
+            max_handlers: 256,
+            max_queued_events: 1024,
+            max_queued_bytes: 4 * 1024 * 1024,
+            ordering: Ordering::Concurrent,
+        }
+    }
+
+    /// Whether events of one connection may overlap. Default: [`Ordering::Concurrent`].
+    #[must_use]
+    pub const fn ordering(mut self, ordering: Ordering) -> Self {
+        self.ordering = ordering;
+        self
+    }
+
+    /// How many handlers of one connection may be waiting for something at the same time; the
+    /// events after that are queued. Default: 256; 0 means 1.
+    #[must_use]
+    pub const fn max_handlers(mut self, handlers: usize) -> Self {
+        self.max_handlers = if handlers == 0 { 1 } else { handlers };
+        self
+    }
+
+    /// How many events of one connection may be queued for a free handler, and how many more may
+    /// be held for sockets that are not connected yet. Default: 1024; 0 means 1.
+    #[must_use]
+    pub const fn max_queued_events(mut self, events: usize) -> Self {
+        self.max_queued_events = if events == 0 { 1 } else { events };
+        self
+    }
+
+    /// How many bytes the queued events of one connection may have together, and likewise those
+    /// held; one event may go beyond. Default: 4 MiB.
+    #[must_use]
+    pub const fn max_queued_bytes(mut self, bytes: usize) -> Self {
+        self.max_queued_bytes = bytes;
+        self
+    }
+
+    /// How many handlers may wait before the next event has to.
+    pub(super) const fn handlers(&self) -> usize {
+        match self.ordering {
+            Ordering::Concurrent => self.max_handlers,
+            Ordering::Serial => 1,
+        }
+    }
+}

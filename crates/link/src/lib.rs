@@ -1,0 +1,16 @@
+//! What the connections of a server and of a client share above the session: [packets](packet) out, and events
+//! [in](Inbox).
+//!
+//! A connection is the upper layer of one session. Its protocol state says what a message means, and that differs
+//! between the two ends; what becomes of an event does not. So the connection owns an [`Inbox`] with its sockets, and
+//! gives it every event: the inbox keeps the order and the limits, asks the socket's [middlewares](middleware) and
+//! runs the handlers. The sockets are of the server's or the client's type; what is needed of them is a [`Receiver`].
+
+mod inbox;
+pub mod middleware;
+pub mod packet;
+mod receiver;
+
+pub use inbox::{HoldOverflow, Inbox, InboxLimits};
+pub use middleware::{IntoVerdict, Next};
+pub use receiver::{Own, Receiver};

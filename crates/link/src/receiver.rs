@@ -1,0 +1,51 @@
+use std::fmt;
+
+use sockeye_events::{EventSocket, Listeners, Refusal, Snapshot};
+
+use crate::middleware::BoxMiddleware;
+
+/// What an [`Inbox`](crate::Inbox) needs of a socket.
+pub trait Receiver: EventSocket {
+    /// Whether events go to its handlers. What comes while not is dropped, unless it was
+    /// [held](crate::Inbox::hold).
+    fn is_connected(&self) -> bool;
+
+    /// The table with its handlers, which it may share with others: a server's socket has its namespace's. It must be
+    /// the same one for as long as the socket is in an inbox.
+    fn shared(&self) -> &Snapshot<Listeners<Self>>;
+
+    /// The listeners and middlewares that are this socket's alone, if it has any. Its events cost more then: without
+    /// them, no lock is taken and nothing is allocated to dispatch one.
+    fn own(&self) -> Option<&Own<Self>>;
+
+    /// Tells the peer that a middleware refused an event for which no answer is expected. Default: it is not told.
+    fn refuse_without_ack(&self, refusal: &Refusal) {
+        let _ = refusal;
+    }
+}
+
+/// Listeners and middlewares of one socket.
+pub struct Own<S> {
+    /// The listeners, called after those of the shared table.
+    pub listeners: Snapshot<Listeners<S>>,
+    /// What decides about incoming events, in this order.
+    pub middlewares: Snapshot<Vec<BoxMiddleware<S>>>,
+}
+
+impl<S: EventSocket> Default for Own<S> {
+    fn default() -> Self {
+        Self {
+            listeners: Snapshot::default(),
+            middlewares: Snapshot::default(),
+        }
+    }
+}
+
+impl<S: EventSocket> fmt::Debug for Own<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Own")
+            .field("listeners", &self.listeners)
+            .field("middlewares", &self.middlewares.load().len())
+            .finish()
+    }
+}
