@@ -10,6 +10,8 @@ pub struct DialConfig {
     pub(crate) nodelay: bool,
     pub(crate) keep_alive: Option<Duration>,
     pub(crate) local_address: Option<IpAddr>,
+    pub(crate) request_timeout: Option<Duration>,
+    pub(crate) max_answer: usize,
 }
 
 impl Default for DialConfig {
@@ -18,6 +20,8 @@ impl Default for DialConfig {
             nodelay: true,
             keep_alive: None,
             local_address: None,
+            request_timeout: None,
+            max_answer: 16 * 1024 * 1024,
         }
     }
 }
@@ -43,6 +47,22 @@ impl DialConfig {
     #[must_use]
     pub const fn local_address(mut self, address: Option<IpAddr>) -> Self {
         self.local_address = address;
+        self
+    }
+
+    /// How long a request of long-polling may take, connecting included. The server holds a GET
+    /// request for up to its ping interval, so less than that ends idle sessions. Default:
+    /// `None`, as long as it takes; sessions have heartbeats.
+    #[must_use]
+    pub const fn request_timeout(mut self, timeout: Option<Duration>) -> Self {
+        self.request_timeout = timeout;
+        self
+    }
+
+    /// How large the body of an answer to a request may be, in bytes. Default: 16 MiB.
+    #[must_use]
+    pub const fn max_answer(mut self, bytes: usize) -> Self {
+        self.max_answer = bytes;
         self
     }
 }

@@ -2,17 +2,24 @@
 
 mod config;
 mod error;
+mod exchange;
+mod pool;
+mod request;
 mod stream;
 #[cfg(all(test, unix))]
 mod tests;
 #[cfg(unix)]
 mod unix;
 mod url;
+mod websocket;
 
 use std::sync::Arc;
 
 pub use config::{ConnectorError, DialConfig};
 pub use error::{DialError, UnixProblem};
+use pool::Pool;
+#[allow(unused_imports, reason = "its user, the connector, is still to come")]
+pub(crate) use request::{Answer, Answering, PostBody};
 use stream::Link;
 pub use url::{ConnectUrl, ConnectUrlError};
 
@@ -26,6 +33,7 @@ pub(crate) struct Dialer(Arc<Shared>);
 #[derive(Debug)]
 struct Shared {
     config: DialConfig,
+    pool: Pool,
 }
 
 impl Dialer {
@@ -33,6 +41,7 @@ impl Dialer {
     pub(crate) fn new(config: &DialConfig) -> Result<Self, ConnectorError> {
         Ok(Self(Arc::new(Shared {
             config: config.clone(),
+            pool: Pool::default(),
         })))
     }
 

@@ -1,0 +1,99 @@
+//! One request and its answer on a connection that it may take over.
+
+use std::pin::pin;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::future::{Either, select};
+use http::{Request, Response, StatusCode};
+use http_body_util::{BodyExt, Empty};
+use hyper::body::Incoming;
+use hyper::client::conn::http1::{Builder, Parts};
+use hyper_util::rt::TokioIo;
+
+use super::stream::Link;
+
+/// What came of a request to take a connection over.
+pub(super) enum Switch {
+    /// The server agrees: the stream, and what it has sent already.
+    Agreed {
+        answer: Response<()>,
+        link: Link,
+        read: Bytes,
+    },
+    /// It does not: its answer, with the beginning of the body.
+    Refused { answer: Response<String> },
+}
+
+/// The largest head of an answer, in bytes.
+const MAX_HEAD: usize = 64 * 1024;
+
+/// How much of a refusal's body is shown, in bytes.
+const EXCERPT: usize = 512;
+
+/// How long to wait for it: a server that keeps us waiting has less to say.
+const EXCERPT_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// A connection for HTTP that bounds what a server may send in front of a body.
+pub(super) fn builder() -> Builder {
+    let mut builder = Builder::new();
+    builder.max_buf_size(MAX_HEAD);
+    builder
+}
+
+/// Sends a request that asks for the connection itself: an upgrade, or a tunnel.
+pub(super) async fn switch(link: Link, request: Request<Empty<Bytes>>) -> hyper::Result<Switch> {
+    let (mut sender, connection) = builder().handshake(TokioIo::new(link)).await?;
+    let is_tunnel = request.method() == http::Method::CONNECT;
+    let agrees = |status: StatusCode| match is_tunnel {
+        true => status.is_success(),
+        false => status == StatusCode::SWITCHING_PROTOCOLS,
+    };
+    let mut connection = pin!(connection.without_shutdown());
+    let answer = pin!(sender.send_request(request));
+    // Whichever ends first, the answer says what came of it. The connection goes on as long as
+    // it is polled, and ends with the answer that hands it over.
+    let (answer, ended) = match select(answer, connection.as_mut()).await {
+        Either::Left((answer, _)) => (answer?, None),
+        Either::Right((ended, answer)) => (answer.await?, Some(ended)),
+    };
+    let (head, body) = answer.into_parts();
+    if agrees(head.status) {
+        let Parts { io, read_buf, .. } = match ended {
+            Some(ended) => ended?,
+            None => connection.await?,
+        };
+        return Ok(Switch::Agreed {
+            answer: Response::from_parts(head, ()),
+            link: io.into_inner(),
+            read: read_buf,
+        });
+    }
+    let mut excerpt = Vec::new();
+    {
+        let reading = read_some(body, &mut excerpt);
+        let mut reading = pin!(tokio::time::timeout(EXCERPT_TIMEOUT, reading));
+        if ended.is_some() {
+            let _ = reading.await;
+        } else if let Either::Right(_) = select(reading.as_mut(), connection).await {
+            let _ = reading.await;
+        }
+    }
+    let excerpt = String::from_utf8_lossy(&excerpt).into_owned();
+    Ok(Switch::Refused {
+        answer: Response::from_parts(head, excerpt),
+    })
+}
+
+/// Reads the beginning of a body, as far as it comes.
+async fn read_some(mut body: Incoming, excerpt: &mut Vec<u8>) {
+    while let Some(Ok(frame)) = body.frame().await {
+        if let Ok(data) = frame.into_data() {
+            let room = EXCERPT - excerpt.len();
+            excerpt.extend_from_slice(&data[..data.len().min(room)]);
+        }
+        if excerpt.len() == EXCERPT {
+            return;
+        }
+    }
+}

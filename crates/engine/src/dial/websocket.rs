@@ -1,0 +1,66 @@
+//! WebSocket handshakes.
+
+use bytes::Bytes;
+use http::header::SEC_WEBSOCKET_PROTOCOL;
+use http::{HeaderMap, HeaderValue, Request};
+use http_body_util::Empty;
+use sockeye_websocket::handshake::ClientRequest;
+
+use super::exchange::{Switch, switch};
+use super::request::{all_headers, unwritable, uri};
+use super::{ConnectUrl, DialError, Dialer};
+use crate::io::Io;
+
+impl Dialer {
+    /// Opens a WebSocket at `target`, which is the path with the query. Gives the stream, a bare
+    /// socket unless it is TLS, and what the server has sent already.
+    ///
+    /// The sub-protocols of a `Sec-WebSocket-Protocol` header are offered; an answer with another
+    /// one is refused.
+    pub(crate) async fn websocket(
+        &self,
+        url: &ConnectUrl,
+        target: &str,
+        headers: &HeaderMap,
+    ) -> Result<(Io, Bytes), DialError> {
+        let protocols: Vec<&str> = headers
+            .get_all(SEC_WEBSOCKET_PROTOCOL)
+            .iter()
+            .filter_map(|value| value.to_str().ok())
+            .flat_map(|value| value.split(','))
+            .map(str::trim_ascii)
+            .filter(|protocol| !protocol.is_empty())
+            .collect();
+        let mut key = [0; 16];
+        getrandom::fill(&mut key).map_err(|error| unwritable(url, error.into()))?;
+        let handshake = ClientRequest::new(key).protocols(&protocols);
+        let mut request = Request::new(Empty::new());
+        *request.uri_mut() = uri(url, target)?;
+        *request.headers_mut() = all_headers(url, headers)?;
+        for (name, value) in handshake.headers() {
+            if let Ok(value) = HeaderValue::try_from(value) {
+                request.headers_mut().insert(name, value);
+            }
+        }
+        let to = || url.origin().to_string();
+        let switched = switch(self.link(url).await?, request).await;
+        match switched.map_err(|source| DialError::Http {
+            to: to(),
+            source: source.into(),
+        })? {
+            Switch::Agreed { answer, link, read } => {
+                let headers = answer.headers().iter();
+                let headers = headers.map(|(name, value)| (name.as_str(), value.as_bytes()));
+                handshake
+                    .verify(answer.status().as_u16(), headers)
+                    .map_err(|source| DialError::Handshake { to: to(), source })?;
+                Ok((link.into_io(), read))
+            }
+            Switch::Refused { answer } => Err(DialError::Refused {
+                to: to(),
+                status: answer.status(),
+                body: answer.into_body(),
+            }),
+        }
+    }
+}
