@@ -217,7 +217,11 @@ pub fn decode(
         }
     }
 
-    let (ack_id, at) = read_id(bytes, at)?;
+    let (ack_id, at) = match (kind, revision) {
+        // Nobody acknowledges an error, and its payload may be a number.
+        (PacketType::ConnectError, SocketRevision::V4) => (None, at),
+        _ => read_id(bytes, at)?,
+    };
     let packet = RawPacket {
         kind,
         attachments,
@@ -462,6 +466,15 @@ mod tests {
             assert_eq!(v5(text).is_ok(), text != " ", "{text}");
         }
         assert!(v4("4/x,[1]").is_ok());
+    }
+
+    #[test]
+    fn error_of_revision_4_may_be_a_number() {
+        for (text, payload) in [("47", "7"), ("4/x,7.5", "7.5"), ("4/x,-1", "-1")] {
+            let packet = v4(text).unwrap();
+            assert_eq!((packet.ack_id, packet.payload), (None, payload));
+        }
+        assert!(v4("47a").is_err());
     }
 
     #[test]
