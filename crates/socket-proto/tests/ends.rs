@@ -347,7 +347,10 @@ impl World {
         self.serials += 1;
         let serial = self.serials;
         let mut attachments = Vec::new();
-        let args = (serial, bytes_of(serial, usize::from(serial % 2 == 0)));
+        let args = (
+            serial,
+            bytes_of(serial, usize::from(serial.is_multiple_of(2))),
+        );
         let text = text(|buf| {
             encode_ack(buf, 5, NAMESPACES[n], id, &args, &mut attachments)
                 .expect("numbers and bytes")
