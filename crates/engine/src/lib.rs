@@ -44,7 +44,10 @@ pub use config::{ConfigError, EngineConfig, MissingRevision};
 pub use cookie::{Cookie, SameSite};
 pub use cors::Cors;
 #[cfg(feature = "client")]
-pub use dial::{ConnectUrl, ConnectUrlError, ConnectorError, DialConfig, DialError, UnixProblem};
+pub use dial::{
+    ConnectUrl, ConnectUrlError, ConnectorError, DialConfig, DialError, ProxyUrl, ProxyUrlError,
+    TlsOptions, UnixProblem,
+};
 pub use engine::Engine;
 pub use handle::{Dialect, SendError, SendOptions, SessionHandle};
 pub use handshake::{Handshake, Headers, PeerCredentials};

@@ -1,10 +1,15 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
+use thiserror::Error;
+
+use super::error::Cause;
+use super::{ProxyUrl, TlsOptions};
+
 /// How servers are reached.
 ///
-/// Everything is checked once, when a dialer is made of it. No variable of the environment is
-/// read: a proxy is used if it is set here, and only then.
+/// Everything is checked once, when a dialer is made of it. A proxy is used if it is set here, and
+/// only then: no variable of the environment is read for it.
 #[derive(Clone, Debug)]
 pub struct DialConfig {
     pub(crate) nodelay: bool,
@@ -12,6 +17,9 @@ pub struct DialConfig {
     pub(crate) local_address: Option<IpAddr>,
     pub(crate) request_timeout: Option<Duration>,
     pub(crate) max_answer: usize,
+    pub(crate) cookies: bool,
+    pub(crate) tls: TlsOptions,
+    pub(crate) proxy: Option<ProxyUrl>,
 }
 
 impl Default for DialConfig {
@@ -22,6 +30,9 @@ impl Default for DialConfig {
             local_address: None,
             request_timeout: None,
             max_answer: 16 * 1024 * 1024,
+            cookies: false,
+            tls: TlsOptions::default(),
+            proxy: None,
         }
     }
 }
@@ -65,9 +76,55 @@ impl DialConfig {
         self.max_answer = bytes;
         self
     }
+
+    /// Whether cookies that servers set are kept and sent back, as load balancers with sticky
+    /// sessions need. They are shared by all connections of one connector, and at most 100.
+    /// Default: no.
+    #[must_use]
+    pub const fn cookies(mut self, keep: bool) -> Self {
+        self.cookies = keep;
+        self
+    }
+
+    /// How TLS is spoken with `https`, `wss` and `tls` URLs.
+    #[must_use]
+    pub fn tls(mut self, options: TlsOptions) -> Self {
+        self.tls = options;
+        self
+    }
+
+    /// The proxy that all TCP connections go through, those to this machine included. Default:
+    /// `None`.
+    #[must_use]
+    pub fn proxy(mut self, proxy: Option<ProxyUrl>) -> Self {
+        self.proxy = proxy;
+        self
+    }
 }
 
-/// A setting of the client that cannot work.
-#[derive(Debug, thiserror::Error)]
+/// A setting of a client that cannot work.
+#[derive(Debug, Error)]
 #[non_exhaustive]
-pub enum ConnectorError {}
+pub enum ConnectorError {
+    /// TLS options are set, and the library was built without the feature `tls`.
+    #[error("there are TLS options, and the feature `tls` is off")]
+    NoTls,
+    /// What [`TlsOptions::ca_certificates`] was given is not PEM, or has no certificates in it.
+    #[error("the certificates of authorities cannot be used")]
+    CaCertificates(#[source] Cause),
+    /// The operating system trusts no authority that could be found, and none was given.
+    #[error("there are no certificates of authorities to trust")]
+    NoCaCertificates,
+    /// What [`TlsOptions::client_certificate`] was given is not PEM, or its key is another one's.
+    #[error("the client certificate cannot be used")]
+    ClientCertificate(#[source] Cause),
+    /// [`TlsOptions::server_name`] is neither a name nor an address.
+    #[error("{0:?} is no name of a server")]
+    ServerName(String),
+    /// The TLS library refuses to work.
+    #[error("TLS cannot be set up")]
+    Tls(#[source] Cause),
+    /// A limit that must not be zero is.
+    #[error("{0} must not be zero")]
+    Zero(&'static str),
+}

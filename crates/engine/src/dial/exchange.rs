@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::future::{Either, select};
-use http::{Request, Response, StatusCode};
+use http::{HeaderMap, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Empty};
 use hyper::body::Incoming;
 use hyper::client::conn::http1::{Builder, Parts};
@@ -23,6 +23,16 @@ pub(super) enum Switch {
     },
     /// It does not: its answer, with the beginning of the body.
     Refused { answer: Response<String> },
+}
+
+impl Switch {
+    /// The headers of the answer.
+    pub(super) fn headers(&self) -> &HeaderMap {
+        match self {
+            Self::Agreed { answer, .. } => answer.headers(),
+            Self::Refused { answer } => answer.headers(),
+        }
+    }
 }
 
 /// The largest head of an answer, in bytes.

@@ -1,13 +1,16 @@
 //! Reaching a server: streams, TLS, proxies, HTTP requests and WebSocket handshakes.
 
 mod config;
+mod cookies;
 mod error;
 mod exchange;
 mod pool;
+mod proxy;
 mod request;
 mod stream;
 #[cfg(all(test, unix))]
 mod tests;
+mod tls;
 #[cfg(unix)]
 mod unix;
 mod url;
@@ -16,11 +19,15 @@ mod websocket;
 use std::sync::Arc;
 
 pub use config::{ConnectorError, DialConfig};
+use cookies::Jar;
 pub use error::{DialError, UnixProblem};
 use pool::Pool;
+pub use proxy::{ProxyUrl, ProxyUrlError};
 #[allow(unused_imports, reason = "its user, the connector, is still to come")]
 pub(crate) use request::{Answer, Answering, PostBody};
 use stream::Link;
+use tls::Tls;
+pub use tls::TlsOptions;
 pub use url::{ConnectUrl, ConnectUrlError};
 
 use crate::io::Io;
@@ -34,14 +41,22 @@ pub(crate) struct Dialer(Arc<Shared>);
 struct Shared {
     config: DialConfig,
     pool: Pool,
+    tls: Tls,
+    /// If cookies are kept at all.
+    jar: Option<Jar>,
 }
 
 impl Dialer {
     /// A dialer, once its settings are found to work.
     pub(crate) fn new(config: &DialConfig) -> Result<Self, ConnectorError> {
+        if config.request_timeout.is_some_and(|limit| limit.is_zero()) {
+            return Err(ConnectorError::Zero("the request timeout"));
+        }
         Ok(Self(Arc::new(Shared {
             config: config.clone(),
             pool: Pool::default(),
+            tls: Tls::new(&config.tls)?,
+            jar: config.cookies.then(Jar::default),
         })))
     }
 
@@ -53,11 +68,19 @@ impl Dialer {
     async fn link(&self, url: &ConnectUrl) -> Result<Link, DialError> {
         match url.place() {
             Place::Host { host, port } => {
-                let stream = stream::tcp(host, *port, &self.0.config).await?;
-                if url.is_secure() {
+                let Shared { config, tls, .. } = &*self.0;
+                if cfg!(not(feature = "tls")) && url.is_secure() {
                     return Err(DialError::NoTls { url: url.origin() });
                 }
-                Ok(Link::Tcp(stream))
+                let stream = match &config.proxy {
+                    None => stream::tcp(host, *port, config).await?,
+                    Some(proxy) => proxy.connect(url, config).await?,
+                };
+                if url.is_secure() {
+                    tls.connect(url, stream).await
+                } else {
+                    Ok(Link::Tcp(stream))
+                }
             }
             #[cfg(unix)]
             place => Ok(Link::Unix(unix::connect(url, place).await?)),

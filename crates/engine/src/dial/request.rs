@@ -39,7 +39,9 @@ pub(crate) struct Answer {
 /// A request that is under way, or its answer.
 pub(crate) type Answering = Pin<Box<dyn Future<Output = Result<Answer, DialError>> + Send>>;
 
-const AGENT: HeaderValue = HeaderValue::from_static(concat!("sockeye/", env!("CARGO_PKG_VERSION")));
+/// How requests name their sender unless the caller does.
+pub(super) const AGENT: HeaderValue =
+    HeaderValue::from_static(concat!("sockeye/", env!("CARGO_PKG_VERSION")));
 
 impl Dialer {
     /// Sends a GET request, or a POST request if there is a body, on a connection that is kept
@@ -73,14 +75,17 @@ impl Dialer {
     async fn answer(
         &self,
         url: &ConnectUrl,
-        request: Request<Full<Bytes>>,
+        mut request: Request<Full<Bytes>>,
     ) -> Result<Answer, DialError> {
         let broken = |source: hyper::Error| DialError::Http {
             to: url.to_string(),
             source: source.into(),
         };
         let pool = &self.0.pool;
-        let mut request = request;
+        let uri = request.uri().clone();
+        if let Some(jar) = &self.0.jar {
+            jar.add(url, &uri, request.headers_mut());
+        }
         // The server may hang up on a connection at rest at any time. What was not sent then is
         // sent on another one; what was may have had its effect.
         let (sender, response) = loop {
@@ -89,7 +94,12 @@ impl Dialer {
                 None => (self.sender(url).await?, true),
             };
             match sender.try_send_request(request).await {
-                Ok(response) => break (sender, response),
+                Ok(response) => {
+                    if let Some(jar) = &self.0.jar {
+                        jar.keep(url, &uri, response.headers());
+                    }
+                    break (sender, response);
+                }
                 Err(mut error) => match error.take_message() {
                     Some(unsent) if !is_new => request = unsent,
                     _ => return Err(broken(error.into_error())),

@@ -154,6 +154,11 @@ impl ConnectUrl {
         &self.place
     }
 
+    /// Host and port, as a proxy is asked for them.
+    pub(super) fn host_and_port(&self) -> Option<String> {
+        Some(format!("{}:{}", self.host()?, self.port()?))
+    }
+
     /// The host and, unless it goes without saying, the port: as a `Host` header has them.
     pub(super) fn authority(&self) -> String {
         match &self.place {

@@ -42,12 +42,20 @@ impl Dialer {
                 request.headers_mut().insert(name, value);
             }
         }
+        let uri = request.uri().clone();
+        if let Some(jar) = &self.0.jar {
+            jar.add(url, &uri, request.headers_mut());
+        }
         let to = || url.origin().to_string();
         let switched = switch(self.link(url).await?, request).await;
-        match switched.map_err(|source| DialError::Http {
+        let switched = switched.map_err(|source| DialError::Http {
             to: to(),
             source: source.into(),
-        })? {
+        })?;
+        if let Some(jar) = &self.0.jar {
+            jar.keep(url, &uri, switched.headers());
+        }
+        match switched {
             Switch::Agreed { answer, link, read } => {
                 let headers = answer.headers().iter();
                 let headers = headers.map(|(name, value)| (name.as_str(), value.as_bytes()));

@@ -298,3 +298,45 @@ async fn name_of_a_header_is_no_secret_but_its_value_stays_out_of_errors() {
     let error = error.unwrap_err();
     assert!(!format!("{error} {error:?}").contains("secret"));
 }
+
+#[tokio::test]
+async fn cookies_come_back_on_both_transports() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = local("http", &listener);
+    let dialer = Dialer::new(&DialConfig::default().cookies(true)).unwrap();
+    let server = async {
+        let mut seen = Vec::new();
+        let mut open = Vec::new();
+        let answers = [
+            "HTTP/1.1 200 OK\r\nSet-Cookie: a=1; Path=/; HttpOnly\r\nContent-Length: 0\r\n",
+            "HTTP/1.1 403 Forbidden\r\nSet-Cookie: a=2; Path=/\r\nContent-Length: 0\r\n",
+            "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n",
+        ];
+        for answer in answers {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let request = read_request(&mut stream).await.unwrap();
+            let cookie = request
+                .lines()
+                .find_map(|line| line.strip_prefix("cookie: "));
+            seen.push(cookie.map(str::to_owned));
+            let answer = format!("{answer}Connection: close\r\n\r\n");
+            stream.write_all(answer.as_bytes()).await.unwrap();
+            open.push(stream);
+        }
+        seen
+    };
+    let client = async {
+        get(&dialer, &url).await.unwrap();
+        let opened = dialer
+            .websocket(&url, "/socket.io/", &HeaderMap::new())
+            .await;
+        assert!(
+            matches!(opened, Err(DialError::Refused { .. })),
+            "{opened:?}"
+        );
+        get(&dialer, &url).await.unwrap();
+    };
+    let (seen, ()) = tokio::join!(server, client);
+    let expected = [None, Some("a=1".to_owned()), Some("a=2".to_owned())];
+    assert_eq!(seen, expected);
+}

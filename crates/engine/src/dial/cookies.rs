@@ -1,0 +1,162 @@
+//! The cookies that servers set.
+
+use std::fmt;
+
+use cookie_store::{CookieStore, RawCookie};
+use http::header::{COOKIE, SET_COOKIE};
+use http::{HeaderMap, HeaderValue, Uri};
+use parking_lot::Mutex;
+use url::Url;
+
+use super::ConnectUrl;
+
+/// The cookies of one dialer. Which of them a server gets, by host, path and `Secure`, is as RFC
+/// 6265 says.
+#[derive(Default)]
+pub(super) struct Jar(Mutex<CookieStore>);
+
+/// How many cookies are kept, of all servers together. Balancers use one or two.
+const MAX_COOKIES: usize = 100;
+
+/// How long a cookie may be, attributes included, in bytes: what browsers take.
+const MAX_COOKIE: usize = 4096;
+
+impl Jar {
+    /// Adds the cookies for a request, behind those that the caller has set.
+    pub(super) fn add(&self, url: &ConnectUrl, uri: &Uri, headers: &mut HeaderMap) {
+        let Some(url) = full_url(url, uri) else {
+            return;
+        };
+        let mut value: Vec<u8> = headers
+            .get_all(COOKIE)
+            .iter()
+            .map(HeaderValue::as_bytes)
+            .collect::<Vec<_>>()
+            .join(&b"; "[..]);
+        let jar = self.0.lock();
+        for (name, cookie) in jar.get_request_values(&url) {
+            if !value.is_empty() {
+                value.extend_from_slice(b"; ");
+            }
+            value.extend_from_slice(name.as_bytes());
+            value.push(b'=');
+            value.extend_from_slice(cookie.as_bytes());
+        }
+        if let (false, Ok(mut value)) = (value.is_empty(), HeaderValue::try_from(value)) {
+            value.set_sensitive(true);
+            headers.insert(COOKIE, value);
+        }
+    }
+
+    /// Keeps what an answer sets. What is no valid cookie for its server is ignored.
+    pub(super) fn keep(&self, url: &ConnectUrl, uri: &Uri, headers: &HeaderMap) {
+        let mut set = headers.get_all(SET_COOKIE).iter().peekable();
+        if set.peek().is_none() {
+            return;
+        }
+        let Some(url) = full_url(url, uri) else {
+            return;
+        };
+        let mut jar = self.0.lock();
+        for value in set {
+            let Ok(value) = value.to_str() else { continue };
+            let Ok(cookie) = RawCookie::parse(value) else {
+                continue;
+            };
+            let is_known = || jar.iter_any().any(|known| known.name() == cookie.name());
+            let is_full = jar.iter_any().count() >= MAX_COOKIES && !is_known();
+            if value.len() > MAX_COOKIE || is_full {
+                tracing::debug!(name = cookie.name(), "a cookie too many, or too long");
+            } else if let Err(error) = jar.insert_raw(&cookie, &url) {
+                tracing::debug!(name = cookie.name(), %error, "not a cookie for this server");
+            }
+        }
+    }
+}
+
+/// The URL of a request, as cookies see it: WebSockets count as HTTP.
+fn full_url(url: &ConnectUrl, uri: &Uri) -> Option<Url> {
+    let scheme = if url.is_secure() { "https" } else { "http" };
+    Url::parse(&format!("{scheme}://{}{}", url.authority(), uri.path())).ok()
+}
+
+impl fmt::Debug for Jar {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Jar")
+            .field("cookies", &self.0.lock().iter_any().count())
+            .finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn keep(jar: &Jar, url: &str, path: &'static str, cookies: &[&str]) {
+        let mut headers = HeaderMap::new();
+        for cookie in cookies {
+            headers.append(SET_COOKIE, cookie.parse().unwrap());
+        }
+        jar.keep(&url.parse().unwrap(), &Uri::from_static(path), &headers);
+    }
+
+    fn sent(jar: &Jar, url: &str, path: &'static str) -> String {
+        let mut headers = HeaderMap::new();
+        let uri = Uri::from_static(path);
+        jar.add(&url.parse().unwrap(), &uri, &mut headers);
+        let value = headers.get(COOKIE);
+        let value = value.map(|value| value.to_str().unwrap().to_owned());
+        value.unwrap_or_default()
+    }
+
+    #[test]
+    fn cookies_go_back_to_their_server_only() {
+        let jar = Jar::default();
+        let set = ["a=1; Path=/", "b=2; Path=/admin", "c=3; Path=/; Secure"];
+        keep(&jar, "https://one.test", "/socket.io/?x", &set);
+        let sorted = |url, path| {
+            let sent = sent(&jar, url, path);
+            let mut sent: Vec<_> = sent.split("; ").map(str::to_owned).collect();
+            sent.sort_unstable();
+            sent.join("; ")
+        };
+        assert_eq!(sorted("wss://one.test", "/socket.io/?y"), "a=1; c=3");
+        assert_eq!(sorted("ws://one.test:81", "/socket.io/"), "a=1");
+        assert_eq!(sorted("http://one.test", "/admin/x"), "a=1; b=2");
+        assert_eq!(sorted("https://two.test", "/socket.io/"), "");
+        keep(&jar, "https://one.test", "/", &["a=; Path=/; Max-Age=0"]);
+        assert_eq!(sorted("http://one.test", "/"), "");
+        keep(&jar, "http://one.test", "/", &["d=4; Domain=two.test"]);
+        assert_eq!(sorted("http://two.test", "/"), "");
+    }
+
+    #[test]
+    fn own_cookies_stay_in_front() {
+        let jar = Jar::default();
+        keep(&jar, "http://a", "/", &["b=2"]);
+        let mut headers = HeaderMap::new();
+        headers.append(COOKIE, HeaderValue::from_static("a=1"));
+        jar.add(
+            &"http://a".parse().unwrap(),
+            &Uri::from_static("/"),
+            &mut headers,
+        );
+        assert_eq!(headers[COOKIE], "a=1; b=2");
+        assert_eq!(headers.len(), 1);
+    }
+
+    #[test]
+    fn jar_is_bounded_and_shows_no_values() {
+        let jar = Jar::default();
+        let long = format!("long={}", "x".repeat(5000));
+        keep(&jar, "http://a", "/", &[&long, "=", "", "no cookie"]);
+        assert_eq!(sent(&jar, "http://a", "/"), "");
+        for number in 0..200 {
+            keep(&jar, "http://a", "/", &[&format!("c{number}=secret")]);
+        }
+        assert_eq!(sent(&jar, "http://a", "/").split("; ").count(), MAX_COOKIES);
+        keep(&jar, "http://a", "/", &["c0=new"]);
+        assert!(sent(&jar, "http://a", "/").contains("c0=new"));
+        assert_eq!(format!("{jar:?}"), "Jar { cookies: 100 }");
+    }
+}
