@@ -46,8 +46,27 @@ pub trait Connection: Send + 'static {
         let _ = (now, cx);
     }
 
+    /// The peer will send nothing more, but can still be sent to: it has closed its half of a
+    /// bare stream. Unless the listener allows such streams, the session closes right after this.
+    /// Called at most once.
+    fn handle_end(&mut self, cx: &mut Context<'_>) {
+        let _ = cx;
+    }
+
+    /// Nothing waits to be written any more, after more than the high-water mark had to.
+    fn handle_drain(&mut self, cx: &mut Context<'_>) {
+        let _ = cx;
+    }
+
     /// The session is closed: nothing comes any more and nothing can be sent. Called once.
     fn handle_close(&mut self, reason: CloseReason, cx: &mut Context<'_>);
+
+    /// The transport is gone too: what waited when the session was closed is written, or given
+    /// up. Called once, after [`handle_close`](Self::handle_close), unless the runtime is shut
+    /// down before.
+    fn handle_gone(&mut self, cx: &mut Context<'_>) {
+        let _ = cx;
+    }
 }
 
 /// A message from the peer.

@@ -20,6 +20,8 @@ pub(crate) enum Command {
     Upgrade { io: Io, read: Bytes },
     /// The peer gave up on a request before it was answered.
     RequestDropped(Request),
+    /// Write what waits, and nothing after it; the peer may go on.
+    End,
     /// Close after what waits is written.
     Close,
     /// Close now.
@@ -55,6 +57,7 @@ impl fmt::Debug for Command {
             Self::EndPost => "EndPost",
             Self::Upgrade { .. } => "Upgrade",
             Self::RequestDropped(_) => "RequestDropped",
+            Self::End => "End",
             Self::Close => "Close",
             Self::Abort(_) => "Abort",
         })

@@ -27,6 +27,7 @@ pub struct EngineConfig {
     pub(crate) transports: Vec<TransportKind>,
     pub(crate) allow_upgrades: bool,
     pub(crate) outbox_limit: usize,
+    pub(crate) high_water_mark: usize,
     pub(crate) max_sessions: usize,
     pub(crate) linger: Duration,
     pub(crate) stall_timeout: Duration,
@@ -84,6 +85,7 @@ impl Default for EngineConfig {
             transports: vec![TransportKind::Polling, TransportKind::WebSocket],
             allow_upgrades: true,
             outbox_limit: 8 * 1024 * 1024,
+            high_water_mark: 16 * 1024,
             max_sessions: 1_000_000,
             linger: Duration::from_secs(5),
             stall_timeout: Duration::from_secs(300),
@@ -173,6 +175,18 @@ impl EngineConfig {
     #[must_use]
     pub const fn outbox_limit(mut self, bytes: usize) -> Self {
         self.outbox_limit = bytes;
+        self
+    }
+
+    /// With how many bytes waiting a peer counts as slow. [`Connection::handle_drain`] is called
+    /// when nothing waits any more after so much has had to; and on bare streams volatile messages
+    /// are dropped beyond it. On other transports these are dropped if anything waits. Default:
+    /// 16 KiB, as with Node's streams.
+    ///
+    /// [`Connection::handle_drain`]: crate::Connection::handle_drain
+    #[must_use]
+    pub const fn high_water_mark(mut self, bytes: usize) -> Self {
+        self.high_water_mark = bytes;
         self
     }
 

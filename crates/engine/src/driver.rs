@@ -1,6 +1,7 @@
 //! The one task that runs a session.
 
 mod ending;
+mod halves;
 mod polling;
 mod side;
 mod stream;
@@ -27,8 +28,8 @@ use crate::turn::Turn;
 use ending::Ending;
 use polling::Polling;
 pub(crate) use side::Side;
-use stream::Probe;
 pub(crate) use stream::Wire;
+use stream::{Fate, Probe};
 
 /// Drives one session: it owns the session's state, its transports, its timer, and the upper
 /// layer's connection.
@@ -138,7 +139,7 @@ impl<S: Side, C: Connection> Driver<S, C> {
                     .poll(&mut self.carrier, &self.handle, now, cx)
                     .is_ready()
             {
-                self.end();
+                self.end(cx);
             }
             if matches!(self.stage, Stage::Over) && self.connection.poll(cx).is_ready() {
                 return Poll::Ready(());
@@ -169,10 +170,8 @@ impl<S: Side, C: Connection> Driver<S, C> {
             Command::EndPost => self.session.end_post(),
             Command::Upgrade { io, read } => self.handle_upgrade(io, &read, now),
             Command::RequestDropped(request) => self.handle_dropped(request, now),
-            Command::Close => {
-                let has_unsent = self.handle.queued() > 0;
-                self.session.close(now, has_unsent);
-            }
+            Command::End => self.handle_end_request(now),
+            Command::Close => self.close(now),
             Command::Abort(reason) => self.session.abort(reason),
         }
         self.carry_out(now, cx);
@@ -220,11 +219,12 @@ impl<S: Side, C: Connection> Driver<S, C> {
     }
 
     /// The transport is done with: everything is given back that only it needed.
-    fn end(&mut self) {
+    fn end(&mut self, cx: &mut Context<'_>) {
         self.carrier = Carrier::Gone;
         self.stage = Stage::Over;
         self.handle.shared().lock().outbox.close();
         self.side.forget(&self.handle);
+        self.connection.handle_gone(cx);
     }
 
     fn handle_time(&mut self, now: Instant, cx: &mut Context<'_>) {
@@ -261,7 +261,8 @@ impl<S: Side, C: Connection> Driver<S, C> {
         while let Some(output) = self.session.poll_output() {
             outputs.push(output);
         }
-        if matches!(outputs.last(), Some(Output::Closed(_))) && !self.session.is_graceful() {
+        let closed = matches!(outputs.last(), Some(Output::Closed(_)));
+        if closed && !self.session.is_graceful() && !self.peer_has_ended() {
             // What waits is lost, but for the session's own last words.
             self.handle.shared().lock().outbox.clear();
         }
@@ -273,6 +274,10 @@ impl<S: Side, C: Connection> Driver<S, C> {
                 } => {
                     let limit = self.side.outbox_limit().saturating_add(CONTROL_SLACK);
                     let mut state = self.handle.shared().lock();
+                    if state.outbox.is_closed() {
+                        // This side has said that it will say nothing more.
+                        continue;
+                    }
                     state.outbox.push_control(packet);
                     if state.outbox.queued() > limit {
                         drop(state);
@@ -332,7 +337,7 @@ impl<S: Side, C: Connection> Driver<S, C> {
         if !matches!(self.stage, Stage::Open) {
             return probed;
         }
-        if !self.connection.is_ready() {
+        if !is_ready(&self.connection, &self.handle) {
             self.stalled = true;
             return probed;
         }
@@ -342,6 +347,7 @@ impl<S: Side, C: Connection> Driver<S, C> {
         }
         let read = match &mut self.carrier {
             Carrier::Polling(_) => self.work_off_backlog(now, cx),
+            Carrier::Stream(wire) if wire.fate == Fate::Ended => false,
             Carrier::Stream(wire) => {
                 let read = stream::Reader {
                     session: &mut self.session,
@@ -365,9 +371,22 @@ impl<S: Side, C: Connection> Driver<S, C> {
 
     fn write(&mut self, now: Instant, cx: &mut Context<'_>) {
         match &mut self.carrier {
-            Carrier::Polling(_) => self.answer_poll(),
+            Carrier::Polling(_) => {
+                self.answer_poll();
+                if self.handle.shared().lock().outbox.take_drained() {
+                    self.connection.handle_drain(cx);
+                    self.answer_poll();
+                }
+            }
             Carrier::Stream(wire) => {
-                let flushed = self.handle.shared().flush(wire, cx);
+                let mut flushed = self.handle.shared().flush(wire, cx);
+                if std::mem::take(&mut wire.drained) && matches!(self.stage, Stage::Open) {
+                    self.connection.handle_drain(cx);
+                    flushed = self.handle.shared().flush(wire, cx);
+                }
+                if flushed == Flushed::All && wire.poll_end(cx).is_err() {
+                    flushed = Flushed::Failed;
+                }
                 if flushed == Flushed::Failed && matches!(self.stage, Stage::Open) {
                     self.session
                         .handle_transport_closed(now, Lane::Current, TransportEnd::Error);
@@ -410,6 +429,11 @@ impl<S: Side, C: Connection> fmt::Debug for Driver<S, C> {
             .field("session", &self.session)
             .finish_non_exhaustive()
     }
+}
+
+/// Whether what comes next may be handed on.
+fn is_ready(connection: &impl Connection, session: &SessionHandle) -> bool {
+    connection.is_ready() && !session.is_paused()
 }
 
 /// The session's one timer.

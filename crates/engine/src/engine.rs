@@ -18,6 +18,7 @@ use crate::handle::{Dialect, SessionHandle};
 use crate::handshake::Handshake;
 use crate::id::SessionId;
 use crate::io::Io;
+use crate::listen::Manners;
 use crate::outbox::Framing;
 
 /// An Engine.IO server: its sessions, and the application on top of them.
@@ -109,6 +110,25 @@ impl<A: Application> Engine<A> {
         }
     }
 
+    /// Opens no more sessions, and returns when those that are open have come to their ends. They
+    /// are not hurried: [`close`](Self::close) may still be called.
+    pub async fn close_when_idle(&self) {
+        self.inner.closing.store(true, Ordering::Release);
+        self.inner.changed.notify_waiters();
+        self.closed().await;
+    }
+
+    /// Waits until the engine opens no more sessions.
+    pub(crate) async fn closing(&self) {
+        loop {
+            let changed = self.inner.changed.notified();
+            if self.is_closing() {
+                return;
+            }
+            changed.await;
+        }
+    }
+
     /// Waits until [`close`](Self::close) was called and all sessions are gone.
     pub(crate) async fn closed(&self) {
         loop {
@@ -179,13 +199,20 @@ impl<A: Application> Engine<A> {
         framing: Framing,
         io: Io,
         read: &[u8],
+        manners: Manners,
     ) {
         let dialect = match framing {
             Framing::Lines => Dialect::Lines,
             Framing::Native | Framing::WebSocket => Dialect::Packets,
         };
         if let Some(session) = self.register(Revision::V4, transport, dialect, false) {
-            let wire = Wire::bare(io, framing, read, self.config().limits.max_payload);
+            let mut wire = Wire::bare(io, framing, read, self.config().limits.max_payload);
+            if manners.allow_half_open {
+                wire.outlive_peer();
+            }
+            if manners.pause_on_connect {
+                session.will_pause_on_connect();
+            }
             self.drive_wire(session, handshake, wire, framing);
         }
     }
@@ -263,6 +290,8 @@ impl<A: Application> Engine<A> {
             .ok()?;
         let limit = self.config().outbox_limit;
         let session = SessionHandle::new(id, revision, transport, dialect, base64, limit);
+        let high_water = self.config().high_water_mark;
+        session.shared().lock().outbox.set_high_water(high_water);
         self.inner.sessions.insert(id, session.clone());
         // Closing looks at the sessions once: one that was registered behind its back must see
         // to itself.

@@ -1,6 +1,7 @@
 use std::future::poll_fn;
 use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::task::{Context, Poll, Waker};
 use std::{fmt, io};
 
@@ -10,8 +11,10 @@ use thiserror::Error;
 
 use crate::command::Command;
 use crate::driver::Wire;
+use crate::handshake::Handshake;
 use crate::id::SessionId;
 use crate::message::Message;
+use crate::net_socket::NetSocket;
 use crate::outbox::{Flushed, Outbox};
 use crate::turn;
 
@@ -63,7 +66,19 @@ pub(crate) struct Shared {
     revision: Revision,
     dialect: Dialect,
     outbox_limit: usize,
+    /// A [`Reading`].
+    reading: AtomicU8,
     state: Mutex<State>,
+}
+
+/// Whether what the peer sends is read and handed on.
+#[derive(Clone, Copy, Debug)]
+#[repr(u8)]
+enum Reading {
+    Flowing,
+    /// Until the upper layer has told of the connection; then it is paused.
+    PausingOnConnect,
+    Paused,
 }
 
 /// Everything that others may touch, behind one short lock.
@@ -149,6 +164,7 @@ impl SessionHandle {
             revision,
             dialect,
             outbox_limit,
+            reading: AtomicU8::new(Reading::Flowing as u8),
             state,
         }))
     }
@@ -180,6 +196,13 @@ impl SessionHandle {
     #[must_use]
     pub fn transport(&self) -> TransportKind {
         self.0.lock().transport
+    }
+
+    /// The network socket that carries the session now. The handshake is the session's own.
+    #[must_use]
+    pub fn net_socket(&self, handshake: &Handshake) -> NetSocket {
+        let state = self.0.lock();
+        NetSocket::new(state.transport, state.outbox.socket(), handshake)
     }
 
     /// Whether the session still accepts messages.
@@ -282,6 +305,58 @@ impl SessionHandle {
             Poll::Pending
         })
         .await
+    }
+
+    /// Stops reading from the peer, whose sending then has to wait, until
+    /// [`resume`](Self::resume). What was sent by then may come still if this is not called on
+    /// the session's own task.
+    ///
+    /// The peer's heartbeat is excused meanwhile, up to the
+    /// [`stall_timeout`](crate::EngineConfig::stall_timeout).
+    pub fn pause(&self) {
+        self.set_reading(Reading::Paused);
+    }
+
+    /// Goes on reading.
+    pub fn resume(&self) {
+        self.set_reading(Reading::Flowing);
+        self.wake();
+    }
+
+    /// Whether the session is paused.
+    #[must_use]
+    pub fn is_paused(&self) -> bool {
+        self.0.reading.load(Ordering::Acquire) == Reading::Paused as u8
+    }
+
+    /// Pauses the session if its listener is to
+    /// [do that on connect](crate::ListenOptions::pause_on_connect). To be called by the upper
+    /// layer before it tells of the connection; only the first call does something.
+    pub fn pause_on_connect(&self) {
+        let (from, to) = (Reading::PausingOnConnect as u8, Reading::Paused as u8);
+        let _ = self
+            .0
+            .reading
+            .compare_exchange(from, to, Ordering::AcqRel, Ordering::Relaxed);
+    }
+
+    /// The first [`pause_on_connect`](Self::pause_on_connect) is to pause.
+    pub(crate) fn will_pause_on_connect(&self) {
+        self.set_reading(Reading::PausingOnConnect);
+    }
+
+    fn set_reading(&self, reading: Reading) {
+        self.0.reading.store(reading as u8, Ordering::Release);
+    }
+
+    /// Writes what waits, and then closes this side's half of the stream: nothing can be sent any
+    /// more, while the peer may go on until it closes its own half. There is no heartbeat from
+    /// then on, so that a peer which falls silent is not noticed.
+    ///
+    /// On transports whose halves cannot be closed apart, which is all but bare streams, it is
+    /// the same as [`close`](Self::close).
+    pub fn end(&self) {
+        self.command(Command::End);
     }
 
     /// Closes the session: what waits is written first, within a bounded time.
@@ -418,6 +493,7 @@ impl Shared {
                 flushed => flushed,
             };
             state.blocked = flushed == Flushed::Blocked;
+            wire.drained |= state.outbox.take_drained();
             if flushed == Flushed::All && wire.io.poll_flush(cx).is_pending() {
                 return Flushed::Blocked;
             }
@@ -430,10 +506,13 @@ impl Shared {
 }
 
 impl State {
+    /// Whether a volatile message may go: to a peer that takes everything at once, or on a bare
+    /// stream if it would not wait behind much.
     fn takes_volatile(&self) -> bool {
-        !self.blocked
+        let takes_all = !self.blocked
             && (self.poll_pending || self.outbox.is_stream())
-            && (self.outbox.is_empty() || self.busy || self.listed)
+            && (self.outbox.is_empty() || self.busy || self.listed);
+        takes_all || self.outbox.is_shallow()
     }
 
     /// Flushes from outside the driver; gives the driver's waker if it has to go on.

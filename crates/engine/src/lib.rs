@@ -33,6 +33,7 @@ mod io;
 mod listen;
 mod message;
 mod net;
+mod net_socket;
 mod outbox;
 mod query;
 mod scratch;
@@ -57,6 +58,7 @@ pub use http::{
 pub use id::SessionId;
 pub use listen::{ListenError, ListenOptions, ListenUrl, Listener, UrlError};
 pub use message::{HEADROOM, Message};
+pub use net_socket::NetSocket;
 pub use query::pairs as query_pairs;
 pub use sockeye_engine_proto::{CloseReason, RequestError, Revision, TransportKind};
 pub use turn::batch;

@@ -35,6 +35,7 @@ use crate::io::Io;
 use crate::net::Place;
 
 pub use options::ListenOptions;
+pub(crate) use options::Manners;
 pub use url::{ListenUrl, UrlError};
 
 /// A listening socket of an engine. It accepts connections until it is closed, or the engine is;
@@ -66,6 +67,12 @@ pub enum ListenError {
         url: ListenUrl,
         /// What the operating system said.
         source: io::Error,
+    },
+    /// The engine was closed before, or while the address was looked up.
+    #[error("cannot listen on {url}, as the server is closed")]
+    Closed {
+        /// The URL.
+        url: ListenUrl,
     },
     /// `https` was asked for without a TLS configuration.
     #[error("{url} needs a TLS configuration")]
@@ -156,12 +163,14 @@ impl<A: Application> Engine<A> {
         if parsed.is_secure() && !options.has_tls() {
             return Err(ListenError::MissingTls { url: parsed });
         }
-        let bound = bind(&parsed, &options)
-            .await
-            .map_err(|source| ListenError::Bind {
+        let bound = tokio::select! {
+            biased;
+            () = self.closing() => return Err(ListenError::Closed { url: parsed }),
+            bound = bind(&parsed, &options) => bound.map_err(|source| ListenError::Bind {
                 url: parsed.clone(),
                 source,
-            })?;
+            })?,
+        };
         let closing = Arc::new(watch::Sender::new(false));
         let options = Arc::new(options);
         let mut addresses = Vec::new();
@@ -228,7 +237,10 @@ impl Bound {
 /// Binds what the URL names.
 async fn bind(url: &ListenUrl, options: &ListenOptions) -> io::Result<Vec<Bound>> {
     match url.place() {
-        Place::Host { host, port } => bind_host(host, *port, options).await,
+        Place::Host { host, port } => {
+            let host = if host.is_empty() { &options.host } else { host };
+            bind_host(host, *port, options).await
+        }
         #[cfg(unix)]
         place => {
             let (socket, file) = unix::bind(place, options)?;
@@ -337,7 +349,13 @@ where
                 let (engine, kind) = (self.engine.clone(), TransportKind::Unix);
                 self.spawn(
                     connections,
-                    bare::serve(engine, Io::unix(stream), kind, handshake),
+                    bare::serve(
+                        engine,
+                        Io::unix(stream),
+                        kind,
+                        handshake,
+                        self.options.manners,
+                    ),
                 );
                 return;
             }
@@ -395,14 +413,21 @@ where
                 let options = Arc::clone(&self.options);
                 self.spawn(connections, async move {
                     if let Some(stream) = options.accept_tls(stream).await {
-                        bare::serve(engine, Io::boxed(stream), kind, handshake).await;
+                        bare::serve(engine, Io::boxed(stream), kind, handshake, options.manners)
+                            .await;
                     }
                 });
             }
         } else {
             self.spawn(
                 connections,
-                bare::serve(engine, Io::tcp(stream), kind, handshake),
+                bare::serve(
+                    engine,
+                    Io::tcp(stream),
+                    kind,
+                    handshake,
+                    self.options.manners,
+                ),
             );
         }
     }

@@ -31,6 +31,12 @@ pub(crate) struct Outbox {
     waiting: Vec<Waker>,
     /// There is more room than there was: they are to be woken.
     has_room: bool,
+    /// With so many bytes waiting, the peer counts as slow.
+    high_water: usize,
+    /// That many had to wait at some time since nothing did.
+    above: bool,
+    /// They have been written since, and nobody was told yet.
+    drained: bool,
 }
 
 #[derive(Debug)]
@@ -71,7 +77,40 @@ impl Outbox {
             queued: 0,
             waiting: Vec::new(),
             has_room: false,
+            high_water: usize::MAX,
+            above: false,
+            drained: false,
         }
+    }
+
+    /// Sets how many bytes make the peer a slow one.
+    pub(crate) const fn set_high_water(&mut self, bytes: usize) {
+        self.high_water = bytes;
+    }
+
+    /// The socket that carries the session, if others than the driver can get at it.
+    pub(crate) const fn socket(&self) -> Option<&Socket> {
+        match &self.sink {
+            Sink::Stream(stream) => stream.direct.as_ref(),
+            Sink::Packets(_) | Sink::Closed => None,
+        }
+    }
+
+    /// Whether a message may be queued that is not to wait for long: on a bare stream, where as
+    /// little waits as Node's streams allow.
+    pub(crate) const fn is_shallow(&self) -> bool {
+        match &self.sink {
+            Sink::Stream(stream) => {
+                matches!(stream.framing, Framing::Native | Framing::Lines)
+                    && self.queued < self.high_water
+            }
+            Sink::Packets(_) | Sink::Closed => false,
+        }
+    }
+
+    /// Whether everything is written after much had to wait; says so once.
+    pub(crate) const fn take_drained(&mut self) -> bool {
+        std::mem::replace(&mut self.drained, false)
     }
 
     pub(crate) const fn queued(&self) -> usize {
@@ -206,7 +245,9 @@ impl Outbox {
     /// Takes note that packets were taken out.
     pub(crate) fn recount(&mut self) {
         if let Sink::Packets(packets) = &mut self.sink {
+            self.above |= self.queued >= self.high_water;
             self.queued = packets.iter().map(Item::cost).sum();
+            self.drained |= self.queued == 0 && std::mem::take(&mut self.above);
             if packets.is_empty() {
                 *packets = VecDeque::new();
             }
@@ -249,6 +290,7 @@ impl Outbox {
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     stream.shrink();
+                    self.above |= self.queued >= self.high_water;
                     return Flushed::Blocked;
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -256,6 +298,7 @@ impl Outbox {
             }
         }
         stream.recycle();
+        self.drained |= std::mem::take(&mut self.above);
         Flushed::All
     }
 

@@ -326,6 +326,14 @@ impl Session {
         self.settle();
     }
 
+    /// One direction of the stream has come to its end while the other goes on: no heartbeat can be answered any more,
+    /// so that there is none from now on.
+    pub fn end_heartbeat(&mut self, now: Instant) {
+        self.check_time(now);
+        self.heartbeat = Heartbeat::off(now);
+        self.settle();
+    }
+
     /// Closes the session at once; what was not sent yet is lost.
     pub fn abort(&mut self, reason: CloseReason) {
         self.end(reason, Ending::Abrupt);

@@ -34,6 +34,7 @@ impl Ending {
                 Fate::PeerClosed(Some(code)) | Fate::Violated(code) => {
                     state.outbox.push_frame(OpCode::Close, &code.to_be_bytes());
                 }
+                Fate::Ended => {}
                 Fate::Gone => state.outbox.clear(),
             }
         }

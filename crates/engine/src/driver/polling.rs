@@ -8,7 +8,7 @@ use sockeye_engine_proto::payload::{self, Dialect};
 use sockeye_engine_proto::{Lane, Message, Packet, PollVerdict, RequestError};
 use tokio::sync::oneshot;
 
-use super::{Carrier, Driver, Side};
+use super::{Carrier, Driver, Side, is_ready};
 use crate::application::{Connection, Incoming};
 use crate::command::{PollAnswer, Post, PostVerdict};
 use crate::message::View;
@@ -92,7 +92,7 @@ impl<S: Side, C: Connection> Driver<S, C> {
         let mut result = Ok(());
         for packet in payload::decode(post.content, &post.body, limits, &mut polling.dialect) {
             match packet {
-                Ok(packet) if backlog.is_empty() && self.connection.is_ready() => {
+                Ok(packet) if backlog.is_empty() && is_ready(&self.connection, &self.handle) => {
                     let message = self.session.handle_packet(now, Lane::Current, packet);
                     if let Some(message) = message {
                         self.connection.handle_message(incoming(&message), cx);
@@ -136,7 +136,7 @@ impl<S: Side, C: Connection> Driver<S, C> {
         let Some(backlog) = &mut polling.backlog else {
             return false;
         };
-        while self.connection.is_ready() {
+        while is_ready(&self.connection, &self.handle) {
             let Some(packet) = backlog.packets.pop_front() else {
                 break;
             };

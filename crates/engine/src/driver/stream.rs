@@ -13,7 +13,8 @@ use sockeye_websocket::{
     Decoder, Event, Limits, OpCode, Payload, ProtocolError, Role, encode_frame,
 };
 
-use super::{Driver, Side};
+use super::halves::Halves;
+use super::{Driver, Side, is_ready};
 use crate::application::{Connection, Incoming};
 use crate::formats::{Lines, Native};
 use crate::frames::{FrameReader, ReadError};
@@ -27,6 +28,9 @@ pub(crate) struct Wire {
     frames: Frames,
     /// How the peer ended it, or what it did wrong.
     pub(super) fate: Fate,
+    pub(super) halves: Halves,
+    /// Much has waited to be written, and is.
+    pub(crate) drained: bool,
 }
 
 /// How the stream is cut into packets.
@@ -45,6 +49,8 @@ pub(crate) enum Fate {
     PeerClosed(Option<u16>),
     /// The peer broke the protocol; this code says how.
     Violated(u16),
+    /// The peer of a bare stream will send nothing more, but may want to read still.
+    Ended,
     /// There is nobody left to talk to.
     Gone,
 }
@@ -60,6 +66,8 @@ impl Wire {
             io,
             frames: Frames::WebSocket(FrameReader::new(decoder, read)),
             fate: Fate::Open,
+            halves: Halves::default(),
+            drained: false,
         }
     }
 
@@ -73,7 +81,14 @@ impl Wire {
             io,
             frames,
             fate: Fate::Open,
+            halves: Halves::default(),
+            drained: false,
         }
+    }
+
+    /// Whether there is nothing but the stream: no WebSocket on it.
+    pub(super) const fn is_bare(&self) -> bool {
+        !matches!(self.frames, Frames::WebSocket(_))
     }
 
     pub(crate) fn direct(&self) -> Option<Socket> {
@@ -141,7 +156,9 @@ pub(super) struct Reader<'d, C> {
 impl<C: Connection> Reader<'_, C> {
     /// Reads once and hands on what came; whether something came.
     pub(super) fn poll(mut self, wire: &mut Wire, cx: &mut Context<'_>) -> bool {
-        let Wire { io, frames, fate } = wire;
+        let Wire {
+            io, frames, fate, ..
+        } = wire;
         // The reader's context and the handlers' are one and the same task's.
         let waker = cx.waker().clone();
         let mut handler_cx = Context::from_waker(&waker);
@@ -178,7 +195,7 @@ impl<C: Connection> Reader<'_, C> {
 
     /// Whether what comes next may be handled at once.
     fn flow(&self) -> ControlFlow<()> {
-        match self.session.is_open() && self.connection.is_ready() {
+        match self.session.is_open() && is_ready(self.connection, self.handle) {
             true => ControlFlow::Continue(()),
             false => ControlFlow::Break(()),
         }
@@ -194,9 +211,15 @@ impl<C: Connection> Reader<'_, C> {
             Poll::Pending => false,
             Poll::Ready(Ok(())) => true,
             Poll::Ready(Err(error)) => {
-                if matches!(error, ReadError::End) && !matches!(wire.frames, Frames::WebSocket(_)) {
+                if matches!(error, ReadError::End) && wire.is_bare() {
                     // The peer may have closed only its own half, and want the answers still.
-                    self.handle.shared().flush(wire, cx);
+                    wire.fate = Fate::Ended;
+                    self.connection.handle_end(cx);
+                    match wire.halves.may_outlive_peer() {
+                        true => self.session.end_heartbeat(self.now),
+                        false => self.handle_end(TransportEnd::Eof),
+                    }
+                    return true;
                 }
                 let end = wire.failed(&error);
                 self.handle_end(end);

@@ -14,6 +14,8 @@ use crate::handshake::Handshake;
 use crate::io::Io;
 use crate::outbox::Framing;
 
+use super::Manners;
+
 /// A native peer opens with a frame of a few bytes.
 const MAX_OPENING: usize = 1024;
 
@@ -30,6 +32,7 @@ pub(super) async fn serve<A: Application>(
     mut io: Io,
     transport: TransportKind,
     handshake: Handshake,
+    manners: Manners,
 ) {
     let patience = engine.config().session.upgrade_timeout;
     let opening = match tokio::time::timeout(patience, listen_to(&mut io)).await {
@@ -52,7 +55,7 @@ pub(super) async fn serve<A: Application>(
     };
     let handshake = Arc::new(handshake);
     match engine.admit(&handshake).await {
-        Ok(()) => engine.open_bare(handshake, transport, framing, io, &read),
+        Ok(()) => engine.open_bare(handshake, transport, framing, io, &read, manners),
         Err(error) => tracing::debug!(%error, "a peer on a bare stream was refused"),
     }
 }

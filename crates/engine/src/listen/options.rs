@@ -9,7 +9,9 @@ use tokio::net::TcpListener;
 /// How a listener accepts connections.
 #[derive(Clone)]
 pub struct ListenOptions {
+    pub(super) host: String,
     pub(super) backlog: u16,
+    pub(super) manners: Manners,
     ipv6_only: bool,
     shared_port: bool,
     nodelay: bool,
@@ -25,7 +27,9 @@ pub struct ListenOptions {
 impl Default for ListenOptions {
     fn default() -> Self {
         Self {
+            host: String::new(),
             backlog: 511,
+            manners: Manners::default(),
             ipv6_only: false,
             shared_port: false,
             nodelay: true,
@@ -40,7 +44,41 @@ impl Default for ListenOptions {
     }
 }
 
+/// How the peers of a listener's bare streams are treated.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Manners {
+    pub(crate) allow_half_open: bool,
+    pub(crate) pause_on_connect: bool,
+}
+
 impl ListenOptions {
+    /// The host to listen on when the URL names none, such as `127.0.0.1` for a bare port.
+    /// Default: every address of this machine.
+    #[must_use]
+    pub fn host(mut self, host: impl Into<String>) -> Self {
+        self.host = host.into();
+        self
+    }
+
+    /// On bare streams: whether a connection goes on when the peer closes its half of it. It can
+    /// be written to then until this side ends or closes it; as nothing comes any more, neither
+    /// heartbeats, a peer that vanishes is noticed by the next write only. Otherwise what waits is
+    /// written, and the connection closed. Default: no.
+    #[must_use]
+    pub const fn allow_half_open(mut self, allow: bool) -> Self {
+        self.manners.allow_half_open = allow;
+        self
+    }
+
+    /// On bare streams: whether new connections are [paused](crate::SessionHandle::pause) as soon
+    /// as the application was told of them. What the peer sends stays unread, but for the first
+    /// bytes, by which it is known what it speaks. Default: no.
+    #[must_use]
+    pub const fn pause_on_connect(mut self, pause: bool) -> Self {
+        self.manners.pause_on_connect = pause;
+        self
+    }
+
     /// How many connections may wait to be accepted; the operating system may cap it. Default:
     /// 511.
     #[must_use]
@@ -184,7 +222,9 @@ impl ListenOptions {
 impl fmt::Debug for ListenOptions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ListenOptions")
+            .field("host", &self.host)
             .field("backlog", &self.backlog)
+            .field("manners", &self.manners)
             .field("header_timeout", &self.header_timeout)
             .field("max_header_bytes", &self.max_header_bytes)
             .field("tls", &self.has_tls())

@@ -28,6 +28,7 @@ pub(super) fn bind(
     socket.set_nonblocking(true)?;
     let file = match place {
         Place::Path(path) => {
+            check_length(path)?;
             make_way(path)?;
             socket.bind(&SockAddr::unix(path)?)?;
             let file = SocketFile::of(path)?;
@@ -35,6 +36,7 @@ pub(super) fn bind(
             Some(file)
         }
         Place::Abstract(name) => {
+            check_length(Path::new(name))?;
             // A leading NUL is how the abstract namespace is written.
             socket.bind(&SockAddr::unix(format!("\0{name}"))?)?;
             None
@@ -43,6 +45,23 @@ pub(super) fn bind(
     };
     socket.listen(options.backlog.into())?;
     Ok((UnixListener::from_std(socket.into())?, file))
+}
+
+/// How long the path of a socket may be, in bytes: what the system has room for, less a NUL.
+const MAX_PATH: usize = if cfg!(any(target_os = "linux", target_os = "android")) {
+    107
+} else {
+    103
+};
+
+/// The system's own word for a path that is too long does not say how long it may be.
+fn check_length(path: &Path) -> io::Result<()> {
+    let len = path.as_os_str().len();
+    if len <= MAX_PATH {
+        return Ok(());
+    }
+    let what = format!("the path has {len} bytes, and may have {MAX_PATH}");
+    Err(io::Error::new(io::ErrorKind::InvalidInput, what))
 }
 
 /// Removes a socket file that an earlier process has left. Anything else that is there stays.
