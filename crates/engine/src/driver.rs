@@ -272,12 +272,12 @@ impl<S: Side, C: Connection> Driver<S, C> {
                     lane: Lane::Current,
                     packet,
                 } => {
-                    let limit = self.side.outbox_limit().saturating_add(CONTROL_SLACK);
-                    let mut state = self.handle.shared().lock();
-                    if state.outbox.is_closed() {
+                    if self.is_ending() {
                         // This side has said that it will say nothing more.
                         continue;
                     }
+                    let limit = self.side.outbox_limit().saturating_add(CONTROL_SLACK);
+                    let mut state = self.handle.shared().lock();
                     state.outbox.push_control(packet);
                     if state.outbox.queued() > limit {
                         drop(state);

@@ -356,6 +356,12 @@ impl SessionHandle {
     /// On transports whose halves cannot be closed apart, which is all but bare streams, it is
     /// the same as [`close`](Self::close).
     pub fn end(&self) {
+        {
+            let mut state = self.0.lock();
+            if state.outbox.is_bare() {
+                state.outbox.seal();
+            }
+        }
         self.command(Command::End);
     }
 

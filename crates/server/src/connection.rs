@@ -25,7 +25,7 @@ use sockeye_socket_proto::lines::{self, Line, LineEvent};
 
 use crate::handshake::{auth_of_query, legacy_id};
 use crate::link::{Link, Request};
-use crate::namespace::{CONNECT, DISCONNECT, DISCONNECTING};
+use crate::namespace::{CLOSE, CONNECT, DISCONNECT, DISCONNECTING, DRAIN, END};
 use crate::server::Shared;
 use crate::{Handshake, Socket};
 
@@ -40,6 +40,8 @@ pub(crate) struct Connection {
     joining: Option<Box<FuturesUnordered<Joining>>>,
     /// Why the sockets are disconnected, where it is this side that closes the session.
     verdict: Option<DisconnectReason>,
+    /// The sockets that go together with the connection, once it is being closed.
+    closed: Box<[(Socket, DisconnectReason)]>,
 }
 
 /// A socket that waits for the verdict of the namespace's middlewares.
@@ -71,6 +73,7 @@ impl Connection {
             inbox,
             joining: None,
             verdict: None,
+            closed: Box::default(),
         }
     }
 
@@ -220,6 +223,7 @@ impl Connection {
             });
         }
         socket.set_connected();
+        self.link.session.pause_on_connect();
         self.inbox.insert(key, socket.clone());
         self.inbox
             .dispatch_shared(&Event::local(socket, CONNECT), cx);
@@ -337,11 +341,15 @@ impl Connection {
     }
 
     fn disconnect_all(&mut self, reason: DisconnectReason, cx: &mut Context<'_>) {
-        let keys: Vec<_> = self.inbox.sockets().map(|(key, _)| key).collect();
-        for key in keys {
-            self.disconnect(key, reason, cx);
-            self.proto.leave(key);
+        let members: Vec<_> = self.inbox.sockets().map(cloned).collect();
+        for (key, _) in &members {
+            self.disconnect(*key, reason, cx);
+            self.proto.leave(*key);
         }
+        let told = members.into_iter().map(|(_, socket)| (socket, reason));
+        let mut closed = std::mem::take(&mut self.closed).into_vec();
+        closed.extend(told);
+        self.closed = closed.into();
     }
 
     fn send(&self, encode: impl FnOnce(&mut Vec<u8>) -> usize) {
@@ -417,9 +425,35 @@ impl sockeye_engine::Connection for Connection {
         }
         self.disconnect_all(reason, cx);
     }
+
+    fn handle_end(&mut self, cx: &mut Context<'_>) {
+        self.tell_all(END, cx);
+    }
+
+    fn handle_drain(&mut self, cx: &mut Context<'_>) {
+        self.tell_all(DRAIN, cx);
+    }
+
+    fn handle_gone(&mut self, cx: &mut Context<'_>) {
+        for (socket, reason) in std::mem::take(&mut self.closed) {
+            let listeners = socket.namespace().stream_listeners();
+            let event = Event::disconnect(&socket, CLOSE, reason);
+            self.inbox.dispatch_from(listeners, &event, cx);
+        }
+    }
 }
 
 impl Connection {
+    /// Tells the handlers of every socket what has happened to the connection.
+    fn tell_all(&mut self, name: &str, cx: &mut Context<'_>) {
+        let members: Vec<_> = self.inbox.sockets().map(cloned).collect();
+        for (_, socket) in members {
+            let listeners = socket.namespace().stream_listeners();
+            self.inbox
+                .dispatch_from(listeners, &Event::local(&socket, name), cx);
+        }
+    }
+
     /// What the end of the session means for its sockets.
     fn reason(&self, reason: CloseReason) -> DisconnectReason {
         match reason {
@@ -434,6 +468,10 @@ impl Connection {
             _ => DisconnectReason::ForcedClose,
         }
     }
+}
+
+fn cloned((key, socket): (NamespaceKey, &Socket)) -> (NamespaceKey, Socket) {
+    (key, socket.clone())
 }
 
 impl Future for Joining {

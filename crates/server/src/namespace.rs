@@ -1,3 +1,5 @@
+mod streams;
+
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -28,6 +30,8 @@ struct Inner {
     state: Arc<StateMap>,
     rooms: RwLock<RoomIndex<Socket>>,
     listeners: Snapshot<Listeners<Socket>>,
+    /// Those of `end`, `drain` and `close`.
+    stream_listeners: Snapshot<Listeners<Socket>>,
     /// Whether there are handlers of outgoing events, so that emitting need not look.
     has_outgoing: AtomicBool,
     middlewares: Snapshot<Vec<BoxMiddleware<Socket>>>,
@@ -42,6 +46,7 @@ type ErrorHook = Arc<dyn Fn(&Socket, &EventError) + Send + Sync>;
 pub(crate) const CONNECT: &str = "connect";
 pub(crate) const DISCONNECTING: &str = "disconnecting";
 pub(crate) const DISCONNECT: &str = "disconnect";
+pub(crate) use streams::{CLOSE, DRAIN, END};
 
 impl Namespace {
     pub(crate) fn new(name: &str, config: Arc<ServerConfig>, state: Arc<StateMap>) -> Self {
@@ -51,6 +56,7 @@ impl Namespace {
             state,
             rooms: RwLock::new(RoomIndex::new()),
             listeners: Snapshot::default(),
+            stream_listeners: Snapshot::default(),
             has_outgoing: AtomicBool::new(false),
             middlewares: Snapshot::default(),
             error_hook: Snapshot::default(),
@@ -210,6 +216,7 @@ impl Namespace {
     /// [`on_any`](Self::on_any) and [`on_any_outgoing`](Self::on_any_outgoing) stay.
     pub fn off_all(&self) {
         self.0.listeners.update(Listeners::off_all);
+        self.0.stream_listeners.update(Listeners::off_all);
     }
 
     /// Removes the handlers of [`on_any`](Self::on_any) and [`prepend_any`](Self::prepend_any).
@@ -284,16 +291,18 @@ impl Namespace {
         self
     }
 
-    /// The connected sockets of this namespace, in no particular order.
+    /// The connected sockets of this namespace, in the order in which they came.
     #[must_use]
     pub fn sockets(&self) -> Vec<Socket> {
         let index = self.0.rooms.read();
-        index
+        let connected = index
             .iter()
             .map(|(_, socket)| socket)
-            .filter(|socket| socket.connected())
-            .cloned()
-            .collect()
+            .filter(|socket| socket.connected());
+        let mut sockets: Vec<_> = connected.cloned().collect();
+        drop(index);
+        sockets.sort_unstable_by_key(Socket::number);
+        sockets
     }
 
     /// The connected socket with this id.

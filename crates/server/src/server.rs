@@ -232,6 +232,13 @@ impl Server {
         self.shared.closing.store(true, Ordering::Release);
         self.engine.close().await;
     }
+
+    /// Lets nobody in any more and returns when everybody has left by themselves, which is what
+    /// closing a server means in Node.js. Until then the listeners stay, as peers on long-polling
+    /// need them; new sessions are refused. To wait no longer, call [`close`](Self::close).
+    pub async fn close_when_idle(&self) {
+        self.engine.close_when_idle().await;
+    }
 }
 
 impl Default for Server {

@@ -1,7 +1,8 @@
 mod listeners;
+mod stream;
 
 use std::fmt;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -48,6 +49,8 @@ pub struct Socket(Arc<Inner>);
 
 struct Inner {
     id: Arc<str>,
+    /// Counts the sockets of this process.
+    number: u64,
     namespace: Namespace,
     link: Arc<Link>,
     handshake: Handshake,
@@ -80,8 +83,10 @@ impl Socket {
         handshake: Handshake,
         key: NamespaceKey,
     ) -> Self {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
         Self(Arc::new(Inner {
             id,
+            number: NEXT.fetch_add(1, Ordering::Relaxed),
             namespace,
             link,
             handshake,
@@ -211,7 +216,9 @@ impl Socket {
     }
 
     /// The next emit is dropped rather than queued if the peer cannot take it right now, which is
-    /// no error: it is on long-polling between two polls, or has not read what was sent before.
+    /// no error: it is on long-polling between two polls, or has not read what was sent before. On
+    /// TCP and Unix-domain streams as much may wait as the
+    /// [high-water mark](crate::EngineConfig::high_water_mark) says, 16 KiB.
     pub const fn volatile(&self) -> Emission<'_> {
         self.emission().volatile()
     }
@@ -330,6 +337,11 @@ impl Socket {
 
 /// What the connection, the namespace and broadcasts do with a socket.
 impl Socket {
+    /// Sockets that came later have larger ones.
+    pub(crate) fn number(&self) -> u64 {
+        self.0.number
+    }
+
     pub(crate) fn key(&self) -> NamespaceKey {
         self.0.key
     }

@@ -62,6 +62,11 @@ impl<S: Side, C: Connection> Driver<S, C> {
         matches!(&self.carrier, Carrier::Stream(wire) if wire.fate == Fate::Ended)
     }
 
+    /// Whether this side's half is closed, or is to be.
+    pub(super) fn is_ending(&self) -> bool {
+        matches!(&self.carrier, Carrier::Stream(wire) if wire.halves.own != Own::Open)
+    }
+
     /// Nothing more is to be written than what waits.
     pub(super) fn handle_end_request(&mut self, now: Instant) {
         let Carrier::Stream(wire) = &mut self.carrier else {
@@ -76,7 +81,6 @@ impl<S: Side, C: Connection> Driver<S, C> {
                 .handle_transport_closed(now, Lane::Current, TransportEnd::Eof);
         } else if self.session.is_open() && wire.halves.own == Own::Open {
             wire.halves.own = Own::Ending;
-            self.handle.shared().lock().outbox.seal();
             self.session.end_heartbeat(now);
         }
     }
