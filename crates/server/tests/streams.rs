@@ -2,154 +2,14 @@
 #![cfg(unix)]
 #![expect(clippy::unwrap_used, reason = "what fails in a helper fails the test")]
 
-use std::path::PathBuf;
 use std::time::Duration;
 
-use sockeye_engine_proto::frame::{self, Decoded, Frame};
-use sockeye_engine_proto::{OpenPacket, WireKind};
 use sockeye_server::{
     AckError, Args, BadLines, Data, DisconnectReason, EventName, Handshake, ListenError,
     ListenOptions, Listener, Namespace, Next, Refusal, Server, ServerConfig, Socket, TransportKind,
 };
-use sockeye_testkit::Log;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpStream, UnixStream};
-
-/// How long anything here may take.
-const PATIENCE: Duration = Duration::from_secs(60);
-
-/// A directory of this test's own, removed when dropped.
-struct Dir(PathBuf);
-
-impl Dir {
-    fn new(name: &str) -> Self {
-        let path = std::env::temp_dir().join(format!("sockeye-{name}-{}", std::process::id()));
-        let _ = std::fs::remove_dir_all(&path);
-        std::fs::create_dir(&path).unwrap();
-        Self(path)
-    }
-
-    fn socket(&self) -> PathBuf {
-        self.0.join("app.sock")
-    }
-
-    fn url(&self) -> String {
-        format!("unix:{}", self.socket().display())
-    }
-}
-
-impl Drop for Dir {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
-    }
-}
-
-/// One end of a stream, as a peer that knows nothing of this crate's code for it.
-struct Peer {
-    stream: Box<dyn Stream>,
-    read: Vec<u8>,
-}
-
-trait Stream: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send {}
-
-impl<T: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send> Stream for T {}
-
-impl Peer {
-    async fn unix(dir: &Dir) -> Self {
-        Self::new(UnixStream::connect(dir.socket()).await.unwrap())
-    }
-
-    async fn tcp(listener: &Listener) -> Self {
-        Self::new(
-            TcpStream::connect(listener.local_addr().unwrap())
-                .await
-                .unwrap(),
-        )
-    }
-
-    fn new(stream: impl Stream + 'static) -> Self {
-        Self {
-            stream: Box::new(stream),
-            read: Vec::new(),
-        }
-    }
-
-    async fn write(&mut self, bytes: impl AsRef<[u8]>) {
-        self.stream.write_all(bytes.as_ref()).await.unwrap();
-    }
-
-    /// Reads more; false at the end of the stream.
-    async fn fill(&mut self) -> bool {
-        let read = self.stream.read_buf(&mut self.read);
-        let read = tokio::time::timeout(PATIENCE, read)
-            .await
-            .expect("something is read");
-        read.is_ok_and(|read| read > 0)
-    }
-
-    /// The next line, without its end; `None` at the end of the stream.
-    async fn line(&mut self) -> Option<String> {
-        loop {
-            if let Some(end) = self.read.windows(2).position(|two| two == b"\r\n") {
-                let line: Vec<_> = self.read.drain(..end + 2).take(end).collect();
-                return Some(String::from_utf8(line).unwrap());
-            }
-            if !self.fill().await {
-                return None;
-            }
-        }
-    }
-
-    /// The next native frame: a text, or bytes.
-    async fn frame(&mut self) -> Option<Result<String, Vec<u8>>> {
-        loop {
-            let found = match frame::decode(&self.read, 1 << 24).unwrap() {
-                Decoded::Frame {
-                    frame: Frame::Text(text),
-                    used,
-                } => Some((Ok(text.to_owned()), used)),
-                Decoded::Frame {
-                    frame: Frame::Binary(data),
-                    used,
-                } => Some((Err(data.to_vec()), used)),
-                Decoded::NeedMore { .. } => None,
-            };
-            if let Some((frame, used)) = found {
-                self.read.drain(..used);
-                return Some(frame);
-            }
-            if !self.fill().await {
-                return None;
-            }
-        }
-    }
-
-    async fn text(&mut self) -> String {
-        self.frame().await.expect("a frame").expect("a text")
-    }
-
-    async fn send_text(&mut self, text: &str) {
-        let mut bytes = Vec::new();
-        frame::encode_frame(&mut bytes, WireKind::Text, text.as_bytes());
-        self.write(bytes).await;
-    }
-
-    async fn send_binary(&mut self, data: &[u8]) {
-        let mut bytes = Vec::new();
-        frame::encode_frame(&mut bytes, WireKind::Binary, data);
-        self.write(bytes).await;
-    }
-
-    /// Opens a native session and joins `/`.
-    async fn open(&mut self) -> OpenPacket {
-        self.write(b"\x010").await;
-        let open = self.text().await;
-        let open = OpenPacket::from_json(open.strip_prefix('0').unwrap()).unwrap();
-        self.send_text("40").await;
-        assert!(self.text().await.starts_with(r#"40{"sid":""#));
-        open
-    }
-}
+use sockeye_testkit::{Log, SocketDir as Dir, StreamPeer as Peer};
+use tokio::net::UnixStream;
 
 fn echo(io: &Namespace) {
     io.on("echo", |socket: Socket, args: Args| {
@@ -455,7 +315,7 @@ async fn half_closed_peer_still_gets_its_answers() {
     let mut peer = Peer::unix(&dir).await;
     peer.write("{\"eventName\":\"sum\",\"args\":[[4,5]],\"id\":1}\n")
         .await;
-    peer.stream.shutdown().await.unwrap();
+    peer.shutdown().await;
     assert_eq!(peer.line().await.unwrap(), r#"{"ack":1,"args":[9]}"#);
     assert_eq!(peer.line().await, None);
 }
@@ -535,14 +395,6 @@ async fn socket_file_gets_the_mode_that_is_asked_for() {
         .permissions()
         .mode();
     assert_eq!(mode & 0o666, 0o666, "{mode:o}");
-}
-
-#[tokio::test]
-async fn too_long_path_is_an_error_that_names_it() {
-    let dir = Dir::new("long");
-    let url = format!("{}{}", dir.url(), "x".repeat(200));
-    let error = Server::new().listen(&url).await.unwrap_err();
-    assert!(error.to_string().contains(&url), "{error}");
 }
 
 #[cfg(target_os = "linux")]

@@ -16,6 +16,7 @@ mod http;
 mod log;
 mod net;
 mod server;
+mod stream;
 mod websocket;
 
 pub use client::{Case, Client};
@@ -24,4 +25,5 @@ pub use http::{Http, Request, Response};
 pub use log::Log;
 pub use net::{BoxStream, Net, Stream};
 pub use server::{Peer, ServerRig};
+pub use stream::{SocketDir, StreamPeer};
 pub use websocket::{Frame, WebSocket};
