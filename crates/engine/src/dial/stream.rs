@@ -20,6 +20,7 @@ pub(super) enum Link {
     Tcp(TcpStream),
     #[cfg(unix)]
     Unix(UnixStream),
+    #[cfg(feature = "tls")]
     Boxed(Pin<Box<dyn Stream>>),
 }
 
@@ -87,6 +88,7 @@ impl Link {
             Self::Tcp(stream) => Io::tcp(stream),
             #[cfg(unix)]
             Self::Unix(stream) => Io::unix(stream),
+            #[cfg(feature = "tls")]
             Self::Boxed(stream) => Io::Boxed(stream),
         }
     }
@@ -96,6 +98,7 @@ impl Link {
             Self::Tcp(stream) => Pin::<&mut TcpStream>::new(stream),
             #[cfg(unix)]
             Self::Unix(stream) => Pin::<&mut UnixStream>::new(stream),
+            #[cfg(feature = "tls")]
             Self::Boxed(stream) => stream.as_mut(),
         }
     }
@@ -133,6 +136,7 @@ impl AsyncWrite for Link {
             Self::Tcp(stream) => stream.is_write_vectored(),
             #[cfg(unix)]
             Self::Unix(stream) => stream.is_write_vectored(),
+            #[cfg(feature = "tls")]
             Self::Boxed(stream) => stream.is_write_vectored(),
         }
     }

@@ -22,6 +22,15 @@ use crate::net::{self, Place};
 /// The host may be a name, an IPv4 address or an IPv6 address in brackets; where there is none, as in
 /// `tcp://:5000`, it is `localhost`. The path names the namespace, and a fragment is ignored, as the
 /// JavaScript client does. A URL has at most 8000 characters.
+///
+/// ```
+/// use sockeye_engine::ConnectUrl;
+///
+/// let url: ConnectUrl = "https://example.com/admin?token=abc".parse()?;
+/// assert_eq!((url.host(), url.port()), (Some("example.com"), Some(443)));
+/// assert_eq!((url.namespace(), url.query()), ("/admin", Some("token=abc")));
+/// # Ok::<(), sockeye_engine::ConnectUrlError>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct ConnectUrl {
     scheme: Scheme,
@@ -352,7 +361,20 @@ impl fmt::Display for ConnectUrl {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    proptest! {
+        #[test]
+        fn whatever_can_be_read_is_written_as_the_same(
+            text in "(http|wss|tcp|unix|)(://|:|)[a-z0-9.:/@%?#\\[\\]\u{fc} -]{0,24}"
+        ) {
+            if let Ok(url) = text.parse::<ConnectUrl>() {
+                prop_assert_eq!(url.to_string().parse::<ConnectUrl>(), Ok(url));
+            }
+        }
+    }
 
     fn url(text: &str) -> ConnectUrl {
         text.parse().unwrap()

@@ -114,6 +114,29 @@ async fn connection_is_kept_for_the_next_request() {
     tokio::join!(server, client);
 }
 
+#[tokio::test(start_paused = true)]
+async fn connection_that_rests_too_long_is_not_used_again() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let (dialer, url) = (dialer(), local("http", &listener));
+    let server = async {
+        let mut connections = Vec::new();
+        for _ in 0..2 {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            read_request(&mut stream).await.unwrap();
+            stream.write_all(ok("2").as_bytes()).await.unwrap();
+            connections.push(stream);
+        }
+        // This side hangs up by itself.
+        assert_eq!(read_request(&mut connections[0]).await, None);
+    };
+    let client = async {
+        get(&dialer, &url).await.unwrap();
+        tokio::time::advance(Duration::from_secs(5)).await;
+        get(&dialer, &url).await.unwrap();
+    };
+    tokio::join!(server, client);
+}
+
 #[tokio::test]
 async fn request_that_meets_a_closed_connection_goes_over_a_new_one() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
