@@ -15,13 +15,13 @@ fn through(proxy: &str) -> Dialer {
 }
 
 /// A proxy, its address, and what it was asked.
-struct Proxy {
-    address: String,
+pub(super) struct Proxy {
+    pub(super) address: String,
     asked: mpsc::UnboundedReceiver<String>,
 }
 
 impl Proxy {
-    async fn http(refusal: Option<&'static str>) -> Self {
+    pub(super) async fn http(refusal: Option<&'static str>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap().to_string();
         let (sender, asked) = mpsc::unbounded_channel();
@@ -47,7 +47,7 @@ impl Proxy {
     }
 
     /// RFC 1928, and RFC 1929 if there is a login; connects to `server` whatever it is asked.
-    async fn socks(login: Option<(&'static str, &'static str)>, server: String) -> Self {
+    pub(super) async fn socks(login: Option<(&'static str, &'static str)>, server: String) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap().to_string();
         let (sender, asked) = mpsc::unbounded_channel();

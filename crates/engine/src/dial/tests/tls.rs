@@ -15,6 +15,7 @@ use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio_rustls::rustls::server::WebPkiClientVerifier;
 use tokio_rustls::rustls::{RootCertStore, ServerConfig};
 
+use super::proxies::Proxy;
 use super::{ConnectUrl, ConnectorError, DialConfig, DialError, Dialer, TlsOptions, local, url};
 
 /// An authority of our own.
@@ -191,6 +192,38 @@ async fn stream_over_tls_is_not_bare() {
     let url = url(&format!("tls://localhost:{}", https.port().unwrap()));
     let io = dialer(trusting(&authority)).stream(&url).await.unwrap();
     assert!(io.direct().is_none());
+}
+
+#[tokio::test]
+async fn websocket_handshake_goes_over_tls() {
+    let authority = Authority::new();
+    let https = server(&authority.sign(&["localhost"]), None).await;
+    let url = url(&format!("wss://localhost:{}", https.port().unwrap()));
+    let dialer = dialer(trusting(&authority));
+    let opened = dialer.websocket(&url, "/", &HeaderMap::new()).await;
+    let Err(DialError::Refused { status, body, .. }) = opened else {
+        panic!("{opened:?}")
+    };
+    assert_eq!((status.as_u16(), body.as_str()), (200, "localhost"));
+}
+
+#[tokio::test]
+async fn tls_goes_through_proxies_to_the_server() {
+    let authority = Authority::new();
+    let https = server(&authority.sign(&["localhost"]), None).await;
+    let url = named(&https, "localhost");
+    let (http, socks) = (
+        Proxy::http(None).await,
+        Proxy::socks(None, https.authority()).await,
+    );
+    for (scheme, proxy) in [("http", &http), ("socks5", &socks)] {
+        let proxy = format!("{scheme}://{}", proxy.address);
+        let config = DialConfig::default()
+            .tls(trusting(&authority))
+            .proxy(Some(proxy.parse().unwrap()));
+        let dialer = Dialer::new(&config).unwrap();
+        assert_eq!(asked(&dialer, &url).await.unwrap(), "localhost");
+    }
 }
 
 #[tokio::test]
