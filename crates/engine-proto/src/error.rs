@@ -154,6 +154,35 @@ impl RequestError {
     }
 }
 
+/// What a client is told by the body of a refusal: the other direction of [`RequestError::body`], for whatever a server
+/// has to say.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Deserialize)]
+pub struct Refusal {
+    /// The protocol's error code; 0 to 5, unless the server has codes of its own.
+    pub code: u8,
+    /// The text that goes with it.
+    pub message: String,
+}
+
+impl Refusal {
+    /// Reads a body; `None` if it comes from something else than an Engine.IO server.
+    #[must_use]
+    pub fn from_body(body: &str) -> Option<Self> {
+        serde_json::from_str(body).ok()
+    }
+
+    /// Whether it says that the server does not speak the revision that was asked for. Refusals of WebSocket upgrades
+    /// consist of the message alone.
+    #[must_use]
+    pub fn is_unsupported_version(body: &str) -> bool {
+        let unsupported = RequestError::UnsupportedVersion;
+        match Self::from_body(body) {
+            Some(refusal) => refusal.code == unsupported.code(),
+            None => body == unsupported.message(),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -172,7 +201,20 @@ mod tests {
             let body: serde_json::Value = serde_json::from_str(&error.body()).unwrap();
             assert_eq!(body["code"], error.code());
             assert_eq!(body["message"], error.message());
+            let refusal = Refusal::from_body(&error.body()).unwrap();
+            assert_eq!(refusal.code, error.code());
+            assert_eq!(refusal.message, error.message());
         }
+    }
+
+    #[test]
+    fn an_unsupported_version_is_known_by_either_body() {
+        let error = RequestError::UnsupportedVersion;
+        assert!(Refusal::is_unsupported_version(&error.body()));
+        assert!(Refusal::is_unsupported_version(error.message()));
+        let other = RequestError::UnknownSession;
+        assert!(!Refusal::is_unsupported_version(&other.body()));
+        assert!(!Refusal::is_unsupported_version("<html>"));
     }
 
     #[test]

@@ -54,7 +54,7 @@ mod session;
 mod tests;
 mod transport;
 
-pub use error::{BadRequest, RequestError};
+pub use error::{BadRequest, Refusal, RequestError};
 pub use limits::Limits;
 pub use open::{OpenPacket, OpenPacketError, OpenRequest};
 pub use packet::{Message, Packet, PacketError, WireKind};

@@ -58,6 +58,13 @@ pub trait Connection: Send + 'static {
         let _ = cx;
     }
 
+    /// Something is known about why the session ends, beyond the reason that
+    /// [`handle_close`](Self::handle_close) is called with right after this: for logs and error
+    /// messages. Called at most once, and only for the sessions of a client.
+    fn handle_close_detail(&mut self, detail: &str) {
+        let _ = detail;
+    }
+
     /// The session is closed: nothing comes any more and nothing can be sent. Called once.
     fn handle_close(&mut self, reason: CloseReason, cx: &mut Context<'_>);
 

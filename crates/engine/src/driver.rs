@@ -2,7 +2,14 @@
 
 mod ending;
 mod halves;
+#[cfg(feature = "client")]
+mod opening;
 mod polling;
+#[cfg_attr(
+    not(feature = "client"),
+    expect(dead_code, reason = "only clients make requests")
+)]
+mod requests;
 mod side;
 mod stream;
 
@@ -15,7 +22,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use sockeye_engine_proto::payload;
 use sockeye_engine_proto::{
-    BadRequest, CloseReason, Lane, Output, RequestError, Session, TransportEnd, TransportKind,
+    BadRequest, CloseReason, Lane, Output, RequestError, Role, Session, TransportEnd, TransportKind,
 };
 use tokio::time::Sleep;
 
@@ -26,7 +33,12 @@ use crate::io::Io;
 use crate::outbox::{Flushed, Framing};
 use crate::turn::Turn;
 use ending::Ending;
+#[cfg(feature = "client")]
+pub(crate) use opening::{Early, NothingEarly};
 use polling::Polling;
+pub(crate) use requests::Requests;
+#[cfg(feature = "client")]
+pub(crate) use requests::{Exchange, Reply};
 pub(crate) use side::Side;
 pub(crate) use stream::Wire;
 use stream::{Fate, Probe};
@@ -63,7 +75,14 @@ enum Stage {
 
 /// What carries the session.
 pub(crate) enum Carrier {
+    /// Long-polling as the server has it: requests come, and are answered.
     Polling(Box<Polling>),
+    /// Long-polling as the client has it: requests go out.
+    #[cfg_attr(
+        not(feature = "client"),
+        expect(dead_code, reason = "only clients make requests")
+    )]
+    Requests(Box<Requests>),
     Stream(Wire),
     Gone,
 }
@@ -83,9 +102,21 @@ impl Carrier {
     pub(crate) fn polling(dialect: payload::Dialect) -> Self {
         Self::Polling(Box::new(Polling::new(dialect)))
     }
+
+    /// Long-polling, whose requests this end makes.
+    #[cfg(feature = "client")]
+    pub(crate) fn requests(requests: Requests) -> Self {
+        Self::Requests(Box::new(requests))
+    }
 }
 
 impl<S: Side, C: Connection> Driver<S, C> {
+    /// Why the session is closed, if it is, and the end at which it was run.
+    #[cfg(feature = "client")]
+    pub(crate) const fn outcome(&self) -> (Option<CloseReason>, &S) {
+        (self.session.close_reason(), &self.side)
+    }
+
     /// What has to be said before anything else, such as the open packet, is in the outbox or
     /// said already.
     pub(crate) const fn new(
@@ -181,7 +212,11 @@ impl<S: Side, C: Connection> Driver<S, C> {
         match self.session.begin_upgrade(now, TransportKind::WebSocket) {
             Ok(()) => {
                 let limit = self.side.limits().max_payload;
-                self.probe = Some(Box::new(Probe::new(io, read, limit)));
+                let role = match self.session.role() {
+                    Role::Server => sockeye_websocket::Role::Server,
+                    Role::Client => sockeye_websocket::Role::Client,
+                };
+                self.probe = Some(Box::new(Probe::new(io, read, limit, role)));
             }
             Err(refused) => tracing::debug!(%refused, "upgrade refused"),
         }
@@ -303,6 +338,14 @@ impl<S: Side, C: Connection> Driver<S, C> {
                         self.handle.shared().lock().tombstone = polling.tombstone;
                     }
                     self.stage = Stage::Ending(Box::new(Ending::begin(self, now)));
+                    if reason == CloseReason::TransportClose {
+                        // Unless it has been noted that the transport itself came to an end.
+                        self.side
+                            .note(format_args!("transport closed by the server"));
+                    }
+                    if let Some(detail) = self.side.noted() {
+                        self.connection.handle_close_detail(detail);
+                    }
                     self.connection.handle_close(reason, cx);
                 }
             }
@@ -314,29 +357,37 @@ impl<S: Side, C: Connection> Driver<S, C> {
             return;
         };
         let (wire, unwritten) = probe.into_parts();
+        let framing = match self.session.role() {
+            Role::Server => Framing::WebSocket,
+            Role::Client => Framing::MaskedWebSocket,
+        };
         {
             let mut state = self.handle.shared().lock();
             state.transport = to;
             state.poll_pending = false;
             state
                 .outbox
-                .become_stream(wire.direct(), Framing::WebSocket, unwritten);
+                .become_stream(wire.direct(), framing, unwritten);
         }
-        if let Carrier::Polling(mut polling) =
-            std::mem::replace(&mut self.carrier, Carrier::Stream(wire))
-            && let Some(pending) = polling.take_pending()
-        {
-            let mismatch = BadRequest::TransportMismatch;
-            let _ = pending.send(Err(RequestError::BadRequest(mismatch)));
+        match std::mem::replace(&mut self.carrier, Carrier::Stream(wire)) {
+            Carrier::Polling(mut polling) => {
+                if let Some(pending) = polling.take_pending() {
+                    let mismatch = BadRequest::TransportMismatch;
+                    let _ = pending.send(Err(RequestError::BadRequest(mismatch)));
+                }
+            }
+            Carrier::Requests(requests) => requests.upgraded(),
+            Carrier::Stream(_) | Carrier::Gone => {}
         }
     }
 
     /// Reads once from whatever there is to read from; whether something came.
     fn read(&mut self, now: Instant, cx: &mut Context<'_>) -> bool {
-        let probed = self.read_probe(now, cx);
+        let mut probed = self.read_probe(now, cx);
         if !matches!(self.stage, Stage::Open) {
             return probed;
         }
+        probed |= self.read_answers(now, cx);
         if !is_ready(&self.connection, &self.handle) {
             self.stalled = true;
             return probed;
@@ -347,9 +398,11 @@ impl<S: Side, C: Connection> Driver<S, C> {
         }
         let read = match &mut self.carrier {
             Carrier::Polling(_) => self.work_off_backlog(now, cx),
+            Carrier::Requests(_) => self.read_poll(now, cx),
             Carrier::Stream(wire) if wire.fate == Fate::Ended => false,
             Carrier::Stream(wire) => {
                 let read = stream::Reader {
+                    side: &mut self.side,
                     session: &mut self.session,
                     connection: &mut self.connection,
                     handle: &self.handle,
@@ -378,6 +431,12 @@ impl<S: Side, C: Connection> Driver<S, C> {
                     self.answer_poll();
                 }
             }
+            Carrier::Requests(_) => {
+                self.begin_post(now, cx);
+                if self.handle.shared().lock().outbox.take_drained() {
+                    self.connection.handle_drain(cx);
+                }
+            }
             Carrier::Stream(wire) => {
                 let mut flushed = self.handle.shared().flush(wire, cx);
                 if std::mem::take(&mut wire.drained) && matches!(self.stage, Stage::Open) {
@@ -388,6 +447,7 @@ impl<S: Side, C: Connection> Driver<S, C> {
                     flushed = Flushed::Failed;
                 }
                 if flushed == Flushed::Failed && matches!(self.stage, Stage::Open) {
+                    self.side.note(format_args!("writing failed"));
                     self.session
                         .handle_transport_closed(now, Lane::Current, TransportEnd::Error);
                 }

@@ -9,6 +9,7 @@ use parking_lot::RwLock;
 use sockeye_engine_proto::{
     Limits, OpenPacket, Packet, RequestError, Revision, Session, TransportKind, payload,
 };
+use sockeye_websocket::Role;
 use tokio::sync::Notify;
 
 use crate::application::Application;
@@ -186,7 +187,8 @@ impl<A: Application> Engine<A> {
     ) {
         let kind = TransportKind::WebSocket;
         if let Some(session) = self.register(revision, kind, Dialect::Packets, base64) {
-            let wire = Wire::websocket(io, read, self.config().limits.max_payload);
+            let limit = self.config().limits.max_payload;
+            let wire = Wire::websocket(io, read, limit, Role::Server);
             self.drive_wire(session, handshake, wire, Framing::WebSocket);
         }
     }
@@ -203,7 +205,7 @@ impl<A: Application> Engine<A> {
     ) {
         let dialect = match framing {
             Framing::Lines => Dialect::Lines,
-            Framing::Native | Framing::WebSocket => Dialect::Packets,
+            _ => Dialect::Packets,
         };
         if let Some(session) = self.register(Revision::V4, transport, dialect, false) {
             let mut wire = Wire::bare(io, framing, read, self.config().limits.max_payload);

@@ -78,6 +78,14 @@ impl<F: Format> FrameReader<F> {
         }
     }
 
+    /// Puts a whole frame back in front of what is to be decoded. Only between two frames.
+    #[cfg(feature = "client")]
+    pub(crate) fn unread(&mut self, frame: &[u8]) {
+        self.kept.splice(..0, frame.iter().copied());
+        self.wanted = 0;
+        self.open_ended = false;
+    }
+
     /// Reads once, and hands on the events until `handle` breaks. What is left then waits for
     /// the next call.
     pub(crate) fn poll_events(

@@ -4,6 +4,9 @@
 //! which owns the protocol state, the timer, the transport and the [`Connection`] that an
 //! [`Application`] makes for it. Everyone else holds a [`SessionHandle`]: something to send to.
 //!
+//! With the feature `client` there is the other end, too: a `Connector` opens sessions with servers,
+//! and a `ClientSession` is the driver of one, with a [`Connection`] on top as well.
+//!
 //! What the engine promises to an application:
 //!
 //! * all methods of one connection run on one task, one after the other;
@@ -14,6 +17,8 @@
 //! * [`Connection::handle_close`] is called exactly once, and nothing comes after it.
 
 mod application;
+#[cfg(feature = "client")]
+mod client;
 mod command;
 mod config;
 mod cookie;
@@ -31,6 +36,7 @@ mod http;
 mod id;
 mod io;
 mod listen;
+mod mask;
 mod message;
 mod net;
 mod net_socket;
@@ -41,6 +47,11 @@ mod turn;
 mod websocket;
 
 pub use application::{Application, Connection, Incoming};
+#[cfg(feature = "client")]
+pub use client::{
+    ClientSession, ConnectRequest, Connector, ConnectorConfig, Ended, OpenError, Opened, Protocol,
+    StreamDialect,
+};
 pub use config::{ConfigError, EngineConfig, MissingRevision};
 pub use cookie::{Cookie, SameSite};
 pub use cors::Cors;

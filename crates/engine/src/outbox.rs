@@ -334,7 +334,7 @@ impl Item {
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
-    use sockeye_websocket::encode_frame;
+    use sockeye_websocket::{Decoded, Decoder, Event, Limits, Role, encode_frame};
 
     use super::*;
 
@@ -538,5 +538,78 @@ mod tests {
         outbox.push_control(Packet::Noop);
         assert!(outbox.is_closed() && outbox.is_empty());
         assert!(outbox.packets().is_none());
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+
+        #[test]
+        fn masked_frames_say_what_unmasked_ones_do(
+            steps in prop::collection::vec(step(), 1..60),
+            upgrade in 0_usize..20,
+            base64: bool,
+            v3: bool,
+        ) {
+            let revision = if v3 { Revision::V3 } else { Revision::V4 };
+            let [mut plain, mut masked] = [(), ()].map(|()| Outbox::new(revision, base64));
+            for (count, step) in steps.iter().enumerate() {
+                if count == upgrade {
+                    plain.become_stream(None, Framing::WebSocket, Vec::new());
+                    masked.become_stream(None, Framing::MaskedWebSocket, Vec::new());
+                }
+                for outbox in [&mut plain, &mut masked] {
+                    match *step {
+                        Step::Text(size) => outbox.push(&Message::text(&text(size, count))),
+                        Step::Scratch(size) => {
+                            let mut buf = vec![0; HEADROOM];
+                            buf.extend_from_slice(text(size, count).as_bytes());
+                            outbox.push_scratch(&mut buf, HEADROOM);
+                        }
+                        Step::Binary(size) => outbox.push(&Message::binary(vec![7; size])),
+                        Step::Control => outbox.push_control(Packet::PONG),
+                        Step::Ping(size) => outbox.push_frame(OpCode::Pong, &vec![7; size]),
+                        Step::Flush(_) => {}
+                    }
+                }
+            }
+            if !plain.is_stream() {
+                plain.become_stream(None, Framing::WebSocket, Vec::new());
+                masked.become_stream(None, Framing::MaskedWebSocket, Vec::new());
+            }
+            let [plain, masked] = [(plain, Role::Client), (masked, Role::Server)].map(
+                |(mut outbox, reader)| {
+                    let queued = outbox.queued();
+                    let mut bytes = Vec::new();
+                    outbox.flush_with(socket(&mut bytes, usize::MAX, usize::MAX));
+                    assert_eq!(bytes.len(), queued);
+                    decode(&mut bytes, reader)
+                },
+            );
+            prop_assert!(plain == masked);
+        }
+    }
+
+    /// The frames that a decoder of this role finds in the bytes. It wants masked ones if it is
+    /// a server's, and unmasked ones if it is a client's.
+    fn decode(mut bytes: &mut [u8], role: Role) -> Vec<(char, Vec<u8>)> {
+        let mut decoder = Decoder::new(role, Limits::default());
+        let mut seen = Vec::new();
+        while !bytes.is_empty() {
+            let used = match decoder.decode(bytes).unwrap() {
+                Decoded::Event { event, used } => {
+                    seen.push(match event {
+                        Event::Text(text) => ('t', text.as_bytes().to_vec()),
+                        Event::Binary(data) => ('b', data.to_vec()),
+                        Event::Pong(data) => ('p', data.to_vec()),
+                        other => panic!("{other:?}"),
+                    });
+                    used
+                }
+                Decoded::Skip { used } => used,
+                Decoded::NeedMore { .. } => panic!("half a frame"),
+            };
+            bytes = &mut bytes[used..];
+        }
+        seen
     }
 }

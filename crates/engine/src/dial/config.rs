@@ -1,6 +1,7 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
+use sockeye_engine_proto::TransportKind;
 use thiserror::Error;
 
 use super::error::Cause;
@@ -106,6 +107,15 @@ impl DialConfig {
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum ConnectorError {
+    /// The path of requests must begin with a slash.
+    #[error("the path {0:?} does not begin with a slash")]
+    Path(String),
+    /// Over HTTP there are only polling and WebSocket.
+    #[error("{0} is no transport over http")]
+    Transport(TransportKind),
+    /// A limit that must not be zero is.
+    #[error("{0} must not be zero")]
+    Zero(&'static str),
     /// TLS options are set, and the library was built without the feature `tls`.
     #[error("there are TLS options, and the feature `tls` is off")]
     NoTls,
@@ -124,7 +134,4 @@ pub enum ConnectorError {
     /// The TLS library refuses to work.
     #[error("TLS cannot be set up")]
     Tls(#[source] Cause),
-    /// A limit that must not be zero is.
-    #[error("{0} must not be zero")]
-    Zero(&'static str),
 }

@@ -23,8 +23,7 @@ use cookies::Jar;
 pub use error::{DialError, UnixProblem};
 use pool::Pool;
 pub use proxy::{ProxyUrl, ProxyUrlError};
-#[allow(unused_imports, reason = "its user, the connector, is still to come")]
-pub(crate) use request::{Answer, Answering, PostBody};
+pub(crate) use request::{Answer, PostBody};
 use stream::Link;
 use tls::Tls;
 pub use tls::TlsOptions;

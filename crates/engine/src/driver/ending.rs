@@ -70,6 +70,7 @@ impl Ending {
             // A poll may still come for the news, until the deadline.
             Carrier::Polling(polling) if polling.tombstone => Poll::Pending,
             Carrier::Polling(_) => Poll::Ready(()),
+            Carrier::Requests(requests) => requests.poll_farewell(handle, cx),
             Carrier::Stream(wire) if wire.fate == Fate::Gone => Poll::Ready(()),
             Carrier::Stream(wire) => self.poll_stream(wire, handle, cx),
         }

@@ -187,7 +187,11 @@ impl<S: Side, C: Connection> Driver<S, C> {
             false => self.side.limits().max_payload,
         };
         let mut encoder = payload::Encoder::new(dialect, limit);
-        fill(&mut encoder, &mut self.handle.shared().lock().outbox);
+        fill(
+            &mut encoder,
+            &mut self.handle.shared().lock().outbox,
+            usize::MAX,
+        );
         if encoder.is_empty() {
             return self.noop(dialect);
         }
@@ -203,19 +207,20 @@ impl<S: Side, C: Connection> Driver<S, C> {
     }
 }
 
-fn incoming<'a>(message: &'a Message<'_>) -> Incoming<'a> {
+pub(super) fn incoming<'a>(message: &'a Message<'_>) -> Incoming<'a> {
     match message {
         Message::Text(text) => Incoming::Text(text),
         Message::Binary(data) => Incoming::Binary(data),
     }
 }
 
-/// Moves packets into the payload until it is full.
-fn fill(encoder: &mut payload::Encoder, outbox: &mut Outbox) {
+/// Moves packets into the payload until it is full, or has this many.
+pub(super) fn fill(encoder: &mut payload::Encoder, outbox: &mut Outbox, max_packets: usize) {
     let Some(packets) = outbox.packets() else {
         return;
     };
-    while let Some(item) = packets.front() {
+    for _ in 0..max_packets {
+        let Some(item) = packets.front() else { break };
         let taken = match item {
             Item::Control(packet) => encoder.push(packet),
             Item::Message(message) => match message.view() {

@@ -1,5 +1,6 @@
 //! What tells the two ends of a session apart.
 
+use std::fmt;
 use std::time::Duration;
 
 use sockeye_engine_proto::Limits;
@@ -20,8 +21,18 @@ pub(crate) trait Side: Send + 'static {
     /// How long a peer is excused from its heartbeat while this end does not read.
     fn stall_timeout(&self) -> Duration;
 
-    /// How much later than planned a timer may fire before this end counts as having slept.
+    /// How much later than planned a timer may fire before the peer is excused for it.
     fn slack(&self) -> Duration;
+
+    /// Takes note of why the session is about to end. Servers are not interested.
+    fn note(&mut self, cause: fmt::Arguments<'_>) {
+        let _ = cause;
+    }
+
+    /// The first cause that was noted.
+    fn noted(&self) -> Option<&str> {
+        None
+    }
 
     /// The session is over. May be called more than once.
     fn forget(&self, session: &SessionHandle);

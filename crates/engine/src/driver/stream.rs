@@ -20,12 +20,13 @@ use crate::formats::{Lines, Native};
 use crate::frames::{FrameReader, ReadError};
 use crate::handle::SessionHandle;
 use crate::io::{Io, Socket};
+use crate::mask;
 use crate::outbox::Framing;
 
 /// A stream that carries a session.
 pub(crate) struct Wire {
     pub(crate) io: Io,
-    frames: Frames,
+    pub(super) frames: Frames,
     /// How the peer ended it, or what it did wrong.
     pub(super) fate: Fate,
     pub(super) halves: Halves,
@@ -34,7 +35,7 @@ pub(crate) struct Wire {
 }
 
 /// How the stream is cut into packets.
-enum Frames {
+pub(super) enum Frames {
     WebSocket(FrameReader<Decoder>),
     Native(FrameReader<Native>),
     Lines(FrameReader<Lines>),
@@ -43,7 +44,7 @@ enum Frames {
 /// Whether, and how, a stream came to its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Fate {
-    /// It is in use. The server closes it without a status code.
+    /// It is in use. It is closed without a status code.
     Open,
     /// The peer sent a close frame, with this code.
     PeerClosed(Option<u16>),
@@ -56,12 +57,13 @@ pub(crate) enum Fate {
 }
 
 impl Wire {
-    /// A WebSocket. `read` is what came behind the handshake already.
-    pub(crate) fn websocket(io: Io, read: &[u8], max_payload: usize) -> Self {
+    /// A WebSocket, at which this end has this role. `read` is what came behind the handshake
+    /// already.
+    pub(crate) fn websocket(io: Io, read: &[u8], max_payload: usize, role: Role) -> Self {
         let limits = Limits::default()
             .max_frame(max_payload)
             .max_message(max_payload);
-        let decoder = Decoder::new(Role::Server, limits);
+        let decoder = Decoder::new(role, limits);
         Self {
             io,
             frames: Frames::WebSocket(FrameReader::new(decoder, read)),
@@ -96,10 +98,11 @@ impl Wire {
     }
 
     /// What the end of reading means for the session.
-    fn failed<E: Violation>(&mut self, error: &ReadError<E>) -> TransportEnd {
+    fn failed<E: Violation>(&mut self, error: &ReadError<E>, side: &mut impl Side) -> TransportEnd {
         match error {
             ReadError::Format(violation) => {
                 tracing::debug!(%violation, "protocol violation");
+                side.note(format_args!("the server broke the protocol: {violation}"));
                 self.fate = Fate::Violated(violation.close_code());
                 match violation.close_code() {
                     1009 => TransportEnd::TooBig,
@@ -108,10 +111,12 @@ impl Wire {
             }
             ReadError::Io(error) => {
                 tracing::debug!(%error, "reading failed");
+                side.note(format_args!("reading failed: {error}"));
                 self.fate = Fate::Gone;
                 TransportEnd::Error
             }
             ReadError::End => {
+                side.note(format_args!("the connection ended"));
                 self.fate = Fate::Gone;
                 TransportEnd::Eof
             }
@@ -146,14 +151,15 @@ impl Violation for LineError {
 }
 
 /// What takes part in reading, borrowed from the driver apart from the wire itself.
-pub(super) struct Reader<'d, C> {
+pub(super) struct Reader<'d, S, C> {
+    pub(super) side: &'d mut S,
     pub(super) session: &'d mut Session,
     pub(super) connection: &'d mut C,
     pub(super) handle: &'d SessionHandle,
     pub(super) now: Instant,
 }
 
-impl<C: Connection> Reader<'_, C> {
+impl<S: Side, C: Connection> Reader<'_, S, C> {
     /// Reads once and hands on what came; whether something came.
     pub(super) fn poll(mut self, wire: &mut Wire, cx: &mut Context<'_>) -> bool {
         let Wire {
@@ -166,7 +172,9 @@ impl<C: Connection> Reader<'_, C> {
             Frames::WebSocket(frames) => {
                 let result = frames.poll_events(io, cx, |event| {
                     if let Event::Close(close) = &event {
-                        *fate = Fate::PeerClosed(close.as_ref().map(|close| close.code));
+                        let code = close.as_ref().map(|close| close.code);
+                        *fate = Fate::PeerClosed(code);
+                        note_close(self.side, code);
                         self.handle_end(TransportEnd::Eof);
                         return ControlFlow::Break(());
                     }
@@ -214,6 +222,7 @@ impl<C: Connection> Reader<'_, C> {
                 if matches!(error, ReadError::End) && wire.is_bare() {
                     // The peer may have closed only its own half, and want the answers still.
                     wire.fate = Fate::Ended;
+                    self.side.note(format_args!("the connection ended"));
                     self.connection.handle_end(cx);
                     match wire.halves.may_outlive_peer() {
                         true => self.session.end_heartbeat(self.now),
@@ -221,7 +230,7 @@ impl<C: Connection> Reader<'_, C> {
                     }
                     return true;
                 }
-                let end = wire.failed(&error);
+                let end = wire.failed(&error, self.side);
                 self.handle_end(end);
                 true
             }
@@ -264,6 +273,7 @@ impl<C: Connection> Reader<'_, C> {
             Ok(packet) => self.session.handle_packet(self.now, Lane::Current, packet),
             Err(error) => {
                 tracing::debug!(%error, "undecodable packet");
+                self.side.note(format_args!("undecodable packet: {error}"));
                 self.session.handle_decode_error(self.now, Lane::Current);
                 None
             }
@@ -299,17 +309,27 @@ impl<C: Connection> Reader<'_, C> {
     }
 }
 
+/// Says what a close frame has said.
+fn note_close(side: &mut impl Side, code: Option<u16>) {
+    match code {
+        Some(code) => side.note(format_args!("websocket connection closed with code {code}")),
+        None => side.note(format_args!("websocket connection closed")),
+    }
+}
+
 /// A WebSocket that may become the session's next transport.
 pub(super) struct Probe {
     wire: Wire,
+    role: Role,
     /// Frames that wait to be written.
     out: Vec<u8>,
 }
 
 impl Probe {
-    pub(super) fn new(io: Io, read: &Bytes, max_payload: usize) -> Self {
+    pub(super) fn new(io: Io, read: &Bytes, max_payload: usize, role: Role) -> Self {
         Self {
-            wire: Wire::websocket(io, read, max_payload),
+            wire: Wire::websocket(io, read, max_payload, role),
+            role,
             out: Vec::new(),
         }
     }
@@ -317,7 +337,7 @@ impl Probe {
     pub(super) fn send(&mut self, packet: &Packet<'_>, revision: Revision) {
         let mut text = Vec::new();
         packet.encode_text(revision, &mut text);
-        encode_frame(&mut self.out, OpCode::Text, &text, None);
+        encode_frame(&mut self.out, OpCode::Text, &text, key(self.role));
     }
 
     /// The WebSocket, and what is still to be written to it: a peer that commits without waiting
@@ -343,6 +363,11 @@ impl Probe {
     }
 }
 
+/// Clients mask their frames.
+fn key(role: Role) -> Option<[u8; 4]> {
+    (role == Role::Client).then(mask::key)
+}
+
 impl<S: Side, C: Connection> Driver<S, C> {
     /// Reads one packet from the probed transport; whether something came.
     ///
@@ -351,7 +376,7 @@ impl<S: Side, C: Connection> Driver<S, C> {
         let Some(probe) = &mut self.probe else {
             return false;
         };
-        let Probe { wire, out } = &mut **probe;
+        let Probe { wire, role, out } = &mut **probe;
         let Wire { io, frames, .. } = wire;
         let Frames::WebSocket(frames) = frames else {
             return false;
@@ -367,7 +392,7 @@ impl<S: Side, C: Connection> Driver<S, C> {
                     Err(_) => session.handle_decode_error(now, Lane::Probe),
                 },
                 Event::Binary(_) => session.handle_decode_error(now, Lane::Probe),
-                Event::Ping(payload) => encode_frame(out, OpCode::Pong, payload, None),
+                Event::Ping(payload) => encode_frame(out, OpCode::Pong, payload, key(*role)),
                 Event::Pong(_) => {}
                 Event::Close(_) => {
                     session.handle_transport_closed(now, Lane::Probe, TransportEnd::Eof);
@@ -378,8 +403,9 @@ impl<S: Side, C: Connection> Driver<S, C> {
         match result {
             Poll::Pending => false,
             Poll::Ready(Ok(())) => true,
-            Poll::Ready(Err(error)) => {
-                let end = wire.failed(&error);
+            Poll::Ready(Err(_)) => {
+                // It carries nothing yet, so that all that is lost is the upgrade.
+                let end = TransportEnd::Error;
                 self.session.handle_transport_closed(now, Lane::Probe, end);
                 true
             }

@@ -5,9 +5,10 @@ use std::io::{self, IoSlice};
 
 use bytes::Bytes;
 use sockeye_engine_proto::{Packet, Revision, WireKind, frame};
-use sockeye_websocket::{OpCode, encode_frame, encode_header};
+use sockeye_websocket::{OpCode, apply_mask, encode_frame, encode_header};
 
 use crate::io::Socket;
+use crate::mask;
 use crate::message::{Message, View, frame_text};
 
 /// Bytes that wait for a stream: `chunks` first, then `tail`.
@@ -30,6 +31,8 @@ pub(crate) enum Framing {
     /// WebSocket frames.
     #[default]
     WebSocket,
+    /// WebSocket frames of a client, each masked with a key of its own.
+    MaskedWebSocket,
     /// Length-prefixed packets.
     Native,
     /// Texts are whole lines already, and there are no packets.
@@ -61,17 +64,22 @@ impl Stream {
                 self.native_header(WireKind::Text, packet.len()) + self.copy_or_share(&packet)
             }
             (View::Text(text), Framing::Lines) => self.copy_or_share(&text.text_bytes()),
-            (View::Binary(data), Framing::WebSocket) if base64 => {
+            (View::Text(text), Framing::MaskedWebSocket) => {
+                self.masked(OpCode::Text, &[], text.packet())
+            }
+            (View::Binary(data), Framing::WebSocket | Framing::MaskedWebSocket) if base64 => {
                 let mut text = Vec::new();
                 Packet::binary(&data[..]).encode_text(revision, &mut text);
                 self.frame(OpCode::Text, &text)
             }
             (View::Binary(data), Framing::WebSocket) => {
-                // Revision 3 sends the packet type in front of the bytes.
-                let prefix: &[u8] = if revision == Revision::V3 { &[4] } else { &[] };
+                let prefix = binary_prefix(revision);
                 let len = prefix.len() + data.len();
                 let header = encode_header(OpCode::Binary, len, None);
                 self.copy(&header) + self.copy(prefix) + self.copy_or_share(data)
+            }
+            (View::Binary(data), Framing::MaskedWebSocket) => {
+                self.masked(OpCode::Binary, binary_prefix(revision), data)
             }
             // A frame is never empty; in base64 nothing is something.
             (View::Binary(data), Framing::Native) if data.is_empty() => {
@@ -94,19 +102,48 @@ impl Stream {
                 let len = buf.len() - packet;
                 frame::prepend_header(buf, packet, len, WireKind::Text)
             }
+            Framing::MaskedWebSocket => return self.mask_scratch(buf, start),
             Framing::Lines => start,
         };
         let len = buf.len() - start;
         if len <= COPY_MAX {
             return self.copy(&buf[start..]);
         }
-        // Taken as it is, unless most of the buffer would be kept for nothing.
-        let bytes = match buf.capacity() <= 2 * buf.len() {
-            true => Bytes::from(std::mem::take(buf)).split_off(start),
-            false => Bytes::copy_from_slice(&buf[start..]),
-        };
-        self.share(bytes);
+        self.share(Chunk::Shared(take_from(buf, start)));
         len
+    }
+
+    /// As [`push_scratch`](Self::push_scratch), by masking where the text stands.
+    fn mask_scratch(&mut self, buf: &mut Vec<u8>, start: usize) -> usize {
+        let (packet, _) = frame_text(buf, start);
+        let len = buf.len() - packet;
+        let key = mask::key();
+        apply_mask(&mut buf[packet..], key, 0);
+        // The header is too long for the room in front of the text.
+        let header = self.copy(&encode_header(OpCode::Text, len, Some(key)));
+        if len <= COPY_MAX {
+            return header + self.copy(&buf[packet..]);
+        }
+        self.share(Chunk::Shared(take_from(buf, packet)));
+        header + len
+    }
+
+    /// Appends a masked frame whose payload is the prefix and the data.
+    fn masked(&mut self, op: OpCode, prefix: &[u8], data: &[u8]) -> usize {
+        let key = mask::key();
+        let len = prefix.len() + data.len();
+        let header = self.copy(&encode_header(op, len, Some(key)));
+        if len <= COPY_MAX {
+            let start = self.tail.len();
+            self.tail.extend_from_slice(prefix);
+            self.tail.extend_from_slice(data);
+            apply_mask(&mut self.tail[start..], key, 0);
+        } else {
+            let mut payload = [prefix, data].concat();
+            apply_mask(&mut payload, key, 0);
+            self.share(Chunk::Owned(payload.into()));
+        }
+        header + len
     }
 
     /// Appends a packet of the session itself.
@@ -114,7 +151,7 @@ impl Stream {
         let mut text = Vec::new();
         packet.encode_text(revision, &mut text);
         match self.framing {
-            Framing::WebSocket => self.frame(OpCode::Text, &text),
+            Framing::WebSocket | Framing::MaskedWebSocket => self.frame(OpCode::Text, &text),
             Framing::Native => self.native_header(WireKind::Text, text.len()) + self.copy(&text),
             Framing::Lines => 0,
         }
@@ -123,7 +160,7 @@ impl Stream {
     /// Appends a WebSocket control frame; other framings have none.
     pub(super) fn push_frame(&mut self, op: OpCode, payload: &[u8]) -> usize {
         match self.framing {
-            Framing::WebSocket => self.frame(op, payload),
+            Framing::WebSocket | Framing::MaskedWebSocket => self.frame(op, payload),
             Framing::Native | Framing::Lines => 0,
         }
     }
@@ -136,14 +173,15 @@ impl Stream {
         if bytes.len() <= COPY_MAX {
             return self.copy(bytes);
         }
-        self.share(bytes.clone());
+        self.share(Chunk::Shared(bytes.clone()));
         bytes.len()
     }
 
     fn frame(&mut self, op: OpCode, payload: &[u8]) -> usize {
         self.prepare_tail();
         let before = self.tail.len();
-        encode_frame(&mut self.tail, op, payload, None);
+        let key = (self.framing == Framing::MaskedWebSocket).then(mask::key);
+        encode_frame(&mut self.tail, op, payload, key);
         self.tail.len() - before
     }
 
@@ -153,14 +191,14 @@ impl Stream {
         bytes.len()
     }
 
-    fn share(&mut self, bytes: Bytes) {
+    fn share(&mut self, chunk: Chunk) {
         if !self.tail.is_empty() {
             // A copy of the right size: the tail is the thread's roomy buffer, and is used on.
             self.chunks
                 .push_back(Chunk::Owned(self.tail.as_slice().into()));
             self.tail.clear();
         }
-        self.chunks.push_back(Chunk::Shared(bytes));
+        self.chunks.push_back(chunk);
     }
 
     fn prepare_tail(&mut self) {
@@ -218,6 +256,22 @@ impl Stream {
         if self.tail.capacity() > KEEP_TAIL {
             self.tail.shrink_to_fit();
         }
+    }
+}
+
+/// What stands in front of the bytes of a binary message: revision 3 has the packet type there.
+const fn binary_prefix(revision: Revision) -> &'static [u8] {
+    match revision {
+        Revision::V3 => &[4],
+        Revision::V4 => &[],
+    }
+}
+
+/// The buffer from `start` on: taken as it is, unless most of it would be kept for nothing.
+fn take_from(buf: &mut Vec<u8>, start: usize) -> Bytes {
+    match buf.capacity() <= 2 * buf.len() {
+        true => Bytes::from(std::mem::take(buf)).split_off(start),
+        false => Bytes::copy_from_slice(&buf[start..]),
     }
 }
 

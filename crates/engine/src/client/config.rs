@@ -1,0 +1,282 @@
+use std::time::Duration;
+
+use http::HeaderMap;
+use sockeye_engine_proto::{Limits, Revision, TransportKind};
+
+use crate::dial::{ConnectorError, DialConfig};
+
+/// How a client opens and runs its sessions.
+///
+/// The defaults are those of the JavaScript client unless a field says otherwise. Everything is
+/// checked once, when a [`Connector`](crate::Connector) is made of it.
+#[derive(Clone, Debug)]
+pub struct ConnectorConfig {
+    pub(super) dial: DialConfig,
+    pub(super) transports: Vec<TransportKind>,
+    pub(super) upgrade: bool,
+    pub(super) remember_upgrade: bool,
+    pub(super) try_all_transports: bool,
+    pub(super) force_base64: bool,
+    pub(super) protocol: Protocol,
+    pub(super) stream_dialect: StreamDialect,
+    pub(super) path: String,
+    pub(super) add_trailing_slash: bool,
+    pub(super) timestamp_requests: Option<bool>,
+    pub(super) timestamp_param: String,
+    pub(super) headers: HeaderMap,
+    pub(super) sub_protocols: Vec<String>,
+    pub(super) limits: Limits,
+    pub(super) outbox_limit: usize,
+    pub(super) high_water_mark: usize,
+    pub(super) linger: Duration,
+    pub(super) stall_timeout: Duration,
+}
+
+/// Which revision of Engine.IO to speak.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Protocol {
+    /// Revision 4 is asked for, and what the server answers tells whether it speaks revision 3:
+    /// servers before Socket.IO 3 do not look at what is asked for.
+    ///
+    /// A session that begins on a WebSocket needs up to half a second more with servers of
+    /// Socket.IO 3.0 to 4.4: only what they send next tells them from older ones.
+    #[default]
+    Auto,
+    /// Revision 4, of Socket.IO 3 and 4.
+    V4,
+    /// Revision 3, of Socket.IO 1 and 2, and of later servers that allow it.
+    V3,
+}
+
+/// What to speak on a bare stream (`tcp`, `tls` and `unix` URLs).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum StreamDialect {
+    /// Engine.IO 4 packets in length-prefixed frames.
+    #[default]
+    Native,
+    /// Lines of JSON, as the peers of `net-socket.io` speak.
+    Lines,
+    /// Packets, and if the peer does not answer them within three seconds, closes, or answers
+    /// otherwise, lines, on another connection.
+    Auto,
+}
+
+impl Protocol {
+    /// What is asked for first.
+    pub(super) const fn first(self) -> Revision {
+        match self {
+            Self::Auto | Self::V4 => Revision::V4,
+            Self::V3 => Revision::V3,
+        }
+    }
+}
+
+impl Default for ConnectorConfig {
+    fn default() -> Self {
+        Self {
+            dial: DialConfig::default(),
+            transports: vec![TransportKind::Polling, TransportKind::WebSocket],
+            upgrade: true,
+            remember_upgrade: false,
+            try_all_transports: false,
+            force_base64: false,
+            protocol: Protocol::default(),
+            stream_dialect: StreamDialect::default(),
+            path: "/socket.io".to_owned(),
+            add_trailing_slash: true,
+            timestamp_requests: None,
+            timestamp_param: "t".to_owned(),
+            headers: HeaderMap::new(),
+            sub_protocols: Vec::new(),
+            limits: Limits::default().max_payload(16 * 1024 * 1024),
+            outbox_limit: 8 * 1024 * 1024,
+            high_water_mark: 16 * 1024,
+            linger: Duration::from_secs(5),
+            stall_timeout: Duration::from_secs(300),
+        }
+    }
+}
+
+impl ConnectorConfig {
+    /// How servers are reached: TLS, proxy, cookies, sockets.
+    #[must_use]
+    pub fn dial(mut self, dial: DialConfig) -> Self {
+        self.dial = dial;
+        self
+    }
+
+    /// The transports that are used with `http`, `https`, `ws` and `wss` URLs, the one to begin
+    /// with first. Only polling and WebSocket can be; a URL of a bare stream has its own.
+    /// Default: polling, then WebSocket.
+    #[must_use]
+    pub fn transports(mut self, transports: impl IntoIterator<Item = TransportKind>) -> Self {
+        self.transports = transports.into_iter().collect();
+        self
+    }
+
+    /// Whether a session on polling moves to a WebSocket if it can. Default: yes.
+    #[must_use]
+    pub const fn upgrade(mut self, upgrade: bool) -> Self {
+        self.upgrade = upgrade;
+        self
+    }
+
+    /// Whether to begin on a WebSocket if the last one worked, whatever the order of the
+    /// transports. One that fails is forgotten. Default: no.
+    #[must_use]
+    pub const fn remember_upgrade(mut self, remember: bool) -> Self {
+        self.remember_upgrade = remember;
+        self
+    }
+
+    /// Whether to try the other transports when one cannot open a session. Default: no.
+    #[must_use]
+    pub const fn try_all_transports(mut self, try_all: bool) -> Self {
+        self.try_all_transports = try_all;
+        self
+    }
+
+    /// Whether binary messages travel as base64 on every transport over HTTP. Default: no.
+    #[must_use]
+    pub const fn force_base64(mut self, force: bool) -> Self {
+        self.force_base64 = force;
+        self
+    }
+
+    /// The revision of Engine.IO to speak over HTTP. Default: found out.
+    #[must_use]
+    pub const fn protocol(mut self, protocol: Protocol) -> Self {
+        self.protocol = protocol;
+        self
+    }
+
+    /// What to speak on a bare stream. Default: packets.
+    #[must_use]
+    pub const fn stream_dialect(mut self, dialect: StreamDialect) -> Self {
+        self.stream_dialect = dialect;
+        self
+    }
+
+    /// The path of HTTP requests, with or without a final slash. Default: `/socket.io`.
+    #[must_use]
+    pub fn path(mut self, path: impl Into<String>) -> Self {
+        self.path = path.into();
+        self
+    }
+
+    /// Whether the path of requests ends with a slash. Default: yes.
+    #[must_use]
+    pub const fn add_trailing_slash(mut self, add: bool) -> Self {
+        self.add_trailing_slash = add;
+        self
+    }
+
+    /// Whether requests have a parameter that is different each time, so that no cache answers
+    /// them. Default: those of long-polling have it, WebSocket handshakes do not.
+    #[must_use]
+    pub const fn timestamp_requests(mut self, timestamp: bool) -> Self {
+        self.timestamp_requests = Some(timestamp);
+        self
+    }
+
+    /// The name of that parameter. Default: `t`.
+    #[must_use]
+    pub fn timestamp_param(mut self, name: impl Into<String>) -> Self {
+        self.timestamp_param = name.into();
+        self
+    }
+
+    /// Headers for every request and every WebSocket handshake. Those of a
+    /// [`ConnectRequest`](crate::ConnectRequest) replace them by name. Default: none.
+    #[must_use]
+    pub fn headers(mut self, headers: HeaderMap) -> Self {
+        self.headers = headers;
+        self
+    }
+
+    /// The sub-protocols that are offered in WebSocket handshakes. Default: none.
+    #[must_use]
+    pub fn sub_protocols<T: Into<String>>(
+        mut self,
+        protocols: impl IntoIterator<Item = T>,
+    ) -> Self {
+        self.sub_protocols = protocols.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// The largest message or polling answer that is taken from the server, in bytes. Default:
+    /// 16 MiB. (What the server takes, it says itself.)
+    #[must_use]
+    pub const fn max_payload(mut self, bytes: usize) -> Self {
+        self.limits.max_payload = bytes;
+        self
+    }
+
+    /// How many packets one polling answer may hold, and how many go into one request. Default:
+    /// 10,000.
+    #[must_use]
+    pub const fn max_packets_per_payload(mut self, packets: usize) -> Self {
+        self.limits.max_packets_per_payload = packets;
+        self
+    }
+
+    /// How many bytes may wait to be sent before messages are refused. Default: 8 MiB.
+    #[must_use]
+    pub const fn outbox_limit(mut self, bytes: usize) -> Self {
+        self.outbox_limit = bytes;
+        self
+    }
+
+    /// With how many bytes waiting the server counts as slow. [`Connection::handle_drain`] is called
+    /// when nothing waits any more after so much has had to; and on bare streams volatile messages
+    /// are dropped beyond it. On other transports these are dropped if anything waits. Default:
+    /// 16 KiB, as with Node's streams.
+    ///
+    /// [`Connection::handle_drain`]: crate::Connection::handle_drain
+    #[must_use]
+    pub const fn high_water_mark(mut self, bytes: usize) -> Self {
+        self.high_water_mark = bytes;
+        self
+    }
+
+    /// How long the last words of a closed session may take. Default: 5 s.
+    #[must_use]
+    pub const fn linger(mut self, linger: Duration) -> Self {
+        self.linger = linger;
+        self
+    }
+
+    /// How long the server is excused from its heartbeat while this end does not read, because
+    /// the application is not ready for more. Default: 300 s.
+    #[must_use]
+    pub const fn stall_timeout(mut self, timeout: Duration) -> Self {
+        self.stall_timeout = timeout;
+        self
+    }
+
+    /// Finds settings that cannot work, and brings the path into its one form.
+    pub(super) fn checked(mut self) -> Result<Self, ConnectorError> {
+        if !self.path.starts_with('/') {
+            return Err(ConnectorError::Path(self.path));
+        }
+        self.path.truncate(self.path.trim_end_matches('/').len());
+        let possible = |kind: &TransportKind| {
+            matches!(kind, TransportKind::Polling | TransportKind::WebSocket)
+        };
+        if let Some(kind) = self.transports.iter().find(|kind| !possible(kind)) {
+            return Err(ConnectorError::Transport(*kind));
+        }
+        let zero = [
+            (self.outbox_limit, "the outbox limit"),
+            (self.limits.max_payload, "the largest payload"),
+            (
+                self.limits.max_packets_per_payload,
+                "the number of packets of a payload",
+            ),
+        ];
+        if let Some((_, name)) = zero.iter().find(|(value, _)| *value == 0) {
+            return Err(ConnectorError::Zero(name));
+        }
+        Ok(self)
+    }
+}

@@ -1,0 +1,179 @@
+//! Opening sessions over HTTP: on long-polling and on WebSockets.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use http::StatusCode;
+use sockeye_engine_proto::payload;
+use sockeye_engine_proto::{Revision, Session, TransportKind, WireKind};
+use sockeye_websocket::Role;
+
+use super::config::Protocol;
+use super::exchange::HttpExchange;
+use super::stream::{read_first, read_open, to_open};
+use super::target::Target;
+use super::{Begun, ConnectRequest, Connector, OpenError, now};
+use crate::dial::{Answer, DialError};
+use crate::driver::{Carrier, Early, Requests, Wire};
+use crate::handle::Dialect;
+use crate::outbox::Framing;
+
+/// How long a server has to show that it speaks revision 3, by sending what such servers send at
+/// once behind the open packet.
+const TELLTALE: Duration = Duration::from_millis(500);
+
+impl Connector {
+    /// Tries the transports in turn, as far as that is wanted.
+    pub(super) async fn open_http(&self, request: &ConnectRequest) -> Result<Begun, OpenError> {
+        let config = &self.shared.config;
+        let works = &self.shared.websocket_works;
+        let mut transports = config.transports.clone();
+        if config.remember_upgrade && works.load(Ordering::Relaxed) {
+            // A stable sort: the others stay in their order.
+            transports.sort_by_key(|kind| *kind != TransportKind::WebSocket);
+        }
+        let mut failure = OpenError::NoTransport;
+        for transport in transports {
+            match self.open_transport(request, transport).await {
+                Ok(begun) => {
+                    works.store(transport == TransportKind::WebSocket, Ordering::Relaxed);
+                    return Ok(begun);
+                }
+                Err(error) => {
+                    works.store(false, Ordering::Relaxed);
+                    failure = error;
+                }
+            }
+            if !config.try_all_transports {
+                break;
+            }
+        }
+        Err(failure)
+    }
+
+    async fn open_transport(
+        &self,
+        request: &ConnectRequest,
+        transport: TransportKind,
+    ) -> Result<Begun, OpenError> {
+        let protocol = self.shared.config.protocol;
+        let target = |revision| Target::new(&self.shared.config, request, revision);
+        match self.open_target(target(protocol.first()), transport).await {
+            Err(OpenError::UnsupportedProtocol) if protocol == Protocol::Auto => {
+                self.open_target(target(Revision::V3), transport).await
+            }
+            result => result,
+        }
+    }
+
+    async fn open_target(
+        &self,
+        target: Target,
+        transport: TransportKind,
+    ) -> Result<Begun, OpenError> {
+        match transport {
+            TransportKind::WebSocket => self.open_websocket(target).await,
+            _ => self.open_polling(target).await,
+        }
+    }
+
+    async fn open_polling(&self, mut target: Target) -> Result<Begun, OpenError> {
+        let config = &self.shared.config;
+        let kind = TransportKind::Polling;
+        let path = target.path_and_query(kind);
+        let headers = target.headers(kind);
+        let dialer = &self.shared.dialer;
+        let answer = dialer.request(&target.url, &path, &headers, None).await?;
+        if answer.status != StatusCode::OK {
+            return Err(OpenError::refusal(answer.status, &answer.body));
+        }
+        if config.protocol == Protocol::Auto && shows_revision_3(&answer) {
+            target.revision = Revision::V3;
+        }
+
+        let mut dialect = payload::Dialect::new(target.revision);
+        if config.force_base64 {
+            dialect = dialect.force_base64();
+        }
+        let mut packets = VecDeque::new();
+        for packet in payload::decode(answer.content, &answer.body, &config.limits, &mut dialect) {
+            packets.push_back(packet.map_err(OpenError::handshake)?.into_owned());
+        }
+        let first = packets
+            .pop_front()
+            .ok_or_else(|| OpenError::handshake("the first answer holds no packet"))?;
+        let open = to_open(&first)?;
+
+        target.sid = Some(open.sid.clone());
+        let revision = target.revision;
+        let upgrades = config.upgrade
+            && open.upgrades.contains(&TransportKind::WebSocket)
+            && config.transports.contains(&TransportKind::WebSocket);
+        let exchange = HttpExchange::new(Arc::clone(&self.shared), target, upgrades);
+        let requests = Requests::new(
+            Box::new(exchange),
+            dialect,
+            open.max_payload.unwrap_or(usize::MAX),
+            config.limits.max_packets_per_payload,
+            packets,
+        );
+        Ok(Begun {
+            state: Session::client(revision, kind, &open, now()),
+            sid: open.sid,
+            dialect: Dialect::Packets,
+            base64: config.force_base64,
+            carrier: Carrier::requests(requests),
+            framing: Framing::MaskedWebSocket,
+        })
+    }
+
+    async fn open_websocket(&self, target: Target) -> Result<Begun, OpenError> {
+        let config = &self.shared.config;
+        let kind = TransportKind::WebSocket;
+        let path = target.path_and_query(kind);
+        let headers = target.headers(kind);
+        let dialer = &self.shared.dialer;
+        let (io, read) = match dialer.websocket(&target.url, &path, &headers).await {
+            Err(DialError::Refused { status, body, .. }) => {
+                return Err(OpenError::refusal(status, body.as_bytes()));
+            }
+            result => result?,
+        };
+        let mut wire = Wire::websocket(io, &read, config.limits.max_payload, Role::Client);
+        let open = read_open(&mut wire).await?;
+        let old = config.protocol == Protocol::Auto
+            && target.revision == Revision::V4
+            && open.max_payload.is_none()
+            && sends_first(&mut wire).await?;
+        let revision = if old { Revision::V3 } else { target.revision };
+        Ok(Begun {
+            state: Session::client(revision, kind, &open, now()),
+            sid: open.sid,
+            dialect: Dialect::Packets,
+            base64: config.force_base64,
+            carrier: Carrier::Stream(wire),
+            framing: Framing::MaskedWebSocket,
+        })
+    }
+}
+
+/// Whether an answer is in one of the two framings of revision 3: one begins with the length of
+/// the open packet and a colon, the other is binary.
+fn shows_revision_3(answer: &Answer) -> bool {
+    let digits = answer.body.iter().take_while(|byte| byte.is_ascii_digit());
+    let colon = digits.count();
+    answer.content == WireKind::Binary || colon > 0 && answer.body.get(colon) == Some(&b':')
+}
+
+/// Whether the server joins the client to the main namespace unasked, as servers before
+/// Socket.IO 3 do. An open packet on a WebSocket does not tell them from those up to 4.4.
+async fn sends_first(wire: &mut Wire) -> Result<bool, OpenError> {
+    let Ok(first) = tokio::time::timeout(TELLTALE, read_first(wire)).await else {
+        return Ok(false);
+    };
+    let first = first?;
+    wire.unread(&first);
+    Ok(matches!(first, Early::Text(text) if text == "40"))
+}

@@ -1,0 +1,307 @@
+//! Sessions of a client: opening them, and the future that runs one.
+
+mod config;
+mod error;
+mod exchange;
+mod http;
+mod stream;
+mod target;
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll, ready};
+use std::time::{Duration, Instant};
+
+use ::http::HeaderMap;
+use sockeye_engine_proto::{CloseReason, Limits, Revision, Session, TransportKind};
+
+use crate::application::Connection;
+use crate::dial::{ConnectUrl, ConnectorError, Dialer};
+use crate::driver::{Carrier, Driver, Side};
+use crate::handle::{Dialect, SessionHandle};
+use crate::id::SessionId;
+use crate::mask;
+use crate::outbox::Framing;
+
+pub use config::{ConnectorConfig, Protocol, StreamDialect};
+pub use error::OpenError;
+
+/// Opens sessions with servers.
+///
+/// Cheap to clone; clones share what is known of servers: cookies, connections that are kept
+/// alive, and whether the last WebSocket worked.
+#[derive(Clone)]
+pub struct Connector {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    config: ConnectorConfig,
+    dialer: Dialer,
+    /// For [`ConnectorConfig::remember_upgrade`].
+    websocket_works: AtomicBool,
+}
+
+/// Where to open a session, and with what; all of it may differ from one attempt to the next.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct ConnectRequest {
+    /// The server. Its namespace means nothing to a session.
+    pub url: ConnectUrl,
+    /// Keys and values for the query of every HTTP request, besides those of the URL; where both
+    /// have a key, these are used. Bare streams have no query.
+    pub query: Vec<(String, String)>,
+    /// Headers for every HTTP request, instead of those of the same name in the configuration.
+    pub headers: HeaderMap,
+}
+
+/// A session that was just opened.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Opened {
+    /// What sends to it and closes it.
+    pub session: SessionHandle,
+    /// The revision of Engine.IO that the server speaks.
+    pub revision: Revision,
+    /// The server's name for the session; empty where peers speak in lines. Whoever has it can
+    /// take the session over.
+    pub sid: String,
+    /// The transport that it begins on.
+    pub transport: TransportKind,
+    /// What is spoken.
+    pub dialect: Dialect,
+}
+
+/// Runs one session: a future that is ready when the session is over and its connection has
+/// nothing left to do.
+///
+/// It is to be spawned, or polled otherwise, from the beginning: nothing is read and no heartbeat
+/// answered without. Dropping it drops the connection without a word.
+#[must_use = "a session is not run unless this future is"]
+pub struct ClientSession<C: Connection> {
+    driver: Driver<ClientSide, C>,
+    handle: SessionHandle,
+}
+
+/// How a session has ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ended {
+    /// Why.
+    pub reason: CloseReason,
+    /// What else is known of it, for logs and error messages.
+    pub detail: Option<String>,
+}
+
+impl Connector {
+    /// A connector, once its settings are found to work.
+    ///
+    /// # Errors
+    ///
+    /// [`ConnectorError`] names the setting that cannot work.
+    pub fn new(config: ConnectorConfig) -> Result<Self, ConnectorError> {
+        let config = config.checked()?;
+        let shared = Shared {
+            dialer: Dialer::new(&config.dial.clone().max_answer(config.limits.max_payload))?,
+            config,
+            websocket_works: AtomicBool::new(false),
+        };
+        Ok(Self {
+            shared: Arc::new(shared),
+        })
+    }
+
+    /// Opens a session: connects, shakes hands and reads the open packet. `build` makes the upper
+    /// layer; what that sends meanwhile is the first that the server gets.
+    ///
+    /// Nothing limits the time that this takes but the system's own limits: it is meant to be
+    /// used with a timeout.
+    ///
+    /// # Errors
+    ///
+    /// [`OpenError`], of the last transport that was tried.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future gives everything up. A server that had opened a session on polling
+    /// learns of it by the missing heartbeat.
+    pub async fn open<C: Connection>(
+        &self,
+        request: ConnectRequest,
+        build: impl FnOnce(&Opened) -> C,
+    ) -> Result<ClientSession<C>, OpenError> {
+        mask::check()?;
+        let begun = match request.url.stream_transport() {
+            Some(transport) => Box::pin(self.open_stream(&request.url, transport)).await?,
+            None => Box::pin(self.open_http(&request)).await?,
+        };
+        begun.run(&self.shared, build)
+    }
+}
+
+/// A session that the server has opened.
+struct Begun {
+    state: Session,
+    sid: String,
+    dialect: Dialect,
+    base64: bool,
+    carrier: Carrier,
+    framing: Framing,
+}
+
+impl Begun {
+    fn run<C: Connection>(
+        self,
+        shared: &Arc<Shared>,
+        build: impl FnOnce(&Opened) -> C,
+    ) -> Result<ClientSession<C>, OpenError> {
+        // Only servers look sessions up by their ids, so that any will do for one that a foreign
+        // server has named in a way of its own.
+        let id = SessionId::parse(&self.sid).map_or_else(SessionId::random, Ok)?;
+        let (revision, transport) = (self.state.revision(), self.state.transport());
+        let limit = shared.config.outbox_limit;
+        let handle = SessionHandle::new(id, revision, transport, self.dialect, self.base64, limit);
+        {
+            let mut state = handle.shared().lock();
+            state.outbox.set_high_water(shared.config.high_water_mark);
+            match &self.carrier {
+                Carrier::Stream(wire) => {
+                    state
+                        .outbox
+                        .become_stream(wire.direct(), self.framing, Vec::new());
+                }
+                // A POST may be made at once.
+                _ => state.poll_pending = true,
+            }
+        }
+        let opened = Opened {
+            session: handle.clone(),
+            revision,
+            sid: self.sid,
+            transport,
+            dialect: self.dialect,
+        };
+        let connection = build(&opened);
+        let side = ClientSide {
+            shared: Arc::clone(shared),
+            noted: None,
+        };
+        let session = handle.clone();
+        let driver = Driver::new(side, session, self.state, connection, self.carrier, now());
+        Ok(ClientSession { driver, handle })
+    }
+}
+
+impl ConnectRequest {
+    /// A request without anything in particular.
+    #[must_use]
+    pub fn new(url: ConnectUrl) -> Self {
+        Self {
+            url,
+            query: Vec::new(),
+            headers: HeaderMap::new(),
+        }
+    }
+
+    /// Sets [`query`](Self::query).
+    #[must_use]
+    pub fn query(mut self, query: Vec<(String, String)>) -> Self {
+        self.query = query;
+        self
+    }
+
+    /// Sets [`headers`](Self::headers).
+    #[must_use]
+    pub fn headers(mut self, headers: HeaderMap) -> Self {
+        self.headers = headers;
+        self
+    }
+}
+
+impl<C: Connection> ClientSession<C> {
+    /// What sends to the session and closes it.
+    #[must_use]
+    pub const fn handle(&self) -> &SessionHandle {
+        &self.handle
+    }
+}
+
+impl<C: Connection> Future for ClientSession<C> {
+    type Output = Ended;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Ended> {
+        ready!(Pin::new(&mut self.driver).poll(cx));
+        let (reason, side) = self.driver.outcome();
+        let reason = reason.expect("a driver ends behind its session");
+        if reason == CloseReason::TransportError {
+            side.shared.websocket_works.store(false, Ordering::Relaxed);
+        }
+        Poll::Ready(Ended {
+            reason,
+            detail: side.noted.clone(),
+        })
+    }
+}
+
+/// What a driver needs to know of a client.
+struct ClientSide {
+    shared: Arc<Shared>,
+    noted: Option<String>,
+}
+
+impl Side for ClientSide {
+    fn limits(&self) -> &Limits {
+        &self.shared.config.limits
+    }
+
+    fn outbox_limit(&self) -> usize {
+        self.shared.config.outbox_limit
+    }
+
+    fn linger(&self) -> Duration {
+        self.shared.config.linger
+    }
+
+    fn stall_timeout(&self) -> Duration {
+        self.shared.config.stall_timeout
+    }
+
+    fn slack(&self) -> Duration {
+        // A client that has slept is to find out soon, rather than to give the server another
+        // round of time: it has closed the session long since, and a new one is what it takes.
+        Duration::MAX
+    }
+
+    fn note(&mut self, cause: fmt::Arguments<'_>) {
+        self.noted.get_or_insert_with(|| cause.to_string());
+    }
+
+    fn noted(&self) -> Option<&str> {
+        self.noted.as_deref()
+    }
+
+    fn forget(&self, _session: &SessionHandle) {}
+}
+
+/// The time, on the clock that the runtime's timers follow.
+fn now() -> Instant {
+    tokio::time::Instant::now().into_std()
+}
+
+impl fmt::Debug for Connector {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Connector")
+            .field("config", &self.shared.config)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<C: Connection> fmt::Debug for ClientSession<C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ClientSession")
+            .field("handle", &self.handle)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,128 @@
+//! Opening sessions on bare streams.
+
+use std::future::poll_fn;
+use std::io::{self, IoSlice};
+use std::time::Duration;
+
+use sockeye_engine_proto::{OpenPacket, Packet, Revision, Session, TransportKind};
+
+use super::config::StreamDialect;
+use super::{Begun, ConnectUrl, Connector, OpenError, now};
+use crate::driver::{Carrier, Early, NothingEarly, Wire};
+use crate::handle::Dialect;
+use crate::io::Io;
+use crate::outbox::Framing;
+
+/// A native client's first frame: an open packet without data.
+const OPENING: &[u8] = b"\x010";
+
+/// How long a peer has to answer the opening before it is taken for one that speaks in lines.
+const PATIENCE: Duration = Duration::from_secs(3);
+
+impl Connector {
+    pub(super) async fn open_stream(
+        &self,
+        url: &ConnectUrl,
+        transport: TransportKind,
+    ) -> Result<Begun, OpenError> {
+        let (dialer, config) = (&self.shared.dialer, &self.shared.config);
+        let limit = config.limits.max_payload;
+        let io = dialer.stream(url).await?;
+        match config.stream_dialect {
+            StreamDialect::Native => native(io, transport, limit).await,
+            StreamDialect::Lines => Ok(lines(io, transport, limit)),
+            StreamDialect::Auto => {
+                let native = native(io, transport, limit);
+                match tokio::time::timeout(PATIENCE, native).await {
+                    Ok(Ok(begun)) => Ok(begun),
+                    Ok(Err(_)) | Err(_) => Ok(lines(dialer.stream(url).await?, transport, limit)),
+                }
+            }
+        }
+    }
+}
+
+/// A session with a peer that speaks in lines: there is nothing to shake hands about.
+fn lines(io: Io, transport: TransportKind, limit: usize) -> Begun {
+    let wire = Wire::bare(io, Framing::Lines, &[], limit);
+    Begun {
+        state: Session::plain(transport, now()),
+        sid: String::new(),
+        dialect: Dialect::Lines,
+        base64: false,
+        carrier: Carrier::Stream(wire),
+        framing: Framing::Lines,
+    }
+}
+
+/// Shakes hands with a peer that speaks in packets.
+async fn native(mut io: Io, transport: TransportKind, limit: usize) -> Result<Begun, OpenError> {
+    let read = exchange(&mut io).await.map_err(|error| OpenError::Closed {
+        detail: error.to_string(),
+    })?;
+    // As a header a brace announces a packet of 123 bytes, whose type cannot be the quote or the
+    // space that follows it in a line.
+    if let [b'{', second] = read[..]
+        && second != b'0'
+    {
+        return Err(OpenError::handshake("the peer speaks in lines"));
+    }
+    let mut wire = Wire::bare(io, Framing::Native, &read, limit);
+    let open = read_open(&mut wire).await?;
+    Ok(Begun {
+        state: Session::client(Revision::V4, transport, &open, now()),
+        sid: open.sid,
+        dialect: Dialect::Packets,
+        base64: false,
+        carrier: Carrier::Stream(wire),
+        framing: Framing::Native,
+    })
+}
+
+/// Writes the opening, and reads the first byte of the answer; the second one too if the first
+/// is a brace.
+async fn exchange(io: &mut Io) -> io::Result<Vec<u8>> {
+    let mut rest = OPENING;
+    while !rest.is_empty() {
+        match poll_fn(|cx| io.poll_write(cx, &[IoSlice::new(rest)])).await? {
+            0 => return Err(io::ErrorKind::WriteZero.into()),
+            written => rest = &rest[written..],
+        }
+    }
+    poll_fn(|cx| io.poll_flush(cx)).await?;
+    let mut answer = [0; 2];
+    let mut len = 0;
+    while len == 0 || (answer[0] == b'{' && len < answer.len()) {
+        match poll_fn(|cx| io.poll_read(cx, &mut answer[len..])).await? {
+            0 => return Err(io::Error::other("the stream ended")),
+            read => len += read,
+        }
+    }
+    Ok(answer[..len].to_vec())
+}
+
+/// Reads the open packet, which is the first on every stream.
+pub(super) async fn read_open(wire: &mut Wire) -> Result<OpenPacket, OpenError> {
+    let Early::Text(text) = read_first(wire).await? else {
+        return Err(OpenError::handshake("the first packet is binary"));
+    };
+    // The text of an open packet is the same in both revisions.
+    match Packet::decode_text(Revision::V4, &text) {
+        Ok(packet) => to_open(&packet),
+        Err(error) => Err(OpenError::handshake(error)),
+    }
+}
+
+pub(super) fn to_open(packet: &Packet<'_>) -> Result<OpenPacket, OpenError> {
+    match packet {
+        Packet::Open(json) => OpenPacket::from_json(json).map_err(OpenError::handshake),
+        _ => Err(OpenError::handshake("the first packet is no open packet")),
+    }
+}
+
+pub(super) async fn read_first(wire: &mut Wire) -> Result<Early, OpenError> {
+    wire.read_first().await.map_err(|nothing| match nothing {
+        NothingEarly::Ended(detail) => OpenError::Closed { detail },
+        NothingEarly::Violation(source) => OpenError::Handshake { source },
+    })
+}

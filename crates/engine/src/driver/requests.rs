@@ -1,0 +1,274 @@
+//! A client's session on long-polling: at most one GET and one POST that are on their way.
+
+use std::collections::VecDeque;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::Instant;
+
+use bytes::Bytes;
+use sockeye_engine_proto::payload::{self, Dialect, PayloadError};
+use sockeye_engine_proto::{Lane, Packet, PollVerdict, TransportEnd, WireKind};
+
+use super::polling::{fill, incoming};
+use super::{Carrier, Driver, Side, is_ready};
+use crate::application::Connection;
+use crate::handle::SessionHandle;
+use crate::io::Io;
+
+/// What will have come of a request; the error is a text that says what went wrong.
+pub(crate) type Reply<T> = Pin<Box<dyn Future<Output = Result<T, String>> + Send>>;
+
+/// The requests that a session makes: addressed, authorised, and failed if their answer has not
+/// the status that it must have.
+pub(crate) trait Exchange: Send {
+    /// Asks for packets.
+    fn get(&self) -> Reply<(WireKind, Bytes)>;
+
+    /// Sends packets.
+    fn post(&self, payload: payload::Encoded) -> Reply<()>;
+
+    /// Opens a WebSocket to move to; `None` if there is to be no upgrade. With the bytes that
+    /// came behind the handshake.
+    fn upgrade(&self) -> Option<Reply<(Io, Bytes)>>;
+
+    /// Whether the WebSocket has taken over, or is of no use.
+    fn upgraded(&self, works: bool);
+}
+
+/// The state of long-polling.
+pub(crate) struct Requests {
+    exchange: Box<dyn Exchange>,
+    dialect: Dialect,
+    /// How many bytes the server takes at once.
+    max_payload: usize,
+    /// How many packets go into one body.
+    max_packets: usize,
+    get: Option<Reply<(WireKind, Bytes)>>,
+    post: Option<Reply<()>>,
+    /// The WebSocket that is being opened for an upgrade.
+    upgrade: Option<Reply<(Io, Bytes)>>,
+    /// Packets of the last answer for which the application was not ready.
+    backlog: VecDeque<Packet<'static>>,
+}
+
+impl Requests {
+    /// `backlog` are the packets that came behind the open packet. The upgrade begins at once.
+    pub(crate) fn new(
+        exchange: Box<dyn Exchange>,
+        dialect: Dialect,
+        max_payload: usize,
+        max_packets: usize,
+        backlog: VecDeque<Packet<'static>>,
+    ) -> Self {
+        Self {
+            upgrade: exchange.upgrade(),
+            exchange,
+            dialect,
+            max_payload,
+            max_packets,
+            get: None,
+            post: None,
+            backlog,
+        }
+    }
+
+    /// The WebSocket carries the session now.
+    pub(super) fn upgraded(&self) {
+        self.exchange.upgraded(true);
+    }
+
+    /// Begins to send as much of the outbox as one body takes.
+    fn send(&mut self, handle: &SessionHandle) {
+        let mut encoder = payload::Encoder::new(&self.dialect, self.max_payload);
+        let mut state = handle.shared().lock();
+        fill(&mut encoder, &mut state.outbox, self.max_packets);
+        state.poll_pending = false;
+        drop(state);
+        self.post = Some(self.exchange.post(encoder.finish()));
+    }
+
+    /// Sends the last words of a closed session; ready when they are said, or cannot be.
+    ///
+    /// The GET is let run meanwhile, and awaited when the server has been told of the end, which
+    /// makes it answer. A server takes a GET that is dropped for a failure of the transport.
+    pub(super) fn poll_farewell(
+        &mut self,
+        handle: &SessionHandle,
+        cx: &mut Context<'_>,
+    ) -> Poll<()> {
+        if let Some(get) = &mut self.get
+            && get.as_mut().poll(cx).is_ready()
+        {
+            self.get = None;
+        }
+        let mut told = false;
+        loop {
+            if let Some(post) = &mut self.post {
+                let result = ready!(post.as_mut().poll(cx));
+                self.post = None;
+                if result.is_err() {
+                    return Poll::Ready(());
+                }
+                told = true;
+            }
+            if handle.queued() == 0 {
+                break;
+            }
+            self.send(handle);
+        }
+        match told && self.get.is_some() {
+            true => Poll::Pending,
+            false => Poll::Ready(()),
+        }
+    }
+}
+
+impl<S: Side, C: Connection> Driver<S, C> {
+    /// Looks what has become of the POST and of the WebSocket for an upgrade, for which the
+    /// application need not be ready; whether something has.
+    pub(super) fn read_answers(&mut self, now: Instant, cx: &mut Context<'_>) -> bool {
+        let Carrier::Requests(requests) = &mut self.carrier else {
+            return false;
+        };
+        let mut seen = false;
+        if let Some(post) = &mut requests.post
+            && let Poll::Ready(result) = post.as_mut().poll(cx)
+        {
+            seen = true;
+            requests.post = None;
+            match result {
+                Ok(()) => {
+                    self.handle.shared().lock().poll_pending = true;
+                    self.session.end_post();
+                }
+                Err(detail) => {
+                    self.side.note(format_args!("{detail}"));
+                    self.session
+                        .handle_transport_closed(now, Lane::Current, TransportEnd::Error);
+                }
+            }
+        }
+        if let Some(upgrade) = &mut requests.upgrade
+            && let Poll::Ready(result) = upgrade.as_mut().poll(cx)
+        {
+            seen = true;
+            requests.upgrade = None;
+            match result {
+                Ok((io, read)) => self.handle_upgrade(io, &read, now),
+                Err(detail) => {
+                    tracing::debug!(detail, "no upgrade");
+                    requests.exchange.upgraded(false);
+                }
+            }
+        }
+        seen
+    }
+
+    /// Asks for packets, and handles those that come; whether some came.
+    pub(super) fn read_poll(&mut self, now: Instant, cx: &mut Context<'_>) -> bool {
+        let Carrier::Requests(requests) = &mut self.carrier else {
+            return false;
+        };
+        if !requests.backlog.is_empty() {
+            self.work_off_answer(now, cx);
+            return true;
+        }
+        if requests.get.is_none() {
+            if !self.session.may_poll() || self.session.begin_poll(now) != PollVerdict::Hold {
+                return false;
+            }
+            requests.get = Some(requests.exchange.get());
+        }
+        let Some(get) = &mut requests.get else {
+            return false;
+        };
+        let Poll::Ready(result) = get.as_mut().poll(cx) else {
+            return false;
+        };
+        requests.get = None;
+        match result {
+            Ok((content, body)) => self.handle_answer(content, &body, now, cx),
+            Err(detail) => {
+                self.side.note(format_args!("{detail}"));
+                self.session
+                    .handle_transport_closed(now, Lane::Current, TransportEnd::Error);
+            }
+        }
+        true
+    }
+
+    fn handle_answer(
+        &mut self,
+        content: WireKind,
+        body: &[u8],
+        now: Instant,
+        cx: &mut Context<'_>,
+    ) {
+        let Carrier::Requests(requests) = &mut self.carrier else {
+            return;
+        };
+        let Requests {
+            dialect, backlog, ..
+        } = &mut **requests;
+        for packet in payload::decode(content, body, self.side.limits(), dialect) {
+            match packet {
+                Ok(packet) if backlog.is_empty() && is_ready(&self.connection, &self.handle) => {
+                    let message = self.session.handle_packet(now, Lane::Current, packet);
+                    if let Some(message) = message {
+                        self.connection.handle_message(incoming(&message), cx);
+                    }
+                }
+                Ok(packet) => backlog.push_back(packet.into_owned()),
+                Err(error) => {
+                    tracing::debug!(%error, "undecodable payload");
+                    self.side.note(format_args!("undecodable payload: {error}"));
+                    if matches!(error, PayloadError::TooLarge { .. }) {
+                        let end = TransportEnd::Error;
+                        self.session
+                            .handle_transport_closed(now, Lane::Current, end);
+                    } else {
+                        let _ = self.session.handle_payload_error(now, error);
+                    }
+                }
+            }
+            if self.session.is_closed() {
+                return;
+            }
+        }
+        if backlog.is_empty() {
+            self.session.end_poll();
+        }
+    }
+
+    /// Goes on with an answer that had to wait for the application.
+    fn work_off_answer(&mut self, now: Instant, cx: &mut Context<'_>) {
+        let Carrier::Requests(requests) = &mut self.carrier else {
+            return;
+        };
+        while is_ready(&self.connection, &self.handle) && !self.session.is_closed() {
+            let Some(packet) = requests.backlog.pop_front() else {
+                requests.backlog = VecDeque::new();
+                self.session.end_poll();
+                return;
+            };
+            if let Some(message) = self.session.handle_packet(now, Lane::Current, packet) {
+                self.connection.handle_message(incoming(&message), cx);
+            }
+        }
+    }
+
+    /// Sends what waits, unless a POST is on its way or an upgrade wants none.
+    pub(super) fn begin_post(&mut self, now: Instant, cx: &Context<'_>) {
+        let Carrier::Requests(requests) = &mut self.carrier else {
+            return;
+        };
+        if requests.post.is_some() || self.handle.queued() == 0 || !self.session.may_post() {
+            return;
+        }
+        if self.session.begin_post(now).is_ok() {
+            requests.send(&self.handle);
+            // The request gets going in the next turn, which polls it.
+            cx.waker().wake_by_ref();
+        }
+    }
+}

@@ -1,0 +1,5 @@
+//! Sessions of a client: with our own engine, and with servers that misbehave.
+
+mod opening;
+mod rig;
+mod sessions;

@@ -1,0 +1,505 @@
+//! Opening sessions: with servers that refuse, that misbehave, and that are very old.
+
+#![expect(clippy::unwrap_used, reason = "what fails here fails the test")]
+
+use std::time::Duration;
+
+use http::StatusCode;
+use sockeye_engine::{
+    CloseReason, ConnectorConfig, Dialect, EngineConfig, OpenError, Protocol, Revision,
+    StreamDialect, TransportKind,
+};
+use sockeye_testkit::Seen;
+use sockeye_websocket::handshake::accept_key;
+use sockeye_websocket::{OpCode, encode_frame};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+use crate::rig::{Peer, accept, answer, connector, raw, read_head, request, serve, until, within};
+
+const OPEN: &str = r#"0{"sid":"abc","upgrades":[],"pingInterval":25000,"pingTimeout":20000}"#;
+
+fn polling() -> ConnectorConfig {
+    ConnectorConfig::default().transports([TransportKind::Polling])
+}
+
+fn websocket() -> ConnectorConfig {
+    ConnectorConfig::default().transports([TransportKind::WebSocket])
+}
+
+async fn open(config: ConnectorConfig, url: &str) -> Result<Peer, OpenError> {
+    within(Peer::open(&connector(config), url)).await
+}
+
+async fn refused(config: ConnectorConfig, url: &str) -> OpenError {
+    match open(config, url).await {
+        Ok(_) => panic!("it opened a session"),
+        Err(error) => error,
+    }
+}
+
+/// Answers a WebSocket handshake.
+async fn accept_websocket(stream: &mut TcpStream) -> String {
+    let head = read_head(stream).await;
+    let key = head
+        .lines()
+        .find_map(|line| {
+            let (name, value) = line.split_once(':')?;
+            name.eq_ignore_ascii_case("sec-websocket-key")
+                .then(|| value.trim().to_owned())
+        })
+        .expect("a key");
+    let accept = accept_key(key);
+    let answer = format!(
+        "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+        Sec-WebSocket-Accept: {accept}\r\n\r\n"
+    );
+    stream.write_all(answer.as_bytes()).await.unwrap();
+    head
+}
+
+async fn send_frame(stream: &mut TcpStream, op: OpCode, payload: &[u8]) {
+    let mut frame = Vec::new();
+    encode_frame(&mut frame, op, payload, None);
+    stream.write_all(&frame).await.unwrap();
+}
+
+#[tokio::test]
+async fn refusal_of_the_application_has_its_status_and_message() {
+    let config = EngineConfig::default().allow_request(async |_| Err("not you".to_owned()));
+    let (_rig, url) = serve(config, "http://127.0.0.1:0").await;
+    match refused(polling(), &url).await {
+        OpenError::Status {
+            status,
+            code,
+            message,
+            ..
+        } => {
+            assert_eq!(status, StatusCode::FORBIDDEN);
+            assert_eq!((code, &*message), (Some(4), "not you"));
+        }
+        other => panic!("{other:?}"),
+    }
+    match refused(websocket(), &url).await {
+        OpenError::Status {
+            status,
+            code,
+            message,
+            ..
+        } => {
+            assert_eq!(status, StatusCode::BAD_REQUEST);
+            assert_eq!((code, &*message), (None, "not you"));
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn other_statuses_are_errors_that_name_them() {
+    let (listener, authority) = raw().await;
+    let url = format!("http://{authority}");
+    for status in ["404 Not Found", "302 Found", "500 Oops", "204 No Content"] {
+        let (failure, ()) = tokio::join!(refused(polling(), &url), async {
+            let mut stream = accept(&listener).await;
+            read_head(&mut stream).await;
+            answer(&mut stream, status, "").await;
+        });
+        let code = &status[..3];
+        assert!(failure.to_string().contains(code), "{failure}");
+        assert!(failure.is_retryable());
+    }
+}
+
+#[tokio::test]
+async fn server_without_revision_3_is_an_unsupported_protocol() {
+    let config = EngineConfig::default().allow_v3(false);
+    let (_rig, url) = serve(config, "http://127.0.0.1:0").await;
+    for config in [polling(), websocket()] {
+        let failure = refused(config.protocol(Protocol::V3), &url).await;
+        assert!(
+            matches!(failure, OpenError::UnsupportedProtocol),
+            "{failure:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn without_transports_there_is_none_available() {
+    let failure = refused(
+        ConnectorConfig::default().transports([]),
+        "http://localhost",
+    )
+    .await;
+    assert_eq!(failure.to_string(), "No transports available");
+    assert!(!failure.is_retryable());
+}
+
+#[tokio::test]
+async fn other_transports_are_tried_only_if_wanted() {
+    let config = EngineConfig::default().transports([TransportKind::WebSocket]);
+    let (_rig, url) = serve(config, "http://127.0.0.1:0").await;
+    let failure = refused(ConnectorConfig::default(), &url).await;
+    assert!(
+        matches!(failure, OpenError::Status { code: Some(0), .. }),
+        "{failure:?}"
+    );
+    let config = ConnectorConfig::default().try_all_transports(true);
+    let mut peer = open(config, &url).await.unwrap();
+    assert_eq!(peer.opened.transport, TransportKind::WebSocket);
+    peer.text("hello");
+    assert_eq!(peer.seen().await, Seen::Text("hello".into()));
+}
+
+#[tokio::test]
+async fn websocket_that_worked_is_begun_with_if_it_is_remembered() {
+    let (_rig, url) = serve(EngineConfig::default(), "http://127.0.0.1:0").await;
+    for remember in [true, false] {
+        let config = ConnectorConfig::default().remember_upgrade(remember);
+        let connector = connector(config);
+        let first = Peer::open(&connector, &url).await.unwrap();
+        assert_eq!(first.opened.transport, TransportKind::Polling);
+        let session = first.opened.session.clone();
+        until(|| session.transport() == TransportKind::WebSocket).await;
+        let second = Peer::open(&connector, &url).await.unwrap();
+        assert_eq!(
+            second.opened.transport == TransportKind::WebSocket,
+            remember
+        );
+    }
+}
+
+#[tokio::test]
+async fn query_and_headers_reach_the_server() {
+    let (mut rig, url) = serve(EngineConfig::default(), "http://127.0.0.1:0").await;
+    for config in [polling(), websocket()] {
+        let connector = connector(config.force_base64(true));
+        let mut request = request(&format!("{url}/chat?token=a%20b&x=1"))
+            .query(vec![("x".to_owned(), "é&2".to_owned())]);
+        request.headers.insert("x-who", "me".parse().unwrap());
+        let _peer = Peer::open_with(&connector, request).await.unwrap();
+        let handshake = rig.session().await.handshake;
+        assert_eq!(handshake.query_value("token").as_deref(), Some("a b"));
+        assert_eq!(handshake.query_value("x").as_deref(), Some("é&2"));
+        assert_eq!(handshake.query_value("EIO").as_deref(), Some("4"));
+        assert_eq!(handshake.query_value("b64").as_deref(), Some("1"));
+        assert_eq!(handshake.header("x-who"), Some("me"));
+        assert!(handshake.url().starts_with("/engine.io/?token="));
+    }
+}
+
+#[tokio::test]
+async fn server_of_revision_3_is_known_by_its_answer() {
+    let (listener, authority) = raw().await;
+    let url = format!("http://{authority}");
+    let (peer, next) = tokio::join!(open(polling(), &url), async {
+        let mut stream = accept(&listener).await;
+        let head = read_head(&mut stream).await;
+        assert!(head.contains("EIO=4"), "{head}");
+        let body = format!("{}:{OPEN}2:40", OPEN.len());
+        answer(&mut stream, "200 OK", &body).await;
+        // The next request may come on the same connection, or on another.
+        let mut stream = tokio::select! {
+            readable = stream.readable() => {
+                readable.unwrap();
+                stream
+            }
+            stream = accept(&listener) => stream,
+        };
+        (read_head(&mut stream).await, stream)
+    });
+    let mut peer = peer.unwrap();
+    assert_eq!(peer.opened.revision, Revision::V3);
+    assert_eq!(peer.opened.sid, "abc");
+    assert_eq!(peer.seen().await, Seen::Text("0".into()));
+    let (head, mut stream) = next;
+    assert!(head.contains("EIO=3&transport=polling&sid=abc"), "{head}");
+    // An answer in the binary framing of the oldest servers.
+    let body = b"\x00\x03\xff4hi\x01\x03\xff\x04\x0a\x0b";
+    let head =
+        b"HTTP/1.1 200 OK\r\nContent-Type: application/octet-stream\r\nContent-Length: 12\r\n\r\n";
+    stream.write_all(&[&head[..], body].concat()).await.unwrap();
+    assert_eq!(peer.seen().await, Seen::Text("hi".into()));
+    assert_eq!(peer.seen().await, Seen::Binary(vec![10, 11]));
+}
+
+#[tokio::test]
+async fn server_of_revision_3_is_known_by_what_it_sends_first() {
+    let (listener, authority) = raw().await;
+    let url = format!("ws://{authority}");
+    let (peer, _stream) = tokio::join!(open(websocket(), &url), async {
+        let mut stream = accept(&listener).await;
+        accept_websocket(&mut stream).await;
+        send_frame(&mut stream, OpCode::Text, OPEN.as_bytes()).await;
+        send_frame(&mut stream, OpCode::Text, b"40").await;
+        send_frame(&mut stream, OpCode::Text, b"4next").await;
+        stream
+    });
+    let mut peer = peer.unwrap();
+    assert_eq!(peer.opened.revision, Revision::V3);
+    assert_eq!(peer.seen().await, Seen::Text("0".into()));
+    assert_eq!(peer.seen().await, Seen::Text("next".into()));
+}
+
+#[tokio::test]
+async fn silent_server_without_a_limit_is_of_revision_4() {
+    let (listener, authority) = raw().await;
+    let url = format!("ws://{authority}");
+    let (peer, mut stream) = tokio::join!(open(websocket(), &url), async {
+        let mut stream = accept(&listener).await;
+        accept_websocket(&mut stream).await;
+        send_frame(&mut stream, OpCode::Text, OPEN.as_bytes()).await;
+        stream
+    });
+    let mut peer = peer.unwrap();
+    assert_eq!(peer.opened.revision, Revision::V4);
+    send_frame(&mut stream, OpCode::Binary, b"\x04data").await;
+    assert_eq!(peer.seen().await, Seen::Binary(b"\x04data".to_vec()));
+}
+
+#[tokio::test]
+async fn undecodable_open_packets_are_errors() {
+    let (listener, authority) = raw().await;
+    for body in ["", "4hi", "0{}", "0", "x", "0{\"sid\":1}", "\u{1e}"] {
+        let url = format!("http://{authority}");
+        let (failure, ()) = tokio::join!(refused(polling(), &url), async {
+            let mut stream = accept(&listener).await;
+            read_head(&mut stream).await;
+            answer(&mut stream, "200 OK", body).await;
+        });
+        assert!(
+            matches!(failure, OpenError::Handshake { .. }),
+            "{body}: {failure:?}"
+        );
+
+        let (failure, _stream) = tokio::join!(refused(websocket(), &url), async {
+            let mut stream = accept(&listener).await;
+            accept_websocket(&mut stream).await;
+            send_frame(&mut stream, OpCode::Text, body.as_bytes()).await;
+            stream
+        });
+        assert!(
+            matches!(failure, OpenError::Handshake { .. }),
+            "{body}: {failure:?}"
+        );
+
+        let url = format!("tcp://{authority}");
+        let (failure, _stream) = tokio::join!(refused(ConnectorConfig::default(), &url), async {
+            let mut stream = accept(&listener).await;
+            let mut frame = Vec::new();
+            sockeye_engine_proto::frame::encode_frame(
+                &mut frame,
+                sockeye_engine_proto::WireKind::Text,
+                body.as_bytes(),
+            );
+            stream.write_all(&frame).await.unwrap();
+            stream
+        });
+        assert!(
+            matches!(failure, OpenError::Handshake { .. }),
+            "{body}: {failure:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn server_that_hangs_up_closes_before_the_session_is_open() {
+    let (listener, authority) = raw().await;
+    for (config, scheme) in [(websocket(), "ws"), (websocket(), "tcp")] {
+        let url = format!("{scheme}://{authority}");
+        let (failure, ()) = tokio::join!(refused(config, &url), async {
+            let mut stream = accept(&listener).await;
+            if scheme == "ws" {
+                accept_websocket(&mut stream).await;
+                send_frame(&mut stream, OpCode::Close, &1011_u16.to_be_bytes()).await;
+            } else {
+                stream.read_u16().await.unwrap();
+            }
+        });
+        assert!(matches!(failure, OpenError::Closed { .. }), "{failure:?}");
+    }
+}
+
+#[tokio::test]
+async fn native_client_opens_with_two_bytes() {
+    let (listener, authority) = raw().await;
+    let url = format!("tcp://{authority}/chat");
+    let opening = tokio::spawn(async move { open(ConnectorConfig::default(), &url).await.is_ok() });
+    let mut stream = accept(&listener).await;
+    assert_eq!(stream.read_u16().await.unwrap(), 0x0130);
+    assert!(!opening.is_finished());
+    // Whoever gives up hangs up.
+    opening.abort();
+    assert_eq!(within(stream.read(&mut [0; 8])).await.unwrap(), 0);
+}
+
+#[tokio::test]
+async fn abandoned_opening_over_http_hangs_up() {
+    let (listener, authority) = raw().await;
+    for config in [polling(), websocket()] {
+        let url = format!("http://{authority}");
+        let opening = tokio::spawn(async move { open(config, &url).await.is_ok() });
+        let mut stream = accept(&listener).await;
+        read_head(&mut stream).await;
+        opening.abort();
+        assert_eq!(within(stream.read(&mut [0; 8])).await.unwrap(), 0);
+    }
+}
+
+#[tokio::test]
+async fn silent_server_is_a_ping_timeout() {
+    let (listener, authority) = raw().await;
+    let url = format!("tcp://{authority}");
+    let (peer, _stream) = tokio::join!(open(ConnectorConfig::default(), &url), native(&listener));
+    let peer = peer.unwrap();
+    tokio::time::pause();
+    let begun = tokio::time::Instant::now();
+    assert_eq!(peer.ended_whenever().await.reason, CloseReason::PingTimeout);
+    let waited = begun.elapsed();
+    // The interval and the timeout of the open packet, and the time that last words have.
+    assert!(waited >= Duration::from_secs(44), "{waited:?}");
+    assert!(waited <= Duration::from_secs(52), "{waited:?}");
+}
+
+#[tokio::test]
+async fn reset_is_a_transport_error() {
+    let (listener, authority) = raw().await;
+    let url = format!("tcp://{authority}");
+    let (peer, stream) = tokio::join!(open(ConnectorConfig::default(), &url), native(&listener));
+    let peer = peer.unwrap();
+    socket2::SockRef::from(&stream)
+        .set_linger(Some(Duration::ZERO))
+        .unwrap();
+    drop(stream);
+    let ended = peer.ended().await;
+    assert_eq!(ended.reason, CloseReason::TransportError);
+    assert!(ended.detail.unwrap().contains("reset"));
+}
+
+#[tokio::test]
+async fn failed_poll_is_a_transport_error_with_its_status() {
+    let (listener, authority) = raw().await;
+    let url = format!("http://{authority}");
+    let (peer, ()) = tokio::join!(open(polling(), &url), async {
+        let mut stream = accept(&listener).await;
+        read_head(&mut stream).await;
+        let head = format!(
+            "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: {}\r\n\r\n{OPEN}",
+            OPEN.len()
+        );
+        stream.write_all(head.as_bytes()).await.unwrap();
+        drop(stream);
+        let mut stream = accept(&listener).await;
+        read_head(&mut stream).await;
+        answer(&mut stream, "502 Bad Gateway", "sorry").await;
+    });
+    let ended = peer.unwrap().ended().await;
+    assert_eq!(ended.reason, CloseReason::TransportError);
+    assert_eq!(ended.detail.as_deref(), Some("xhr poll error: status 502"));
+}
+
+#[tokio::test]
+async fn failed_upgrade_leaves_the_session_on_polling() {
+    let (listener, authority) = raw().await;
+    let (mut rig, url) = serve(EngineConfig::default(), "http://127.0.0.1:0").await;
+    let server = url.strip_prefix("http://").unwrap().to_owned();
+    // In front of the engine stands something that knows no WebSockets.
+    let refused = std::sync::Arc::new(std::sync::atomic::AtomicU32::new(0));
+    let count = std::sync::Arc::clone(&refused);
+    tokio::spawn(async move {
+        loop {
+            let (mut near, _) = listener.accept().await.unwrap();
+            let (server, count) = (server.clone(), std::sync::Arc::clone(&count));
+            tokio::spawn(async move {
+                let head = read_head(&mut near).await;
+                if head.contains("transport=websocket") {
+                    count.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+                    answer(&mut near, "502 Bad Gateway", "").await;
+                    return;
+                }
+                let mut far = TcpStream::connect(server).await.unwrap();
+                far.write_all(head.as_bytes()).await.unwrap();
+                let _ = tokio::io::copy_bidirectional(&mut near, &mut far).await;
+            });
+        }
+    });
+    let mut peer = open(ConnectorConfig::default(), &format!("http://{authority}"))
+        .await
+        .unwrap();
+    let mut server = rig.session().await;
+    peer.text("one");
+    assert_eq!(peer.seen().await, Seen::Text("one".into()));
+    until(|| refused.load(std::sync::atomic::Ordering::SeqCst) == 1).await;
+    peer.text("two");
+    assert_eq!(peer.seen().await, Seen::Text("two".into()));
+    assert_eq!(peer.opened.session.transport(), TransportKind::Polling);
+    peer.opened.session.close();
+    assert_eq!(server.closed().await, CloseReason::TransportClose);
+}
+
+#[tokio::test]
+async fn lines_are_spoken_if_asked_for() {
+    let (mut rig, url) = serve(EngineConfig::default(), "tcp://127.0.0.1:0").await;
+    let config = ConnectorConfig::default().stream_dialect(StreamDialect::Lines);
+    let mut peer = open(config, &url).await.unwrap();
+    assert_eq!(peer.opened.dialect, Dialect::Lines);
+    assert_eq!(peer.opened.sid, "");
+    peer.text("{\"a\":1}\r\n");
+    let mut server = rig.session().await;
+    assert_eq!(
+        server.seen().await,
+        Some(Seen::Binary(b"{\"a\":1}".to_vec()))
+    );
+    server.text("{\"b\":2}\r\n");
+    assert_eq!(peer.seen().await, Seen::Binary(b"{\"b\":2}".to_vec()));
+    peer.opened.session.close();
+    assert_eq!(server.closed().await, CloseReason::TransportClose);
+}
+
+#[tokio::test]
+async fn automatic_dialect_prefers_packets() {
+    let (_rig, url) = serve(EngineConfig::default(), "tcp://127.0.0.1:0").await;
+    let config = ConnectorConfig::default().stream_dialect(StreamDialect::Auto);
+    let peer = open(config, &url).await.unwrap();
+    assert_eq!(peer.opened.dialect, Dialect::Packets);
+}
+
+#[tokio::test]
+async fn automatic_dialect_falls_back_to_lines() {
+    // A peer that sends a line, one that hangs up, and one that says nothing.
+    for answer in [Some(&b"{\"eventName\":\"hi\"}\r\n"[..]), Some(b""), None] {
+        let (listener, authority) = raw().await;
+        let config = ConnectorConfig::default().stream_dialect(StreamDialect::Auto);
+        let url = format!("tcp://{authority}");
+        let (peer, _streams) = tokio::join!(open(config, &url), async {
+            let mut first = accept(&listener).await;
+            first.read_u16().await.unwrap();
+            match answer {
+                Some(b"") => drop(first),
+                Some(line) => first.write_all(line).await.unwrap(),
+                None => {
+                    tokio::time::pause();
+                    let begun = tokio::time::Instant::now();
+                    assert_eq!(first.read(&mut [0; 8]).await.unwrap(), 0);
+                    assert!(begun.elapsed() >= Duration::from_secs(3));
+                    tokio::time::resume();
+                }
+            }
+            accept(&listener).await
+        });
+        assert_eq!(peer.unwrap().opened.dialect, Dialect::Lines);
+    }
+}
+
+/// Opens a session as a native server does, and says no more.
+async fn native(listener: &tokio::net::TcpListener) -> TcpStream {
+    let mut stream = accept(listener).await;
+    assert_eq!(stream.read_u16().await.unwrap(), 0x0130);
+    let mut frame = Vec::new();
+    sockeye_engine_proto::frame::encode_frame(
+        &mut frame,
+        sockeye_engine_proto::WireKind::Text,
+        OPEN.as_bytes(),
+    );
+    stream.write_all(&frame).await.unwrap();
+    stream
+}

@@ -1,0 +1,206 @@
+//! A client's session in the hands of a test.
+
+#![expect(clippy::unwrap_used, reason = "what fails here fails the test")]
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use sockeye_engine::{
+    CloseReason, ConnectRequest, Connection, Connector, ConnectorConfig, Ended, EngineConfig,
+    Incoming, ListenOptions, Message, OpenError, Opened, SendOptions,
+};
+use sockeye_testkit::{EngineRig, Seen};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+
+/// One open session.
+pub(crate) struct Peer {
+    pub(crate) opened: Opened,
+    seen: mpsc::UnboundedReceiver<Seen>,
+    detail: mpsc::UnboundedReceiver<String>,
+    ready: Arc<AtomicBool>,
+    task: JoinHandle<Ended>,
+}
+
+struct Recorder {
+    seen: mpsc::UnboundedSender<Seen>,
+    detail: mpsc::UnboundedSender<String>,
+    ready: Arc<AtomicBool>,
+}
+
+impl Connection for Recorder {
+    fn handle_message(&mut self, message: Incoming<'_>, _: &mut Context<'_>) {
+        assert!(self.is_ready(), "no message may come now");
+        let seen = match message {
+            Incoming::Text(text) => Seen::Text(text.to_owned()),
+            binary => Seen::Binary(binary.into_bytes().to_vec()),
+        };
+        let _ = self.seen.send(seen);
+    }
+
+    fn poll(&mut self, _: &mut Context<'_>) -> Poll<()> {
+        Poll::Ready(())
+    }
+
+    fn is_ready(&self) -> bool {
+        self.ready.load(Ordering::SeqCst)
+    }
+
+    fn handle_close_detail(&mut self, detail: &str) {
+        let _ = self.detail.send(detail.to_owned());
+    }
+
+    fn handle_close(&mut self, reason: CloseReason, _: &mut Context<'_>) {
+        let _ = self.seen.send(Seen::Close(reason));
+    }
+}
+
+pub(crate) fn connector(config: ConnectorConfig) -> Connector {
+    Connector::new(config.path("/engine.io")).unwrap()
+}
+
+pub(crate) fn request(url: &str) -> ConnectRequest {
+    ConnectRequest::new(url.parse().unwrap())
+}
+
+impl Peer {
+    pub(crate) async fn open(connector: &Connector, url: &str) -> Result<Self, OpenError> {
+        Self::open_with(connector, request(url)).await
+    }
+
+    pub(crate) async fn open_with(
+        connector: &Connector,
+        request: ConnectRequest,
+    ) -> Result<Self, OpenError> {
+        let (seen_sender, seen) = mpsc::unbounded_channel();
+        let (detail_sender, detail) = mpsc::unbounded_channel();
+        let ready = Arc::new(AtomicBool::new(true));
+        let recorder = Recorder {
+            seen: seen_sender,
+            detail: detail_sender,
+            ready: Arc::clone(&ready),
+        };
+        let mut kept = None;
+        let session = connector
+            .open(request, |opened| {
+                kept = Some(opened.clone());
+                recorder
+            })
+            .await?;
+        Ok(Self {
+            opened: kept.unwrap(),
+            seen,
+            detail,
+            ready,
+            task: tokio::spawn(session),
+        })
+    }
+
+    pub(crate) fn send(&self, messages: &[Message]) {
+        let session = &self.opened.session;
+        session.send(messages, SendOptions::default()).unwrap();
+    }
+
+    pub(crate) fn text(&self, text: &str) {
+        self.send(&[Message::text(text)]);
+    }
+
+    pub(crate) fn set_ready(&self, ready: bool) {
+        self.ready.store(ready, Ordering::SeqCst);
+        self.opened.session.wake();
+    }
+
+    pub(crate) async fn seen(&mut self) -> Seen {
+        within(self.seen.recv()).await.expect("more to be seen")
+    }
+
+    pub(crate) fn is_quiet(&self) -> bool {
+        self.seen.is_empty()
+    }
+
+    /// Waits for the end, whatever comes before; the connection and the future say the same.
+    pub(crate) async fn ended(self) -> Ended {
+        within(self.ended_whenever()).await
+    }
+
+    /// The same under a clock that runs by itself.
+    pub(crate) async fn ended_whenever(mut self) -> Ended {
+        let reason = loop {
+            match self.seen.recv().await.expect("an end") {
+                Seen::Close(reason) => break reason,
+                Seen::Text(_) | Seen::Binary(_) => {}
+            }
+        };
+        let ended = self.task.await.unwrap();
+        assert_eq!(self.seen.recv().await, None, "nothing follows the end");
+        assert_eq!(ended.reason, reason);
+        assert_eq!(ended.detail, self.detail.recv().await);
+        assert!(!self.opened.session.is_open());
+        ended
+    }
+
+    /// Drops the session where it stands, as a process that dies does.
+    pub(crate) fn vanish(self) {
+        self.task.abort();
+    }
+}
+
+/// Waits for what must come.
+pub(crate) async fn within<F: Future>(future: F) -> F::Output {
+    let patience = Duration::from_secs(20);
+    let outcome = tokio::time::timeout(patience, future).await;
+    outcome.expect("it comes in time")
+}
+
+/// Lets other tasks run until a condition holds that nothing announces.
+pub(crate) async fn until(condition: impl Fn() -> bool) {
+    within(async {
+        while !condition() {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+}
+
+/// An echoing engine that listens on this URL, and the URL to connect to.
+pub(crate) async fn serve(config: EngineConfig, url: &str) -> (EngineRig, String) {
+    let mut rig = EngineRig::memory(config);
+    let options = ListenOptions::default();
+    let listener = rig.engine.listen(url, options).await.unwrap();
+    let url = listener.url();
+    rig.listener = Some(listener);
+    (rig, url)
+}
+
+/// A server of a test's own, on TCP: the listener and its authority.
+pub(crate) async fn raw() -> (TcpListener, String) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let authority = listener.local_addr().unwrap().to_string();
+    (listener, authority)
+}
+
+/// Takes the next connection.
+pub(crate) async fn accept(listener: &TcpListener) -> TcpStream {
+    within(listener.accept()).await.unwrap().0
+}
+
+/// Reads a request without a body, up to its empty line.
+pub(crate) async fn read_head(stream: &mut TcpStream) -> String {
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        let byte = within(stream.read_u8()).await.unwrap();
+        head.push(byte);
+    }
+    String::from_utf8(head).unwrap()
+}
+
+/// Answers a request with this status line and body.
+pub(crate) async fn answer(stream: &mut TcpStream, status: &str, body: &str) {
+    let length = body.len();
+    let head = format!("HTTP/1.1 {status}\r\nContent-Length: {length}\r\n\r\n{body}");
+    stream.write_all(head.as_bytes()).await.unwrap();
+}
