@@ -26,18 +26,36 @@ pub struct AckTable {
     pending: Mutex<Option<Box<HashMap<u64, Waiter, foldhash::fast::RandomState>>>>,
 }
 
-/// What is told when an acknowledgement comes, or `None` when the socket is disconnected first.
-pub struct Waiter(Box<dyn FnOnce(Option<Args>) + Send>);
+/// What is told when an acknowledgement comes, or that none will.
+pub struct Waiter(Box<dyn FnOnce(Result<Args, NoAnswer>) + Send>);
+
+/// Why no answer will come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NoAnswer {
+    /// The socket was disconnected first.
+    Disconnected,
+    /// It was waited for long enough.
+    Timeout,
+}
 
 impl Waiter {
     /// A waiter that runs this function, on the task of the connection.
-    pub fn new(function: impl FnOnce(Option<Args>) + Send + 'static) -> Self {
+    pub fn new(function: impl FnOnce(Result<Args, NoAnswer>) + Send + 'static) -> Self {
         Self(Box::new(function))
     }
 
     /// Tells the outcome.
-    pub fn tell(self, answer: Option<Args>) {
+    pub fn tell(self, answer: Result<Args, NoAnswer>) {
         (self.0)(answer);
+    }
+}
+
+impl From<NoAnswer> for AckError {
+    fn from(none: NoAnswer) -> Self {
+        match none {
+            NoAnswer::Disconnected => Self::Disconnected,
+            NoAnswer::Timeout => Self::Timeout,
+        }
     }
 }
 
@@ -73,19 +91,44 @@ impl AckTable {
         // The waiter runs after the lock is released: it may well emit again.
         match self.remove(id) {
             Some(waiter) => {
-                waiter.tell(Some(args()));
+                waiter.tell(Ok(args()));
                 true
             }
             None => false,
         }
     }
 
-    /// Tells every waiter that no answer will come.
+    /// Tells every waiter that no answer will come, as the socket is disconnected.
     pub fn fail_all(&self) {
-        let pending = self.pending.lock().take();
-        for (_, waiter) in pending.into_iter().flat_map(|table| *table) {
-            waiter.tell(None);
+        self.fail_where(|_| true);
+    }
+
+    /// Tells the waiters of these ids that no answer will come, as the socket is disconnected.
+    pub fn fail_where(&self, mut is_lost: impl FnMut(u64) -> bool) {
+        let mut pending = self.pending.lock();
+        let Some(table) = pending.as_mut() else {
+            return;
+        };
+        let lost: Vec<_> = table
+            .extract_if(|id, _| is_lost(*id))
+            .map(|(_, waiter)| waiter)
+            .collect();
+        if table.is_empty() {
+            *pending = None;
         }
+        drop(pending);
+        for waiter in lost {
+            waiter.tell(Err(NoAnswer::Disconnected));
+        }
+    }
+
+    /// Whether something waits for this id.
+    #[must_use]
+    pub fn contains(&self, id: u64) -> bool {
+        self.pending
+            .lock()
+            .as_ref()
+            .is_some_and(|table| table.contains_key(&id))
     }
 
     /// How many acknowledgements are pending.
@@ -128,7 +171,7 @@ pub struct AckFuture<T> {
 enum State {
     Failed(Option<EmitError>),
     Waiting {
-        receiver: oneshot::Receiver<Args>,
+        receiver: oneshot::Receiver<Result<Args, NoAnswer>>,
         timeout: Option<Deadline>,
         guard: Guard,
     },
@@ -160,11 +203,8 @@ impl<T> AckFuture<T> {
         emit: impl FnOnce() -> Result<(), EmitError>,
     ) -> Self {
         let (sender, receiver) = oneshot::channel();
-        // Dropping the sender, when no answer will come, is what the receiver sees.
         let waiter = Waiter::new(move |answer| {
-            if let Some(args) = answer {
-                let _ = sender.send(args);
-            }
+            let _ = sender.send(answer);
         });
         let table = (**owner).as_ref();
         if let Err(error) = table.insert(id, waiter, limit) {
@@ -211,7 +251,8 @@ impl<T: FromArgs> Future for AckFuture<T> {
             } => {
                 if let Poll::Ready(answer) = Pin::new(receiver).poll(cx) {
                     return Poll::Ready(match answer {
-                        Ok(args) => T::from_args(args).map_err(AckError::from),
+                        Ok(Ok(args)) => T::from_args(args).map_err(AckError::from),
+                        Ok(Err(none)) => Err(none.into()),
                         Err(_) => Err(AckError::Disconnected),
                     });
                 }

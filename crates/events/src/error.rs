@@ -16,6 +16,10 @@ pub enum EmitError {
     /// its connection unless configured otherwise.
     #[error("the outbox is full")]
     OutboxFull,
+    /// There is no connection, and as many events wait for one as may, 10,000 or 8 MiB unless
+    /// configured otherwise.
+    #[error("too many events wait for a connection")]
+    BufferFull,
     /// The event is volatile, and the peer cannot take it right now.
     #[error("the peer is not ready for a volatile event")]
     NotReady,

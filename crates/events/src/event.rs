@@ -1,3 +1,4 @@
+use std::any::Any;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -30,6 +31,7 @@ pub struct Event<'a, S> {
     args: RawArgs<'a>,
     ack: Option<AckSlot>,
     reason: Option<DisconnectReason>,
+    detail: Option<&'a (dyn Any + Send + Sync)>,
 }
 
 /// The right to answer one event, shared by its handlers: only the first answer is sent.
@@ -60,6 +62,7 @@ impl<'a, S> Event<'a, S> {
             args,
             ack,
             reason: None,
+            detail: None,
         }
     }
 
@@ -78,6 +81,7 @@ impl<'a, S> Event<'a, S> {
             args,
             ack,
             reason: None,
+            detail: None,
         }
     }
 
@@ -90,6 +94,7 @@ impl<'a, S> Event<'a, S> {
             args: RawArgs::empty(),
             ack: None,
             reason: None,
+            detail: None,
         }
     }
 
@@ -100,6 +105,13 @@ impl<'a, S> Event<'a, S> {
             reason: Some(reason),
             ..Self::local(socket, name)
         }
+    }
+
+    /// Adds what an extractor of one kind of socket may ask for, by its type.
+    #[must_use]
+    pub const fn with_detail(mut self, detail: &'a (dyn Any + Send + Sync)) -> Self {
+        self.detail = Some(detail);
+        self
     }
 
     /// Prepares for several handlers, of which only the first answer may be sent.
@@ -137,6 +149,12 @@ impl<'a, S> Event<'a, S> {
     #[must_use]
     pub const fn reason(&self) -> Option<DisconnectReason> {
         self.reason
+    }
+
+    /// What [`with_detail`](Self::with_detail) has added.
+    #[must_use]
+    pub const fn detail(&self) -> Option<&'a (dyn Any + Send + Sync)> {
+        self.detail
     }
 
     /// The right to answer, if the peer waits for an answer.

@@ -28,7 +28,7 @@ mod snapshot;
 mod state;
 mod typed;
 
-pub use acks::{AckFuture, AckTable, Waiter};
+pub use acks::{AckFuture, AckTable, NoAnswer, Waiter};
 pub use callback::{Callback, Called};
 pub use deadline::Deadline;
 pub use error::{AckError, EmitError, EventError, EventErrorKind, ExtractError};

@@ -351,7 +351,7 @@ async fn failing_all_tells_every_waiter() {
     let waiting = AckFuture::<u8>::register(&shared, 1, 10, None, || Ok(()));
     let told = Arc::new(Mutex::new(None));
     let kept = Arc::clone(&told);
-    let waiter = Waiter::new(move |answer| *kept.lock() = Some(answer.is_none()));
+    let waiter = Waiter::new(move |answer| *kept.lock() = Some(answer.is_err()));
     owner.0.insert(2, waiter, 10).unwrap();
     owner.0.fail_all();
     assert!(owner.0.is_empty());

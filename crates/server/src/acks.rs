@@ -8,7 +8,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use futures_util::Stream;
-use sockeye_events::{AckError, Deadline, EmitError, Waiter};
+use sockeye_events::{AckError, Deadline, EmitError, NoAnswer, Waiter};
 use sockeye_socket_proto::{Args, FromArgs};
 use tokio::sync::mpsc;
 
@@ -27,8 +27,8 @@ pub struct BroadcastAcks<T> {
     deadline: Deadline,
     waiting: HashMap<Arc<str>, Socket, foldhash::fast::RandomState>,
     failed: Vec<(Socket, EmitError)>,
-    sender: Option<mpsc::UnboundedSender<(Arc<str>, Option<Args>)>>,
-    answers: mpsc::UnboundedReceiver<(Arc<str>, Option<Args>)>,
+    sender: Option<mpsc::UnboundedSender<Answer>>,
+    answers: mpsc::UnboundedReceiver<Answer>,
     shape: PhantomData<fn() -> T>,
 }
 
@@ -41,6 +41,9 @@ pub struct AckSummary<T> {
     /// Those who did not answer in time, with the reason.
     pub missing: Vec<(Socket, AckError)>,
 }
+
+/// The socket's id, and what it said.
+type Answer = (Arc<str>, Result<Args, NoAnswer>);
 
 impl<T> BroadcastAcks<T> {
     pub(crate) fn new(id: u64, timeout: Duration) -> Self {
@@ -124,8 +127,8 @@ impl<T: FromArgs> BroadcastAcks<T> {
                 continue;
             };
             let answer = match answer {
-                Some(args) => T::from_args(args).map_err(AckError::from),
-                None => Err(AckError::Disconnected),
+                Ok(args) => T::from_args(args).map_err(AckError::from),
+                Err(none) => Err(none.into()),
             };
             return Poll::Ready(Some((socket, answer)));
         }
