@@ -58,6 +58,15 @@ pub trait Connection: Send + 'static {
         let _ = cx;
     }
 
+    /// The server's heartbeat was answered; the next one is due before this time. Called for the
+    /// sessions of clients of revision 4 only, for the first time when they are opened.
+    ///
+    /// The session looks at the time itself. This is for programs that distrust the clock which
+    /// timers follow, as it may stand still while the machine sleeps.
+    fn handle_heartbeat(&mut self, due: Instant) {
+        let _ = due;
+    }
+
     /// Something is known about why the session ends, beyond the reason that
     /// [`handle_close`](Self::handle_close) is called with right after this: for logs and error
     /// messages. Called at most once, and only for the sessions of a client.

@@ -22,7 +22,8 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use sockeye_engine_proto::payload;
 use sockeye_engine_proto::{
-    BadRequest, CloseReason, Lane, Output, RequestError, Role, Session, TransportEnd, TransportKind,
+    BadRequest, CloseReason, Lane, Output, Packet, RequestError, Revision, Role, Session,
+    TransportEnd, TransportKind,
 };
 use tokio::time::Sleep;
 
@@ -311,6 +312,9 @@ impl<S: Side, C: Connection> Driver<S, C> {
                         // This side has said that it will say nothing more.
                         continue;
                     }
+                    if matches!(packet, Packet::Pong(_)) && self.session.role() == Role::Client {
+                        self.tell_heartbeat();
+                    }
                     let limit = self.side.outbox_limit().saturating_add(CONTROL_SLACK);
                     let mut state = self.handle.shared().lock();
                     state.outbox.push_control(packet);
@@ -349,6 +353,15 @@ impl<S: Side, C: Connection> Driver<S, C> {
                     self.connection.handle_close(reason, cx);
                 }
             }
+        }
+    }
+
+    /// Tells a client's upper layer when the next heartbeat is due.
+    pub(crate) fn tell_heartbeat(&mut self) {
+        if self.session.revision() == Revision::V4
+            && let Some(due) = self.session.poll_timeout()
+        {
+            self.connection.handle_heartbeat(due);
         }
     }
 

@@ -217,6 +217,18 @@ impl SessionHandle {
         self.0.lock().outbox.queued()
     }
 
+    /// How many bytes may wait before nothing more is accepted.
+    #[must_use]
+    pub fn outbox_limit(&self) -> usize {
+        self.0.outbox_limit
+    }
+
+    /// Whether both are handles of the same session.
+    #[must_use]
+    pub fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+
     /// Queues messages, with nothing of others between them, and writes them if that is
     /// possible at once.
     ///

@@ -251,6 +251,12 @@ impl<S: Receiver> Inbox<S> {
         self.backlog = None;
     }
 
+    /// Takes out the handlers that are waiting for something, for somebody else to drive them.
+    #[must_use]
+    pub fn take_running(&mut self) -> Running {
+        std::mem::take(&mut self.running)
+    }
+
     /// Drives handlers and middlewares, and starts queued events; ready when none is left. Held events do not count.
     pub fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let running = self.running.poll(cx);

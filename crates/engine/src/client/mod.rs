@@ -189,7 +189,10 @@ impl Begun {
             noted: None,
         };
         let session = handle.clone();
-        let driver = Driver::new(side, session, self.state, connection, self.carrier, now());
+        let mut driver = Driver::new(side, session, self.state, connection, self.carrier, now());
+        if self.dialect == Dialect::Packets {
+            driver.tell_heartbeat();
+        }
         Ok(ClientSession { driver, handle })
     }
 }
