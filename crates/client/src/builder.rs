@@ -1,0 +1,166 @@
+use std::future::Future;
+
+use serde::Serialize;
+use serde_json::Value;
+use sockeye_engine::ConnectUrl;
+use sockeye_events::{BoxHandler, Callback, IntoReply, Listeners, erase};
+
+use crate::{Client, ClientConfig, ConfigError, ConnectError, Reconnection, Socket, SocketConfig};
+
+/// A client in the making, and the socket of its URL's namespace.
+///
+/// Handlers that are added here are there before the first event can come.
+///
+/// ```no_run
+/// # use sockeye_client as sockeye;
+/// use sockeye::{Client, Data};
+///
+/// # async fn run() -> Result<(), Box<dyn std::error::Error>> {
+/// let socket = Client::builder("https://example.org/admin")
+///     .auth(serde_json::json!({ "token": "t0" }))
+///     .on("news", async |Data(text): Data<String>| println!("{text}"))
+///     .connect()
+///     .await?;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug)]
+#[must_use = "nothing happens before `connect`, `connect_lazy` or `build`"]
+pub struct ClientBuilder {
+    url: String,
+    namespace: Option<String>,
+    config: ClientConfig,
+    socket: Result<SocketConfig, ConfigError>,
+    listeners: Listeners<Socket>,
+    outgoing: bool,
+}
+
+impl ClientBuilder {
+    pub(crate) fn new(url: String) -> Self {
+        Self {
+            url,
+            namespace: None,
+            config: ClientConfig::default(),
+            socket: Ok(SocketConfig::default()),
+            listeners: Listeners::default(),
+            outgoing: false,
+        }
+    }
+
+    /// Changes settings of the client.
+    pub fn config(mut self, change: impl FnOnce(ClientConfig) -> ClientConfig) -> Self {
+        self.config = change(self.config);
+        self
+    }
+
+    /// Changes settings of the socket.
+    pub fn socket_config(mut self, change: impl FnOnce(SocketConfig) -> SocketConfig) -> Self {
+        self.socket = self.socket.map(change);
+        self
+    }
+
+    /// The namespace of the socket, in place of the one in the URL. The slash in front may be
+    /// left out.
+    pub fn namespace(mut self, namespace: impl Into<String>) -> Self {
+        self.namespace = Some(namespace.into());
+        self
+    }
+
+    /// What the socket shows when it joins its namespace: anything that serialises to a JSON
+    /// object.
+    pub fn auth(mut self, auth: impl Serialize) -> Self {
+        self.socket = self.socket.and_then(|socket| socket.auth(auth));
+        self
+    }
+
+    /// Asks this function for it at every connection. Its error is the connect error.
+    pub fn auth_with<F, Fut>(self, auth: F) -> Self
+    where
+        F: Fn() -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<Value, ConnectError>> + Send + 'static,
+    {
+        self.socket_config(|socket| socket.auth_with(auth))
+    }
+
+    /// How a lost connection is brought back; `None` for not at all.
+    pub fn reconnection(self, reconnection: impl Into<Option<Reconnection>>) -> Self {
+        self.config(|config| config.reconnection(reconnection))
+    }
+
+    /// Adds a handler of an event; see [`Socket::on`].
+    pub fn on<M: 'static, F>(self, name: &str, handler: F) -> Self
+    where
+        F: Callback<Socket, M>,
+        F::Output: IntoReply,
+    {
+        self.add(name, erase(handler))
+    }
+
+    pub(crate) fn add(mut self, name: &str, handler: BoxHandler<Socket>) -> Self {
+        self.listeners.on(name, handler);
+        self
+    }
+
+    /// Adds a handler of every event; see [`Socket::on_any`].
+    pub fn on_any<M: 'static, F>(mut self, handler: F) -> Self
+    where
+        F: Callback<Socket, M>,
+        F::Output: IntoReply,
+    {
+        self.listeners.on_any(erase(handler));
+        self
+    }
+
+    /// Adds a handler of every event that is sent; see [`Socket::on_any_outgoing`].
+    pub fn on_any_outgoing<M: 'static, F>(mut self, handler: F) -> Self
+    where
+        F: Callback<Socket, M>,
+        F::Output: IntoReply,
+    {
+        self.listeners.on_any_outgoing(erase(handler));
+        self.outgoing = true;
+        self
+    }
+
+    /// Makes the socket, which is not connected yet: for what has no method here.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] names the setting that cannot work.
+    pub fn build(self) -> Result<Socket, ConfigError> {
+        let url: ConnectUrl = self.url.parse()?;
+        let namespace = self.namespace.unwrap_or_else(|| url.namespace().to_owned());
+        let config = self.socket?;
+        config.check()?;
+        let client = Client::with_config(self.url, self.config)?;
+        let socket = client.add_socket(&namespace, || config);
+        socket.inner().adopt(self.listeners, self.outgoing);
+        Ok(socket)
+    }
+
+    /// Connects, and waits for the server's answer; see [`Socket::connect`].
+    ///
+    /// # Errors
+    ///
+    /// [`ConnectError`] if a setting cannot work, the server cannot be reached, or refuses.
+    pub async fn connect(self) -> Result<Socket, ConnectError> {
+        let socket = self.build()?;
+        socket.connect().await?;
+        Ok(socket)
+    }
+
+    /// Connects in the background; see [`Socket::connect_lazy`].
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] names the setting that cannot work.
+    ///
+    /// # Panics
+    ///
+    /// Outside of a tokio runtime.
+    pub fn connect_lazy(self) -> Result<Socket, ConfigError> {
+        let socket = self.build()?;
+        socket.connect_lazy();
+        Ok(socket)
+    }
+}

@@ -1,0 +1,226 @@
+use std::fmt;
+use std::sync::Arc;
+
+use sockeye_engine::{ConnectUrl, TransportKind};
+use sockeye_events::EventError;
+
+use crate::shared::{Alive, Shared};
+use crate::{
+    ClientBuilder, ClientConfig, ClientEvent, ConfigError, ConnectError, Socket, SocketConfig,
+};
+
+/// The connection to one server, shared by the [`Socket`]s of all its namespaces.
+///
+/// There is one session with the server at a time. It is opened when a first socket wants to be
+/// connected, comes back by itself when it is lost, and is closed when no socket wants it any
+/// more. Two clients of one URL are two connections.
+///
+/// | URL | is reached by |
+/// |---|---|
+/// | `http://host:port`, `https://…`, `ws://…`, `wss://…` | long-polling and WebSocket, as configured |
+/// | `tcp://host:port`, `tls://host:port` | packets on a TCP stream, or JSON lines |
+/// | `unix:/path`, a path with a slash, `unix:@name` | the same on a Unix-domain socket |
+///
+/// What follows the host of an HTTP URL is the namespace: `http://host/admin` is `/admin`.
+///
+/// Cheap to clone. When the last handle of it and of its sockets is dropped, it disconnects.
+#[derive(Clone)]
+pub struct Client(Arc<Alive>);
+
+impl Client {
+    /// Connects to a server with the default configuration, and waits until the socket of the
+    /// URL's namespace is connected.
+    ///
+    /// Handlers of events that the server emits right away may come too late here;
+    /// [`builder`](Self::builder) takes them along.
+    ///
+    /// # Errors
+    ///
+    /// [`ConnectError`] if the URL makes no sense, the server cannot be reached, or refuses.
+    pub async fn connect(url: impl ToString) -> Result<Socket, ConnectError> {
+        Self::builder(url).connect().await
+    }
+
+    /// Like [`connect`](Self::connect), but returns at once and connects in the background, again
+    /// and again until it succeeds, as the JavaScript client does.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] if the URL makes no sense.
+    ///
+    /// # Panics
+    ///
+    /// Outside of a tokio runtime.
+    pub fn connect_lazy(url: impl ToString) -> Result<Socket, ConfigError> {
+        Self::builder(url).connect_lazy()
+    }
+
+    /// Begins a client with other settings, and with the handlers that are to be there from the
+    /// start.
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "as with listen: `Client::builder(5000)`"
+    )]
+    pub fn builder(url: impl ToString) -> ClientBuilder {
+        ClientBuilder::new(url.to_string())
+    }
+
+    /// A client that is not connected yet, with the default configuration.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] if the URL makes no sense.
+    pub fn new(url: impl ToString) -> Result<Self, ConfigError> {
+        Self::with_config(url, ClientConfig::default())
+    }
+
+    /// A client that is not connected yet.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] names the setting that cannot work.
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "as with listen: `Client::new(5000)`"
+    )]
+    pub fn with_config(url: impl ToString, config: ClientConfig) -> Result<Self, ConfigError> {
+        let url: ConnectUrl = url.to_string().parse()?;
+        Ok(Self(Shared::start(url, config)?))
+    }
+
+    pub(crate) const fn held(alive: Arc<Alive>) -> Self {
+        Self(alive)
+    }
+
+    fn shared(&self) -> &Arc<Shared> {
+        &self.0.0
+    }
+
+    /// The socket of a namespace; there is one for each. The slash in front may be left out.
+    ///
+    /// Unless [`auto_connect`](ClientConfig::auto_connect) is off, it connects in the background
+    /// if it is new or not active.
+    ///
+    /// # Panics
+    ///
+    /// Outside of a tokio runtime, if it connects.
+    #[must_use]
+    pub fn socket(&self, namespace: &str) -> Socket {
+        self.socket_of(namespace, SocketConfig::default)
+    }
+
+    /// Like [`socket`](Self::socket), with settings for a socket that does not exist yet.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] names the setting that cannot work.
+    ///
+    /// # Panics
+    ///
+    /// As for `socket`.
+    pub fn socket_with(
+        &self,
+        namespace: &str,
+        config: SocketConfig,
+    ) -> Result<Socket, ConfigError> {
+        config.check()?;
+        Ok(self.socket_of(namespace, || config))
+    }
+
+    fn socket_of(&self, namespace: &str, config: impl FnOnce() -> SocketConfig) -> Socket {
+        let socket = self.add_socket(namespace, config);
+        if self.shared().config.auto_connect {
+            socket.connect_lazy();
+        }
+        socket
+    }
+
+    /// The socket of a namespace, not connected by this.
+    pub(crate) fn add_socket(
+        &self,
+        namespace: &str,
+        config: impl FnOnce() -> SocketConfig,
+    ) -> Socket {
+        let name = match namespace.starts_with('/') {
+            true => namespace.to_owned(),
+            false => format!("/{namespace}"),
+        };
+        let inner = self.shared().find_or_add(&name, config);
+        Socket::held(inner, Arc::clone(&self.0))
+    }
+
+    /// The sockets that were made.
+    #[must_use]
+    pub fn sockets(&self) -> Vec<Socket> {
+        let sockets = self.shared().sockets().into_iter();
+        sockets
+            .map(|inner| Socket::held(inner, Arc::clone(&self.0)))
+            .collect()
+    }
+
+    /// The URL, as it was given.
+    #[must_use]
+    pub fn url(&self) -> &ConnectUrl {
+        &self.shared().url
+    }
+
+    /// The configuration.
+    #[must_use]
+    pub fn config(&self) -> &ClientConfig {
+        &self.shared().config
+    }
+
+    /// The transport of the session that is open.
+    #[must_use]
+    pub fn transport(&self) -> Option<TransportKind> {
+        self.shared().session().map(|session| session.transport())
+    }
+
+    /// Stores a value that handlers get with the [`State`](crate::State) extractor. It replaces an
+    /// earlier one of the same type.
+    pub fn state<T: Clone + Send + Sync + 'static>(&self, value: T) -> &Self {
+        self.shared().states.insert(value);
+        self
+    }
+
+    /// Calls this function when something happens to the connection: it is opened, lost, tried
+    /// again. It must not block.
+    pub fn on_client_event(&self, hook: impl Fn(&ClientEvent) + Send + Sync + 'static) -> &Self {
+        self.shared().hooks.add(hook);
+        self
+    }
+
+    /// Calls this function when an event goes wrong: a handler fails or panics, the arguments are
+    /// not what it takes, a packet cannot be decoded. It replaces an earlier one. Default: a
+    /// warning in the log.
+    pub fn on_error(&self, hook: impl Fn(&Socket, &EventError) + Send + Sync + 'static) -> &Self {
+        self.shared()
+            .error_hook
+            .update(|current| *current = Some(Arc::new(hook)));
+        self
+    }
+
+    /// Disconnects all sockets. What was emitted before is still sent.
+    pub fn disconnect(&self) {
+        self.shared().disconnect_all();
+    }
+
+    /// Disconnects all sockets, and waits until what was emitted before is sent and the
+    /// connection is closed, which takes a few seconds at most.
+    pub async fn close(&self) {
+        self.disconnect();
+        self.shared().rested().await;
+    }
+
+    /// Waits until no socket is connected, or wants to be: the server has disconnected them, they
+    /// have been disconnected, or reconnecting was given up.
+    pub async fn closed(&self) {
+        self.shared().rested().await;
+    }
+}
+
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.shared().fmt(f)
+    }
+}

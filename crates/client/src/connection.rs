@@ -1,0 +1,432 @@
+//! What the client does with one session: its sockets join their namespaces, events come and go,
+//! and at its end everyone is told.
+
+mod join;
+
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Instant;
+
+use serde_json::Value;
+use sockeye_engine::{CloseReason, Dialect, Incoming, Opened, Revision, SessionHandle};
+use sockeye_events::{DisconnectReason, Event, EventError, EventErrorKind, EventSocket, Refusal};
+use sockeye_link::Inbox;
+use sockeye_socket_proto::lines::{self, Line, Verdict};
+use sockeye_socket_proto::{
+    ClientConnection, ClientInput, IncomingArgs, NamespaceKey, SocketRevision, Violation,
+};
+
+use crate::shared::Shared;
+use crate::socket::{CONNECT, DISCONNECT, Inner};
+use crate::{ClientEvent, ConnectError, DisconnectDetail, Socket};
+use join::Joins;
+
+/// The upper layer of one session, owned by the session's driver.
+pub(crate) struct Connection {
+    shared: Arc<Shared>,
+    session: SessionHandle,
+    /// The session's id, from which those of old servers' sockets are derived.
+    sid: String,
+    proto: ClientConnection,
+    inbox: Inbox<Socket>,
+    /// The sockets that are in a namespace, or have asked to be.
+    places: Vec<Place>,
+    joins: Joins,
+    /// Sockets that are in, but still have kept events to send: the outbox was full.
+    flushing: Vec<NamespaceKey>,
+    /// Why the sockets are disconnected, where it is this side that closes the session.
+    verdict: Option<DisconnectReason>,
+    /// What else is known of the end of the session.
+    detail: DisconnectDetail,
+    /// Nobody wants the session any more.
+    closing: bool,
+    /// It is over.
+    over: bool,
+}
+
+struct Place {
+    key: NamespaceKey,
+    socket: Arc<Inner>,
+    /// The server lets its session be recovered: the offsets of events are remembered.
+    recovers: bool,
+}
+
+impl Connection {
+    pub(crate) fn new(shared: &Arc<Shared>, opened: &Opened) -> Self {
+        let revision = match (opened.dialect, opened.revision) {
+            // A plain server lets everyone into `/` without a word, as old ones do.
+            (Dialect::Lines, _) | (_, Revision::V3) => SocketRevision::V4,
+            (Dialect::Packets, Revision::V4) => SocketRevision::V5,
+        };
+        Self {
+            shared: Arc::clone(shared),
+            session: opened.session.clone(),
+            sid: opened.sid.clone(),
+            proto: ClientConnection::new(revision, &shared.config.connection),
+            inbox: Inbox::new(Arc::clone(&shared.inbox_limits)),
+            places: Vec::new(),
+            joins: Joins::default(),
+            flushing: Vec::new(),
+            verdict: None,
+            detail: DisconnectDetail::default(),
+            closing: false,
+            over: false,
+        }
+    }
+
+    fn handle_result(
+        &mut self,
+        result: Result<Option<ClientInput<'_>>, Violation>,
+        cx: &mut Context<'_>,
+    ) {
+        match result {
+            Ok(None) => {}
+            Ok(Some(input)) => self.handle_input(input, cx),
+            Err(violation) => self.handle_violation(&violation),
+        }
+    }
+
+    fn handle_input(&mut self, input: ClientInput<'_>, cx: &mut Context<'_>) {
+        match input {
+            ClientInput::Event {
+                key,
+                name,
+                args,
+                ack_id,
+            } => {
+                if self.inbox.socket(key).is_none() {
+                    // What a recovered session has missed comes before the answer.
+                    if let Some(place) = self.places.iter().find(|place| place.key == key) {
+                        place.socket.lock().recovery.handle_event(&args.as_raw());
+                    }
+                    if let Err(error) = self.inbox.hold(key, name, args, ack_id) {
+                        tracing::debug!(%error, "closing");
+                        self.close_for(DisconnectReason::ParseError);
+                    }
+                    return;
+                }
+                self.note_offset(key, &args);
+                self.inbox.deliver(key, name, args, ack_id, cx);
+            }
+            ClientInput::Ack { key, id, args } => {
+                if let Some(socket) = self.inbox.socket(key) {
+                    socket.handle_ack(id, || args.into_args());
+                }
+            }
+            ClientInput::Connected { key, sid, pid } => {
+                self.handle_connected(key, sid.as_deref(), pid.as_deref(), cx);
+            }
+            ClientInput::Refused { key, message, data } => {
+                let error = ConnectError::Refused(refusal(&message, data));
+                self.handle_refused(key, &error);
+            }
+            ClientInput::Error { key, message, data } => {
+                if let Some(socket) = self.inbox.socket(key) {
+                    let kind = EventErrorKind::Peer(refusal(&message, data));
+                    socket.report(EventError::new("error", kind));
+                }
+            }
+            ClientInput::ErrorOfAll { message, data } => {
+                let refusal = refusal(&message, data);
+                self.report(|| EventErrorKind::Peer(refusal.clone()));
+            }
+            ClientInput::Disconnected { key } => {
+                self.inbox.start_queued(cx);
+                let reason = DisconnectReason::IoServerDisconnect;
+                self.handle_left(key, reason, false);
+                self.close_if_unwanted();
+            }
+            ClientInput::Abandoned { key } => {
+                self.send_disconnect(key);
+                // The namespace may be asked for again, which had to wait for this.
+                self.reconcile(cx);
+            }
+        }
+    }
+
+    /// The server has let a socket in.
+    fn handle_connected(
+        &mut self,
+        key: NamespaceKey,
+        sid: Option<&str>,
+        pid: Option<&str>,
+        cx: &mut Context<'_>,
+    ) {
+        let Some(place) = self.places.iter_mut().find(|place| place.key == key) else {
+            return;
+        };
+        place.recovers = pid.is_some();
+        let inner = Arc::clone(&place.socket);
+        let id = match (sid, self.session.dialect(), inner.namespace()) {
+            (Some(sid), ..) => Some(Arc::from(sid)),
+            (None, Dialect::Lines, _) => own_id(),
+            (None, Dialect::Packets, "/") => Some(self.sid.as_str().into()),
+            (None, Dialect::Packets, name) => Some(format!("{name}#{}", self.sid).into()),
+        };
+        inner.handle_connected(id, pid);
+        let socket = Socket::of_session(inner, self.session.clone());
+        self.inbox.insert(key, socket);
+        self.finish_connect(key, cx);
+    }
+
+    /// Sends what was kept for the connection; when all of it is sent, the socket is connected.
+    fn finish_connect(&mut self, key: NamespaceKey, cx: &mut Context<'_>) {
+        let Some(socket) = self.inbox.socket(key).cloned() else {
+            return;
+        };
+        if !socket.flush(&self.session) {
+            self.flushing.push(key);
+            return;
+        }
+        self.inbox.release(key, cx);
+        socket.send_next();
+        let tell = socket.inner().finish_connect();
+        socket.dispatch_own(&Event::local(&socket, CONNECT));
+        tell();
+    }
+
+    fn handle_refused(&mut self, key: NamespaceKey, error: &ConnectError) {
+        self.inbox.remove(key);
+        if let Some(place) = self.take_place(key) {
+            place.socket.handle_refused(error);
+        }
+        self.close_if_unwanted();
+    }
+
+    /// A socket is not in its namespace any more; its handlers and whoever waits are told.
+    fn handle_left(&mut self, key: NamespaceKey, reason: DisconnectReason, stays_active: bool) {
+        self.inbox.remove(key);
+        self.flushing.retain(|other| *other != key);
+        let Some(Place { socket, .. }) = self.take_place(key) else {
+            return;
+        };
+        let error = ConnectError::Ended(reason);
+        let was_in = socket.handle_left(&error, stays_active);
+        socket.fail_acks();
+        if was_in {
+            self.tell_disconnect(socket, reason);
+        }
+    }
+
+    fn tell_disconnect(&self, socket: Arc<Inner>, reason: DisconnectReason) {
+        let socket = Socket::of_session(socket, self.session.clone());
+        let event = Event::disconnect(&socket, DISCONNECT, reason);
+        socket.dispatch_own(&event.with_detail(&self.detail));
+    }
+
+    /// An event's last argument may say where to go on after an interruption.
+    fn note_offset(&self, key: NamespaceKey, args: &IncomingArgs<'_>) {
+        let place = self.places.iter().find(|place| place.key == key);
+        if let Some(place) = place.filter(|place| place.recovers) {
+            place.socket.lock().recovery.handle_event(&args.as_raw());
+        }
+    }
+
+    /// A plain server said something.
+    fn handle_line(&mut self, line: &[u8], cx: &mut Context<'_>) {
+        let Some(key) = self.proto.find("/") else {
+            return;
+        };
+        let shared = Arc::clone(&self.shared);
+        let input = match lines::decode(line, &shared.config.lines) {
+            Ok(Line::Event(event)) => {
+                if event.args_dropped {
+                    tracing::debug!(event = %event.name, "arguments of a line are no array");
+                }
+                ClientInput::Event {
+                    key,
+                    name: event.name,
+                    args: IncomingArgs::Borrowed(event.args),
+                    ack_id: event.ack_id,
+                }
+            }
+            Ok(Line::Ack { id, args }) => ClientInput::Ack {
+                key,
+                id,
+                args: IncomingArgs::Borrowed(args),
+            },
+            Ok(Line::Error { message, data }) => {
+                let refusal = refusal(&message, data.get(0));
+                self.report(|| EventErrorKind::Peer(refusal.clone()));
+                return;
+            }
+            Ok(Line::Other) => return,
+            Err(error) => {
+                let verdict = error.verdict(&shared.config.lines);
+                if verdict != Verdict::Ignore {
+                    self.report(|| EventErrorKind::Undecodable(error.to_string().into()));
+                }
+                if verdict == Verdict::Close {
+                    self.close_for(DisconnectReason::ParseError);
+                }
+                return;
+            }
+        };
+        self.handle_input(input, cx);
+    }
+
+    fn handle_violation(&mut self, violation: &Violation) {
+        tracing::debug!(%violation, "protocol violation");
+        self.report(|| EventErrorKind::Undecodable(violation.to_string().into()));
+        self.close_for(DisconnectReason::ParseError);
+    }
+
+    /// Reports something that concerns every socket of the connection.
+    fn report(&self, kind: impl Fn() -> EventErrorKind) {
+        for (_, socket) in self.inbox.sockets() {
+            socket.report(EventError::new("error", kind()));
+        }
+    }
+
+    fn close_for(&mut self, reason: DisconnectReason) {
+        self.verdict.get_or_insert(reason);
+        self.session.abort(CloseReason::ParseError);
+    }
+
+    /// Closes the session if no socket wants it any more.
+    fn close_if_unwanted(&mut self) {
+        if !self.closing && !self.shared.is_wanted() {
+            self.closing = true;
+            self.session.close();
+        }
+    }
+
+    fn take_place(&mut self, key: NamespaceKey) -> Option<Place> {
+        let index = self.places.iter().position(|place| place.key == key)?;
+        Some(self.places.swap_remove(index))
+    }
+
+    fn poll_flushing(&mut self, cx: &mut Context<'_>) {
+        if self.session.queued() < self.session.outbox_limit() / 2 {
+            for key in std::mem::take(&mut self.flushing) {
+                self.finish_connect(key, cx);
+            }
+        }
+    }
+
+    fn retry_deadline(&self) -> Option<Instant> {
+        let sockets = self.inbox.sockets().map(|(_, socket)| socket.inner());
+        let retrying = sockets.filter(|socket| socket.config.retries.is_some());
+        retrying
+            .filter_map(|socket| socket.lock().retry.as_ref()?.deadline())
+            .min()
+    }
+}
+
+impl sockeye_engine::Connection for Connection {
+    fn handle_message(&mut self, message: Incoming<'_>, cx: &mut Context<'_>) {
+        if self.verdict.is_some() {
+            return;
+        }
+        match message {
+            Incoming::Binary(line) if self.session.dialect() == Dialect::Lines => {
+                self.handle_line(line, cx);
+            }
+            Incoming::Text(text) => {
+                let result = self.proto.handle_text(text);
+                self.handle_result(result, cx);
+            }
+            binary => {
+                let result = self.proto.handle_binary(binary.into_bytes());
+                self.handle_result(result, cx);
+            }
+        }
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.over {
+            return self.inbox.poll(cx);
+        }
+        if self.shared.take_dirty() {
+            self.reconcile(cx);
+        }
+        self.poll_joins(cx);
+        if !self.flushing.is_empty() {
+            self.poll_flushing(cx);
+        }
+        self.inbox.poll(cx)
+    }
+
+    fn is_ready(&self) -> bool {
+        self.inbox.has_room()
+    }
+
+    fn poll_timeout(&self) -> Option<Instant> {
+        self.retry_deadline()
+    }
+
+    fn handle_timeout(&mut self, now: Instant, _cx: &mut Context<'_>) {
+        let sockets: Vec<_> = self
+            .inbox
+            .sockets()
+            .map(|(_, socket)| socket.clone())
+            .collect();
+        for socket in sockets {
+            socket.handle_retry_timeout(now);
+        }
+    }
+
+    fn handle_heartbeat(&mut self, due: Instant) {
+        let now = tokio::time::Instant::now().into_std();
+        self.shared.heartbeat.expect(due, now);
+        self.shared.hooks.tell(&ClientEvent::Ping);
+    }
+
+    fn handle_close_detail(&mut self, detail: &str) {
+        self.detail = DisconnectDetail(Some(detail.into()));
+    }
+
+    fn handle_close(&mut self, reason: CloseReason, cx: &mut Context<'_>) {
+        self.over = true;
+        self.shared.heartbeat.forget();
+        self.inbox.close(cx);
+        let reason = self.verdict.unwrap_or_else(|| reason_of(reason));
+        self.joins.clear();
+        // Those first that were disconnected by this side: they have their own reason.
+        for socket in self.shared.sockets() {
+            self.leave(&socket);
+        }
+        let keys: Vec<_> = self.places.iter().map(|place| place.key).collect();
+        let comes_back = self.shared.config.reconnection.is_some();
+        for key in keys {
+            self.handle_left(key, reason, comes_back);
+        }
+        // A socket that was still asking what to say about itself.
+        for socket in self.shared.sockets() {
+            if socket.handle_left(&ConnectError::Ended(reason), comes_back) {
+                self.tell_disconnect(socket, reason);
+            }
+        }
+        // Handlers that wait go on by themselves: the next connection does not wait for them.
+        let mut running = self.inbox.take_running();
+        if !running.is_empty() {
+            tokio::spawn(async move { std::future::poll_fn(|cx| running.poll(cx)).await });
+        }
+    }
+}
+
+/// What the end of a session means for its sockets.
+pub(crate) const fn reason_of(reason: CloseReason) -> DisconnectReason {
+    match reason {
+        CloseReason::TransportClose => DisconnectReason::TransportClose,
+        CloseReason::TransportError => DisconnectReason::TransportError,
+        CloseReason::PingTimeout => DisconnectReason::PingTimeout,
+        CloseReason::ParseError => DisconnectReason::ParseError,
+        _ => DisconnectReason::ForcedClose,
+    }
+}
+
+/// What the server said against something.
+fn refusal(message: &str, data: Option<&str>) -> Refusal {
+    let refusal = Refusal::new(message);
+    match data.and_then(|json| serde_json::from_str::<Value>(json).ok()) {
+        Some(data) => refusal.with_data(data),
+        None => refusal,
+    }
+}
+
+/// An id for a socket whose server gives none.
+fn own_id() -> Option<Arc<str>> {
+    let id = sockeye_engine::SessionId::random().ok()?;
+    Some(id.as_str().into())
+}

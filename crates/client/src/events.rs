@@ -1,0 +1,142 @@
+use std::fmt;
+use std::marker::PhantomData;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use futures_util::Stream;
+use sockeye_events::{BoxHandler, EventName, ListenerId, erase};
+use sockeye_socket_proto::{Args, ArgsError, FromArgs};
+use tokio::sync::mpsc;
+
+use crate::{Ack, Socket};
+
+/// The events of one name, or of all names, one after the other.
+///
+/// For programs that would rather loop than register handlers:
+///
+/// ```no_run
+/// # use sockeye_client as sockeye;
+/// use futures_util::StreamExt;
+/// use sockeye::Client;
+///
+/// # async fn run() -> Result<(), Box<dyn std::error::Error>> {
+/// let socket = Client::connect("http://localhost:3000").await?;
+/// let mut prices = socket.events::<(String, f64)>("price");
+/// while let Some(event) = prices.next().await {
+///     let (name, price) = event.data()?;
+///     println!("{name}: {price}");
+/// }
+/// # Ok(())
+/// # }
+/// ```
+///
+/// It lasts through reconnections, and ends when it is dropped. A loop that is slower than the
+/// server lets events wait, then the server itself; see [`InboxLimits`](crate::InboxLimits).
+#[must_use = "events are only had by polling"]
+pub struct EventStream<T = Args> {
+    socket: Socket,
+    listener: ListenerId,
+    events: mpsc::Receiver<Received>,
+    data: PhantomData<fn() -> T>,
+}
+
+/// One event out of an [`EventStream`].
+#[derive(Debug)]
+pub struct ReceivedEvent<T = Args> {
+    /// The event's name.
+    pub name: Box<str>,
+    /// The arguments, still raw.
+    pub args: Args,
+    /// Answers the event, if the server waits for that.
+    pub ack: Ack,
+    data: PhantomData<fn() -> T>,
+}
+
+/// How many events a stream holds before the connection's limits count.
+const CAPACITY: usize = 64;
+
+impl<T: FromArgs> ReceivedEvent<T> {
+    /// The arguments as the type of the stream: the first one, or several as a tuple.
+    ///
+    /// # Errors
+    ///
+    /// If they do not have its shape.
+    pub fn data(&self) -> Result<T, ArgsError> {
+        T::from_args(self.args.clone())
+    }
+}
+
+impl Socket {
+    /// The events of this name as a stream, from now on. Several streams and handlers each get
+    /// all of them.
+    pub fn events<T: FromArgs>(&self, name: &str) -> EventStream<T> {
+        let (handler, events) = channel();
+        let listener = self
+            .inner()
+            .listeners
+            .update(|table| table.on(name, handler));
+        EventStream::new(self, listener, events)
+    }
+
+    /// All events from the server as a stream, from now on.
+    pub fn all_events(&self) -> EventStream {
+        let (handler, events) = channel();
+        let listener = self.inner().listeners.update(|table| table.on_any(handler));
+        EventStream::new(self, listener, events)
+    }
+}
+
+type Received = (Box<str>, Args, Ack);
+
+/// A handler that hands on what it gets. While the other end is full it waits, as any handler may,
+/// and counts as one that does.
+fn channel() -> (BoxHandler<Socket>, mpsc::Receiver<Received>) {
+    let (sender, receiver) = mpsc::channel(CAPACITY);
+    let handler = move |EventName(name): EventName, args: Args, ack: Ack| {
+        let sender = sender.clone();
+        async move {
+            // If the stream is gone, nobody wants the event.
+            let _ = sender.send((name.into(), args, ack)).await;
+        }
+    };
+    (erase(handler), receiver)
+}
+
+impl<T> EventStream<T> {
+    fn new(socket: &Socket, listener: ListenerId, events: mpsc::Receiver<Received>) -> Self {
+        Self {
+            socket: socket.clone(),
+            listener,
+            events,
+            data: PhantomData,
+        }
+    }
+}
+
+impl<T> Stream for EventStream<T> {
+    type Item = ReceivedEvent<T>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.events.poll_recv(cx).map(|event| {
+            let (name, args, ack) = event?;
+            Some(ReceivedEvent {
+                name,
+                args,
+                ack,
+                data: PhantomData,
+            })
+        })
+    }
+}
+
+impl<T> Drop for EventStream<T> {
+    fn drop(&mut self) {
+        self.socket.remove_listener(self.listener);
+    }
+}
+
+impl<T> fmt::Debug for EventStream<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("EventStream").field(&self.listener).finish()
+    }
+}

@@ -1,0 +1,51 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use sockeye_events::{DisconnectReason, Snapshot};
+
+use crate::ConnectError;
+
+/// Something that happened to the connection of a [`Client`](crate::Client), as opposed to one of
+/// its sockets.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum ClientEvent {
+    /// A session with the server is open; the sockets join their namespaces next.
+    Open,
+    /// The session is over.
+    Close(DisconnectReason),
+    /// The server has sent its heartbeat, or the session has just begun.
+    Ping,
+    /// An attempt to open a session has failed.
+    Error(ConnectError),
+    /// The connection was lost, or could not be had, and is tried again after this delay.
+    ReconnectScheduled(Duration),
+    /// The attempt of this number, counted from 1, to bring the connection back begins.
+    ReconnectAttempt(u32),
+    /// It has failed.
+    ReconnectError(ConnectError),
+    /// There were as many attempts as may be: it is given up.
+    ReconnectFailed,
+    /// The connection is back, after this many attempts.
+    Reconnect(u32),
+}
+
+type Hook = Arc<dyn Fn(&ClientEvent) + Send + Sync>;
+
+/// Who wants to know of these.
+#[derive(Default)]
+pub(crate) struct Hooks(Snapshot<Vec<Hook>>);
+
+impl Hooks {
+    pub(crate) fn add(&self, hook: impl Fn(&ClientEvent) + Send + Sync + 'static) {
+        let hook: Hook = Arc::new(hook);
+        self.0.update(|hooks| hooks.push(hook));
+    }
+
+    pub(crate) fn tell(&self, event: &ClientEvent) {
+        tracing::debug!(?event, "client");
+        for hook in self.0.load().iter() {
+            hook(event);
+        }
+    }
+}

@@ -1,0 +1,60 @@
+//! The Socket.IO client: sockets that stay connected, over every transport.
+//!
+//! [`Client`] is the connection to one server, which comes back by itself when it is lost;
+//! [`Socket`] is its part in one namespace, with the same handlers, extractors and
+//! acknowledgements as the server's sockets have. Both are cheap to clone and can be used from
+//! any thread.
+
+mod backoff;
+pub mod blocking;
+mod buffer;
+mod builder;
+mod client;
+mod config;
+mod connection;
+mod emission;
+mod error;
+mod events;
+mod heartbeat;
+mod hooks;
+mod outgoing;
+mod recovery;
+mod retry;
+mod run;
+mod shared;
+mod socket;
+mod typed;
+
+pub use builder::ClientBuilder;
+pub use client::Client;
+pub use config::{BufferPolicy, ClientConfig, Reconnection, SocketConfig};
+pub use emission::Emission;
+pub use error::{ConfigError, ConnectError};
+pub use events::{EventStream, ReceivedEvent};
+pub use hooks::ClientEvent;
+pub use socket::{DisconnectDetail, Socket};
+
+/// Answers one event at a time of the handler's choosing, instead of by return value.
+///
+/// `T` is what the answer is made of; a tuple becomes several arguments. Taken as a parameter of
+/// a handler, it has two methods: `is_wanted()` says whether the server waits for an answer, and
+/// `send(answer)` sends it, or does nothing if none is wanted or another handler was first.
+pub type Ack<T = sockeye_socket_proto::Args> = sockeye_events::Ack<Socket, T>;
+
+pub use sockeye_engine::{
+    ConnectRequest, ConnectUrl, ConnectUrlError, ConnectorConfig, ConnectorError, DialConfig,
+    DialError, OpenError, Protocol, ProxyUrl, Revision, StreamDialect, TlsOptions, TransportKind,
+};
+#[doc(hidden)]
+pub use sockeye_events::__private;
+pub use sockeye_events::{
+    AckError, AckFuture, Callback, Data, DisconnectReason, EmitError, Event, EventArgs,
+    EventCallback, EventError, EventErrorKind, EventName, EventParam, EventReply, ExtractError,
+    FromEvent, IntoRefusal, IntoReply, ListenerId, NoAck, Ordering, Outcome, Refusal, Reply, State,
+    TypedEvent,
+};
+pub use sockeye_link::{InboxLimits, IntoVerdict, Next};
+pub use sockeye_socket_proto::lines::{BadLines, LinesConfig};
+pub use sockeye_socket_proto::{
+    Args, ArgsError, ArgsWriter, ConnectionConfig, EncodeError, FromArgs, RawArgs, ToArgs,
+};

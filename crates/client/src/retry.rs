@@ -1,0 +1,216 @@
+//! Events that are sent until they are acknowledged.
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+use crate::buffer::Waiting;
+use crate::config::BufferLimits;
+use sockeye_events::EmitError;
+
+/// The events of a socket with `retries`: one at a time is on its way, in order.
+///
+/// It knows no socket and no clock; what is to be sent comes out of
+/// [`next`](Self::next), and who gave up is told by the caller.
+#[derive(Debug)]
+pub(crate) struct RetryQueue {
+    retries: u32,
+    entries: VecDeque<Entry>,
+    bytes: usize,
+    /// When the answer to the head must be there, if it is on its way.
+    deadline: Option<Instant>,
+}
+
+#[derive(Debug)]
+struct Entry {
+    event: Waiting,
+    ack_id: u64,
+    timeout: Duration,
+    tries: u32,
+}
+
+impl RetryQueue {
+    pub(crate) const fn new(retries: u32) -> Self {
+        Self {
+            retries,
+            entries: VecDeque::new(),
+            bytes: 0,
+            deadline: None,
+        }
+    }
+
+    /// Appends an event, whose acknowledgement is asked for under this id.
+    pub(crate) fn push(
+        &mut self,
+        event: Waiting,
+        ack_id: u64,
+        timeout: Duration,
+        limits: &BufferLimits,
+    ) -> Result<(), EmitError> {
+        let size = event.size();
+        if self.entries.len() >= limits.events || self.bytes + size > limits.bytes {
+            return Err(EmitError::BufferFull);
+        }
+        self.bytes += size;
+        self.entries.push_back(Entry {
+            event,
+            ack_id,
+            timeout,
+            tries: 0,
+        });
+        Ok(())
+    }
+
+    /// The event that is to be sent now, if none is on its way.
+    pub(crate) fn next(&mut self, now: Instant) -> Option<(&Waiting, u64)> {
+        if self.deadline.is_some() {
+            return None;
+        }
+        let head = self.entries.front_mut()?;
+        head.tries += 1;
+        self.deadline = now.checked_add(head.timeout).or(Some(now));
+        Some((&head.event, head.ack_id))
+    }
+
+    /// An acknowledgement came; whether it was the head's, so that the next one can go.
+    pub(crate) fn handle_ack(&mut self, ack_id: u64) -> bool {
+        let is_head = self
+            .entries
+            .front()
+            .is_some_and(|head| head.ack_id == ack_id);
+        if is_head {
+            self.drop_head();
+        }
+        is_head
+    }
+
+    /// When [`handle_failure`](Self::handle_failure) is due.
+    pub(crate) const fn deadline(&self) -> Option<Instant> {
+        self.deadline
+    }
+
+    /// The head was not answered, or the connection was lost while it was on its way. Gives its
+    /// ack id if it was given up.
+    pub(crate) fn handle_failure(&mut self) -> Option<u64> {
+        self.deadline.take()?;
+        let head = self.entries.front()?;
+        if head.tries <= self.retries {
+            return None;
+        }
+        let ack_id = head.ack_id;
+        self.drop_head();
+        Some(ack_id)
+    }
+
+    /// The ack ids of all events here.
+    pub(crate) fn ack_ids(&self) -> impl Iterator<Item = u64> {
+        self.entries.iter().map(|entry| entry.ack_id)
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    fn drop_head(&mut self) {
+        if let Some(head) = self.entries.pop_front() {
+            self.bytes -= head.event.size();
+        }
+        self.deadline = None;
+        if self.entries.is_empty() {
+            self.entries = VecDeque::new();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use sockeye_link::packet::Flags;
+    use sockeye_socket_proto::Args;
+
+    use super::*;
+    use crate::BufferPolicy;
+
+    const LIMITS: BufferLimits = BufferLimits {
+        events: 3,
+        bytes: 1000,
+        policy: BufferPolicy::Refuse,
+    };
+    const TIMEOUT: Duration = Duration::from_secs(1);
+
+    fn queue(retries: u32, ids: impl IntoIterator<Item = u64>) -> RetryQueue {
+        let mut queue = RetryQueue::new(retries);
+        for id in ids {
+            let event = Waiting {
+                name: "e".into(),
+                args: Args::empty(),
+                ack_id: Some(id),
+                flags: Flags::new(),
+            };
+            queue.push(event, id, TIMEOUT, &LIMITS).unwrap();
+        }
+        queue
+    }
+
+    fn next(queue: &mut RetryQueue, now: Instant) -> Option<u64> {
+        queue.next(now).map(|(_, id)| id)
+    }
+
+    #[test]
+    fn one_event_at_a_time_is_on_its_way() {
+        let now = Instant::now();
+        let mut queue = queue(1, [4, 5]);
+        assert_eq!(next(&mut queue, now), Some(4));
+        assert_eq!(queue.deadline(), Some(now + TIMEOUT));
+        assert_eq!(next(&mut queue, now), None);
+        assert!(!queue.handle_ack(5), "not its turn yet");
+        assert!(queue.handle_ack(4));
+        assert_eq!(next(&mut queue, now), Some(5));
+        assert!(queue.handle_ack(5));
+        assert_eq!(
+            (next(&mut queue, now), queue.deadline(), queue.len()),
+            (None, None, 0)
+        );
+    }
+
+    #[test]
+    fn event_is_sent_once_more_for_each_retry_and_then_given_up() {
+        let now = Instant::now();
+        let mut queue = queue(2, [4, 5]);
+        for _ in 0..2 {
+            assert_eq!(next(&mut queue, now), Some(4));
+            assert_eq!(queue.handle_failure(), None);
+        }
+        assert_eq!(next(&mut queue, now), Some(4));
+        assert_eq!(queue.handle_failure(), Some(4));
+        assert_eq!(next(&mut queue, now), Some(5));
+    }
+
+    #[test]
+    fn nothing_fails_that_is_not_on_its_way() {
+        let mut queue = queue(0, [4]);
+        assert_eq!(queue.handle_failure(), None);
+        assert_eq!(queue.ack_ids().collect::<Vec<_>>(), [4]);
+    }
+
+    #[test]
+    fn late_answer_to_an_earlier_try_counts() {
+        let now = Instant::now();
+        let mut queue = queue(3, [4]);
+        next(&mut queue, now);
+        queue.handle_failure();
+        assert!(queue.handle_ack(4));
+        assert_eq!(queue.len(), 0);
+    }
+
+    #[test]
+    fn queue_is_bounded() {
+        let mut queue = queue(0, [1, 2, 3]);
+        let event = Waiting {
+            name: "e".into(),
+            args: Args::empty(),
+            ack_id: None,
+            flags: Flags::new(),
+        };
+        let refused = queue.push(event, 9, TIMEOUT, &LIMITS);
+        assert!(matches!(refused, Err(EmitError::BufferFull)));
+    }
+}

@@ -1,0 +1,127 @@
+//! The client's task: it opens a session while a socket wants one, runs it to its end, and waits
+//! longer and longer before it tries again.
+
+use std::sync::Arc;
+
+use sockeye_engine::ConnectRequest;
+use sockeye_events::DisconnectReason;
+
+use crate::backoff::{Backoff, random};
+use crate::connection::Connection;
+use crate::shared::Shared;
+use crate::{ClientEvent, ConnectError};
+
+/// How an attempt ended.
+enum Outcome {
+    /// No session was had.
+    Failed(ConnectError),
+    /// A session was opened, and is over.
+    Ended(DisconnectReason),
+    /// Nobody wants to be connected any more.
+    Unwanted,
+}
+
+/// Runs until no socket wants to be connected.
+pub(crate) async fn run(shared: Arc<Shared>) {
+    let mut backoff = Backoff::default();
+    while shared.goes_on() {
+        let attempt = backoff.attempts();
+        match connect(&shared, &mut backoff).await {
+            Outcome::Failed(error) => {
+                shared.hooks.tell(&ClientEvent::Error(error.clone()));
+                for socket in shared.sockets() {
+                    socket.handle_failure(&error, shared.config.reconnection.is_some());
+                }
+                if attempt > 0 {
+                    shared.hooks.tell(&ClientEvent::ReconnectError(error));
+                }
+            }
+            Outcome::Ended(reason) => {
+                shared.hooks.tell(&ClientEvent::Close(reason));
+                if reason == DisconnectReason::ForcedClose {
+                    // This side wanted it so. Who wants a new one need not wait.
+                    continue;
+                }
+            }
+            Outcome::Unwanted => {}
+        }
+        if shared.is_wanted() {
+            wait(&shared, &mut backoff).await;
+        } else {
+            backoff.reset();
+        }
+    }
+}
+
+/// Waits for the time of the next attempt, if there is to be one.
+async fn wait(shared: &Shared, backoff: &mut Backoff) {
+    let Some(reconnection) = &shared.config.reconnection else {
+        return;
+    };
+    if reconnection
+        .attempts
+        .is_some_and(|max| backoff.attempts() >= max)
+    {
+        shared.hooks.tell(&ClientEvent::ReconnectFailed);
+        give_up(shared);
+        return;
+    }
+    let delay = backoff.next(reconnection, random());
+    shared.hooks.tell(&ClientEvent::ReconnectScheduled(delay));
+    tokio::select! {
+        () = tokio::time::sleep(delay) => {
+            shared.hooks.tell(&ClientEvent::ReconnectAttempt(backoff.attempts()));
+        }
+        () = shared.unwanted() => {}
+    }
+}
+
+/// Lets go of all sockets; each has been told why.
+fn give_up(shared: &Shared) {
+    for socket in shared.sockets() {
+        socket.deactivate();
+    }
+}
+
+/// Opens a session and runs it.
+async fn connect(shared: &Arc<Shared>, backoff: &mut Backoff) -> Outcome {
+    let opened = tokio::select! {
+        biased;
+        () = shared.unwanted() => return Outcome::Unwanted,
+        opened = open(shared) => opened,
+    };
+    let session = match opened {
+        Ok(session) => session,
+        Err(error) => return Outcome::Failed(error),
+    };
+    shared.set_session(Some(session.handle().clone()));
+    let attempts = backoff.attempts();
+    backoff.reset();
+    shared.hooks.tell(&ClientEvent::Open);
+    if attempts > 0 {
+        shared.hooks.tell(&ClientEvent::Reconnect(attempts));
+    }
+    let ended = session.await;
+    shared.set_session(None);
+    Outcome::Ended(crate::connection::reason_of(ended.reason))
+}
+
+async fn open(
+    shared: &Arc<Shared>,
+) -> Result<sockeye_engine::ClientSession<Connection>, ConnectError> {
+    let work = async {
+        let mut request = ConnectRequest::new(shared.url.clone());
+        request.query.clone_from(&shared.config.query);
+        if let Some(hook) = &shared.config.request {
+            request = (hook.0)(request).await?;
+        }
+        let build = |opened: &sockeye_engine::Opened| Connection::new(shared, opened);
+        Ok(shared.connector.open(request, build).await?)
+    };
+    match shared.config.timeout {
+        Some(timeout) => tokio::time::timeout(timeout, work)
+            .await
+            .unwrap_or(Err(ConnectError::Timeout)),
+        None => work.await,
+    }
+}

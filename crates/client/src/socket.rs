@@ -1,0 +1,370 @@
+mod listeners;
+mod state;
+
+use std::fmt;
+use std::sync::Arc;
+use std::task::{Context, Waker};
+use std::time::Duration;
+
+use sockeye_engine::{SessionHandle, TransportKind};
+use sockeye_events::{
+    AckFuture, EmitError, Event, EventError, EventSocket, ExtractError, FromEvent, Running,
+    StateMap,
+};
+use sockeye_link::{Own, Receiver};
+use sockeye_socket_proto::{FromArgs, ToArgs};
+use tokio::sync::oneshot;
+
+use crate::shared::Alive;
+use crate::{Client, ConnectError, Emission};
+pub(crate) use state::{Inner, Leave, Phase};
+
+/// This side of one namespace.
+///
+/// It is connected by [`connect`](Self::connect), or in the background by
+/// [`connect_lazy`](Self::connect_lazy), and from then on comes back by itself whenever the
+/// connection is lost, until it is [disconnected](Self::disconnect). Events that are emitted
+/// while there is no connection are kept, and sent in order once there is one again.
+///
+/// Cheap to clone; usable from any thread. When the last handle of a client and of its sockets
+/// is dropped, the client disconnects; what was emitted before is still sent.
+///
+/// ```no_run
+/// # use sockeye_client as sockeye;
+/// use std::time::Duration;
+///
+/// use sockeye::{Client, Data};
+///
+/// # async fn run() -> Result<(), Box<dyn std::error::Error>> {
+/// let socket = Client::connect("http://localhost:3000").await?;
+/// socket.on("chat", |Data(text): Data<String>| println!("{text}"));
+/// socket.emit("chat", ("lobby", "hello"))?; // two arguments
+/// let sum: i64 = socket
+///     .timeout(Duration::from_secs(5))
+///     .emit_with_ack("sum", vec![1, 2, 3])
+///     .await?;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct Socket {
+    inner: Arc<Inner>,
+    /// What the application holds; the client's own references do without.
+    alive: Option<Arc<Alive>>,
+    /// For a socket that an event came by: the session, as the answers to what came by it must not
+    /// go elsewhere.
+    origin: Option<SessionHandle>,
+}
+
+/// The library's own events. No event from the wire can have these names.
+pub(crate) const CONNECT: &str = "connect";
+pub(crate) const CONNECT_ERROR: &str = "connect_error";
+pub(crate) const DISCONNECT: &str = "disconnect";
+
+impl Socket {
+    pub(crate) fn held(inner: Arc<Inner>, alive: Arc<Alive>) -> Self {
+        Self {
+            inner,
+            alive: Some(alive),
+            origin: None,
+        }
+    }
+
+    pub(crate) fn of_session(inner: Arc<Inner>, origin: SessionHandle) -> Self {
+        Self {
+            inner,
+            alive: None,
+            origin: Some(origin),
+        }
+    }
+
+    /// Connects, and waits for the server's answer. Does nothing if the socket is connected.
+    ///
+    /// It fails if the server cannot be reached at once, or refuses; the socket is then not
+    /// connected in the background either, unless it was before. After a success it comes back
+    /// by itself when the connection is lost.
+    ///
+    /// # Errors
+    ///
+    /// [`ConnectError`] says what went wrong.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future before it is ready gives the attempt up.
+    pub async fn connect(&self) -> Result<(), ConnectError> {
+        let (sender, receiver) = oneshot::channel();
+        if !self.inner.activate_for(sender) {
+            return Ok(());
+        }
+        let client = self.inner.client().ok_or(ConnectError::Cancelled)?;
+        client.run();
+        let mut attempt = state::Attempt::new(&self.inner);
+        let result = receiver.await.unwrap_or(Err(ConnectError::Cancelled));
+        attempt.finish();
+        result
+    }
+
+    /// Connects in the background, and tries again until it succeeds, as the JavaScript client
+    /// does. What became of it is told by `connect` and `connect_error`. Does nothing if the
+    /// socket is connected, or being connected.
+    ///
+    /// # Panics
+    ///
+    /// Outside of a tokio runtime.
+    pub fn connect_lazy(&self) {
+        if self.inner.activate()
+            && let Some(client) = self.inner.client()
+        {
+            client.run();
+        }
+    }
+
+    /// Leaves the namespace at once and for good: the socket does not come back by itself, and an
+    /// attempt to connect is given up. If it was the client's last active socket, the connection
+    /// is closed after what was emitted before is sent.
+    ///
+    /// Acknowledgements that are waited for fail. Events that wait for a connection stay, for
+    /// the next [`connect`](Self::connect).
+    pub fn disconnect(&self) {
+        self.inner.disconnect();
+        if let Some(client) = self.inner.client() {
+            client.poke();
+        }
+    }
+
+    /// The client that this is a socket of.
+    ///
+    /// # Panics
+    ///
+    /// Never: a handle that an application holds keeps its client.
+    #[must_use]
+    pub fn client(&self) -> Client {
+        let client = self.inner.client();
+        let alive = self.alive.clone().or_else(|| client?.alive());
+        Client::held(alive.expect("a socket's handle keeps its client"))
+    }
+
+    /// The namespace, with its slash.
+    #[must_use]
+    pub fn namespace(&self) -> &str {
+        self.inner.namespace()
+    }
+
+    /// The id by which the server knows this socket, while it is connected. It changes with
+    /// every connection, unless its state was [recovered](Self::recovered).
+    ///
+    /// Over JSON lines, where there are no ids, it is one of this side's own.
+    #[must_use]
+    pub fn id(&self) -> Option<Arc<str>> {
+        self.inner.id()
+    }
+
+    /// Whether the server has let the socket in, and the connection stands as far as is known.
+    #[must_use]
+    pub fn connected(&self) -> bool {
+        self.inner.session().is_some()
+    }
+
+    /// Whether the socket is connected, or will be without further ado: false before
+    /// `connect`, after `disconnect`, and after the server has refused or disconnected it.
+    #[must_use]
+    pub fn active(&self) -> bool {
+        self.inner.is_active()
+    }
+
+    /// Whether the last connect brought back the state of the one before: the id, the rooms, and
+    /// the events that were missed. The server must have this switched on.
+    #[must_use]
+    pub fn recovered(&self) -> bool {
+        self.inner.recovered()
+    }
+
+    /// The transport that carries the connection now.
+    #[must_use]
+    pub fn transport(&self) -> Option<TransportKind> {
+        self.inner.session().map(|session| session.transport())
+    }
+
+    /// How many events wait for a connection, or with `retries` for their acknowledgement.
+    #[must_use]
+    pub fn waiting_events(&self) -> usize {
+        self.inner.waiting_events()
+    }
+
+    /// How many bytes wait to be written, for all sockets of the connection.
+    #[must_use]
+    pub fn queued_bytes(&self) -> usize {
+        self.inner.session().map_or(0, |session| session.queued())
+    }
+
+    /// Waits until less than half of the outbox is taken, which is at once if it is so now.
+    ///
+    /// For sending much without running into [`EmitError::OutboxFull`]: await it after each emit.
+    /// It may be dropped at any time.
+    ///
+    /// # Errors
+    ///
+    /// [`EmitError::Disconnected`] if there is no connection, or it ends first.
+    pub async fn ready(&self) -> Result<(), EmitError> {
+        let session = self.inner.session().ok_or(EmitError::Disconnected)?;
+        session
+            .ready()
+            .await
+            .map_err(sockeye_link::packet::emit_error)
+    }
+
+    /// Emits an event. A tuple becomes several arguments, `()` none, anything else one; `Bytes`
+    /// anywhere inside travel as binary attachments.
+    ///
+    /// This never waits. While there is no connection the event is kept, within
+    /// [limits](crate::ClientConfig::buffer), and sent when there is one.
+    ///
+    /// # Errors
+    ///
+    /// If the outbox or the buffer is full, the name is reserved, or an argument cannot be
+    /// encoded.
+    pub fn emit(&self, name: impl AsRef<str>, args: impl ToArgs) -> Result<(), EmitError> {
+        self.emission().emit(name, args)
+    }
+
+    /// Emits the event `message`.
+    ///
+    /// # Errors
+    ///
+    /// As for [`emit`](Self::emit).
+    pub fn send(&self, args: impl ToArgs) -> Result<(), EmitError> {
+        self.emit("message", args)
+    }
+
+    /// Emits an event at once, and gives a future of the server's answer: its first argument, or
+    /// several as a tuple.
+    ///
+    /// It waits until the socket is disconnected, or for the socket's `ack_timeout`; use
+    /// [`timeout`](Self::timeout) to wait less.
+    pub fn emit_with_ack<T: FromArgs>(
+        &self,
+        name: impl AsRef<str>,
+        args: impl ToArgs,
+    ) -> AckFuture<T> {
+        self.emission().emit_with_ack(name, args)
+    }
+
+    /// The next emit waits this long for its acknowledgement.
+    pub const fn timeout(&self, timeout: Duration) -> Emission<'_> {
+        self.emission().timeout(timeout)
+    }
+
+    /// The next emit is dropped rather than kept or queued, if it cannot go right now: there is
+    /// no connection, or the server has not read what was sent before. That is no error.
+    pub const fn volatile(&self) -> Emission<'_> {
+        self.emission().volatile()
+    }
+
+    /// The next emit may be compressed or not, where the transport compresses at all.
+    pub const fn compress(&self, compress: bool) -> Emission<'_> {
+        self.emission().compress(compress)
+    }
+
+    const fn emission(&self) -> Emission<'_> {
+        Emission::new(self)
+    }
+}
+
+/// What the client does with its sockets.
+impl Socket {
+    pub(crate) const fn inner(&self) -> &Arc<Inner> {
+        &self.inner
+    }
+
+    /// Runs the handlers of one of the library's own events. What they wait for is waited for by
+    /// a task of its own, so that the connection can come and go meanwhile.
+    pub(crate) fn dispatch_own(&self, event: &Event<'_, Self>) {
+        let mut running = Running::default();
+        let mut cx = Context::from_waker(Waker::noop());
+        let listeners = &self.inner.listeners;
+        if listeners.load().dispatch(event, &mut running, &mut cx) {
+            listeners.update(|listeners| listeners.sweep(event.name()));
+        }
+        if !running.is_empty() {
+            tokio::spawn(async move { std::future::poll_fn(|cx| running.poll(cx)).await });
+        }
+    }
+}
+
+impl EventSocket for Socket {
+    fn acknowledge<A: ToArgs + ?Sized>(&self, id: u64, args: &A) -> Result<(), EmitError> {
+        let origin = self.origin.as_ref().ok_or(EmitError::Disconnected)?;
+        self.inner.acknowledge(origin, id, args)
+    }
+
+    fn state(&self) -> &StateMap {
+        self.inner.states()
+    }
+
+    fn report(&self, error: EventError) {
+        let hook = self
+            .inner
+            .client()
+            .and_then(|client| (*client.error_hook.load()).clone());
+        match hook {
+            Some(hook) => hook(self, &error),
+            None => tracing::warn!(namespace = self.namespace(), "{error}"),
+        }
+    }
+}
+
+impl Receiver for Socket {
+    fn is_connected(&self) -> bool {
+        self.inner.is_in(self.origin.as_ref())
+    }
+
+    fn shared(&self) -> &sockeye_events::Snapshot<sockeye_events::Listeners<Self>> {
+        &self.inner.listeners
+    }
+
+    fn own(&self) -> Option<&Own<Self>> {
+        self.inner.own.get().map(AsRef::as_ref)
+    }
+}
+
+impl FromEvent<Self> for Socket {
+    fn from_event(event: &Event<'_, Self>) -> Result<Self, ExtractError> {
+        let mut socket = event.socket().clone();
+        socket.alive = socket.inner.client().and_then(|client| client.alive());
+        Ok(socket)
+    }
+}
+
+impl FromEvent<Socket> for ConnectError {
+    fn from_event(event: &Event<'_, Socket>) -> Result<Self, ExtractError> {
+        let error = event
+            .detail()
+            .and_then(|detail| detail.downcast_ref::<Self>());
+        error
+            .cloned()
+            .ok_or(ExtractError::NotAvailable("a connect error"))
+    }
+}
+
+/// What else is known of the end of a connection, for logs: the code of a WebSocket's close frame, or
+/// the error of the transport. A parameter of handlers of `disconnect`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct DisconnectDetail(pub Option<Arc<str>>);
+
+impl FromEvent<Socket> for DisconnectDetail {
+    fn from_event(event: &Event<'_, Socket>) -> Result<Self, ExtractError> {
+        let detail = event
+            .detail()
+            .and_then(|detail| detail.downcast_ref::<Self>());
+        Ok(detail.cloned().unwrap_or_default())
+    }
+}
+
+impl fmt::Debug for Socket {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Socket")
+            .field("namespace", &self.namespace())
+            .field("connected", &self.connected())
+            .finish_non_exhaustive()
+    }
+}

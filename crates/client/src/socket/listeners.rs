@@ -1,0 +1,159 @@
+//! Handlers and middlewares of a socket.
+
+use std::sync::atomic::Ordering;
+
+use sockeye_events::{Callback, IntoReply, ListenerId, Listeners, erase};
+use sockeye_link::{IntoVerdict, middleware};
+
+use super::{CONNECT, CONNECT_ERROR, DISCONNECT, Socket};
+
+impl Socket {
+    /// Calls this handler whenever the socket has been connected: first and after each
+    /// interruption. What was emitted meanwhile has been sent already.
+    pub fn on_connect<M: 'static, F>(&self, handler: F) -> ListenerId
+    where
+        F: Callback<Self, M>,
+        F::Output: IntoReply,
+    {
+        self.on(CONNECT, handler)
+    }
+
+    /// Calls this handler whenever an attempt to connect has failed. It can take the
+    /// [`ConnectError`](crate::ConnectError) as a parameter; whether the client tries again by
+    /// itself, [`active`](Self::active) tells.
+    ///
+    /// ```
+    /// # use sockeye_client as sockeye;
+    /// use sockeye::{ConnectError, Socket};
+    ///
+    /// # fn example(socket: Socket) {
+    /// socket.on_connect_error(|socket: Socket, error: ConnectError| {
+    ///     let then = if socket.active() { "trying again" } else { "giving up" };
+    ///     eprintln!("{error}; {then}");
+    /// });
+    /// # }
+    /// ```
+    pub fn on_connect_error<M: 'static, F>(&self, handler: F) -> ListenerId
+    where
+        F: Callback<Self, M>,
+        F::Output: IntoReply,
+    {
+        self.on(CONNECT_ERROR, handler)
+    }
+
+    /// Calls this handler whenever the socket has been disconnected, by whomever. It can take the
+    /// [`DisconnectReason`](crate::DisconnectReason) as a parameter.
+    pub fn on_disconnect<M: 'static, F>(&self, handler: F) -> ListenerId
+    where
+        F: Callback<Self, M>,
+        F::Output: IntoReply,
+    {
+        self.on(DISCONNECT, handler)
+    }
+
+    /// Adds a handler of an event from the server.
+    ///
+    /// It is a plain or async function of extractors: [`Socket`], [`Data<T>`](crate::Data),
+    /// [`Args`](crate::Args), [`Ack<T>`](crate::Ack), [`State<T>`](crate::State) and
+    /// [`EventName`](crate::EventName). What it returns, if not `()`, answers the event.
+    pub fn on<M: 'static, F>(&self, name: &str, handler: F) -> ListenerId
+    where
+        F: Callback<Self, M>,
+        F::Output: IntoReply,
+    {
+        self.change_listeners(|listeners| listeners.on(name, erase(handler)))
+    }
+
+    /// Adds a handler that runs for the next such event only.
+    pub fn once<M: 'static, F>(&self, name: &str, handler: F) -> ListenerId
+    where
+        F: Callback<Self, M>,
+        F::Output: IntoReply,
+    {
+        self.change_listeners(|listeners| listeners.once(name, erase(handler)))
+    }
+
+    /// Adds a handler of every event from the server, which runs before the event's own.
+    pub fn on_any<M: 'static, F>(&self, handler: F) -> ListenerId
+    where
+        F: Callback<Self, M>,
+        F::Output: IntoReply,
+    {
+        self.change_listeners(|listeners| listeners.on_any(erase(handler)))
+    }
+
+    /// Adds a handler of every event from the server in front of the others.
+    pub fn prepend_any<M: 'static, F>(&self, handler: F) -> ListenerId
+    where
+        F: Callback<Self, M>,
+        F::Output: IntoReply,
+    {
+        self.change_listeners(|listeners| listeners.prepend_any(erase(handler)))
+    }
+
+    /// Adds a handler that is told of every event when it is sent; for one that waits for a
+    /// connection, that is when there is one. Acknowledgements are no events.
+    pub fn on_any_outgoing<M: 'static, F>(&self, handler: F) -> ListenerId
+    where
+        F: Callback<Self, M>,
+        F::Output: IntoReply,
+    {
+        let id = self.change_listeners(|listeners| listeners.on_any_outgoing(erase(handler)));
+        self.inner.has_outgoing.store(true, Ordering::Release);
+        id
+    }
+
+    /// Removes the handlers of one event; says how many.
+    pub fn off(&self, name: &str) -> usize {
+        self.change_listeners(|listeners| listeners.off(name))
+    }
+
+    /// Removes the handlers of all events (`on` and `once`).
+    pub fn off_all(&self) {
+        self.change_listeners(Listeners::off_all);
+    }
+
+    /// Removes the handlers that [`on_any`](Self::on_any) and [`prepend_any`](Self::prepend_any)
+    /// have added.
+    pub fn off_any(&self) {
+        self.change_listeners(Listeners::off_any);
+    }
+
+    /// Removes the handlers of outgoing events.
+    pub fn off_any_outgoing(&self) {
+        self.change_listeners(Listeners::off_any_outgoing);
+        self.inner.has_outgoing.store(false, Ordering::Release);
+    }
+
+    /// Removes one handler, whichever way it was added; says whether it was there.
+    pub fn remove_listener(&self, id: ListenerId) -> bool {
+        self.change_listeners(|listeners| listeners.remove(id))
+    }
+
+    /// The events that have handlers, in no particular order.
+    #[must_use]
+    pub fn event_names(&self) -> Vec<String> {
+        let listeners = self.inner.listeners.load();
+        listeners.event_names().map(str::to_owned).collect()
+    }
+
+    /// Adds a middleware for incoming events, which runs before their handlers and decides what
+    /// becomes of them. While an async one thinks, the events after it wait.
+    ///
+    /// An event that is refused goes to the error hook, and, where the server waits for an
+    /// acknowledgement, is answered with the error.
+    pub fn middleware<M: 'static, F>(&self, middleware: F)
+    where
+        F: Callback<Self, M>,
+        F::Output: IntoVerdict,
+    {
+        let middleware = middleware::erase(middleware);
+        let own = self.inner.own.get_or_init(Box::default);
+        own.middlewares
+            .update(|middlewares| middlewares.push(middleware));
+    }
+
+    fn change_listeners<R>(&self, change: impl FnOnce(&mut Listeners<Self>) -> R) -> R {
+        self.inner.listeners.update(change)
+    }
+}

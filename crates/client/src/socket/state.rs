@@ -1,0 +1,403 @@
+//! What is known of one socket, and what becomes of it.
+
+use std::collections::HashSet;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock, Weak};
+
+use parking_lot::{Mutex, MutexGuard};
+use sockeye_engine::SessionHandle;
+use sockeye_events::{AckTable, Event, Listeners, NoAnswer, Snapshot, StateMap};
+use sockeye_link::Own;
+use tokio::sync::oneshot;
+
+use super::{CONNECT_ERROR, Socket};
+use crate::buffer::Buffer;
+use crate::config::SocketConfig;
+use crate::heartbeat::Heartbeat;
+use crate::outgoing::send_disconnect;
+use crate::recovery::Recovery;
+use crate::retry::RetryQueue;
+use crate::shared::Shared;
+use crate::{ClientConfig, ConnectError};
+
+/// One namespace of a client, as its handles, its task and its connection share it.
+pub(crate) struct Inner {
+    namespace: Box<str>,
+    client: Weak<Shared>,
+    states: Arc<StateMap>,
+    pub(crate) heartbeat: Arc<Heartbeat>,
+    pub(crate) client_config: Arc<ClientConfig>,
+    pub(crate) config: SocketConfig,
+    pub(crate) listeners: Snapshot<Listeners<Socket>>,
+    /// What few sockets have.
+    pub(crate) own: OnceLock<Box<Own<Socket>>>,
+    /// Whether there are handlers of outgoing events, so that emitting need not look.
+    pub(crate) has_outgoing: AtomicBool,
+    pub(crate) acks: AckTable,
+    next_ack: AtomicU64,
+    state: Mutex<State>,
+}
+
+/// What changes.
+pub(crate) struct State {
+    activation: Activation,
+    pub(crate) phase: Phase,
+    /// Who waits for the outcome of an attempt to connect.
+    waiters: Vec<Waiter>,
+    pub(crate) buffer: Buffer,
+    pub(crate) retry: Option<RetryQueue>,
+    pub(crate) recovery: Recovery,
+    id: Option<Arc<str>>,
+    recovered: bool,
+}
+
+type Waiter = oneshot::Sender<Result<(), ConnectError>>;
+
+/// Whether the socket wants to be connected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Activation {
+    Off,
+    /// For the attempt that somebody waits for.
+    Attempt,
+    /// Until it is disconnected.
+    Kept,
+}
+
+/// How far the socket is.
+#[derive(Clone, Debug)]
+pub(crate) enum Phase {
+    Idle,
+    /// The connection sees to its joining.
+    Joining,
+    /// The server has let it in.
+    Connected(SessionHandle),
+    /// It was disconnected by this side, which the connection does not know yet.
+    Leaving,
+}
+
+/// What a connection finds out about a socket that may not want to be in any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Leave {
+    /// It does, or was not in.
+    Stays,
+    /// It was being connected, and nobody wants that any more.
+    Abandoned,
+    /// It was connected, and left.
+    Left,
+}
+
+impl Inner {
+    pub(crate) fn new(namespace: &str, client: &Arc<Shared>, config: SocketConfig) -> Arc<Self> {
+        let state = State {
+            activation: Activation::Off,
+            phase: Phase::Idle,
+            waiters: Vec::new(),
+            buffer: Buffer::default(),
+            retry: config.retries.map(RetryQueue::new),
+            recovery: Recovery::default(),
+            id: None,
+            recovered: false,
+        };
+        Arc::new(Self {
+            namespace: namespace.into(),
+            client: Arc::downgrade(client),
+            states: Arc::clone(&client.states),
+            heartbeat: Arc::clone(&client.heartbeat),
+            client_config: Arc::clone(&client.config),
+            config,
+            listeners: Snapshot::default(),
+            own: OnceLock::new(),
+            has_outgoing: AtomicBool::new(false),
+            acks: AckTable::default(),
+            next_ack: AtomicU64::new(0),
+            state: Mutex::new(state),
+        })
+    }
+
+    pub(crate) fn namespace(&self) -> &str {
+        &self.namespace
+    }
+
+    pub(crate) fn client(&self) -> Option<Arc<Shared>> {
+        self.client.upgrade()
+    }
+
+    pub(crate) fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock()
+    }
+
+    /// Takes over the handlers that were prepared for the socket.
+    pub(crate) fn adopt(&self, listeners: Listeners<Socket>, has_outgoing: bool) {
+        self.listeners.update(|current| *current = listeners);
+        self.has_outgoing.store(has_outgoing, Ordering::Release);
+    }
+
+    /// Ids count per socket and go on through reconnections: an answer that was meant for an
+    /// earlier connection cannot be taken for another's.
+    pub(crate) fn next_ack_id(&self) -> u64 {
+        self.next_ack.fetch_add(1, Ordering::Relaxed)
+    }
+
+    pub(crate) fn id(&self) -> Option<Arc<str>> {
+        self.lock().id.clone()
+    }
+
+    pub(crate) fn recovered(&self) -> bool {
+        self.lock().recovered
+    }
+
+    pub(crate) fn is_active(&self) -> bool {
+        self.lock().activation != Activation::Off
+    }
+
+    pub(crate) fn waiting_events(&self) -> usize {
+        let state = self.lock();
+        state.buffer.len() + state.retry.as_ref().map_or(0, RetryQueue::len)
+    }
+
+    /// The session over which the socket is connected.
+    pub(crate) fn session(&self) -> Option<SessionHandle> {
+        match &self.lock().phase {
+            Phase::Connected(session) => Some(session.clone()),
+            _ => None,
+        }
+    }
+
+    /// Whether the socket is connected over this session.
+    pub(crate) fn is_in(&self, session: Option<&SessionHandle>) -> bool {
+        session.is_some_and(|session| self.lock().is_in(session))
+    }
+
+    /// The values for the `State` extractor.
+    pub(crate) fn states(&self) -> &StateMap {
+        &self.states
+    }
+}
+
+/// Connecting and disconnecting.
+impl Inner {
+    /// Wants to be connected, for good; false if that is nothing new.
+    pub(crate) fn activate(&self) -> bool {
+        let mut state = self.lock();
+        std::mem::replace(&mut state.activation, Activation::Kept) == Activation::Off
+    }
+
+    /// Wants to be connected for somebody who waits; false if it is connected.
+    pub(crate) fn activate_for(&self, waiter: Waiter) -> bool {
+        let mut state = self.lock();
+        if matches!(state.phase, Phase::Connected(_)) {
+            return false;
+        }
+        state.waiters.push(waiter);
+        if state.activation == Activation::Off {
+            state.activation = Activation::Attempt;
+        }
+        true
+    }
+
+    /// Wants nothing any more; whoever waits is told that it was cancelled.
+    pub(crate) fn deactivate(&self) {
+        let mut state = self.lock();
+        state.activation = Activation::Off;
+        let waiters = std::mem::take(&mut state.waiters);
+        drop(state);
+        tell(waiters, &Err(ConnectError::Cancelled));
+    }
+
+    pub(crate) fn disconnect(&self) {
+        let mut state = self.lock();
+        state.activation = Activation::Off;
+        let waiters = std::mem::take(&mut state.waiters);
+        if let Phase::Connected(session) = &state.phase {
+            send_disconnect(session, &self.namespace);
+            state.phase = Phase::Leaving;
+        }
+        drop(state);
+        tell(waiters, &Err(ConnectError::Cancelled));
+    }
+
+    /// The connection lets go of the socket, if it does not want to be in any more.
+    pub(crate) fn take_leave(&self) -> Leave {
+        let mut state = self.lock();
+        match (&state.phase, state.activation) {
+            (Phase::Leaving, _) => {
+                state.leave();
+                // What was left on purpose cannot be recovered.
+                state.recovery = Recovery::default();
+                Leave::Left
+            }
+            (Phase::Joining, Activation::Off) => {
+                state.leave();
+                Leave::Abandoned
+            }
+            _ => Leave::Stays,
+        }
+    }
+
+    /// The connection sees to the socket's joining from now on, if it wants to be in and is not.
+    pub(crate) fn begin_join(&self) -> bool {
+        let mut state = self.lock();
+        let wants = matches!(state.phase, Phase::Idle) && state.activation != Activation::Off;
+        if wants {
+            state.phase = Phase::Joining;
+        }
+        wants
+    }
+
+    /// The connection cannot see to it yet.
+    pub(crate) fn put_off_join(&self) {
+        self.lock().leave();
+    }
+
+    /// An attempt to open a session has failed.
+    pub(crate) fn handle_failure(self: &Arc<Self>, error: &ConnectError, will_retry: bool) {
+        let mut state = self.lock();
+        if state.activation == Activation::Off {
+            return;
+        }
+        if state.activation == Activation::Attempt || !will_retry {
+            state.activation = Activation::Off;
+        }
+        let waiters = std::mem::take(&mut state.waiters);
+        drop(state);
+        tell(waiters, &Err(error.clone()));
+        self.tell_connect_error(error);
+    }
+
+    /// The server has refused the socket, or it could not even be asked.
+    pub(crate) fn handle_refused(self: &Arc<Self>, error: &ConnectError) {
+        let mut state = self.lock();
+        state.leave();
+        let wanted = std::mem::replace(&mut state.activation, Activation::Off);
+        let waiters = std::mem::take(&mut state.waiters);
+        drop(state);
+        tell(waiters, &Err(error.clone()));
+        if wanted != Activation::Off {
+            self.tell_connect_error(error);
+        }
+    }
+
+    fn tell_connect_error(self: &Arc<Self>, error: &ConnectError) {
+        tracing::debug!(namespace = self.namespace(), %error, "not connected");
+        let socket = Socket {
+            inner: Arc::clone(self),
+            alive: None,
+            origin: None,
+        };
+        socket.dispatch_own(&Event::local(&socket, CONNECT_ERROR).with_detail(error));
+    }
+
+    /// The server has let the socket in, and everything that waited is sent.
+    pub(crate) fn finish_connect(&self) -> impl FnOnce() + use<> {
+        let mut state = self.lock();
+        if state.activation == Activation::Attempt {
+            state.activation = Activation::Kept;
+        }
+        let waiters = std::mem::take(&mut state.waiters);
+        move || tell(waiters, &Ok(()))
+    }
+
+    /// Takes note of what the server has said when it let the socket in.
+    pub(crate) fn handle_connected(&self, id: Option<Arc<str>>, pid: Option<&str>) {
+        let mut state = self.lock();
+        state.id = id;
+        state.recovered = state.recovery.handle_connected(pid);
+    }
+
+    /// The session is over, or the server has disconnected the socket; whether it was connected,
+    /// or at least being connected.
+    pub(crate) fn handle_left(&self, error: &ConnectError, stays_active: bool) -> bool {
+        let mut state = self.lock();
+        if matches!(state.phase, Phase::Idle) {
+            return false;
+        }
+        state.leave();
+        if !stays_active || state.activation == Activation::Attempt {
+            state.activation = Activation::Off;
+        }
+        let waiters = std::mem::take(&mut state.waiters);
+        drop(state);
+        tell(waiters, &Err(error.clone()));
+        true
+    }
+
+    /// Fails the acknowledgements of what was sent, but not of what waits to be sent, or to be
+    /// sent again.
+    pub(crate) fn fail_acks(&self) {
+        let mut state = self.lock();
+        let given_up = state.retry.as_mut().and_then(RetryQueue::handle_failure);
+        let waiting: HashSet<u64> = state
+            .buffer
+            .ack_ids()
+            .chain(state.retry.iter().flat_map(RetryQueue::ack_ids))
+            .collect();
+        drop(state);
+        if let Some(waiter) = given_up.and_then(|id| self.acks.remove(id)) {
+            waiter.tell(Err(NoAnswer::Disconnected));
+        }
+        self.acks.fail_where(|id| !waiting.contains(&id));
+    }
+}
+
+impl State {
+    /// Whether the socket is connected over this session.
+    pub(crate) fn is_in(&self, session: &SessionHandle) -> bool {
+        matches!(&self.phase, Phase::Connected(own) if own.is_same(session))
+    }
+
+    fn leave(&mut self) {
+        self.phase = Phase::Idle;
+        self.id = None;
+    }
+}
+
+fn tell(waiters: Vec<Waiter>, result: &Result<(), ConnectError>) {
+    for waiter in waiters {
+        let _ = waiter.send(result.clone());
+    }
+}
+
+impl AsRef<AckTable> for Inner {
+    fn as_ref(&self) -> &AckTable {
+        &self.acks
+    }
+}
+
+/// An attempt that somebody waits for: given up if that somebody goes.
+pub(super) struct Attempt {
+    socket: Arc<Inner>,
+    finished: bool,
+}
+
+impl Attempt {
+    pub(super) fn new(socket: &Arc<Inner>) -> Self {
+        Self {
+            socket: Arc::clone(socket),
+            finished: false,
+        }
+    }
+
+    pub(super) const fn finish(&mut self) {
+        self.finished = true;
+    }
+}
+
+impl Drop for Attempt {
+    fn drop(&mut self) {
+        if self.finished {
+            return;
+        }
+        let mut state = self.socket.lock();
+        state.waiters.retain(|waiter| !waiter.is_closed());
+        // The future's own receiver is still there while this runs: one waiter is nobody else.
+        let alone = state.waiters.len() <= 1;
+        if state.activation == Activation::Attempt && alone {
+            state.activation = Activation::Off;
+            state.waiters.clear();
+            drop(state);
+            if let Some(client) = self.socket.client() {
+                client.poke();
+            }
+        }
+    }
+}

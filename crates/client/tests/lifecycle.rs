@@ -1,0 +1,457 @@
+//! Connecting, losing the connection, coming back. Time is virtual: both ends run on one thread.
+
+#![expect(clippy::unwrap_used, reason = "all of this is test code")]
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use sockeye_client::{
+    AckError, BufferPolicy, Client, ClientConfig, ClientEvent, ConnectError, DisconnectReason,
+    EmitError, Reconnection, Socket, SocketConfig,
+};
+use sockeye_server::{Args, Data, Refusal, Server, Socket as Peer};
+use tokio::sync::mpsc;
+use tokio::time::{Instant, timeout};
+
+/// A place for a server that comes and goes.
+fn place() -> String {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let next = NEXT.fetch_add(1, Ordering::Relaxed);
+    format!("unix:@sockeye-lifecycle-{}-{next}", std::process::id())
+}
+
+async fn serve(url: &str) -> Server {
+    let io = Server::new();
+    io.on("echo", |args: Args| args);
+    io.on("collect", |_: Peer| ());
+    io.of("/admin")
+        .middleware(|handshake: sockeye_server::Handshake| {
+            let auth: Value = handshake.auth().unwrap();
+            match auth["token"].as_str() {
+                Some("good") => Ok(()),
+                _ => Err(Refusal::new("not you").with_data(json!({ "code": 7 }))),
+            }
+        })
+        .on("echo", |args: Args| args);
+    io.listen(url).await.unwrap();
+    io
+}
+
+/// What happened, as texts.
+type Story = mpsc::UnboundedReceiver<String>;
+
+/// Writes down what happens to a socket and its client.
+fn story(socket: &Socket) -> Story {
+    let (sender, story) = mpsc::unbounded_channel();
+    let tell = sender.clone();
+    socket.on_connect(move || tell.send("connect".to_owned()).unwrap());
+    let tell = sender.clone();
+    socket.on_disconnect(move |reason: DisconnectReason| {
+        tell.send(format!("disconnect: {reason}")).unwrap();
+    });
+    let tell = sender.clone();
+    socket.on_connect_error(move |socket: Socket, error: ConnectError| {
+        let active = if socket.active() { ", active" } else { "" };
+        tell.send(format!("connect_error: {error}{active}"))
+            .unwrap();
+    });
+    socket.client().on_client_event(move |event| {
+        let text = match event {
+            ClientEvent::ReconnectAttempt(n) => format!("attempt {n}"),
+            ClientEvent::Reconnect(n) => format!("reconnect {n}"),
+            ClientEvent::ReconnectFailed => "failed".to_owned(),
+            _ => return,
+        };
+        let _ = sender.send(text);
+    });
+    story
+}
+
+async fn hears(story: &mut Story, expected: &str) {
+    let heard = timeout(Duration::from_secs(3600), story.recv()).await;
+    assert_eq!(heard.unwrap().as_deref(), Some(expected));
+}
+
+/// Waits for what is to come in between, too.
+async fn hears_at_last(story: &mut Story, expected: &str) -> Vec<String> {
+    let mut before = Vec::new();
+    loop {
+        let heard = timeout(Duration::from_secs(3600), story.recv())
+            .await
+            .unwrap()
+            .unwrap();
+        if heard == expected {
+            return before;
+        }
+        before.push(heard);
+    }
+}
+
+fn socket(url: &str) -> Socket {
+    Client::builder(url).build().unwrap()
+}
+
+fn no_jitter() -> Reconnection {
+    Reconnection::default().randomization(0.0)
+}
+
+#[tokio::test(start_paused = true)]
+async fn socket_that_was_never_connected_is_not_brought_back_by_itself() {
+    let url = place();
+    let socket = socket(&url);
+    let mut story = story(&socket);
+    let error = socket.connect().await.unwrap_err();
+    assert!(matches!(error, ConnectError::Open(_)), "{error}");
+    assert!(!socket.active());
+    hears(&mut story, "connect_error: the server cannot be reached").await;
+    socket.client().closed().await;
+    assert!(story.try_recv().is_err());
+}
+
+#[tokio::test(start_paused = true)]
+async fn lazy_socket_connects_when_the_server_is_there_at_last() {
+    let url = place();
+    let socket = Client::builder(&url)
+        .reconnection(no_jitter())
+        .build()
+        .unwrap();
+    let mut story = story(&socket);
+    let begun = Instant::now();
+    socket.connect_lazy();
+    for n in 1..4 {
+        hears(
+            &mut story,
+            "connect_error: the server cannot be reached, active",
+        )
+        .await;
+        hears(&mut story, &format!("attempt {n}")).await;
+    }
+    assert_eq!(begun.elapsed().as_secs(), 1 + 2 + 4);
+    let _io = serve(&url).await;
+    hears_at_last(&mut story, "reconnect 4").await;
+    hears(&mut story, "connect").await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn server_gone_for_a_quarter_of_an_hour() {
+    let url = place();
+    let io = serve(&url).await;
+    let socket = socket(&url);
+    let mut story = story(&socket);
+    socket.connect().await.unwrap();
+    hears(&mut story, "connect").await;
+    let first_id = socket.id();
+    io.close().await;
+    drop(io);
+    hears(&mut story, "disconnect: transport close").await;
+    assert!(socket.active() && !socket.connected());
+    socket.emit("collect", 1).unwrap();
+
+    tokio::time::sleep(Duration::from_secs(15 * 60)).await;
+    let io = serve(&url).await;
+    let (sender, mut collected) = mpsc::unbounded_channel();
+    io.on("collect", move |Data(n): Data<u32>| sender.send(n).unwrap());
+    let heard = hears_at_last(&mut story, "connect").await;
+    let attempts = heard.iter().filter(|text| text.starts_with("attempt"));
+    assert!((175..=230).contains(&attempts.count()));
+    assert_eq!(collected.recv().await, Some(1));
+    assert_ne!(socket.id(), first_id);
+
+    // A server that disconnects the socket means it.
+    for peer in io.sockets() {
+        peer.disconnect(true);
+    }
+    hears(&mut story, "disconnect: io server disconnect").await;
+    assert!(!socket.active());
+}
+
+#[tokio::test(start_paused = true)]
+async fn attempts_are_limited_if_that_is_wanted() {
+    let url = place();
+    let socket = Client::builder(&url)
+        .reconnection(no_jitter().attempts(2))
+        .build()
+        .unwrap();
+    let mut story = story(&socket);
+    socket.connect_lazy();
+    let heard = hears_at_last(&mut story, "failed").await;
+    let attempts = heard.iter().filter(|text| text.starts_with("attempt"));
+    assert_eq!(attempts.count(), 2);
+    socket.client().closed().await;
+    assert!(!socket.active());
+    // It can be asked for again.
+    let _io = serve(&url).await;
+    socket.connect().await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn disconnect_during_the_backoff_is_for_good() {
+    let url = place();
+    let socket = socket(&url);
+    let mut story = story(&socket);
+    socket.connect_lazy();
+    hears(
+        &mut story,
+        "connect_error: the server cannot be reached, active",
+    )
+    .await;
+    socket.disconnect();
+    socket.client().closed().await;
+    assert!(story.try_recv().is_err(), "nothing more happens");
+    assert!(!socket.active());
+}
+
+#[tokio::test(start_paused = true)]
+async fn disconnect_during_opening_cancels_without_an_error_event() {
+    // A peer that accepts and says nothing.
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("tcp://{}", listener.local_addr().unwrap());
+    let socket = socket(&url);
+    let mut story = story(&socket);
+    let connecting = socket.clone();
+    let connecting = tokio::spawn(async move { connecting.connect().await });
+    let (_stream, _) = listener.accept().await.unwrap();
+    socket.disconnect();
+    let result = connecting.await.unwrap();
+    assert!(matches!(result, Err(ConnectError::Cancelled)), "{result:?}");
+    socket.client().closed().await;
+    assert!(story.try_recv().is_err());
+}
+
+#[tokio::test(start_paused = true)]
+async fn attempt_that_nobody_waits_for_any_more_is_given_up() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("tcp://{}", listener.local_addr().unwrap());
+    let socket = socket(&url);
+    let result = timeout(Duration::from_secs(1), socket.connect()).await;
+    assert!(result.is_err());
+    socket.client().closed().await;
+    assert!(!socket.active());
+}
+
+#[tokio::test(start_paused = true)]
+async fn server_that_says_nothing_costs_the_timeout() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("tcp://{}", listener.local_addr().unwrap());
+    let begun = Instant::now();
+    let error = Client::connect(&url).await.unwrap_err();
+    assert!(matches!(error, ConnectError::Timeout));
+    assert_eq!(begun.elapsed().as_secs(), 20);
+}
+
+#[tokio::test(start_paused = true)]
+async fn events_wait_for_the_connection_in_order() {
+    let url = place();
+    let socket = socket(&url);
+    let (sender, mut heard) = mpsc::unbounded_channel();
+    socket.on_any_outgoing(move |Data(n): Data<u32>| sender.send(n).unwrap());
+    for n in 0..100 {
+        socket.emit("collect", n).unwrap();
+    }
+    let answer = socket.emit_with_ack::<u32>("echo", 100);
+    assert_eq!(socket.waiting_events(), 101);
+    assert!(heard.try_recv().is_err(), "they are not sent yet");
+    socket.volatile().emit("collect", 7).unwrap();
+    let io = serve(&url).await;
+    let (collect, mut collected) = mpsc::unbounded_channel();
+    io.on("collect", move |Data(n): Data<u32>| {
+        collect.send(n).unwrap();
+    });
+    socket.connect().await.unwrap();
+    assert_eq!(answer.await.unwrap(), 100);
+    for n in 0..100 {
+        assert_eq!(heard.try_recv().unwrap(), n);
+        assert_eq!(collected.recv().await, Some(n));
+    }
+    assert_eq!(socket.waiting_events(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn event_whose_answer_nobody_waits_for_any_more_is_not_sent_late() {
+    let url = place();
+    let socket = socket(&url);
+    let timed_out = socket
+        .timeout(Duration::from_secs(1))
+        .emit_with_ack::<u32>("echo", 1)
+        .await;
+    assert!(matches!(timed_out, Err(AckError::Timeout)));
+    let io = serve(&url).await;
+    let (sender, mut heard) = mpsc::unbounded_channel();
+    io.on_any(move |Data(n): Data<u32>| sender.send(n).unwrap());
+    socket.connect().await.unwrap();
+    assert_eq!(socket.emit_with_ack::<u32>("echo", 2).await.unwrap(), 2);
+    assert_eq!(heard.recv().await, Some(2));
+}
+
+#[tokio::test(start_paused = true)]
+async fn buffer_is_bounded() {
+    let socket = Client::builder(place())
+        .config(|config| config.buffer(2, 1000))
+        .build()
+        .unwrap();
+    socket.emit("a", 1).unwrap();
+    socket.emit("a", 2).unwrap();
+    assert!(matches!(socket.emit("a", 3), Err(EmitError::BufferFull)));
+    let socket = Client::builder(place())
+        .config(|config| {
+            config
+                .buffer(2, 1000)
+                .buffer_policy(BufferPolicy::DropOldest)
+        })
+        .build()
+        .unwrap();
+    let first = socket.emit_with_ack::<u32>("a", 1);
+    socket.emit("a", 2).unwrap();
+    socket.emit("a", 3).unwrap();
+    assert!(matches!(first.await, Err(AckError::Disconnected)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn refused_socket_leaves_the_other_alone_and_may_try_again() {
+    let url = place();
+    let _io = serve(&url).await;
+    let config = ClientConfig::default().auto_connect(false);
+    let client = Client::with_config(&url, config).unwrap();
+    let root = client.socket("/");
+    let token = Arc::new(AtomicU32::new(0));
+    let asked = Arc::clone(&token);
+    let config = SocketConfig::default().auth_with(move || {
+        let good = asked.fetch_add(1, Ordering::Relaxed) > 0;
+        async move { Ok(json!({ "token": if good { "good" } else { "bad" } })) }
+    });
+    let admin = client.socket_with("admin", config).unwrap();
+    let mut story = story(&admin);
+    root.connect().await.unwrap();
+    let error = admin.connect().await.unwrap_err();
+    let refusal = error.refusal().unwrap();
+    assert_eq!(
+        (refusal.message(), refusal.data()),
+        ("not you", Some(&json!({ "code": 7 })))
+    );
+    hears(&mut story, "connect_error: not you").await;
+    assert!(!admin.active() && root.connected());
+    admin.connect().await.unwrap();
+    let echo: u32 = admin.emit_with_ack("echo", 5).await.unwrap();
+    assert_eq!(echo, 5);
+    assert_eq!(token.load(Ordering::Relaxed), 2);
+    // One leaves, the other stays; both share one connection.
+    admin.disconnect();
+    hears_at_last(&mut story, "disconnect: io client disconnect").await;
+    let echo: u32 = root.emit_with_ack("echo", 6).await.unwrap();
+    assert_eq!(echo, 6);
+}
+
+#[tokio::test(start_paused = true)]
+async fn namespace_that_does_not_exist_is_refused() {
+    let url = place();
+    let _io = serve(&url).await;
+    let error = Client::builder(&url)
+        .namespace("/nowhere")
+        .connect()
+        .await
+        .unwrap_err();
+    assert_eq!(error.to_string(), "Invalid namespace");
+}
+
+#[tokio::test(start_paused = true)]
+async fn socket_can_be_disconnected_and_connected_again_at_once() {
+    let url = place();
+    let _io = serve(&url).await;
+    let socket = socket(&url);
+    for n in 0..20_u32 {
+        socket.connect().await.unwrap();
+        let echo: u32 = socket.emit_with_ack("echo", n).await.unwrap();
+        assert_eq!(echo, n);
+        socket.disconnect();
+        assert!(!socket.connected());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn pending_acknowledgements_fail_on_disconnect() {
+    let url = place();
+    let io = serve(&url).await;
+    io.on("never", std::future::pending::<()>);
+    let socket = socket(&url);
+    socket.connect().await.unwrap();
+    let answer = socket.emit_with_ack::<u32>("never", ());
+    socket.disconnect();
+    assert!(matches!(answer.await, Err(AckError::Disconnected)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn dropping_the_last_handle_sends_what_was_emitted_and_disconnects() {
+    let url = place();
+    let io = serve(&url).await;
+    let (sender, mut heard) = mpsc::unbounded_channel();
+    let tell = sender.clone();
+    io.on("last", move || tell.send("last".to_owned()).unwrap());
+    io.on_disconnect(move |reason: DisconnectReason| sender.send(reason.to_string()).unwrap());
+    let socket = Client::connect(&url).await.unwrap();
+    socket.emit("last", ()).unwrap();
+    drop(socket);
+    assert_eq!(heard.recv().await.as_deref(), Some("last"));
+    assert_eq!(
+        heard.recv().await.as_deref(),
+        Some("client namespace disconnect")
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn retries_send_until_the_server_answers() {
+    let url = place();
+    let io = serve(&url).await;
+    let (sender, mut heard) = mpsc::unbounded_channel();
+    let tries = AtomicU32::new(0);
+    io.on(
+        "work",
+        move |Data(n): Data<u32>, ack: sockeye_server::Ack<u32>| {
+            sender.send(n).unwrap();
+            // The first two tries are lost.
+            if tries.fetch_add(1, Ordering::Relaxed) >= 2 {
+                ack.send(n).unwrap();
+            }
+        },
+    );
+    let config = SocketConfig::default()
+        .retries(3)
+        .ack_timeout(Duration::from_secs(1));
+    let client = Client::new(&url).unwrap();
+    let socket = client.socket_with("/", config).unwrap();
+    let answer = socket.emit_with_ack::<u32>("work", 1);
+    socket.emit("work", 2).unwrap();
+    assert_eq!(answer.await.unwrap(), 1);
+    for expected in [1, 1, 1, 2] {
+        assert_eq!(heard.recv().await, Some(expected));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn event_that_is_never_answered_is_given_up_by_name() {
+    let url = place();
+    let io = serve(&url).await;
+    io.on("void", |_: sockeye_server::Ack<u32>| ());
+    let config = SocketConfig::default()
+        .retries(2)
+        .ack_timeout(Duration::from_secs(1));
+    let client = Client::new(&url).unwrap();
+    let socket = client.socket_with("/", config).unwrap();
+    socket.connect().await.unwrap();
+    let begun = Instant::now();
+    let answer = socket.emit_with_ack::<u32>("void", 1).await;
+    assert!(matches!(answer, Err(AckError::Timeout)), "{answer:?}");
+    assert_eq!(begun.elapsed().as_secs(), 3);
+    let echo: u32 = socket.emit_with_ack("echo", 6).await.unwrap();
+    assert_eq!(echo, 6);
+}
+
+#[tokio::test]
+async fn retries_without_a_time_are_refused() {
+    let client = Client::new(place()).unwrap();
+    let error = client
+        .socket_with("/", SocketConfig::default().retries(1))
+        .unwrap_err();
+    assert_eq!(error.to_string(), "retries need an ack timeout");
+}

@@ -1,0 +1,128 @@
+//! Connection state recovery, with a server that plays its part by hand: packets in
+//! length-prefixed frames. Time is virtual, which
+//! takes sockets that deliver at once: of the Unix domain.
+
+#![cfg(target_os = "linux")]
+#![expect(clippy::unwrap_used, reason = "all of this is test code")]
+
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::net::SocketAddr;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use sockeye_client::{Args, Client, DisconnectReason, EventName, Socket};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::mpsc;
+
+/// One connection of the server.
+struct Peer(UnixStream);
+
+impl Peer {
+    async fn accept(listener: &UnixListener) -> Self {
+        let (stream, _) = listener.accept().await.unwrap();
+        let mut peer = Self(stream);
+        assert!(peer.receive().await.starts_with('0'));
+        peer.send(r#"0{"sid":"s","upgrades":[],"pingInterval":25000,"pingTimeout":20000}"#)
+            .await;
+        peer
+    }
+
+    async fn receive(&mut self) -> String {
+        let len = self.0.read_u8().await.unwrap();
+        assert!(len < 126, "the packets of this test are short");
+        let mut packet = vec![0; usize::from(len)];
+        self.0.read_exact(&mut packet).await.unwrap();
+        String::from_utf8(packet).unwrap()
+    }
+
+    async fn send(&mut self, packet: &str) {
+        let mut frame = vec![u8::try_from(packet.len()).unwrap()];
+        assert!(frame[0] < 126);
+        frame.extend_from_slice(packet.as_bytes());
+        self.0.write_all(&frame).await.unwrap();
+    }
+}
+
+async fn start() -> (UnixListener, Socket, mpsc::UnboundedReceiver<String>) {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let next = NEXT.fetch_add(1, Ordering::Relaxed);
+    let name = format!("sockeye-recovery-{}-{next}", std::process::id());
+    let address = SocketAddr::from_abstract_name(&name).unwrap();
+    let listener = std::os::unix::net::UnixListener::bind_addr(&address).unwrap();
+    listener.set_nonblocking(true).unwrap();
+    let listener = UnixListener::from_std(listener).unwrap();
+    let url = format!("unix:@{name}");
+    let (sender, story) = mpsc::unbounded_channel();
+    let tell = sender.clone();
+    let told = sender.clone();
+    let socket = Client::builder(url)
+        .on_any(move |EventName(name): EventName, args: Args| {
+            tell.send(format!("{name} {}", args.as_json())).unwrap();
+        })
+        .on("connect", move |socket: Socket| {
+            told.send(format!("connect {}", socket.recovered()))
+                .unwrap();
+        })
+        .on("disconnect", move |reason: DisconnectReason| {
+            sender.send(reason.to_string()).unwrap();
+        })
+        .connect_lazy()
+        .unwrap();
+    (listener, socket, story)
+}
+
+#[tokio::test(start_paused = true)]
+async fn missed_events_come_before_connect_and_the_id_stays() {
+    let (listener, socket, mut story) = start().await;
+    let mut peer = Peer::accept(&listener).await;
+    assert_eq!(peer.receive().await, "40");
+    peer.send(r#"40{"sid":"one","pid":"secret"}"#).await;
+    assert_eq!(story.recv().await.unwrap(), "connect false");
+    peer.send(r#"42["news",1,"offset-1"]"#).await;
+    assert_eq!(story.recv().await.unwrap(), r#"news 1,"offset-1""#);
+    drop(peer);
+    assert_eq!(story.recv().await.unwrap(), "transport close");
+
+    let mut peer = Peer::accept(&listener).await;
+    assert_eq!(
+        peer.receive().await,
+        r#"40{"pid":"secret","offset":"offset-1"}"#
+    );
+    peer.send(r#"42["news",2,"offset-2"]"#).await;
+    peer.send(r#"42["news",3,"offset-3"]"#).await;
+    peer.send(r#"40{"sid":"one","pid":"secret"}"#).await;
+    assert_eq!(story.recv().await.unwrap(), r#"news 2,"offset-2""#);
+    assert_eq!(story.recv().await.unwrap(), r#"news 3,"offset-3""#);
+    assert_eq!(story.recv().await.unwrap(), "connect true");
+    assert_eq!(socket.id().as_deref(), Some("one"));
+    drop(peer);
+    assert_eq!(story.recv().await.unwrap(), "transport close");
+
+    // The server has forgotten us meanwhile.
+    let mut peer = Peer::accept(&listener).await;
+    assert_eq!(
+        peer.receive().await,
+        r#"40{"pid":"secret","offset":"offset-3"}"#
+    );
+    peer.send(r#"40{"sid":"two","pid":"other"}"#).await;
+    assert_eq!(story.recv().await.unwrap(), "connect false");
+    assert_eq!(socket.id().as_deref(), Some("two"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_left_on_purpose_is_not_recovered() {
+    let (listener, socket, mut story) = start().await;
+    let mut peer = Peer::accept(&listener).await;
+    peer.receive().await;
+    peer.send(r#"40{"sid":"one","pid":"secret"}"#).await;
+    peer.send(r#"42["news",1,"offset-1"]"#).await;
+    assert_eq!(story.recv().await.unwrap(), "connect false");
+    story.recv().await.unwrap();
+    socket.disconnect();
+    assert_eq!(peer.receive().await, "41");
+    drop(peer);
+    socket.client().closed().await;
+    socket.connect_lazy();
+    let mut peer = Peer::accept(&listener).await;
+    assert_eq!(peer.receive().await, "40");
+}
