@@ -83,10 +83,24 @@
 //! * `macros`: `#[derive(Event)]` for [typed events](guide::typed). Off by default.
 //! * `tls`: listeners for `https://`, by rustls. Off by default.
 
+/// The client. Its [`Socket`](sockeye_client::Socket) is another type than the server's, which has
+/// the name at the root of the crate; all else that both have in common is the same.
+#[cfg(feature = "client")]
+pub mod client {
+    pub use sockeye_client::*;
+}
 pub mod guide;
 
 pub use bytes::Bytes;
 pub use serde_json::{Value, json};
+#[cfg(feature = "client")]
+pub use sockeye_client::{
+    __private, AckError, AckFuture, Args, ArgsError, BufferPolicy, Client, ClientBuilder,
+    ClientConfig, ClientEvent, ConnectError, Data, DisconnectReason, EmitError, EventError,
+    EventName, FromArgs, ListenerId, Reconnection, Refusal, Reply, SocketConfig, State, ToArgs,
+    TransportKind, TypedEvent, blocking,
+};
 #[cfg(feature = "macros")]
 pub use sockeye_macros::Event;
+#[cfg(feature = "server")]
 pub use sockeye_server::*;
