@@ -307,3 +307,22 @@ test("reconnects_after_the_server_comes_back", async (t) => {
     socket.disconnect();
   }
 });
+
+test("keeps_events_that_come_before_the_answer_to_its_connect", async (t) => {
+  const { attached, url } = await listen(t, (server) => new WebSocketServer({ server }));
+  attached.on("connection", (socket) => {
+    socket.send('0{"sid":"s","upgrades":[],"pingInterval":25000,"pingTimeout":20000}');
+    socket.on("message", (packet) => {
+      if (String(packet) !== "40") return;
+      socket.send('42["early",1]');
+      socket.send('42["early",2]');
+      socket.send('40{"sid":"x"}');
+    });
+  });
+  const socket = connect(url, { ...FAST, transports: ["websocket"] });
+  t.after(() => socket.disconnect());
+  const heard = [];
+  socket.on("early", (n) => heard.push(n));
+  await next(socket, "connect");
+  assert.deepEqual(heard, [1, 2]);
+});

@@ -89,6 +89,7 @@ export class Socket extends Emitter {
   #nextId = 0;
   #acks = new Map();
   #buffer = [];
+  #early = [];
 
   constructor(io, nsp, auth) {
     super();
@@ -177,6 +178,7 @@ export class Socket extends Emitter {
 
   async _join(engine) {
     let { auth } = this;
+    this.#early = [];
     try {
       // Both `auth(done)` and `async auth()`.
       if (typeof auth === "function") auth = await (auth.length ? new Promise(auth) : auth());
@@ -187,8 +189,11 @@ export class Socket extends Emitter {
     if (this.active && this.io._engine === engine) this.io._write(CONNECT, this.nsp, undefined, auth);
   }
 
-  _receive({ type, id, data }) {
-    if (type === EVENT && this.connected) {
+  _receive(packet) {
+    const { type, id, data } = packet;
+    if (type === EVENT && !this.connected) {
+      this.#early.push(packet);
+    } else if (type === EVENT) {
       let acked;
       const ack = (...args) => {
         if (!acked) this.io._write(ACK, this.nsp, id, args);
@@ -202,6 +207,8 @@ export class Socket extends Emitter {
     } else if (type === CONNECT && data?.sid) {
       this.id = data.sid;
       this.connected = true;
+      // Some servers emit before they let the socket in.
+      for (const packet of this.#early.splice(0)) this._receive(packet);
       for (const packet of this.#buffer.splice(0)) this.io._write(...packet);
       this._fire("connect");
     } else if (type === DISCONNECT) {
