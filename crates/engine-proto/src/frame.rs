@@ -4,7 +4,10 @@
 //!
 //! The first byte holds the binary flag (bit 7) and the length (bits 0 to 6). A length of 126 means that the next two
 //! bytes hold it, 127 that the next eight do, both big-endian. A text frame holds an Engine.IO 4 packet with its type
-//! digit, a binary frame the bare bytes of a message. A frame is never empty.
+//! digit, a binary frame the bare bytes of a message. A frame is never empty. Peers that have agreed on it may also send
+//! [compressed] ones.
+
+pub mod compressed;
 
 use std::ops::Deref;
 
@@ -71,6 +74,15 @@ pub enum FrameError {
     /// A text frame is not UTF-8.
     #[error("text frame is not valid utf-8")]
     Utf8,
+    /// A compressed frame is not one stream of deflate and nothing else.
+    #[error("compressed frame is not valid deflate")]
+    Inflate,
+    /// More comes out of a compressed frame than the limit allows.
+    #[error("compressed frame holds more than the limit of {max} bytes")]
+    InflatedTooLarge {
+        /// The limit.
+        max: usize,
+    },
 }
 
 /// Looks for one frame at the front of `buf`. Nothing is remembered between calls, so a decoder costs nothing while its
@@ -80,8 +92,39 @@ pub enum FrameError {
 ///
 /// See [`FrameError`]. A frame that is too large is refused as soon as its header is there.
 pub fn decode(buf: &[u8], max_payload: usize) -> Result<Decoded<'_>, FrameError> {
+    let (kind, payload, used) = match decode_raw(buf, max_payload)? {
+        Raw::NeedMore { total } => return Ok(Decoded::NeedMore { total }),
+        Raw::Frame {
+            kind,
+            payload,
+            used,
+        } => (kind, payload, used),
+    };
+    let frame = match kind {
+        WireKind::Text => {
+            Frame::Text(simdutf8::basic::from_utf8(payload).map_err(|_| FrameError::Utf8)?)
+        }
+        WireKind::Binary => Frame::Binary(payload),
+    };
+    Ok(Decoded::Frame { frame, used })
+}
+
+/// A frame whose payload was not looked at.
+enum Raw<'b> {
+    Frame {
+        kind: WireKind,
+        payload: &'b [u8],
+        used: usize,
+    },
+    NeedMore {
+        total: usize,
+    },
+}
+
+#[inline]
+fn decode_raw(buf: &[u8], max_payload: usize) -> Result<Raw<'_>, FrameError> {
     let Some(&first) = buf.first() else {
-        return Ok(Decoded::NeedMore { total: 1 });
+        return Ok(Raw::NeedMore { total: 1 });
     };
     let (header, len) = match first & LENGTH_BITS {
         LENGTH_IN_2 => match buf.get(1..3) {
@@ -91,7 +134,7 @@ pub fn decode(buf: &[u8], max_payload: usize) -> Result<Decoded<'_>, FrameError>
                     .iter()
                     .fold(0, |len, &byte| len << 8 | u64::from(byte)),
             ),
-            None => return Ok(Decoded::NeedMore { total: 3 }),
+            None => return Ok(Raw::NeedMore { total: 3 }),
         },
         LENGTH_IN_8 => match buf.get(1..9) {
             Some(bytes) => (
@@ -100,7 +143,7 @@ pub fn decode(buf: &[u8], max_payload: usize) -> Result<Decoded<'_>, FrameError>
                     .iter()
                     .fold(0, |len, &byte| len << 8 | u64::from(byte)),
             ),
-            None => return Ok(Decoded::NeedMore { total: 9 }),
+            None => return Ok(Raw::NeedMore { total: 9 }),
         },
         short => (1, u64::from(short)),
     };
@@ -118,14 +161,17 @@ pub fn decode(buf: &[u8], max_payload: usize) -> Result<Decoded<'_>, FrameError>
         .ok_or(too_large)?;
     let total = len.checked_add(header).ok_or(too_large)?;
     let Some(payload) = buf.get(header..total) else {
-        return Ok(Decoded::NeedMore { total });
+        return Ok(Raw::NeedMore { total });
     };
-    let frame = if first & BINARY_FLAG == 0 {
-        Frame::Text(simdutf8::basic::from_utf8(payload).map_err(|_| FrameError::Utf8)?)
-    } else {
-        Frame::Binary(payload)
+    let kind = match first & BINARY_FLAG {
+        0 => WireKind::Text,
+        _ => WireKind::Binary,
     };
-    Ok(Decoded::Frame { frame, used: total })
+    Ok(Raw::Frame {
+        kind,
+        payload,
+        used: total,
+    })
 }
 
 /// The header of one frame; its bytes are had by dereferencing.

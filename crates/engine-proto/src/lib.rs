@@ -56,7 +56,7 @@ mod transport;
 
 pub use error::{BadRequest, Refusal, RequestError};
 pub use limits::Limits;
-pub use open::{OpenPacket, OpenPacketError, OpenRequest};
+pub use open::{Compression, OpenPacket, OpenPacketError, OpenRequest};
 pub use packet::{Message, Packet, PacketError, WireKind};
 pub use revision::Revision;
 pub use session::{

@@ -21,6 +21,38 @@ pub struct OpenPacket {
     pub ping_timeout: Duration,
     /// Bytes that the server takes in one payload; `None` if it does not say (servers before Socket.IO 4.5).
     pub max_payload: Option<usize>,
+    /// What the server takes of the compressions that the client has offered in its [`OpenRequest`]; from now on both
+    /// ends may use it.
+    pub compression: Option<Compression>,
+}
+
+/// A way to compress messages on a bare stream, which both ends have to agree on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Compression {
+    /// Raw deflate, each message by itself; see [`frame::compressed`](crate::frame::compressed).
+    Deflate,
+}
+
+impl Compression {
+    /// The name in open packets.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Deflate => "deflate",
+        }
+    }
+
+    /// The first of these names that is known.
+    fn first_known(names: &[Cow<'_, str>]) -> Option<Self> {
+        let known = |name: &Cow<'_, str>| name == Self::Deflate.name();
+        names.iter().any(known).then_some(Self::Deflate)
+    }
+
+    /// How it is offered, and taken.
+    fn to_member(self) -> String {
+        format!(r#""compress":["{}"]"#, self.name())
+    }
 }
 
 /// The server's open packet cannot be read.
@@ -43,6 +75,10 @@ impl OpenPacket {
         if let Some(bytes) = self.max_payload {
             json.push_str(",\"maxPayload\":");
             json.push_str(&bytes.to_string());
+        }
+        if let Some(compression) = self.compression {
+            json.push(',');
+            json.push_str(&compression.to_member());
         }
         json.push('}');
         json
@@ -69,6 +105,7 @@ impl OpenPacket {
                 .max_payload
                 .filter(|&n| n > 0)
                 .map(|n| usize::try_from(n).unwrap_or(usize::MAX)),
+            compression: Compression::first_known(&wire.compress),
         })
     }
 }
@@ -76,8 +113,12 @@ impl OpenPacket {
 /// The client's first packet on a stream (WebTransport, TCP, Unix): it wants a new session, or to upgrade one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum OpenRequest {
-    /// `0`: a new session.
-    New,
+    /// `0`, or `0{"compress":["deflate"]}`: a new session.
+    New {
+        /// What the client would like to use. A server that does not know of it may refuse such a request, as it may
+        /// any that it does not understand.
+        compression: Option<Compression>,
+    },
     /// `0{"sid":"…"}`: an upgrade of the session with this id.
     Upgrade {
         /// The session to upgrade.
@@ -90,20 +131,28 @@ impl OpenRequest {
     ///
     /// # Errors
     ///
-    /// The data is neither empty nor a JSON object with a `sid`.
+    /// The data is neither empty nor a JSON object with a `sid` or with `compress`.
     pub fn from_data(data: &str) -> Result<Self, OpenPacketError> {
         if data.is_empty() {
-            return Ok(Self::New);
+            return Ok(Self::New { compression: None });
         }
-        let wire: WireUpgrade = serde_json::from_str(data)?;
-        Ok(Self::Upgrade { sid: wire.sid })
+        let wire: WireRequest<'_> = serde_json::from_str(data)?;
+        Ok(match wire {
+            WireRequest::Upgrade { sid } => Self::Upgrade { sid },
+            WireRequest::New { compress } => Self::New {
+                compression: Compression::first_known(&compress),
+            },
+        })
     }
 
     /// The packet's data, without the type digit in front.
     #[must_use]
     pub fn to_data(&self) -> String {
         match self {
-            Self::New => String::new(),
+            Self::New { compression: None } => String::new(),
+            Self::New {
+                compression: Some(compression),
+            } => format!("{{{}}}", compression.to_member()),
             Self::Upgrade { sid } => {
                 let sid = Value::from(sid.as_str());
                 format!(r#"{{"sid":{sid}}}"#)
@@ -122,11 +171,15 @@ struct WireOpen<'a> {
     ping_timeout: u64,
     #[serde(default)]
     max_payload: Option<u64>,
+    #[serde(default)]
+    compress: Vec<Cow<'a, str>>,
 }
 
 #[derive(Deserialize)]
-struct WireUpgrade {
-    sid: String,
+#[serde(untagged)]
+enum WireRequest<'a> {
+    Upgrade { sid: String },
+    New { compress: Vec<Cow<'a, str>> },
 }
 
 #[cfg(test)]
@@ -140,6 +193,7 @@ mod tests {
             ping_interval: Duration::from_secs(25),
             ping_timeout: Duration::from_secs(20),
             max_payload: Some(1_000_000),
+            compression: None,
         }
     }
 
@@ -157,6 +211,17 @@ mod tests {
             ..sample()
         };
         assert_eq!(1 + open.to_json().len(), 107);
+    }
+
+    #[test]
+    fn an_agreed_compression_is_the_last_key() {
+        let open = OpenPacket {
+            compression: Some(Compression::Deflate),
+            ..sample()
+        };
+        let json = open.to_json();
+        assert!(json.ends_with(r#","maxPayload":1000000,"compress":["deflate"]}"#));
+        assert_eq!(OpenPacket::from_json(&json).unwrap(), open);
     }
 
     #[test]
@@ -179,13 +244,26 @@ mod tests {
     #[test]
     fn open_requests_round_trip() {
         for request in [
-            OpenRequest::New,
+            OpenRequest::New { compression: None },
+            OpenRequest::New {
+                compression: Some(Compression::Deflate),
+            },
             OpenRequest::Upgrade {
                 sid: "a\"b".to_owned(),
             },
         ] {
             assert_eq!(OpenRequest::from_data(&request.to_data()).unwrap(), request);
         }
+        let offer = r#"{"compress":["zstd","deflate"],"x":1}"#;
+        let compression = Some(Compression::Deflate);
+        assert_eq!(
+            OpenRequest::from_data(offer).unwrap(),
+            OpenRequest::New { compression }
+        );
+        assert_eq!(
+            OpenRequest::from_data(r#"{"compress":["zstd"]}"#).unwrap(),
+            OpenRequest::New { compression: None }
+        );
         assert!(OpenRequest::from_data("{}").is_err());
         assert!(OpenRequest::from_data("x").is_err());
     }

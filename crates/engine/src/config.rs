@@ -28,6 +28,7 @@ pub struct EngineConfig {
     pub(crate) allow_upgrades: bool,
     pub(crate) outbox_limit: usize,
     pub(crate) high_water_mark: usize,
+    pub(crate) stream_compression: Option<usize>,
     pub(crate) max_sessions: usize,
     pub(crate) linger: Duration,
     pub(crate) stall_timeout: Duration,
@@ -86,6 +87,7 @@ impl Default for EngineConfig {
             allow_upgrades: true,
             outbox_limit: 8 * 1024 * 1024,
             high_water_mark: 16 * 1024,
+            stream_compression: Some(1024),
             max_sessions: 1_000_000,
             linger: Duration::from_secs(5),
             stall_timeout: Duration::from_secs(300),
@@ -187,6 +189,18 @@ impl EngineConfig {
     #[must_use]
     pub const fn high_water_mark(mut self, bytes: usize) -> Self {
         self.high_water_mark = bytes;
+        self
+    }
+
+    /// From how many bytes on messages are compressed on bare streams, to native peers that offer
+    /// it; `None` for never, and not from them either. Each message is compressed by itself, so
+    /// that an idle connection keeps nothing, and a broadcast is compressed once. Default: 1024.
+    ///
+    /// Below TLS, the length of a compressed message tells something about it: do not let secrets
+    /// and what others can choose travel in one message, or emit it uncompressed.
+    #[must_use]
+    pub const fn stream_compression(mut self, from_bytes: Option<usize>) -> Self {
+        self.stream_compression = from_bytes;
         self
     }
 

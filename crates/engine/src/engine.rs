@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use parking_lot::RwLock;
 use sockeye_engine_proto::{
-    Limits, OpenPacket, Packet, RequestError, Revision, Session, TransportKind, payload,
+    Compression, Limits, OpenPacket, Packet, RequestError, Revision, Session, TransportKind,
+    payload,
 };
 use sockeye_websocket::Role;
 use tokio::sync::Notify;
@@ -19,7 +20,7 @@ use crate::handle::{Dialect, SessionHandle};
 use crate::handshake::Handshake;
 use crate::id::SessionId;
 use crate::io::Io;
-use crate::listen::Manners;
+use crate::listen::{BareOpening, Manners};
 use crate::outbox::Framing;
 
 /// An Engine.IO server: its sessions, and the application on top of them.
@@ -189,34 +190,44 @@ impl<A: Application> Engine<A> {
         if let Some(session) = self.register(revision, kind, Dialect::Packets, base64) {
             let limit = self.config().limits.max_payload;
             let wire = Wire::websocket(io, read, limit, Role::Server);
-            self.drive_wire(session, handshake, wire, Framing::WebSocket);
+            self.drive_wire(session, handshake, wire, Framing::WebSocket, None);
         }
     }
 
-    /// Opens a session on a bare stream. `read` is what came already, without the native opening.
+    /// Opens a session on a bare stream.
     pub(crate) fn open_bare(
         &self,
         handshake: Arc<Handshake>,
         transport: TransportKind,
-        framing: Framing,
         io: Io,
-        read: &[u8],
+        opening: &BareOpening,
         manners: Manners,
     ) {
+        let framing = opening.framing;
         let dialect = match framing {
             Framing::Lines => Dialect::Lines,
             _ => Dialect::Packets,
         };
-        if let Some(session) = self.register(Revision::V4, transport, dialect, false) {
-            let mut wire = Wire::bare(io, framing, read, self.config().limits.max_payload);
-            if manners.allow_half_open {
-                wire.outlive_peer();
-            }
-            if manners.pause_on_connect {
-                session.will_pause_on_connect();
-            }
-            self.drive_wire(session, handshake, wire, framing);
+        let Some(session) = self.register(Revision::V4, transport, dialect, false) else {
+            return;
+        };
+        let max_payload = self.config().limits.max_payload;
+        let mut wire = Wire::bare(io, framing, &opening.read, max_payload);
+        if manners.allow_half_open {
+            wire.outlive_peer();
         }
+        if manners.pause_on_connect {
+            session.will_pause_on_connect();
+        }
+        let compression = match (opening.compression, self.config().stream_compression) {
+            (Some(compression), Some(from)) => {
+                wire.expect_compressed();
+                session.set_compression(from);
+                Some(compression)
+            }
+            _ => None,
+        };
+        self.drive_wire(session, handshake, wire, framing, compression);
     }
 
     /// Runs a session on a stream; to peers that speak in packets the open packet goes first.
@@ -226,6 +237,7 @@ impl<A: Application> Engine<A> {
         handshake: Arc<Handshake>,
         wire: Wire,
         framing: Framing,
+        compression: Option<Compression>,
     ) {
         {
             let mut state = session.shared().lock();
@@ -233,7 +245,9 @@ impl<A: Application> Engine<A> {
                 .outbox
                 .become_stream(wire.direct(), framing, Vec::new());
             if framing != Framing::Lines {
-                let open = self.open_packet(&session, state.transport);
+                let mut open = self.open_packet(&session, state.transport);
+                open.compression = compression;
+                let open = open.to_json();
                 state.outbox.push_control(Packet::Open(open.into()));
             }
         }
@@ -258,8 +272,12 @@ impl<A: Application> Engine<A> {
         ));
     }
 
-    /// The JSON of the open packet.
-    pub(crate) fn open_packet(&self, session: &SessionHandle, transport: TransportKind) -> String {
+    /// The open packet.
+    pub(crate) fn open_packet(
+        &self,
+        session: &SessionHandle,
+        transport: TransportKind,
+    ) -> OpenPacket {
         let config = self.config();
         let upgrades = match transport {
             TransportKind::Polling if config.allow_upgrades => config
@@ -270,14 +288,14 @@ impl<A: Application> Engine<A> {
                 .collect(),
             _ => Vec::new(),
         };
-        let open = OpenPacket {
+        OpenPacket {
             sid: session.id().as_str().to_owned(),
             upgrades,
             ping_interval: config.session.ping_interval,
             ping_timeout: config.session.ping_timeout,
             max_payload: Some(config.limits.max_payload),
-        };
-        open.to_json()
+            compression: None,
+        }
     }
 
     fn register(

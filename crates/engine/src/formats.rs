@@ -1,49 +1,84 @@
 //! The framings of bare streams: length-prefixed packets, and lines.
 
 use bytes::Bytes;
-use sockeye_engine_proto::frame::{self, Decoded, FrameError};
+use sockeye_engine_proto::WireKind;
+use sockeye_engine_proto::frame::{self, Decoded, Frame, FrameError, compressed};
 use sockeye_socket_proto::lines::{self, LineError, next_line};
 
 use crate::application::Incoming;
+use crate::deflate;
 use crate::frames::{Format, Found};
 
 /// Length-prefixed frames, one Engine.IO packet each.
 #[derive(Debug)]
 pub(crate) struct Native {
-    pub(crate) max_payload: usize,
+    max_payload: usize,
+    /// Frames may be compressed.
+    compressed: bool,
+    /// The text of the last compressed frame, while it is handled.
+    inflated: String,
+}
+
+impl Native {
+    pub(crate) const fn new(max_payload: usize) -> Self {
+        Self {
+            max_payload,
+            compressed: false,
+            inflated: String::new(),
+        }
+    }
+
+    /// Takes compressed frames too, as both ends have agreed.
+    pub(crate) const fn expect_compressed(&mut self) {
+        self.compressed = true;
+    }
+
+    fn inflate(&mut self, kind: WireKind, data: &[u8]) -> Result<Incoming<'_>, FrameError> {
+        Ok(match kind {
+            WireKind::Text => {
+                self.inflated = deflate::decompress_text(data, self.max_payload)?;
+                Incoming::Text(&self.inflated)
+            }
+            WireKind::Binary => Incoming::Owned(deflate::decompress(data, self.max_payload)?),
+        })
+    }
 }
 
 impl Format for Native {
     type Event<'b> = Incoming<'b>;
     type Error = FrameError;
 
-    fn decode<'b>(&mut self, buf: &'b mut [u8]) -> Result<Found<Incoming<'b>>, FrameError> {
-        Ok(match frame::decode(buf, self.max_payload)? {
-            Decoded::Frame {
-                frame: frame::Frame::Text(text),
-                used,
-            } => Found::Event {
-                event: Incoming::Text(text),
+    fn decode<'b>(&'b mut self, buf: &'b mut [u8]) -> Result<Found<Incoming<'b>>, FrameError> {
+        let decoded = match self.compressed {
+            true => compressed::decode(buf, self.max_payload)?,
+            false => frame::decode(buf, self.max_payload)?.into(),
+        };
+        Ok(match decoded {
+            compressed::Decoded::Frame { frame, used } => {
+                let event = match frame {
+                    Frame::Text(text) => Incoming::Text(text),
+                    Frame::Binary(data) => Incoming::Binary(data),
+                };
+                Found::Event { event, used }
+            }
+            compressed::Decoded::Compressed { kind, data, used } => Found::Event {
+                event: self.inflate(kind, data)?,
                 used,
             },
-            Decoded::Frame {
-                frame: frame::Frame::Binary(data),
-                used,
-            } => Found::Event {
-                event: Incoming::Binary(data),
-                used,
-            },
-            Decoded::NeedMore { total } => Found::NeedMore { total },
+            compressed::Decoded::NeedMore { total } => Found::NeedMore { total },
         })
     }
 
     fn decode_owned<'b>(
-        &mut self,
+        &'b mut self,
         buf: &'b mut Vec<u8>,
     ) -> Result<Found<Incoming<'b>>, FrameError> {
+        if buf.first() == Some(&0) {
+            return self.decode(buf);
+        }
         let kept = match frame::decode(buf, self.max_payload)? {
             Decoded::Frame {
-                frame: frame::Frame::Binary(data),
+                frame: Frame::Binary(data),
                 used,
             } if used == buf.len() => buf.len() - data.len(),
             _ => return self.decode(buf),
@@ -53,6 +88,10 @@ impl Format for Native {
             event: Incoming::Owned(data),
             used: 0,
         })
+    }
+
+    fn release(&mut self) {
+        self.inflated = String::new();
     }
 }
 
@@ -77,7 +116,7 @@ impl Format for Lines {
     type Event<'b> = &'b [u8];
     type Error = LineError;
 
-    fn decode<'b>(&mut self, buf: &'b mut [u8]) -> Result<Found<&'b [u8]>, LineError> {
+    fn decode<'b>(&'b mut self, buf: &'b mut [u8]) -> Result<Found<&'b [u8]>, LineError> {
         let searched = std::mem::take(&mut self.searched);
         Ok(match next_line(buf, searched, self.max_line)? {
             lines::Found::Line { line, used } => Found::Event { event: line, used },
@@ -89,7 +128,7 @@ impl Format for Lines {
         })
     }
 
-    fn decode_owned<'b>(&mut self, buf: &'b mut Vec<u8>) -> Result<Found<&'b [u8]>, LineError> {
+    fn decode_owned<'b>(&'b mut self, buf: &'b mut Vec<u8>) -> Result<Found<&'b [u8]>, LineError> {
         self.decode(buf)
     }
 }

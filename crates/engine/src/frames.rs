@@ -9,21 +9,26 @@ use crate::io::Io;
 use crate::scratch::{self, Scratch};
 
 /// How the bytes of a stream are cut into frames.
-pub(crate) trait Format {
-    /// One frame's meaning, borrowed from the bytes.
-    type Event<'b>;
+pub(crate) trait Format: 'static {
+    /// One frame's meaning, borrowed from the bytes or from what was made of them.
+    type Event<'b>
+    where
+        Self: 'b;
     /// Why the bytes are not a frame. Nothing can be read after it.
     type Error;
 
     /// Looks for one frame at the front of `buf`, which may be changed in place.
-    fn decode<'b>(&mut self, buf: &'b mut [u8]) -> Result<Found<Self::Event<'b>>, Self::Error>;
+    fn decode<'b>(&'b mut self, buf: &'b mut [u8]) -> Result<Found<Self::Event<'b>>, Self::Error>;
 
     /// The same, for a buffer that holds one large frame and nothing else: the frame may keep
     /// the buffer's memory.
     fn decode_owned<'b>(
-        &mut self,
+        &'b mut self,
         buf: &'b mut Vec<u8>,
     ) -> Result<Found<Self::Event<'b>>, Self::Error>;
+
+    /// The events that were found are done with, and so is what they were borrowed from.
+    fn release(&mut self) {}
 }
 
 /// What was found at the front of a buffer.
@@ -84,6 +89,11 @@ impl<F: Format> FrameReader<F> {
         self.kept.splice(..0, frame.iter().copied());
         self.wanted = 0;
         self.open_ended = false;
+    }
+
+    /// How the frames are cut.
+    pub(crate) const fn format_mut(&mut self) -> &mut F {
+        &mut self.format
     }
 
     /// Reads once, and hands on the events until `handle` breaks. What is left then waits for
@@ -152,6 +162,7 @@ impl<F: Format> FrameReader<F> {
             Found::NeedMore { total } => Some(total),
             Found::NeedAny => Some(0),
         };
+        self.format.release();
         if let Some(total) = needed {
             self.wanted = total;
             self.kept = kept;
@@ -192,6 +203,7 @@ impl<F: Format> FrameReader<F> {
                 }
             }
         }
+        self.format.release();
         Ok(done)
     }
 
@@ -205,12 +217,12 @@ impl Format for Decoder {
     type Event<'b> = Event<'b>;
     type Error = ProtocolError;
 
-    fn decode<'b>(&mut self, buf: &'b mut [u8]) -> Result<Found<Event<'b>>, ProtocolError> {
+    fn decode<'b>(&'b mut self, buf: &'b mut [u8]) -> Result<Found<Event<'b>>, ProtocolError> {
         Self::decode(self, buf).map(Found::from)
     }
 
     fn decode_owned<'b>(
-        &mut self,
+        &'b mut self,
         buf: &'b mut Vec<u8>,
     ) -> Result<Found<Event<'b>>, ProtocolError> {
         Self::decode_owned(self, buf).map(Found::from)

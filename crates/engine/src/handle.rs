@@ -1,19 +1,20 @@
 use std::future::poll_fn;
 use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
 use std::task::{Context, Poll, Waker};
 use std::{fmt, io};
 
 use parking_lot::{Mutex, MutexGuard};
-use sockeye_engine_proto::{CloseReason, RequestError, Revision, TransportKind};
+use sockeye_engine_proto::{CloseReason, RequestError, Revision, TransportKind, WireKind};
 use thiserror::Error;
 
 use crate::command::Command;
+use crate::deflate;
 use crate::driver::Wire;
 use crate::handshake::Handshake;
 use crate::id::SessionId;
-use crate::message::Message;
+use crate::message::{Message, frame_text};
 use crate::net_socket::NetSocket;
 use crate::outbox::{Flushed, Outbox};
 use crate::turn;
@@ -66,6 +67,8 @@ pub(crate) struct Shared {
     revision: Revision,
     dialect: Dialect,
     outbox_limit: usize,
+    /// From how many bytes on messages are compressed; the largest number stands for never.
+    compress_from: AtomicUsize,
     /// A [`Reading`].
     reading: AtomicU8,
     state: Mutex<State>,
@@ -164,6 +167,7 @@ impl SessionHandle {
             revision,
             dialect,
             outbox_limit,
+            compress_from: AtomicUsize::new(usize::MAX),
             reading: AtomicU8::new(Reading::Flowing as u8),
             state,
         }))
@@ -236,11 +240,14 @@ impl SessionHandle {
     ///
     /// [`SendError`]; nothing of the messages was accepted then.
     pub fn send(&self, messages: &[Message], options: SendOptions) -> Result<(), SendError> {
-        self.send_with(options, |outbox| {
+        let from = self.compress_from(options);
+        if from < usize::MAX {
+            // Before the lock is taken.
             for message in messages {
-                outbox.push(message);
+                message.deflated(from);
             }
-        })
+        }
+        self.send_with(options, |outbox| push_all(outbox, messages, from))
     }
 
     /// Like [`send`](Self::send), for a text that stands in `buf` from `start` on, followed by
@@ -262,12 +269,36 @@ impl SessionHandle {
         rest: &[Message],
         options: SendOptions,
     ) -> Result<(), SendError> {
-        self.send_with(options, |outbox| {
-            outbox.push_scratch(buf, start);
-            for message in rest {
-                outbox.push(message);
+        let from = self.compress_from(options);
+        let mut deflated = None;
+        if from < usize::MAX {
+            let packet = frame_text(buf, start).0;
+            if buf.len() - packet >= from {
+                deflated = deflate::compress(WireKind::Text, &buf[packet..]);
             }
+            for message in rest {
+                message.deflated(from);
+            }
+        }
+        self.send_with(options, |outbox| {
+            match &deflated {
+                Some(frame) => outbox.push_frame_bytes(frame),
+                None => outbox.push_scratch(buf, start),
+            }
+            push_all(outbox, rest, from);
         })
+    }
+
+    /// Compresses messages of so many bytes and more, as both ends of a native stream have agreed.
+    pub(crate) fn set_compression(&self, from: usize) {
+        self.0.compress_from.store(from, Ordering::Relaxed);
+    }
+
+    fn compress_from(&self, options: SendOptions) -> usize {
+        match options.compress {
+            true => self.0.compress_from.load(Ordering::Relaxed),
+            false => usize::MAX,
+        }
     }
 
     /// Wakes the driver, which then polls its connection.
@@ -548,6 +579,16 @@ impl State {
     /// The driver's waker, unless it is at work anyway.
     fn wake_driver(&self) -> Option<Waker> {
         if self.busy { None } else { self.driver.clone() }
+    }
+}
+
+/// Appends messages, and those of `from` bytes and more compressed.
+fn push_all(outbox: &mut Outbox, messages: &[Message], from: usize) {
+    for message in messages {
+        match message.deflated(from) {
+            Some(frame) => outbox.push_frame_bytes(frame),
+            None => outbox.push(message),
+        }
     }
 }
 

@@ -23,6 +23,7 @@ mod command;
 mod config;
 mod cookie;
 mod cors;
+mod deflate;
 #[cfg(feature = "client")]
 #[allow(dead_code, reason = "its user, the connector, is still to come")]
 mod dial;

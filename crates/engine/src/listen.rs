@@ -34,6 +34,7 @@ use crate::http::ConnectionInfo;
 use crate::io::Io;
 use crate::net::Place;
 
+pub(crate) use bare::BareOpening;
 pub use options::ListenOptions;
 pub(crate) use options::Manners;
 pub use url::{ListenUrl, UrlError};

@@ -1,14 +1,22 @@
 use std::fmt;
+use std::sync::OnceLock;
 
 use bytes::Bytes;
+use sockeye_engine_proto::WireKind;
 use sockeye_websocket::{OpCode, prepend_header};
+
+use crate::deflate;
 
 /// What one engine message carries, encoded once and shared by everyone it is sent to.
 ///
 /// A text is kept in the form that goes onto the wire most often: behind its WebSocket header
 /// and its packet type, so that a broadcast is one buffer that every receiver writes from.
 #[derive(Clone)]
-pub struct Message(Repr);
+pub struct Message {
+    repr: Repr,
+    /// The compressed frame for native peers; made when the first one wants it, and shared.
+    deflated: OnceLock<Option<Box<Bytes>>>,
+}
 
 #[derive(Clone)]
 enum Repr {
@@ -52,7 +60,7 @@ impl Message {
         let mut bytes = Bytes::from(buf);
         let frame_bytes = bytes.split_off(frame);
         let packet = u8::try_from(packet - frame).expect("a frame header is at most 10 bytes");
-        Self(Repr::Text(Text {
+        Self::new(Repr::Text(Text {
             frame: frame_bytes,
             packet,
         }))
@@ -61,13 +69,36 @@ impl Message {
     /// A binary message.
     #[must_use]
     pub fn binary(data: impl Into<Bytes>) -> Self {
-        Self(Repr::Binary(data.into()))
+        Self::new(Repr::Binary(data.into()))
+    }
+
+    const fn new(repr: Repr) -> Self {
+        Self {
+            repr,
+            deflated: OnceLock::new(),
+        }
+    }
+
+    /// The compressed frame for native peers, for messages from so many bytes on that get
+    /// shorter by it.
+    pub(crate) fn deflated(&self, from: usize) -> Option<&Bytes> {
+        let (kind, payload) = match &self.repr {
+            Repr::Text(text) => (WireKind::Text, text.packet()),
+            Repr::Binary(data) => (WireKind::Binary, &data[..]),
+        };
+        if payload.len() < from {
+            return None;
+        }
+        let frame = self
+            .deflated
+            .get_or_init(|| deflate::compress(kind, payload).map(Box::new));
+        frame.as_deref()
     }
 
     /// The text of a text message.
     #[must_use]
     pub fn as_text(&self) -> Option<&str> {
-        match &self.0 {
+        match &self.repr {
             Repr::Text(text) => Some(text.text()),
             Repr::Binary(_) => None,
         }
@@ -76,7 +107,7 @@ impl Message {
     /// The bytes of a binary message.
     #[must_use]
     pub const fn as_binary(&self) -> Option<&Bytes> {
-        match &self.0 {
+        match &self.repr {
             Repr::Text(_) => None,
             Repr::Binary(data) => Some(data),
         }
@@ -85,7 +116,7 @@ impl Message {
     /// The length of the text or of the data in bytes.
     #[must_use]
     pub fn len(&self) -> usize {
-        match &self.0 {
+        match &self.repr {
             Repr::Text(text) => text.packet().len() - 1,
             Repr::Binary(data) => data.len(),
         }
@@ -98,7 +129,7 @@ impl Message {
     }
 
     pub(crate) const fn view(&self) -> View<'_> {
-        match &self.0 {
+        match &self.repr {
             Repr::Text(text) => View::Text(text),
             Repr::Binary(data) => View::Binary(data),
         }

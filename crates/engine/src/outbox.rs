@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::io::{self, IoSlice};
 use std::task::Waker;
 
+use bytes::Bytes;
 use sockeye_engine_proto::{Packet, Revision};
 use sockeye_websocket::OpCode;
 
@@ -186,6 +187,13 @@ impl Outbox {
                 self.push(&Message::text_in(exact, HEADROOM));
             }
             Sink::Closed => {}
+        }
+    }
+
+    /// Appends a frame that was made elsewhere. Only for a stream whose framing it has.
+    pub(crate) fn push_frame_bytes(&mut self, frame: &Bytes) {
+        if let Sink::Stream(stream) = &mut self.sink {
+            self.queued += stream.copy_or_share(frame);
         }
     }
 

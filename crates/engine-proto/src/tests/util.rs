@@ -28,6 +28,7 @@ pub(super) fn open_packet() -> OpenPacket {
         upgrades: vec![TransportKind::WebSocket],
         ping_interval: INTERVAL,
         ping_timeout: TIMEOUT,
+        compression: None,
         max_payload: None,
     }
 }

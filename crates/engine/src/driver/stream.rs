@@ -77,7 +77,7 @@ impl Wire {
     pub(crate) fn bare(io: Io, framing: Framing, read: &[u8], max_payload: usize) -> Self {
         let frames = match framing {
             Framing::Lines => Frames::Lines(FrameReader::new(Lines::new(max_payload), read)),
-            _ => Frames::Native(FrameReader::new(Native { max_payload }, read)),
+            _ => Frames::Native(FrameReader::new(Native::new(max_payload), read)),
         };
         Self {
             io,
@@ -85,6 +85,14 @@ impl Wire {
             fate: Fate::Open,
             halves: Halves::default(),
             drained: false,
+        }
+    }
+
+    /// Takes compressed frames of a native peer too, as both ends have agreed. What goes out is
+    /// the [session's](SessionHandle::set_compression) affair.
+    pub(crate) const fn expect_compressed(&mut self) {
+        if let Frames::Native(frames) = &mut self.frames {
+            frames.format_mut().expect_compressed();
         }
     }
 
@@ -138,8 +146,8 @@ impl Violation for ProtocolError {
 impl Violation for FrameError {
     fn close_code(&self) -> u16 {
         match self {
-            Self::TooLarge { .. } => 1009,
-            Self::Empty | Self::Utf8 => 1002,
+            Self::TooLarge { .. } | Self::InflatedTooLarge { .. } => 1009,
+            Self::Empty | Self::Utf8 | Self::Inflate => 1002,
         }
     }
 }

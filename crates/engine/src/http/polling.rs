@@ -30,7 +30,9 @@ pub(super) fn open_session<A: Application>(
     let session = engine
         .open_polling(handshake, revision, dialect)
         .ok_or(RequestError::BadRequest(BadRequest::IdGeneration))?;
-    let open = engine.open_packet(&session, TransportKind::Polling);
+    let open = engine
+        .open_packet(&session, TransportKind::Polling)
+        .to_json();
     let taken = payload.push(&Packet::Open(open.into()));
     debug_assert!(taken, "the first packet of a payload is always taken");
     let mut response = answer(&parts.headers, payload.finish());

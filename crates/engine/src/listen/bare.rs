@@ -5,7 +5,7 @@ use std::io::{self, IoSlice};
 use std::sync::Arc;
 
 use sockeye_engine_proto::frame::{self, Decoded};
-use sockeye_engine_proto::{OpenRequest, Packet, TransportKind};
+use sockeye_engine_proto::{Compression, OpenRequest, Packet, TransportKind};
 use sockeye_socket_proto::lines::{Dialect, dialect_of_first_byte};
 
 use crate::application::Application;
@@ -46,8 +46,8 @@ pub(super) async fn serve<A: Application>(
             return;
         }
     };
-    let (framing, read) = match opening {
-        Opening::Session { framing, read } => (framing, read),
+    let opening = match opening {
+        Opening::Session(opening) => opening,
         Opening::Http => {
             let _ = tokio::time::timeout(patience, farewell(&mut io)).await;
             return;
@@ -55,17 +55,26 @@ pub(super) async fn serve<A: Application>(
     };
     let handshake = Arc::new(handshake);
     match engine.admit(&handshake).await {
-        Ok(()) => engine.open_bare(handshake, transport, framing, io, &read, manners),
+        Ok(()) => engine.open_bare(handshake, transport, io, &opening, manners),
         Err(error) => tracing::debug!(%error, "a peer on a bare stream was refused"),
     }
 }
 
 /// How a peer begins.
 enum Opening {
-    /// With its first packet or line; `read` is what came behind the native opening.
-    Session { framing: Framing, read: Vec<u8> },
+    /// With its first packet or line.
+    Session(BareOpening),
     /// With a request for a web server.
     Http,
+}
+
+/// How a session on a bare stream begins.
+pub(crate) struct BareOpening {
+    pub(crate) framing: Framing,
+    /// The compression that the peer offers.
+    pub(crate) compression: Option<Compression>,
+    /// What came already, without the native opening.
+    pub(crate) read: Vec<u8>,
 }
 
 /// Reads until it is clear what the peer speaks.
@@ -81,11 +90,11 @@ async fn listen_to(io: &mut Io) -> io::Result<Opening> {
         len += read;
         match dialect_of_first_byte(buf[0]) {
             Dialect::Lines => {
-                let read = buf[..len].to_vec();
-                return Ok(Opening::Session {
+                return Ok(Opening::Session(BareOpening {
                     framing: Framing::Lines,
-                    read,
-                });
+                    compression: None,
+                    read: buf[..len].to_vec(),
+                }));
             }
             Dialect::Http => return Ok(Opening::Http),
             Dialect::Unknown => return Err(invalid("neither a packet nor a line")),
@@ -93,15 +102,19 @@ async fn listen_to(io: &mut Io) -> io::Result<Opening> {
         }
         match frame::decode(&buf[..len], MAX_OPENING) {
             Ok(Decoded::Frame { frame, used }) => match frame.packet() {
-                Ok(Packet::Open(data))
-                    if OpenRequest::from_data(&data).is_ok_and(|request| is_new(&request)) =>
-                {
-                    let read = buf[used..len].to_vec();
-                    return Ok(Opening::Session {
-                        framing: Framing::Native,
-                        read,
-                    });
-                }
+                Ok(Packet::Open(data)) => match OpenRequest::from_data(&data) {
+                    Ok(OpenRequest::New { compression }) => {
+                        return Ok(Opening::Session(BareOpening {
+                            framing: Framing::Native,
+                            compression,
+                            read: buf[used..len].to_vec(),
+                        }));
+                    }
+                    Ok(OpenRequest::Upgrade { .. }) => {
+                        return Err(invalid("a bare stream is no transport to upgrade to"));
+                    }
+                    Err(error) => return Err(io::Error::new(io::ErrorKind::InvalidData, error)),
+                },
                 _ => return Err(invalid("the first packet does not open a session")),
             },
             Ok(Decoded::NeedMore { .. }) if len < buf.len() => {}
@@ -109,11 +122,6 @@ async fn listen_to(io: &mut Io) -> io::Result<Opening> {
             Err(error) => return Err(io::Error::new(io::ErrorKind::InvalidData, error)),
         }
     }
-}
-
-/// Streams are no transports to upgrade to.
-fn is_new(request: &OpenRequest) -> bool {
-    matches!(request, OpenRequest::New)
 }
 
 async fn farewell(io: &mut Io) -> io::Result<()> {

@@ -169,7 +169,7 @@ impl Stream {
         self.copy(&frame::encode_header(kind, len))
     }
 
-    fn copy_or_share(&mut self, bytes: &Bytes) -> usize {
+    pub(super) fn copy_or_share(&mut self, bytes: &Bytes) -> usize {
         if bytes.len() <= COPY_MAX {
             return self.copy(bytes);
         }
