@@ -28,6 +28,7 @@ pub struct ConnectorConfig {
     pub(super) limits: Limits,
     pub(super) outbox_limit: usize,
     pub(super) high_water_mark: usize,
+    pub(super) stream_compression: Option<usize>,
     pub(super) linger: Duration,
     pub(super) stall_timeout: Duration,
 }
@@ -91,6 +92,7 @@ impl Default for ConnectorConfig {
             limits: Limits::default().max_payload(16 * 1024 * 1024),
             outbox_limit: 8 * 1024 * 1024,
             high_water_mark: 16 * 1024,
+            stream_compression: None,
             linger: Duration::from_secs(5),
             stall_timeout: Duration::from_secs(300),
         }
@@ -236,6 +238,19 @@ impl ConnectorConfig {
     #[must_use]
     pub const fn high_water_mark(mut self, bytes: usize) -> Self {
         self.high_water_mark = bytes;
+        self
+    }
+
+    /// From how many bytes on messages are compressed on bare streams to native peers; `None` does
+    /// without compression, and does not offer it. Worth it where the network is slower than the
+    /// processor, which it is not between processes of one machine. A server that is too old to
+    /// know of it refuses the session. Default: `None`.
+    ///
+    /// Below TLS, the length of a compressed message tells something about it: do not let secrets
+    /// and what others can choose travel in one message, or emit it uncompressed.
+    #[must_use]
+    pub const fn stream_compression(mut self, from_bytes: Option<usize>) -> Self {
+        self.stream_compression = from_bytes;
         self
     }
 

@@ -126,6 +126,7 @@ impl Connector {
             base64: config.force_base64,
             carrier: Carrier::requests(requests),
             framing: Framing::MaskedWebSocket,
+            compress_from: None,
         })
     }
 
@@ -155,6 +156,7 @@ impl Connector {
             base64: config.force_base64,
             carrier: Carrier::Stream(wire),
             framing: Framing::MaskedWebSocket,
+            compress_from: None,
         })
     }
 }

@@ -149,6 +149,8 @@ struct Begun {
     base64: bool,
     carrier: Carrier,
     framing: Framing,
+    /// From how many bytes on messages are compressed, if that was agreed.
+    compress_from: Option<usize>,
 }
 
 impl Begun {
@@ -163,6 +165,9 @@ impl Begun {
         let (revision, transport) = (self.state.revision(), self.state.transport());
         let limit = shared.config.outbox_limit;
         let handle = SessionHandle::new(id, revision, transport, self.dialect, self.base64, limit);
+        if let Some(from) = self.compress_from {
+            handle.set_compression(from);
+        }
         {
             let mut state = handle.shared().lock();
             state.outbox.set_high_water(shared.config.high_water_mark);

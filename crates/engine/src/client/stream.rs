@@ -4,17 +4,16 @@ use std::future::poll_fn;
 use std::io::{self, IoSlice};
 use std::time::Duration;
 
-use sockeye_engine_proto::{OpenPacket, Packet, Revision, Session, TransportKind};
+use sockeye_engine_proto::{
+    Compression, OpenPacket, OpenRequest, Packet, Revision, Session, TransportKind, WireKind, frame,
+};
 
-use super::config::StreamDialect;
+use super::config::{ConnectorConfig, StreamDialect};
 use super::{Begun, ConnectUrl, Connector, OpenError, now};
 use crate::driver::{Carrier, Early, NothingEarly, Wire};
 use crate::handle::Dialect;
 use crate::io::Io;
 use crate::outbox::Framing;
-
-/// A native client's first frame: an open packet without data.
-const OPENING: &[u8] = b"\x010";
 
 /// How long a peer has to answer the opening before it is taken for one that speaks in lines.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -29,10 +28,10 @@ impl Connector {
         let limit = config.limits.max_payload;
         let io = dialer.stream(url).await?;
         match config.stream_dialect {
-            StreamDialect::Native => native(io, transport, limit).await,
+            StreamDialect::Native => native(io, transport, config).await,
             StreamDialect::Lines => Ok(lines(io, transport, limit)),
             StreamDialect::Auto => {
-                let native = native(io, transport, limit);
+                let native = native(io, transport, config);
                 match tokio::time::timeout(PATIENCE, native).await {
                     Ok(Ok(begun)) => Ok(begun),
                     Ok(Err(_)) | Err(_) => Ok(lines(dialer.stream(url).await?, transport, limit)),
@@ -52,14 +51,22 @@ fn lines(io: Io, transport: TransportKind, limit: usize) -> Begun {
         base64: false,
         carrier: Carrier::Stream(wire),
         framing: Framing::Lines,
+        compress_from: None,
     }
 }
 
 /// Shakes hands with a peer that speaks in packets.
-async fn native(mut io: Io, transport: TransportKind, limit: usize) -> Result<Begun, OpenError> {
-    let read = exchange(&mut io).await.map_err(|error| OpenError::Closed {
-        detail: error.to_string(),
-    })?;
+async fn native(
+    mut io: Io,
+    transport: TransportKind,
+    config: &ConnectorConfig,
+) -> Result<Begun, OpenError> {
+    let offer = config.stream_compression.map(|_| Compression::Deflate);
+    let read = exchange(&mut io, offer)
+        .await
+        .map_err(|error| OpenError::Closed {
+            detail: error.to_string(),
+        })?;
     // As a header a brace announces a packet of 123 bytes, whose type cannot be the quote or the
     // space that follows it in a line.
     if let [b'{', second] = read[..]
@@ -67,8 +74,15 @@ async fn native(mut io: Io, transport: TransportKind, limit: usize) -> Result<Be
     {
         return Err(OpenError::handshake("the peer speaks in lines"));
     }
-    let mut wire = Wire::bare(io, Framing::Native, &read, limit);
+    let mut wire = Wire::bare(io, Framing::Native, &read, config.limits.max_payload);
     let open = read_open(&mut wire).await?;
+    // What was not offered is not taken, whatever the server says.
+    let compress_from = config
+        .stream_compression
+        .filter(|_| open.compression.is_some());
+    if compress_from.is_some() {
+        wire.expect_compressed();
+    }
     Ok(Begun {
         state: Session::client(Revision::V4, transport, &open, now()),
         sid: open.sid,
@@ -76,13 +90,18 @@ async fn native(mut io: Io, transport: TransportKind, limit: usize) -> Result<Be
         base64: false,
         carrier: Carrier::Stream(wire),
         framing: Framing::Native,
+        compress_from,
     })
 }
 
-/// Writes the opening, and reads the first byte of the answer; the second one too if the first
-/// is a brace.
-async fn exchange(io: &mut Io) -> io::Result<Vec<u8>> {
-    let mut rest = OPENING;
+/// Writes the opening, an open packet that offers compression or has no data, and reads the first
+/// byte of the answer; the second one too if the first is a brace.
+async fn exchange(io: &mut Io, offer: Option<Compression>) -> io::Result<Vec<u8>> {
+    let request = OpenRequest::New { compression: offer };
+    let packet = format!("0{}", request.to_data());
+    let mut opening = Vec::new();
+    frame::encode_frame(&mut opening, WireKind::Text, packet.as_bytes());
+    let mut rest = &opening[..];
     while !rest.is_empty() {
         match poll_fn(|cx| io.poll_write(cx, &[IoSlice::new(rest)])).await? {
             0 => return Err(io::ErrorKind::WriteZero.into()),

@@ -1,5 +1,6 @@
 //! Sessions of a client: with our own engine, and with servers that misbehave.
 
+mod compression;
 mod opening;
 mod rig;
 mod sessions;
