@@ -1,3 +1,4 @@
+use std::fmt;
 use std::time::Duration;
 
 use http::HeaderMap;
@@ -9,7 +10,7 @@ use crate::dial::{ConnectorError, DialConfig};
 ///
 /// The defaults are those of the JavaScript client unless a field says otherwise. Everything is
 /// checked once, when a [`Connector`](crate::Connector) is made of it.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct ConnectorConfig {
     pub(super) dial: DialConfig,
     pub(super) transports: Vec<TransportKind>,
@@ -293,5 +294,21 @@ impl ConnectorConfig {
             return Err(ConnectorError::Zero(name));
         }
         Ok(self)
+    }
+}
+
+/// Without the values of headers, which may be tokens.
+impl fmt::Debug for ConnectorConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names: Vec<_> = self.headers.keys().collect();
+        f.debug_struct("ConnectorConfig")
+            .field("dial", &self.dial)
+            .field("transports", &self.transports)
+            .field("upgrade", &self.upgrade)
+            .field("protocol", &self.protocol)
+            .field("stream_dialect", &self.stream_dialect)
+            .field("path", &self.path)
+            .field("headers", &names)
+            .finish_non_exhaustive()
     }
 }

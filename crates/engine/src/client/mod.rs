@@ -46,7 +46,7 @@ struct Shared {
 }
 
 /// Where to open a session, and with what; all of it may differ from one attempt to the next.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 #[non_exhaustive]
 pub struct ConnectRequest {
     /// The server. Its namespace means nothing to a session.
@@ -59,7 +59,7 @@ pub struct ConnectRequest {
 }
 
 /// A session that was just opened.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 #[non_exhaustive]
 pub struct Opened {
     /// What sends to it and closes it.
@@ -306,10 +306,62 @@ impl fmt::Debug for Connector {
     }
 }
 
+/// Without the values of headers and query, in which tokens travel.
+impl fmt::Debug for ConnectRequest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let keys: Vec<_> = self.query.iter().map(|(key, _)| key).collect();
+        let names: Vec<_> = self.headers.keys().collect();
+        f.debug_struct("ConnectRequest")
+            .field("url", &self.url.origin().to_string())
+            .field("query", &keys)
+            .field("headers", &names)
+            .finish()
+    }
+}
+
+/// Without the session's id, which is a secret.
+impl fmt::Debug for Opened {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Opened")
+            .field("revision", &self.revision)
+            .field("transport", &self.transport)
+            .field("dialect", &self.dialect)
+            .finish_non_exhaustive()
+    }
+}
+
 impl<C: Connection> fmt::Debug for ClientSession<C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ClientSession")
             .field("handle", &self.handle)
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn debug_shows_no_secrets() {
+        let mut headers = HeaderMap::new();
+        headers.insert("authorization", "secret".parse().unwrap());
+        let config = ConnectorConfig::default().headers(headers.clone());
+        let url = "http://host/chat?token=secret".parse().unwrap();
+        let query = vec![("key".to_owned(), "secret".to_owned())];
+        let request = ConnectRequest::new(url).query(query).headers(headers);
+        let connector = Connector::new(config.clone()).unwrap();
+        let text = format!("{config:?} {connector:?} {request:?}");
+        assert!(!text.contains("secret"), "{text}");
+        assert!(text.contains("authorization") && text.contains("key"));
+    }
+
+    #[test]
+    fn impossible_settings_are_named() {
+        let error = |config| Connector::new(config).unwrap_err().to_string();
+        let default = ConnectorConfig::default;
+        assert!(error(default().path("x")).contains("\"x\""));
+        assert!(error(default().transports([TransportKind::Tcp])).contains("tcp"));
+        assert!(error(default().outbox_limit(0)).contains("outbox limit"));
     }
 }

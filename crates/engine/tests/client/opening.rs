@@ -1,7 +1,5 @@
 //! Opening sessions: with servers that refuse, that misbehave, and that are very old.
 
-#![expect(clippy::unwrap_used, reason = "what fails here fails the test")]
-
 use std::time::Duration;
 
 use http::StatusCode;
@@ -10,58 +8,19 @@ use sockeye_engine::{
     StreamDialect, TransportKind,
 };
 use sockeye_testkit::Seen;
-use sockeye_websocket::handshake::accept_key;
-use sockeye_websocket::{OpCode, encode_frame};
+use sockeye_websocket::OpCode;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
 
-use crate::rig::{Peer, accept, answer, connector, raw, read_head, request, serve, until, within};
-
-const OPEN: &str = r#"0{"sid":"abc","upgrades":[],"pingInterval":25000,"pingTimeout":20000}"#;
-
-fn polling() -> ConnectorConfig {
-    ConnectorConfig::default().transports([TransportKind::Polling])
-}
-
-fn websocket() -> ConnectorConfig {
-    ConnectorConfig::default().transports([TransportKind::WebSocket])
-}
-
-async fn open(config: ConnectorConfig, url: &str) -> Result<Peer, OpenError> {
-    within(Peer::open(&connector(config), url)).await
-}
+use crate::rig::{
+    OPEN, Peer, accept, accept_websocket, answer, connector, open, polling, raw, read_head,
+    request, send_frame, serve, until, websocket, within,
+};
 
 async fn refused(config: ConnectorConfig, url: &str) -> OpenError {
     match open(config, url).await {
         Ok(_) => panic!("it opened a session"),
         Err(error) => error,
     }
-}
-
-/// Answers a WebSocket handshake.
-async fn accept_websocket(stream: &mut TcpStream) -> String {
-    let head = read_head(stream).await;
-    let key = head
-        .lines()
-        .find_map(|line| {
-            let (name, value) = line.split_once(':')?;
-            name.eq_ignore_ascii_case("sec-websocket-key")
-                .then(|| value.trim().to_owned())
-        })
-        .expect("a key");
-    let accept = accept_key(key);
-    let answer = format!(
-        "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
-        Sec-WebSocket-Accept: {accept}\r\n\r\n"
-    );
-    stream.write_all(answer.as_bytes()).await.unwrap();
-    head
-}
-
-async fn send_frame(stream: &mut TcpStream, op: OpCode, payload: &[u8]) {
-    let mut frame = Vec::new();
-    encode_frame(&mut frame, op, payload, None);
-    stream.write_all(&frame).await.unwrap();
 }
 
 #[tokio::test]
@@ -346,97 +305,6 @@ async fn abandoned_opening_over_http_hangs_up() {
 }
 
 #[tokio::test]
-async fn silent_server_is_a_ping_timeout() {
-    let (listener, authority) = raw().await;
-    let url = format!("tcp://{authority}");
-    let (peer, _stream) = tokio::join!(open(ConnectorConfig::default(), &url), native(&listener));
-    let peer = peer.unwrap();
-    tokio::time::pause();
-    let begun = tokio::time::Instant::now();
-    assert_eq!(peer.ended_whenever().await.reason, CloseReason::PingTimeout);
-    let waited = begun.elapsed();
-    // The interval and the timeout of the open packet, and the time that last words have.
-    assert!(waited >= Duration::from_secs(44), "{waited:?}");
-    assert!(waited <= Duration::from_secs(52), "{waited:?}");
-}
-
-#[tokio::test]
-async fn reset_is_a_transport_error() {
-    let (listener, authority) = raw().await;
-    let url = format!("tcp://{authority}");
-    let (peer, stream) = tokio::join!(open(ConnectorConfig::default(), &url), native(&listener));
-    let peer = peer.unwrap();
-    socket2::SockRef::from(&stream)
-        .set_linger(Some(Duration::ZERO))
-        .unwrap();
-    drop(stream);
-    let ended = peer.ended().await;
-    assert_eq!(ended.reason, CloseReason::TransportError);
-    assert!(ended.detail.unwrap().contains("reset"));
-}
-
-#[tokio::test]
-async fn failed_poll_is_a_transport_error_with_its_status() {
-    let (listener, authority) = raw().await;
-    let url = format!("http://{authority}");
-    let (peer, ()) = tokio::join!(open(polling(), &url), async {
-        let mut stream = accept(&listener).await;
-        read_head(&mut stream).await;
-        let head = format!(
-            "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: {}\r\n\r\n{OPEN}",
-            OPEN.len()
-        );
-        stream.write_all(head.as_bytes()).await.unwrap();
-        drop(stream);
-        let mut stream = accept(&listener).await;
-        read_head(&mut stream).await;
-        answer(&mut stream, "502 Bad Gateway", "sorry").await;
-    });
-    let ended = peer.unwrap().ended().await;
-    assert_eq!(ended.reason, CloseReason::TransportError);
-    assert_eq!(ended.detail.as_deref(), Some("xhr poll error: status 502"));
-}
-
-#[tokio::test]
-async fn failed_upgrade_leaves_the_session_on_polling() {
-    let (listener, authority) = raw().await;
-    let (mut rig, url) = serve(EngineConfig::default(), "http://127.0.0.1:0").await;
-    let server = url.strip_prefix("http://").unwrap().to_owned();
-    // In front of the engine stands something that knows no WebSockets.
-    let refused = std::sync::Arc::new(std::sync::atomic::AtomicU32::new(0));
-    let count = std::sync::Arc::clone(&refused);
-    tokio::spawn(async move {
-        loop {
-            let (mut near, _) = listener.accept().await.unwrap();
-            let (server, count) = (server.clone(), std::sync::Arc::clone(&count));
-            tokio::spawn(async move {
-                let head = read_head(&mut near).await;
-                if head.contains("transport=websocket") {
-                    count.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
-                    answer(&mut near, "502 Bad Gateway", "").await;
-                    return;
-                }
-                let mut far = TcpStream::connect(server).await.unwrap();
-                far.write_all(head.as_bytes()).await.unwrap();
-                let _ = tokio::io::copy_bidirectional(&mut near, &mut far).await;
-            });
-        }
-    });
-    let mut peer = open(ConnectorConfig::default(), &format!("http://{authority}"))
-        .await
-        .unwrap();
-    let mut server = rig.session().await;
-    peer.text("one");
-    assert_eq!(peer.seen().await, Seen::Text("one".into()));
-    until(|| refused.load(std::sync::atomic::Ordering::SeqCst) == 1).await;
-    peer.text("two");
-    assert_eq!(peer.seen().await, Seen::Text("two".into()));
-    assert_eq!(peer.opened.session.transport(), TransportKind::Polling);
-    peer.opened.session.close();
-    assert_eq!(server.closed().await, CloseReason::TransportClose);
-}
-
-#[tokio::test]
 async fn lines_are_spoken_if_asked_for() {
     let (mut rig, url) = serve(EngineConfig::default(), "tcp://127.0.0.1:0").await;
     let config = ConnectorConfig::default().stream_dialect(StreamDialect::Lines);
@@ -488,18 +356,4 @@ async fn automatic_dialect_falls_back_to_lines() {
         });
         assert_eq!(peer.unwrap().opened.dialect, Dialect::Lines);
     }
-}
-
-/// Opens a session as a native server does, and says no more.
-async fn native(listener: &tokio::net::TcpListener) -> TcpStream {
-    let mut stream = accept(listener).await;
-    assert_eq!(stream.read_u16().await.unwrap(), 0x0130);
-    let mut frame = Vec::new();
-    sockeye_engine_proto::frame::encode_frame(
-        &mut frame,
-        sockeye_engine_proto::WireKind::Text,
-        OPEN.as_bytes(),
-    );
-    stream.write_all(&frame).await.unwrap();
-    stream
 }

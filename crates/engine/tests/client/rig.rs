@@ -9,9 +9,11 @@ use std::time::Duration;
 
 use sockeye_engine::{
     CloseReason, ConnectRequest, Connection, Connector, ConnectorConfig, Ended, EngineConfig,
-    Incoming, ListenOptions, Message, OpenError, Opened, SendOptions,
+    Incoming, ListenOptions, Message, OpenError, Opened, SendOptions, TransportKind,
 };
 use sockeye_testkit::{EngineRig, Seen};
+use sockeye_websocket::handshake::accept_key;
+use sockeye_websocket::{OpCode, encode_frame};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
@@ -203,4 +205,60 @@ pub(crate) async fn answer(stream: &mut TcpStream, status: &str, body: &str) {
     let length = body.len();
     let head = format!("HTTP/1.1 {status}\r\nContent-Length: {length}\r\n\r\n{body}");
     stream.write_all(head.as_bytes()).await.unwrap();
+}
+
+/// An open packet.
+pub(crate) const OPEN: &str =
+    r#"0{"sid":"abc","upgrades":[],"pingInterval":25000,"pingTimeout":20000}"#;
+
+pub(crate) fn polling() -> ConnectorConfig {
+    ConnectorConfig::default().transports([TransportKind::Polling])
+}
+
+pub(crate) fn websocket() -> ConnectorConfig {
+    ConnectorConfig::default().transports([TransportKind::WebSocket])
+}
+
+pub(crate) async fn open(config: ConnectorConfig, url: &str) -> Result<Peer, OpenError> {
+    within(Peer::open(&connector(config), url)).await
+}
+
+/// Answers a WebSocket handshake.
+pub(crate) async fn accept_websocket(stream: &mut TcpStream) -> String {
+    let head = read_head(stream).await;
+    let key = head
+        .lines()
+        .find_map(|line| {
+            let (name, value) = line.split_once(':')?;
+            name.eq_ignore_ascii_case("sec-websocket-key")
+                .then(|| value.trim().to_owned())
+        })
+        .expect("a key");
+    let accept = accept_key(key);
+    let answer = format!(
+        "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+        Sec-WebSocket-Accept: {accept}\r\n\r\n"
+    );
+    stream.write_all(answer.as_bytes()).await.unwrap();
+    head
+}
+
+pub(crate) async fn send_frame(stream: &mut TcpStream, op: OpCode, payload: &[u8]) {
+    let mut frame = Vec::new();
+    encode_frame(&mut frame, op, payload, None);
+    stream.write_all(&frame).await.unwrap();
+}
+
+/// Opens a session as a native server does, and says no more.
+pub(crate) async fn native(listener: &tokio::net::TcpListener) -> TcpStream {
+    let mut stream = accept(listener).await;
+    assert_eq!(stream.read_u16().await.unwrap(), 0x0130);
+    let mut frame = Vec::new();
+    sockeye_engine_proto::frame::encode_frame(
+        &mut frame,
+        sockeye_engine_proto::WireKind::Text,
+        OPEN.as_bytes(),
+    );
+    stream.write_all(&frame).await.unwrap();
+    stream
 }
