@@ -80,6 +80,8 @@
 //!
 //! # Features
 //!
+//! * `client`, `server`: the two ends. Both on by default.
+//! * `cookies`: clients can keep the cookies that servers set. Off by default.
 //! * `macros`: `#[derive(Event)]` for [typed events](guide::typed). Off by default.
 //! * `tls`: listeners for `https://`, by rustls. Off by default.
 

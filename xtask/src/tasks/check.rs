@@ -8,7 +8,7 @@ pub(crate) const TASK: Task = Task {
     summary: "formatting, lints and documentation, warnings denied",
     usage: "usage: cargo xtask check
 
-Runs cargo fmt --check, cargo clippy and cargo doc over the workspace.",
+Runs cargo fmt --check, cargo clippy and cargo doc over the workspace, and clippy over each end without the other.",
     run: |workspace, args| {
         args.finish()?;
         check(workspace)
@@ -24,6 +24,12 @@ pub(crate) fn check(workspace: &Workspace) -> Result {
     heading("Lints");
     let mut clippy = workspace.cargo(["clippy", "--all-targets"]);
     run(clippy.args(all).args(["--", "--deny", "warnings"]))?;
+    // What the workspace as a whole never builds: each end without the other.
+    for end in ["client", "server"] {
+        let lone = ["clippy", "-p", "sockeye", "--no-default-features"];
+        let mut clippy = workspace.cargo(lone);
+        run(clippy.args(["--features", end, "--", "--deny", "warnings"]))?;
+    }
     heading("Documentation");
     let mut doc = workspace.cargo(["doc", "--no-deps"]);
     run(doc.args(all).env("RUSTDOCFLAGS", "--deny warnings"))

@@ -80,7 +80,7 @@ impl DialConfig {
 
     /// Whether cookies that servers set are kept and sent back, as load balancers with sticky
     /// sessions need. They are shared by all connections of one connector, and at most 100.
-    /// Default: no.
+    /// Takes the crate feature `cookies`. Default: no.
     #[must_use]
     pub const fn cookies(mut self, keep: bool) -> Self {
         self.cookies = keep;
@@ -119,6 +119,9 @@ pub enum ConnectorError {
     /// TLS options are set, and the library was built without the feature `tls`.
     #[error("there are TLS options, and the feature `tls` is off")]
     NoTls,
+    /// Cookies are to be kept, and the library was built without the feature `cookies`.
+    #[error("cookies are to be kept, and the feature `cookies` is off")]
+    NoCookies,
     /// What [`TlsOptions::ca_certificates`] was given is not PEM, or has no certificates in it.
     #[error("the certificates of authorities cannot be used")]
     CaCertificates(#[source] Cause),

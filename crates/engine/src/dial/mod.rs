@@ -1,6 +1,7 @@
 //! Reaching a server: streams, TLS, proxies, HTTP requests and WebSocket handshakes.
 
 mod config;
+#[cfg_attr(not(feature = "cookies"), path = "no_cookies.rs")]
 mod cookies;
 mod error;
 mod exchange;
@@ -50,6 +51,9 @@ impl Dialer {
     pub(crate) fn new(config: &DialConfig) -> Result<Self, ConnectorError> {
         if config.request_timeout.is_some_and(|limit| limit.is_zero()) {
             return Err(ConnectorError::Zero("the request timeout"));
+        }
+        if config.cookies && cfg!(not(feature = "cookies")) {
+            return Err(ConnectorError::NoCookies);
         }
         Ok(Self(Arc::new(Shared {
             config: config.clone(),

@@ -322,6 +322,14 @@ async fn name_of_a_header_is_no_secret_but_its_value_stays_out_of_errors() {
     assert!(!format!("{error} {error:?}").contains("secret"));
 }
 
+#[cfg(not(feature = "cookies"))]
+#[test]
+fn cookies_take_their_feature() {
+    let error = Dialer::new(&DialConfig::default().cookies(true)).unwrap_err();
+    assert!(matches!(error, crate::ConnectorError::NoCookies));
+}
+
+#[cfg(feature = "cookies")]
 #[tokio::test]
 async fn cookies_come_back_on_both_transports() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
