@@ -228,6 +228,12 @@ impl Socket {
         self.emission().compress(compress)
     }
 
+    /// The next emit is marked as binary even if it has no attachments, as old peers may want it.
+    /// Bytes become attachments in any case.
+    pub const fn binary(&self, binary: bool) -> Emission<'_> {
+        self.emission().binary(binary)
+    }
+
     /// Everyone in the namespace but this socket.
     pub fn broadcast(&self) -> BroadcastOperator {
         self.0.namespace.all().except(self.shared_id())

@@ -14,6 +14,8 @@ pub mod lifecycle {}
 pub mod limits {}
 #[doc = include_str!("../docs/namespaces.md")]
 pub mod namespaces {}
+#[doc = include_str!("../docs/net-socket-io.md")]
+pub mod net_socket_io {}
 #[doc = include_str!("../docs/rooms.md")]
 pub mod rooms {}
 #[doc = include_str!("../docs/streams.md")]

@@ -59,6 +59,7 @@
 //! * [`limits`](guide::limits): all limits and timeouts with their defaults
 //! * [`embedding`](guide::embedding): listening, axum, hyper, and which clients can connect
 //! * [`streams`](guide::streams): TCP and Unix-domain sockets, plain peers
+//! * [`net_socket_io`](guide::net_socket_io): the API of net-socket.io, name by name
 //!
 //! The examples of the repository (`echo`, `chat`, `rooms`, `auth`, `axum`, `hyper`, `https`) are
 //! whole programs to start from.
