@@ -24,6 +24,10 @@ use crate::outbox::Framing;
 /// once behind the open packet.
 const TELLTALE: Duration = Duration::from_millis(500);
 
+/// How many bytes go into one request to servers that do not say how many they take, as those
+/// before Socket.IO 4.5: the default limit of the latest of them. A larger packet goes alone.
+const UNANNOUNCED_MAX_PAYLOAD: usize = 1_000_000;
+
 impl Connector {
     /// Tries the transports in turn, as far as that is wanted.
     pub(super) async fn open_http(&self, request: &ConnectRequest) -> Result<Begun, OpenError> {
@@ -115,7 +119,7 @@ impl Connector {
         let requests = Requests::new(
             Box::new(exchange),
             dialect,
-            open.max_payload.unwrap_or(usize::MAX),
+            open.max_payload.unwrap_or(UNANNOUNCED_MAX_PAYLOAD),
             config.limits.max_packets_per_payload,
             packets,
         );

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use sockeye_engine::{CloseReason, ConnectorConfig, Ended, EngineConfig, TransportKind};
+use sockeye_engine::{CloseReason, ConnectorConfig, Ended, EngineConfig, Message, TransportKind};
 use sockeye_testkit::Seen;
 use sockeye_websocket::OpCode;
 use tokio::io::AsyncWriteExt;
@@ -210,6 +210,36 @@ async fn requests_are_no_larger_than_the_server_takes() {
     let ended = peer.ended().await;
     assert_eq!(ended.reason, CloseReason::TransportError);
     assert_eq!(ended.detail.as_deref(), Some("xhr poll error: status 413"));
+}
+
+#[tokio::test]
+async fn requests_to_servers_without_a_limit_have_a_million_bytes() {
+    let (listener, authority) = raw().await;
+    let url = format!("http://{authority}");
+    let (peer, head) = tokio::join!(
+        async {
+            let peer = open(polling(), &url).await.unwrap();
+            let text = "x".repeat(400_000);
+            peer.send(&[text.clone(), text.clone(), text].map(|text| Message::text(&text)));
+            peer
+        },
+        async {
+            serve_once(&listener, OPEN).await;
+            let mut streams = [accept(&listener).await, accept(&listener).await];
+            let mut heads = [
+                read_head(&mut streams[0]).await,
+                read_head(&mut streams[1]).await,
+            ];
+            heads.sort();
+            let [_get, post] = heads;
+            post
+        }
+    );
+    drop(peer);
+    let head = head.to_lowercase();
+    assert!(head.starts_with("post "), "{head}");
+    // Two packets of 400,001 bytes, and what separates them.
+    assert!(head.contains("content-length: 800003\r\n"), "{head}");
 }
 
 #[tokio::test]
