@@ -17,7 +17,7 @@ use sockeye_socket_proto::{
 };
 
 use crate::shared::Shared;
-use crate::socket::{CONNECT, DISCONNECT, Inner};
+use crate::socket::{CLOSE, CONNECT, DISCONNECT, DRAIN, END, Inner};
 use crate::{ClientEvent, ConnectError, DisconnectDetail, Socket};
 use join::Joins;
 
@@ -36,6 +36,8 @@ pub(crate) struct Connection {
     flushing: Vec<NamespaceKey>,
     /// Why the sockets are disconnected, where it is this side that closes the session.
     verdict: Option<DisconnectReason>,
+    /// The sockets that were connected to the end, until the connection is gone altogether.
+    left: Vec<(Socket, DisconnectReason)>,
     /// What else is known of the end of the session.
     detail: DisconnectDetail,
     /// Nobody wants the session any more.
@@ -68,6 +70,7 @@ impl Connection {
             joins: Joins::default(),
             flushing: Vec::new(),
             verdict: None,
+            left: Vec::new(),
             detail: DisconnectDetail::default(),
             closing: false,
             over: false,
@@ -208,10 +211,11 @@ impl Connection {
         }
     }
 
-    fn tell_disconnect(&self, socket: Arc<Inner>, reason: DisconnectReason) {
+    fn tell_disconnect(&mut self, socket: Arc<Inner>, reason: DisconnectReason) {
         let socket = Socket::of_session(socket, self.session.clone());
         let event = Event::disconnect(&socket, DISCONNECT, reason);
         socket.dispatch_own(&event.with_detail(&self.detail));
+        self.left.push((socket, reason));
     }
 
     /// An event's last argument may say where to go on after an interruption.
@@ -269,6 +273,13 @@ impl Connection {
         tracing::debug!(%violation, "protocol violation");
         self.report(|| EventErrorKind::Undecodable(violation.to_string().into()));
         self.close_for(DisconnectReason::ParseError);
+    }
+
+    /// Tells the handlers of every socket what has happened to the connection.
+    fn tell_all(&self, name: &str) {
+        for (_, socket) in self.inbox.sockets() {
+            socket.dispatch_stream(&Event::local(socket, name));
+        }
     }
 
     /// Reports something that concerns every socket of the connection.
@@ -363,6 +374,20 @@ impl sockeye_engine::Connection for Connection {
             .collect();
         for socket in sockets {
             socket.handle_retry_timeout(now);
+        }
+    }
+
+    fn handle_end(&mut self, _cx: &mut Context<'_>) {
+        self.tell_all(END);
+    }
+
+    fn handle_drain(&mut self, _cx: &mut Context<'_>) {
+        self.tell_all(DRAIN);
+    }
+
+    fn handle_gone(&mut self, _cx: &mut Context<'_>) {
+        for (socket, reason) in std::mem::take(&mut self.left) {
+            socket.dispatch_stream(&Event::disconnect(&socket, CLOSE, reason));
         }
     }
 

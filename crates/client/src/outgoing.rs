@@ -67,7 +67,9 @@ impl Socket {
     fn keep(&self, event: Waiting) -> Result<(), EmitError> {
         let inner = self.inner();
         let mut state = inner.lock();
-        if let Phase::Connected(session) = &state.phase {
+        if let Phase::Connected(session) = &state.phase
+            && session.is_open()
+        {
             // It came to be connected just now.
             let session = session.clone();
             drop(state);
@@ -78,9 +80,10 @@ impl Socket {
                 ack_id,
                 flags,
             } = &event;
-            return inner
-                .send_event(&session, name, args, *ack_id, *flags)
-                .unwrap_or(Err(EmitError::Disconnected));
+            if let Some(result) = inner.send_event(&session, name, args, *ack_id, *flags) {
+                return result;
+            }
+            state = inner.lock();
         }
         let dropped = state.buffer.push(event, &inner.client_config.buffer)?;
         drop(state);

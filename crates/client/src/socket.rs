@@ -1,5 +1,6 @@
 mod listeners;
 mod state;
+mod stream;
 
 use std::fmt;
 use std::sync::Arc;
@@ -8,8 +9,8 @@ use std::time::Duration;
 
 use sockeye_engine::{SessionHandle, TransportKind};
 use sockeye_events::{
-    AckFuture, EmitError, Event, EventError, EventSocket, ExtractError, FromEvent, Running,
-    StateMap,
+    AckFuture, EmitError, Event, EventError, EventSocket, ExtractError, FromEvent, Listeners,
+    Running, Snapshot, StateMap,
 };
 use sockeye_link::{Own, Receiver};
 use sockeye_socket_proto::{FromArgs, ToArgs};
@@ -18,6 +19,7 @@ use tokio::sync::oneshot;
 use crate::shared::Alive;
 use crate::{Client, ConnectError, Emission};
 pub(crate) use state::{Inner, Leave, Phase};
+pub(crate) use stream::{CLOSE, DRAIN, END};
 
 /// This side of one namespace.
 ///
@@ -279,9 +281,12 @@ impl Socket {
     /// Runs the handlers of one of the library's own events. What they wait for is waited for by
     /// a task of its own, so that the connection can come and go meanwhile.
     pub(crate) fn dispatch_own(&self, event: &Event<'_, Self>) {
+        Self::dispatch_from(&self.inner.listeners, event);
+    }
+
+    fn dispatch_from(listeners: &Snapshot<Listeners<Self>>, event: &Event<'_, Self>) {
         let mut running = Running::default();
         let mut cx = Context::from_waker(Waker::noop());
-        let listeners = &self.inner.listeners;
         if listeners.load().dispatch(event, &mut running, &mut cx) {
             listeners.update(|listeners| listeners.sweep(event.name()));
         }
@@ -318,7 +323,7 @@ impl Receiver for Socket {
         self.inner.is_in(self.origin.as_ref())
     }
 
-    fn shared(&self) -> &sockeye_events::Snapshot<sockeye_events::Listeners<Self>> {
+    fn shared(&self) -> &Snapshot<Listeners<Self>> {
         &self.inner.listeners
     }
 

@@ -455,3 +455,59 @@ async fn retries_without_a_time_are_refused() {
         .unwrap_err();
     assert_eq!(error.to_string(), "retries need an ack timeout");
 }
+
+#[tokio::test(start_paused = true)]
+async fn network_socket_tells_of_the_connection() {
+    let url = place();
+    let _io = serve(&url).await;
+    let socket = socket(&url);
+    assert!(socket.net_socket().is_none());
+    socket.connect().await.unwrap();
+    let net = socket.net_socket().unwrap();
+    assert!(!net.is_secure());
+    assert_eq!(
+        net.peer_credentials().unwrap().pid,
+        i32::try_from(std::process::id()).ok()
+    );
+
+    let io = Server::new();
+    let listener = io.listen("tcp://127.0.0.1:0").await.unwrap();
+    let tcp = Client::connect(listener.url()).await.unwrap();
+    let net = tcp.net_socket().unwrap();
+    let address = net.remote_addr().unwrap();
+    assert_eq!(format!("tcp://{address}"), listener.url().to_string());
+    net.set_nodelay(false).unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn ended_socket_still_hears_and_then_comes_back() {
+    let url = place();
+    let io = Server::new();
+    io.on("bye", async |peer: Peer| {
+        peer.emit("last words", ()).unwrap();
+    });
+    let options = sockeye_server::ListenOptions::default().allow_half_open(true);
+    io.listen_with(&url, options).await.unwrap();
+    let (sender, mut heard) = mpsc::unbounded_channel();
+    io.on_end(|peer: Peer| {
+        peer.emit("last words", ()).unwrap();
+        peer.end();
+    });
+    let socket = socket(&url);
+    for name in ["last words", "connect", "disconnect"] {
+        let sender = sender.clone();
+        socket.on(name, move || sender.send(name).unwrap());
+    }
+    let tell = sender.clone();
+    socket.on_end(move || tell.send("end").unwrap());
+    socket.on_close(move || sender.send("close").unwrap());
+    socket.connect().await.unwrap();
+    assert_eq!(heard.recv().await, Some("connect"));
+    socket.end();
+    socket.emit("kept", ()).unwrap();
+    assert_eq!(socket.waiting_events(), 1);
+    for expected in ["last words", "end", "disconnect", "close", "connect"] {
+        assert_eq!(heard.recv().await, Some(expected));
+    }
+    assert_eq!(socket.waiting_events(), 0);
+}

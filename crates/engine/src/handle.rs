@@ -209,6 +209,13 @@ impl SessionHandle {
         NetSocket::new(state.transport, state.outbox.socket(), handshake)
     }
 
+    /// The same for the session of a client, which knows of itself whether it speaks TLS.
+    #[must_use]
+    pub fn net_socket_to(&self, secure: bool) -> NetSocket {
+        let state = self.0.lock();
+        NetSocket::dialed(state.transport, state.outbox.socket(), secure)
+    }
+
     /// Whether the session still accepts messages.
     #[must_use]
     pub fn is_open(&self) -> bool {

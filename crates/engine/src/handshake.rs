@@ -33,6 +33,19 @@ pub struct PeerCredentials {
     pub pid: Option<i32>,
 }
 
+#[cfg(unix)]
+impl PeerCredentials {
+    /// Who is at the other end of this socket.
+    pub(crate) fn of(stream: &tokio::net::UnixStream) -> Option<Self> {
+        let found = stream.peer_cred().ok()?;
+        Some(Self {
+            uid: found.uid(),
+            gid: found.gid(),
+            pid: found.pid(),
+        })
+    }
+}
+
 /// The headers of a request, in the order they came, names in lower case.
 #[derive(Clone, Default)]
 pub struct Headers {

@@ -29,7 +29,7 @@ use tower_service::Service;
 
 use crate::application::Application;
 use crate::engine::Engine;
-use crate::handshake::Handshake;
+use crate::handshake::{Handshake, PeerCredentials};
 use crate::http::ConnectionInfo;
 use crate::io::Io;
 use crate::net::Place;
@@ -345,7 +345,7 @@ where
             Accepted::Tcp(stream, address) => (stream, address),
             #[cfg(unix)]
             Accepted::Unix(stream) => {
-                let credentials = unix::credentials(&stream);
+                let credentials = PeerCredentials::of(&stream);
                 let handshake = Handshake::of_stream(None, credentials, false, SystemTime::now());
                 let (engine, kind) = (self.engine.clone(), TransportKind::Unix);
                 self.spawn(

@@ -38,24 +38,46 @@ enum Handle {
     Unknown,
 }
 
+impl Handle {
+    fn new(socket: Option<&Socket>) -> Self {
+        match socket {
+            Some(Socket::Tcp(socket)) => Self::Tcp(Arc::downgrade(socket)),
+            #[cfg(unix)]
+            Some(Socket::Unix(socket)) => Self::Unix(Arc::downgrade(socket)),
+            None => Self::Unknown,
+        }
+    }
+}
+
 impl NetSocket {
     pub(crate) fn new(
         transport: TransportKind,
         socket: Option<&Socket>,
         handshake: &Handshake,
     ) -> Self {
-        let socket = match socket {
-            Some(Socket::Tcp(socket)) => Handle::Tcp(Arc::downgrade(socket)),
-            #[cfg(unix)]
-            Some(Socket::Unix(socket)) => Handle::Unix(Arc::downgrade(socket)),
-            None => Handle::Unknown,
-        };
         Self {
             transport,
             secure: handshake.is_secure(),
             remote_addr: handshake.remote_addr(),
             credentials: handshake.peer_credentials(),
-            socket,
+            socket: Handle::new(socket),
+        }
+    }
+
+    /// The socket of a client.
+    pub(crate) fn dialed(transport: TransportKind, socket: Option<&Socket>, secure: bool) -> Self {
+        let (remote_addr, credentials) = match socket {
+            Some(Socket::Tcp(socket)) => (socket.peer_addr().ok(), None),
+            #[cfg(unix)]
+            Some(Socket::Unix(socket)) => (None, PeerCredentials::of(socket)),
+            None => (None, None),
+        };
+        Self {
+            transport,
+            secure,
+            remote_addr,
+            credentials,
+            socket: Handle::new(socket),
         }
     }
 

@@ -10,6 +10,7 @@ use sockeye_events::{AckTable, Event, Listeners, NoAnswer, Snapshot, StateMap};
 use sockeye_link::Own;
 use tokio::sync::oneshot;
 
+use super::stream::StreamListeners;
 use super::{CONNECT_ERROR, Socket};
 use crate::buffer::Buffer;
 use crate::config::SocketConfig;
@@ -31,6 +32,8 @@ pub(crate) struct Inner {
     pub(crate) listeners: Snapshot<Listeners<Socket>>,
     /// What few sockets have.
     pub(crate) own: OnceLock<Box<Own<Socket>>>,
+    /// What only programs have that look at the connection itself.
+    pub(super) stream_listeners: OnceLock<Box<StreamListeners>>,
     /// Whether there are handlers of outgoing events, so that emitting need not look.
     pub(crate) has_outgoing: AtomicBool,
     pub(crate) acks: AckTable,
@@ -107,6 +110,7 @@ impl Inner {
             config,
             listeners: Snapshot::default(),
             own: OnceLock::new(),
+            stream_listeners: OnceLock::new(),
             has_outgoing: AtomicBool::new(false),
             acks: AckTable::default(),
             next_ack: AtomicU64::new(0),

@@ -5,10 +5,9 @@ use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use socket2::{Domain, SockAddr, Socket, Type};
-use tokio::net::{UnixListener, UnixStream};
+use tokio::net::UnixListener;
 
 use super::ListenOptions;
-use crate::handshake::PeerCredentials;
 use crate::net::Place;
 
 /// The file of a listening socket; removed when dropped, unless it is another one by then.
@@ -124,14 +123,4 @@ impl Drop for SocketFile {
             let _ = std::fs::remove_file(&self.path);
         }
     }
-}
-
-/// Who the peer is.
-pub(super) fn credentials(stream: &UnixStream) -> Option<PeerCredentials> {
-    let found = stream.peer_cred().ok()?;
-    Some(PeerCredentials {
-        uid: found.uid(),
-        gid: found.gid(),
-        pid: found.pid(),
-    })
 }

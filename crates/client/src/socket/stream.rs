@@ -1,0 +1,115 @@
+//! What can be done with the connection below a socket, and what is told of it.
+
+use sockeye_engine::NetSocket;
+use sockeye_events::{Callback, Event, IntoReply, ListenerId, Listeners, Snapshot, erase};
+
+use super::Socket;
+
+/// The handlers of what happens to the connection. Their names are ordinary ones on the wire, so
+/// they have a table of their own.
+pub(crate) type StreamListeners = Snapshot<Listeners<Socket>>;
+
+pub(crate) const END: &str = "end";
+pub(crate) const DRAIN: &str = "drain";
+pub(crate) const CLOSE: &str = "close";
+
+impl Socket {
+    /// The network socket below the connection, for addresses and options of the system; `None`
+    /// while the socket is not connected.
+    #[must_use]
+    pub fn net_socket(&self) -> Option<NetSocket> {
+        let secure = self.inner.client()?.url.is_secure();
+        Some(self.inner.session()?.net_socket_to(secure))
+    }
+
+    /// Writes what waits and then closes this side's half of the connection: what is emitted from
+    /// now on waits for the next connection, while the server can be heard until it closes its
+    /// half. Does nothing while the socket is not connected.
+    ///
+    /// There is no heartbeat from then on. Only the halves of TCP, TLS and Unix-domain streams
+    /// can be closed apart; other transports are closed altogether.
+    pub fn end(&self) {
+        if let Some(session) = self.inner.session() {
+            session.end();
+        }
+    }
+
+    /// Disconnects all sockets of the client, and closes the connection after what waits is
+    /// written. They do not come back by themselves.
+    pub fn close(&self) {
+        if let Some(client) = self.inner.client() {
+            client.disconnect_all();
+        }
+    }
+
+    /// Stops reading from the connection, until [`resume`](Self::resume), or until it is lost:
+    /// the server's sending has to wait, for all sockets of the client. A server with heartbeats
+    /// that goes unheard for the [`stall_timeout`](crate::ConnectorConfig::stall_timeout), 5 min,
+    /// counts as gone.
+    pub fn pause(&self) {
+        if let Some(session) = self.inner.session() {
+            session.pause();
+        }
+    }
+
+    /// Goes on reading from the connection. Does nothing if it is not paused.
+    pub fn resume(&self) {
+        if let Some(session) = self.inner.session() {
+            session.resume();
+        }
+    }
+
+    /// Whether the connection is paused.
+    #[must_use]
+    pub fn is_paused(&self) -> bool {
+        self.inner
+            .session()
+            .is_some_and(|session| session.is_paused())
+    }
+
+    /// Calls this handler when the server has closed its half of the connection.
+    pub fn on_end<M: 'static, F>(&self, handler: F) -> ListenerId
+    where
+        F: Callback<Self, M>,
+        F::Output: IntoReply,
+    {
+        self.add_stream_listener(END, handler)
+    }
+
+    /// Calls this handler when everything is written after so much waited that a volatile event
+    /// would have been dropped. To send much, awaiting [`ready`](Self::ready) is simpler.
+    pub fn on_drain<M: 'static, F>(&self, handler: F) -> ListenerId
+    where
+        F: Callback<Self, M>,
+        F::Output: IntoReply,
+    {
+        self.add_stream_listener(DRAIN, handler)
+    }
+
+    /// Calls this handler when a connection over which the socket was connected is closed for
+    /// good: after `disconnect`, when nothing is left of it. It can take the
+    /// [`DisconnectReason`](crate::DisconnectReason) as a parameter.
+    pub fn on_close<M: 'static, F>(&self, handler: F) -> ListenerId
+    where
+        F: Callback<Self, M>,
+        F::Output: IntoReply,
+    {
+        self.add_stream_listener(CLOSE, handler)
+    }
+
+    fn add_stream_listener<M: 'static, F>(&self, name: &str, handler: F) -> ListenerId
+    where
+        F: Callback<Self, M>,
+        F::Output: IntoReply,
+    {
+        let listeners = self.inner.stream_listeners.get_or_init(Box::default);
+        listeners.update(|listeners| listeners.on(name, erase(handler)))
+    }
+
+    /// Runs the handlers of something that has happened to the connection.
+    pub(crate) fn dispatch_stream(&self, event: &Event<'_, Self>) {
+        if let Some(listeners) = self.inner.stream_listeners.get() {
+            Self::dispatch_from(listeners, event);
+        }
+    }
+}
