@@ -209,7 +209,7 @@ impl Client {
     /// connection is closed, which takes a few seconds at most.
     pub async fn close(&self) {
         self.disconnect();
-        self.shared().rested().await;
+        self.shared().gone().await;
     }
 
     /// Waits until no socket is connected, or wants to be: the server has disconnected them, they

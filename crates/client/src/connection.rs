@@ -15,6 +15,7 @@ use sockeye_socket_proto::lines::{self, Line, Verdict};
 use sockeye_socket_proto::{
     ClientConnection, ClientInput, IncomingArgs, NamespaceKey, SocketRevision, Violation,
 };
+use tokio::sync::oneshot;
 
 use crate::shared::Shared;
 use crate::socket::{CLOSE, CONNECT, DISCONNECT, DRAIN, END, Inner};
@@ -42,8 +43,8 @@ pub(crate) struct Connection {
     detail: DisconnectDetail,
     /// Nobody wants the session any more.
     closing: bool,
-    /// It is over.
-    over: bool,
+    /// Told when it is over, and gone then.
+    ended: Option<oneshot::Sender<DisconnectReason>>,
 }
 
 struct Place {
@@ -54,7 +55,12 @@ struct Place {
 }
 
 impl Connection {
-    pub(crate) fn new(shared: &Arc<Shared>, opened: &Opened) -> Self {
+    /// The connection of a session that was just opened; `ended` is told when it is over.
+    pub(crate) fn new(
+        shared: &Arc<Shared>,
+        opened: &Opened,
+        ended: oneshot::Sender<DisconnectReason>,
+    ) -> Self {
         let revision = match (opened.dialect, opened.revision) {
             // A plain server lets everyone into `/` without a word, as old ones do.
             (Dialect::Lines, _) | (_, Revision::V3) => SocketRevision::V4,
@@ -73,7 +79,7 @@ impl Connection {
             left: Vec::new(),
             detail: DisconnectDetail::default(),
             closing: false,
-            over: false,
+            ended: Some(ended),
         }
     }
 
@@ -345,7 +351,7 @@ impl sockeye_engine::Connection for Connection {
     }
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        if self.over {
+        if self.ended.is_none() {
             return self.inbox.poll(cx);
         }
         if self.shared.take_dirty() {
@@ -402,10 +408,12 @@ impl sockeye_engine::Connection for Connection {
     }
 
     fn handle_close(&mut self, reason: CloseReason, cx: &mut Context<'_>) {
-        self.over = true;
         self.shared.heartbeat.forget();
         self.inbox.close(cx);
         let reason = self.verdict.unwrap_or_else(|| reason_of(reason));
+        if let Some(ended) = self.ended.take() {
+            let _ = ended.send(reason);
+        }
         self.joins.clear();
         // Those first that were disconnected by this side: they have their own reason.
         for socket in self.shared.sockets() {

@@ -3,11 +3,12 @@
 
 use std::sync::Arc;
 
-use sockeye_engine::ConnectRequest;
+use sockeye_engine::{ClientSession, ConnectRequest, Opened};
 use sockeye_events::DisconnectReason;
+use tokio::sync::oneshot;
 
 use crate::backoff::{Backoff, random};
-use crate::connection::Connection;
+use crate::connection::{Connection, reason_of};
 use crate::shared::Shared;
 use crate::{ClientEvent, ConnectError};
 
@@ -85,13 +86,14 @@ fn give_up(shared: &Shared) {
 
 /// Opens a session and runs it.
 async fn connect(shared: &Arc<Shared>, backoff: &mut Backoff) -> Outcome {
+    let (tell, mut ended) = oneshot::channel();
     let opened = tokio::select! {
         biased;
         () = shared.unwanted() => return Outcome::Unwanted,
-        opened = open(shared) => opened,
+        opened = open(shared, tell) => opened,
     };
-    let session = match opened {
-        Ok(session) => session,
+    let mut session = match opened {
+        Ok(opened) => opened,
         Err(error) => return Outcome::Failed(error),
     };
     shared.set_session(Some(session.handle().clone()));
@@ -101,21 +103,32 @@ async fn connect(shared: &Arc<Shared>, backoff: &mut Backoff) -> Outcome {
     if attempts > 0 {
         shared.hooks.tell(&ClientEvent::Reconnect(attempts));
     }
-    let ended = session.await;
+    let reason = tokio::select! {
+        biased;
+        over = &mut session => ended.try_recv().unwrap_or_else(|_| reason_of(over.reason)),
+        Ok(reason) = &mut ended => {
+            // The sockets know. What is left are the last words, which a dead server makes last:
+            // the next session does not wait for them.
+            shared.linger(session);
+            reason
+        }
+    };
     shared.set_session(None);
-    Outcome::Ended(crate::connection::reason_of(ended.reason))
+    Outcome::Ended(reason)
 }
 
+/// Opens a session. What becomes of it is told by `tell`.
 async fn open(
     shared: &Arc<Shared>,
-) -> Result<sockeye_engine::ClientSession<Connection>, ConnectError> {
+    tell: oneshot::Sender<DisconnectReason>,
+) -> Result<ClientSession<Connection>, ConnectError> {
     let work = async {
         let mut request = ConnectRequest::new(shared.url.clone());
         request.query.clone_from(&shared.config.query);
         if let Some(hook) = &shared.config.request {
             request = (hook.0)(request).await?;
         }
-        let build = |opened: &sockeye_engine::Opened| Connection::new(shared, opened);
+        let build = |opened: &Opened| Connection::new(shared, opened, tell);
         Ok(shared.connector.open(request, build).await?)
     };
     match shared.config.timeout {

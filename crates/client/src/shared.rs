@@ -3,12 +3,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 
 use parking_lot::Mutex;
-use sockeye_engine::{ConnectUrl, Connector, SessionHandle};
+use sockeye_engine::{ClientSession, ConnectUrl, Connector, SessionHandle};
 use sockeye_events::{EventError, Snapshot, StateMap};
 use sockeye_link::InboxLimits;
 use tokio::sync::Notify;
 
 use crate::config::SocketConfig;
+use crate::connection::Connection;
 use crate::heartbeat::Heartbeat;
 use crate::hooks::Hooks;
 use crate::run::run;
@@ -43,6 +44,8 @@ struct State {
     /// Whether there is a task.
     running: bool,
     session: Option<SessionHandle>,
+    /// Sessions that are over for the sockets, but have last words to write.
+    lingering: usize,
 }
 
 /// Held by every handle of the application, and by nobody else: when the last one goes, the
@@ -154,13 +157,34 @@ impl Shared {
 
     /// Waits until there is no task.
     pub(crate) async fn rested(&self) {
+        self.wait(|state| !state.running).await;
+    }
+
+    /// Waits until there is no task, and no session in whatever state.
+    pub(crate) async fn gone(&self) {
+        self.wait(|state| !state.running && state.lingering == 0)
+            .await;
+    }
+
+    async fn wait(&self, is_so: impl Fn(&State) -> bool) {
         loop {
             let rested = self.rested.notified();
-            if !self.state.lock().running {
+            if is_so(&self.state.lock()) {
                 return;
             }
             rested.await;
         }
+    }
+
+    /// Lets a session that is over finish by itself.
+    pub(crate) fn linger(self: &Arc<Self>, session: ClientSession<Connection>) {
+        self.state.lock().lingering += 1;
+        let shared = Arc::clone(self);
+        tokio::spawn(async move {
+            session.await;
+            shared.state.lock().lingering -= 1;
+            shared.rested.notify_waiters();
+        });
     }
 
     /// Tells the task that a socket wants something else.

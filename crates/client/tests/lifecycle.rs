@@ -511,3 +511,25 @@ async fn ended_socket_still_hears_and_then_comes_back() {
     }
     assert_eq!(socket.waiting_events(), 0);
 }
+
+#[tokio::test(start_paused = true)]
+async fn server_that_hangs_does_not_hold_up_the_next_connection() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("tcp://{}", listener.local_addr().unwrap());
+    let socket = Client::builder(&url)
+        .reconnection(no_jitter())
+        .build()
+        .unwrap();
+    let mut story = story(&socket);
+    socket.connect_lazy();
+    let (mut hanging, _) = listener.accept().await.unwrap();
+    let open = r#"0{"sid":"s","upgrades":[],"pingInterval":1000,"pingTimeout":1000}"#;
+    let frame = [&[u8::try_from(open.len()).unwrap()], open.as_bytes()].concat();
+    tokio::io::AsyncWriteExt::write_all(&mut hanging, &frame)
+        .await
+        .unwrap();
+    hears(&mut story, "disconnect: ping timeout").await;
+    let lost = Instant::now();
+    hears(&mut story, "attempt 1").await;
+    assert_eq!(lost.elapsed().as_secs(), 1);
+}
