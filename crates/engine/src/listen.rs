@@ -2,6 +2,8 @@
 
 mod bare;
 mod options;
+#[cfg(windows)]
+mod pipe;
 #[cfg(unix)]
 mod unix;
 mod url;
@@ -205,6 +207,8 @@ enum Bound {
         socket: UnixListener,
         _file: Option<unix::SocketFile>,
     },
+    #[cfg(windows)]
+    Pipe(pipe::PipeListener),
 }
 
 /// A connection that was accepted.
@@ -212,6 +216,8 @@ enum Accepted {
     Tcp(TcpStream, SocketAddr),
     #[cfg(unix)]
     Unix(UnixStream),
+    #[cfg(windows)]
+    Pipe(pipe::PipeStream),
 }
 
 impl Bound {
@@ -220,10 +226,12 @@ impl Bound {
             Self::Tcp(socket) => socket.local_addr().ok(),
             #[cfg(unix)]
             Self::Unix { .. } => None,
+            #[cfg(windows)]
+            Self::Pipe(_) => None,
         }
     }
 
-    async fn accept(&self) -> io::Result<Accepted> {
+    async fn accept(&mut self) -> io::Result<Accepted> {
         match self {
             Self::Tcp(socket) => {
                 let (stream, address) = socket.accept().await?;
@@ -231,6 +239,8 @@ impl Bound {
             }
             #[cfg(unix)]
             Self::Unix { socket, .. } => Ok(Accepted::Unix(socket.accept().await?.0)),
+            #[cfg(windows)]
+            Self::Pipe(pipe) => Ok(Accepted::Pipe(pipe.accept().await?)),
         }
     }
 }
@@ -250,6 +260,8 @@ async fn bind(url: &ListenUrl, options: &ListenOptions) -> io::Result<Vec<Bound>
                 _file: file,
             }])
         }
+        #[cfg(windows)]
+        Place::Path(path) => Ok(vec![Bound::Pipe(pipe::bind(path, options)?)]),
         #[cfg(not(unix))]
         _ => Err(io::ErrorKind::Unsupported.into()),
     }
@@ -306,7 +318,7 @@ where
         + Send
         + 'static,
 {
-    async fn run(self, socket: Bound) {
+    async fn run(self, mut socket: Bound) {
         let mut connections = JoinSet::new();
         let stop = self.stop();
         let mut stop = std::pin::pin!(stop);
@@ -343,6 +355,17 @@ where
     fn serve(&self, connections: &mut JoinSet<()>, accepted: Accepted) {
         let (stream, address) = match accepted {
             Accepted::Tcp(stream, address) => (stream, address),
+            #[cfg(windows)]
+            Accepted::Pipe(stream) => {
+                let handshake = Handshake::of_stream(None, None, false, SystemTime::now());
+                let (engine, kind) = (self.engine.clone(), TransportKind::Unix);
+                let (io, manners) = (Io::boxed(stream), self.options.manners);
+                self.spawn(
+                    connections,
+                    bare::serve(engine, io, kind, handshake, manners),
+                );
+                return;
+            }
             #[cfg(unix)]
             Accepted::Unix(stream) => {
                 let credentials = PeerCredentials::of(&stream);

@@ -16,6 +16,7 @@ use crate::net::{self, Place};
 /// | `tcp://host:port`, `tls://host:port`, a bare port | a TCP stream |
 /// | `unix:/path`, or a bare path with a slash in it | a Unix-domain socket |
 /// | `unix:@name` | a Unix-domain socket in Linux's abstract namespace |
+/// | `\\.\pipe\name` | on Windows, a named pipe; its transport is called `unix` all the same |
 ///
 /// The host may be a name, an IPv4 address, an IPv6 address in brackets, or be left out, which
 /// means every address of this machine. Port 0 lets the operating system choose.
@@ -128,7 +129,8 @@ impl FromStr for ListenUrl {
         }
         let Some((scheme, rest)) = url.split_once("://") else {
             // A bare path must look like one, so that a forgotten scheme is noticed.
-            return if url.contains('/') {
+            let is_path = url.contains('/') || cfg!(windows) && url.starts_with('\\');
+            return if is_path {
                 unix(url)
             } else {
                 Err(UrlError::Scheme)
