@@ -466,21 +466,32 @@ async fn server_that_closes_when_idle_waits_for_its_peers() {
     expect(&log, CLOSED_BY_PEER).await;
 }
 
-#[tokio::test]
-async fn closing_cancels_a_pending_bind() {
-    let io = Server::new();
-    let mut pending = pin!(io.listen("tcp://localhost:0"));
-    poll_fn(|cx| {
-        // The name is being looked up.
-        assert!(pending.as_mut().poll(cx).is_pending());
-        Poll::Ready(())
-    })
-    .await;
-    io.close().await;
-    let error = pending.await.unwrap_err();
-    assert!(matches!(error, ListenError::Closed { .. }), "{error:?}");
-    let error = io.listen("tcp://127.0.0.1:0").await.unwrap_err();
-    assert!(error.to_string().contains("closed"), "{error}");
+#[test]
+fn closing_cancels_a_pending_bind() {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .max_blocking_threads(1)
+        .build()
+        .unwrap();
+    let (release, held) = std::sync::mpsc::channel::<()>();
+    runtime.block_on(async {
+        // Names are looked up by the runtime's one blocking thread, which has other things to do.
+        let blocked = tokio::task::spawn_blocking(move || held.recv());
+        let io = Server::new();
+        let mut pending = pin!(io.listen("tcp://localhost:0"));
+        poll_fn(|cx| {
+            assert!(pending.as_mut().poll(cx).is_pending());
+            Poll::Ready(())
+        })
+        .await;
+        io.close().await;
+        let error = pending.await.unwrap_err();
+        assert!(matches!(error, ListenError::Closed { .. }), "{error:?}");
+        let error = io.listen("tcp://127.0.0.1:0").await.unwrap_err();
+        assert!(error.to_string().contains("closed"), "{error}");
+        drop(release);
+        blocked.await.unwrap().unwrap_err();
+    });
 }
 
 #[tokio::test]
