@@ -64,6 +64,7 @@ fn session(choice: u8, now: Instant) -> Session {
         return Session::server(&config, revision, transport, now);
     }
     let open = OpenPacket {
+        compression: None,
         sid: "sid".to_owned(),
         upgrades: vec![TransportKind::WebSocket],
         ping_interval: interval,
