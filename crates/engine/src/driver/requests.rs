@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 use std::time::Instant;
 
 use bytes::Bytes;
@@ -49,6 +49,18 @@ pub(crate) struct Requests {
     upgrade: Option<Reply<(Io, Bytes)>>,
     /// Packets of the last answer for which the application was not ready.
     backlog: VecDeque<Packet<'static>>,
+    farewell: Farewell,
+}
+
+/// How far the last words of a closed session are.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Farewell {
+    /// A POST from before may be on its way.
+    Unsaid,
+    /// They are on their way.
+    Said,
+    /// The server has heard them.
+    Heard,
 }
 
 impl Requests {
@@ -69,6 +81,7 @@ impl Requests {
             get: None,
             post: None,
             backlog,
+            farewell: Farewell::Unsaid,
         }
     }
 
@@ -91,32 +104,46 @@ impl Requests {
     ///
     /// The GET is let run meanwhile, and awaited when the server has been told of the end, which
     /// makes it answer. A server takes a GET that is dropped for a failure of the transport.
+    ///
+    /// While a POST from before the end is on its way, there is always a GET, as with the
+    /// JavaScript client: a server may answer the one only when the other has taken what it has to
+    /// say. python-socketio even forgets the POST, and only a GET tells that the session is gone.
     pub(super) fn poll_farewell(
         &mut self,
         handle: &SessionHandle,
         cx: &mut Context<'_>,
     ) -> Poll<()> {
-        if let Some(get) = &mut self.get
-            && get.as_mut().poll(cx).is_ready()
-        {
-            self.get = None;
-        }
-        let mut told = false;
         loop {
-            if let Some(post) = &mut self.post {
-                let result = ready!(post.as_mut().poll(cx));
-                self.post = None;
-                if result.is_err() {
+            if let Some(get) = &mut self.get
+                && let Poll::Ready(answer) = get.as_mut().poll(cx)
+            {
+                self.get = None;
+                if answer.is_err() {
                     return Poll::Ready(());
                 }
-                told = true;
             }
-            if handle.queued() == 0 {
-                break;
+            match &mut self.post {
+                None if handle.queued() == 0 => break,
+                None => {
+                    self.farewell = Farewell::Said;
+                    self.send(handle);
+                }
+                Some(post) => match post.as_mut().poll(cx) {
+                    Poll::Ready(Ok(())) => {
+                        self.post = None;
+                        if self.farewell == Farewell::Said {
+                            self.farewell = Farewell::Heard;
+                        }
+                    }
+                    Poll::Ready(Err(_)) => return Poll::Ready(()),
+                    Poll::Pending if self.get.is_none() && self.farewell == Farewell::Unsaid => {
+                        self.get = Some(self.exchange.get());
+                    }
+                    Poll::Pending => return Poll::Pending,
+                },
             }
-            self.send(handle);
         }
-        match told && self.get.is_some() {
+        match self.farewell == Farewell::Heard && self.get.is_some() {
             true => Poll::Pending,
             false => Poll::Ready(()),
         }
