@@ -189,12 +189,11 @@ async fn order(probe: &Probe) -> CaseResult {
         }
     }
     for n in 0..200_u8 {
-        match n % 10 {
-            3 => {
-                peer.expect(Inbox::Messages, &(n, noise(usize::from(n))))
-                    .await?
-            }
-            _ => peer.expect(Inbox::Messages, &n).await?,
+        if n % 10 == 3 {
+            let args = (n, noise(usize::from(n)));
+            peer.expect(Inbox::Messages, &args).await?;
+        } else {
+            peer.expect(Inbox::Messages, &n).await?;
         }
     }
     peer.finish(probe).await

@@ -6,7 +6,7 @@ use std::time::Duration;
 use futures_util::StreamExt;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use sockeye::client::{ClientBuilder, EventStream, ReceivedEvent, Socket};
+use sockeye::client::{ClientBuilder, EventErrorKind, EventStream, ReceivedEvent, Socket};
 use sockeye::{
     Args, Client, ConnectError, DisconnectReason, Reconnection, SocketConfig, TransportKind,
 };
@@ -98,7 +98,11 @@ impl Peer {
             let _ = connect.send(());
         });
         socket.client().on_error(move |_, event| {
-            let _ = error.send(event.to_string());
+            // A line that makes no sense is passed over; a packet ends the connection, which no
+            // case overlooks.
+            if !matches!(event.kind(), EventErrorKind::Undecodable(_)) {
+                let _ = error.send(event.to_string());
+            }
         });
         Self {
             auth: socket.events("auth"),
