@@ -4,8 +4,14 @@
 pub mod acknowledgements {}
 #[doc = include_str!("../docs/arguments.md")]
 pub mod arguments {}
+#[doc = include_str!("../docs/client.md")]
+pub mod client {}
 #[doc = include_str!("../docs/embedding.md")]
 pub mod embedding {}
+#[doc = include_str!("../docs/from-rust-socketio.md")]
+pub mod from_rust_socketio {}
+#[doc = include_str!("../docs/from-socket-io-client.md")]
+pub mod from_socket_io_client {}
 #[doc = include_str!("../docs/handlers.md")]
 pub mod handlers {}
 #[doc = include_str!("../docs/lifecycle.md")]

@@ -1,8 +1,9 @@
 //! Socket.IO on every wire: events, acknowledgements, rooms and namespaces.
 //!
 //! A [`Server`] talks to every Socket.IO client since 1.0, in browsers and elsewhere, over HTTP
-//! long-polling and WebSocket. Handlers are plain or async functions of what they need; what
-//! they return answers the event.
+//! long-polling and WebSocket, and to local processes over TCP and Unix-domain sockets; a
+//! [`Client`] talks to every such server. Handlers are plain or async functions of what they need;
+//! what they return answers the event.
 //!
 //! ```no_run
 //! use sockeye::{Data, DisconnectReason, Server, Socket};
@@ -33,7 +34,26 @@
 //! }
 //! ```
 //!
-//! And in a browser, with the client that the server itself hands out, or with socket.io-client:
+//! And the other end:
+//!
+//! ```no_run
+//! use sockeye::{Client, Data};
+//!
+//! #[tokio::main]
+//! async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//!     let socket = Client::builder("http://localhost:3000")
+//!         .on("chat", |Data(text): Data<String>| println!("{text}"))
+//!         .connect()
+//!         .await?;
+//!     socket.emit("chat", ("lobby", "hello"))?;
+//!     let sum: i64 = socket.emit_with_ack("sum", vec![1, 2, 3]).await?;
+//!     println!("{sum}"); // 6
+//!     socket.client().close().await;
+//!     Ok(())
+//! }
+//! ```
+//!
+//! Or in a browser, with the client that the server itself hands out, or with socket.io-client:
 //!
 //! ```html
 //! <script type="module">
@@ -59,10 +79,13 @@
 //! * [`limits`](guide::limits): all limits and timeouts with their defaults
 //! * [`embedding`](guide::embedding): listening, axum, hyper, and which clients can connect
 //! * [`streams`](guide::streams): TCP and Unix-domain sockets, plain peers
-//! * [`net_socket_io`](guide::net_socket_io): the API of net-socket.io, name by name
+//! * [`client`](guide::client): the other end: connecting, coming back, what becomes of events
+//! * [`from_socket_io_client`](guide::from_socket_io_client),
+//!   [`from_rust_socketio`](guide::from_rust_socketio), [`net_socket_io`](guide::net_socket_io):
+//!   for those who come from there, name by name
 //!
-//! The examples of the repository (`echo`, `chat`, `rooms`, `auth`, `axum`, `hyper`, `https`) are
-//! whole programs to start from.
+//! The examples of the repository (`echo`, `chat`, `rooms`, `auth`, `axum`, `hyper`, `https`, `sum`,
+//! `ipc`) are whole programs to start from.
 //!
 //! # The main types
 //!
@@ -72,19 +95,24 @@
 //! | [`Namespace`] | a path with handlers, middlewares, sockets and rooms |
 //! | [`Socket`] | one peer in one namespace |
 //! | [`BroadcastOperator`] | to whom an event goes |
+//! | [`Client`] | the connection to a server, which comes back by itself |
+//! | [`client::Socket`] | a client's part in one namespace |
+//! | [`blocking`] | the client without async |
 //! | [`Data`], [`Args`], [`Ack`], [`State`], [`Handshake`] | what handlers take |
 //! | [`Reply`], [`Refusal`] | what they return |
 //! | [`TypedEvent`] | an event with a type; `#[derive(Event)]` makes one |
-//! | [`ServerConfig`], [`EngineConfig`], [`ConnectionConfig`], [`ListenOptions`] | settings |
+//! | [`ServerConfig`], [`EngineConfig`], [`ConnectionConfig`], [`ListenOptions`] | settings of the server |
+//! | [`ClientConfig`], [`SocketConfig`], [`Reconnection`] | settings of the client |
 //!
 //! All handles are cheap to clone and can be used from any thread and task.
 //!
 //! # Features
 //!
-//! * `client`, `server`: the two ends. Both on by default.
+//! * `client`, `server`: the two ends. Both on by default; a program that is but one of them does
+//!   with `default-features = false` and that.
 //! * `cookies`: clients can keep the cookies that servers set. Off by default.
 //! * `macros`: `#[derive(Event)]` for [typed events](guide::typed). Off by default.
-//! * `tls`: listeners for `https://`, by rustls. Off by default.
+//! * `tls`: listeners and clients for `https://`, `wss://` and `tls://`, by rustls. Off by default.
 
 /// The client. Its [`Socket`](sockeye_client::Socket) is another type than the server's, which has
 /// the name at the root of the crate; all else that both have in common is the same.
