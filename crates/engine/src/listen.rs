@@ -31,7 +31,9 @@ use tower_service::Service;
 
 use crate::application::Application;
 use crate::engine::Engine;
-use crate::handshake::{Handshake, PeerCredentials};
+use crate::handshake::Handshake;
+#[cfg(unix)]
+use crate::handshake::PeerCredentials;
 use crate::http::ConnectionInfo;
 use crate::io::Io;
 use crate::net::Place;
