@@ -197,6 +197,25 @@ async fn ping_frame_of_a_probe_is_answered() {
 }
 
 #[tokio::test]
+async fn probe_that_does_not_take_its_pongs_is_dropped() {
+    let mut rig = EngineRig::memory(config());
+    let (mut client, session) = rig.open(Case::POLLING).await;
+    let mut websocket = client.open_websocket().await;
+    let pings = WebSocket::encoded(OpCode::Ping, &[0; 125]).repeat(10_000);
+    websocket.write(&pings).await;
+    let mut pongs = 0;
+    while let Some(frame) = websocket.next().await {
+        assert_eq!(frame, Frame::Pong(vec![0; 125]));
+        pongs += 1;
+    }
+    // As many as the pipe holds, and as many again.
+    assert!(pongs < 2000, "{pongs} pongs were kept");
+    client.send_text("still there").await;
+    assert_eq!(client.text().await, "still there");
+    assert_eq!(session.handle.transport(), TransportKind::Polling);
+}
+
+#[tokio::test]
 async fn closing_during_an_upgrade_waits_for_the_commit() {
     let mut rig = EngineRig::tcp(config()).await;
     let (client, mut session) = rig.open(Case::POLLING).await;

@@ -325,6 +325,10 @@ fn note_close(side: &mut impl Side, code: Option<u16>) {
     }
 }
 
+/// How many bytes may wait for a probed transport. A peer that asks for more with its pings, and does
+/// not take the answers, has no use for it.
+const PROBE_OUTBOX: usize = 64 * 1024;
+
 /// A WebSocket that may become the session's next transport.
 pub(super) struct Probe {
     wire: Wire,
@@ -384,6 +388,11 @@ impl<S: Side, C: Connection> Driver<S, C> {
         let Some(probe) = &mut self.probe else {
             return false;
         };
+        if probe.out.len() > PROBE_OUTBOX {
+            let end = TransportEnd::Error;
+            self.session.handle_transport_closed(now, Lane::Probe, end);
+            return true;
+        }
         let Probe { wire, role, out } = &mut **probe;
         let Wire { io, frames, .. } = wire;
         let Frames::WebSocket(frames) = frames else {
