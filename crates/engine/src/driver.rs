@@ -439,14 +439,20 @@ impl<S: Side, C: Connection> Driver<S, C> {
         match &mut self.carrier {
             Carrier::Polling(_) => {
                 self.answer_poll();
-                if self.handle.shared().lock().outbox.take_drained() {
+                if self.take_drained() {
                     self.connection.handle_drain(cx);
+    /// Whether the upper layer is to be told that nothing waits any more; not when it has been told of
+    /// the end.
+    fn take_drained(&self) -> bool {
+        self.handle.shared().lock().outbox.take_drained() && matches!(self.stage, Stage::Open)
+    }
+
                     self.answer_poll();
                 }
             }
             Carrier::Requests(_) => {
                 self.begin_post(now, cx);
-                if self.handle.shared().lock().outbox.take_drained() {
+                if self.take_drained() {
                     self.connection.handle_drain(cx);
                 }
             }

@@ -32,11 +32,12 @@ struct Recorder {
     seen: mpsc::UnboundedSender<Seen>,
     detail: mpsc::UnboundedSender<String>,
     ready: Arc<AtomicBool>,
+    closed: bool,
 }
 
 impl Connection for Recorder {
     fn handle_message(&mut self, message: Incoming<'_>, _: &mut Context<'_>) {
-        assert!(self.is_ready(), "no message may come now");
+        assert!(self.is_ready() && !self.closed, "no message may come now");
         let seen = match message {
             Incoming::Text(text) => Seen::Text(text.to_owned()),
             binary => Seen::Binary(binary.into_bytes().to_vec()),
@@ -52,11 +53,16 @@ impl Connection for Recorder {
         self.ready.load(Ordering::SeqCst)
     }
 
+    fn handle_drain(&mut self, _: &mut Context<'_>) {
+        assert!(!self.closed, "the end has been told");
+    }
+
     fn handle_close_detail(&mut self, detail: &str) {
         let _ = self.detail.send(detail.to_owned());
     }
 
     fn handle_close(&mut self, reason: CloseReason, _: &mut Context<'_>) {
+        self.closed = true;
         let _ = self.seen.send(Seen::Close(reason));
     }
 }
@@ -85,6 +91,7 @@ impl Peer {
             seen: seen_sender,
             detail: detail_sender,
             ready: Arc::clone(&ready),
+            closed: false,
         };
         let mut kept = None;
         let session = connector
