@@ -405,7 +405,7 @@ impl<S: Side, C: Connection> Driver<S, C> {
             self.stalled = true;
             return probed;
         }
-        if self.handle.queued() >= self.side.outbox_limit() {
+        if self.handle.queued() >= self.side.outbox_limit() && !self.awaits_silence() {
             // Whoever does not take the answers need not ask any more.
             return probed;
         }
@@ -431,8 +431,20 @@ impl<S: Side, C: Connection> Driver<S, C> {
         read || probed
     }
 
+    /// Whether a client's upgrade needs the answer to the GET that is on its way: until it is there,
+    /// nothing can be written on either transport.
+    fn awaits_silence(&self) -> bool {
+        matches!(self.carrier, Carrier::Requests(_)) && self.session.upgrading().is_some()
+    }
+
     fn has_much_to_write(&self) -> bool {
         self.handle.queued() > WRITE_FIRST
+    }
+
+    /// Whether the upper layer is to be told that nothing waits any more; not when it has been told of
+    /// the end.
+    fn take_drained(&self) -> bool {
+        self.handle.shared().lock().outbox.take_drained() && matches!(self.stage, Stage::Open)
     }
 
     fn write(&mut self, now: Instant, cx: &mut Context<'_>) {
@@ -441,12 +453,6 @@ impl<S: Side, C: Connection> Driver<S, C> {
                 self.answer_poll();
                 if self.take_drained() {
                     self.connection.handle_drain(cx);
-    /// Whether the upper layer is to be told that nothing waits any more; not when it has been told of
-    /// the end.
-    fn take_drained(&self) -> bool {
-        self.handle.shared().lock().outbox.take_drained() && matches!(self.stage, Stage::Open)
-    }
-
                     self.answer_poll();
                 }
             }

@@ -9,12 +9,12 @@ use std::time::Duration;
 use sockeye_engine::{CloseReason, ConnectorConfig, Ended, EngineConfig, Message, TransportKind};
 use sockeye_testkit::Seen;
 use sockeye_websocket::OpCode;
-use tokio::io::AsyncWriteExt;
-use tokio::net::TcpStream;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
 
 use crate::rig::{
-    OPEN, accept, accept_websocket, answer, native, open, polling, raw, read_head, send_frame,
-    serve, until, websocket,
+    OPEN, Peer, accept, accept_websocket, agree, answer, native, open, polling, raw, read_head,
+    read_text, send_frame, serve, until, websocket, within,
 };
 
 #[tokio::test]
@@ -242,34 +242,67 @@ async fn requests_to_servers_without_a_limit_have_a_million_bytes() {
     assert!(head.contains("content-length: 800003\r\n"), "{head}");
 }
 
-#[tokio::test]
-async fn probe_that_is_not_answered_leaves_the_session_on_polling() {
-    let (listener, authority) = raw().await;
-    let url = format!("http://{authority}");
+/// Opens a session that may move to a WebSocket, up to the handshake of that: the client's end, the
+/// connection of its GET, and the WebSocket.
+async fn upgrading(
+    config: ConnectorConfig,
+    listener: &TcpListener,
+) -> (Peer, TcpStream, TcpStream) {
+    let url = format!("http://{}", listener.local_addr().unwrap());
     let open_packet = OPEN.replace("[]", "[\"websocket\"]");
-    let (peer, mut streams) = tokio::join!(open(ConnectorConfig::default(), &url), async {
-        serve_once(&listener, &open_packet).await;
-        let mut streams = [accept(&listener).await, accept(&listener).await];
-        let heads = [
+    let (peer, (get, websocket)) = tokio::join!(open(config, &url), async {
+        serve_once(listener, &open_packet).await;
+        let mut streams = [accept(listener).await, accept(listener).await];
+        let mut heads = [
             read_head(&mut streams[0]).await,
             read_head(&mut streams[1]).await,
         ];
         if heads[0].contains("transport=websocket") {
             streams.swap(0, 1);
+            heads.swap(0, 1);
         }
-        streams
+        let [get, mut websocket] = streams;
+        agree(&mut websocket, &heads[1]).await;
+        assert_eq!(read_text(&mut websocket).await, "2probe");
+        (get, websocket)
     });
-    let mut peer = peer.unwrap();
+    (peer.unwrap(), get, websocket)
+}
+
+#[tokio::test]
+async fn probe_that_is_not_answered_leaves_the_session_on_polling() {
+    let (listener, _) = raw().await;
+    let config = ConnectorConfig::default();
+    let (mut peer, mut get, mut websocket) = upgrading(config, &listener).await;
     // The answer to the probe should come first.
-    send_frame(&mut streams[1], OpCode::Text, b"4too early").await;
-    answer(&mut streams[0], "200 OK", "4hello").await;
+    send_frame(&mut websocket, OpCode::Text, b"4too early").await;
+    assert_eq!(within(websocket.read(&mut [0; 1])).await.unwrap(), 0);
+    answer(&mut get, "200 OK", "4hello").await;
     assert_eq!(peer.seen().await, Seen::Text("hello".into()));
     assert_eq!(peer.opened.session.transport(), TransportKind::Polling);
     assert!(peer.is_quiet());
 }
 
+#[tokio::test]
+async fn full_outbox_does_not_hold_up_an_upgrade() {
+    let (listener, _) = raw().await;
+    let config = ConnectorConfig::default().outbox_limit(1000);
+    let (peer, mut get, mut websocket) = upgrading(config, &listener).await;
+    peer.text("one");
+    let mut post = accept(&listener).await;
+    assert!(read_head(&mut post).await.starts_with("POST "));
+    let long = "x".repeat(2000);
+    peer.text(&long);
+    // Both requests have to end before the session moves, and what waits has to wait for that.
+    send_frame(&mut websocket, OpCode::Text, b"3probe").await;
+    answer(&mut post, "200 OK", "ok").await;
+    answer(&mut get, "200 OK", "6").await;
+    assert_eq!(read_text(&mut websocket).await, "5");
+    assert_eq!(read_text(&mut websocket).await, format!("4{long}"));
+}
+
 /// Answers one request of the next connection, and closes that.
-async fn serve_once(listener: &tokio::net::TcpListener, body: &str) {
+async fn serve_once(listener: &TcpListener, body: &str) {
     let mut stream = accept(listener).await;
     read_head(&mut stream).await;
     let length = body.len();

@@ -13,7 +13,7 @@ use sockeye_engine::{
 };
 use sockeye_testkit::{EngineRig, Seen};
 use sockeye_websocket::handshake::accept_key;
-use sockeye_websocket::{OpCode, encode_frame};
+use sockeye_websocket::{Decoded, Decoder, Event, Limits, OpCode, Role, encode_frame};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
@@ -230,9 +230,15 @@ pub(crate) async fn open(config: ConnectorConfig, url: &str) -> Result<Peer, Ope
     within(Peer::open(&connector(config), url)).await
 }
 
-/// Answers a WebSocket handshake.
+/// Reads and answers a WebSocket handshake.
 pub(crate) async fn accept_websocket(stream: &mut TcpStream) -> String {
     let head = read_head(stream).await;
+    agree(stream, &head).await;
+    head
+}
+
+/// Answers a WebSocket handshake whose head has been read.
+pub(crate) async fn agree(stream: &mut TcpStream, head: &str) {
     let key = head
         .lines()
         .find_map(|line| {
@@ -247,7 +253,22 @@ pub(crate) async fn accept_websocket(stream: &mut TcpStream) -> String {
         Sec-WebSocket-Accept: {accept}\r\n\r\n"
     );
     stream.write_all(answer.as_bytes()).await.unwrap();
-    head
+}
+
+/// Reads a client's text frame.
+pub(crate) async fn read_text(stream: &mut TcpStream) -> String {
+    let mut decoder = Decoder::new(Role::Server, Limits::default());
+    let mut read = Vec::new();
+    loop {
+        match decoder.decode(&mut read).unwrap() {
+            Decoded::Event {
+                event: Event::Text(text),
+                ..
+            } => return text.to_string(),
+            Decoded::NeedMore { .. } => read.push(within(stream.read_u8()).await.unwrap()),
+            other => panic!("{other:?} instead of a text"),
+        }
+    }
 }
 
 pub(crate) async fn send_frame(stream: &mut TcpStream, op: OpCode, payload: &[u8]) {
