@@ -90,7 +90,9 @@ impl Default for ConnectorConfig {
             timestamp_param: "t".to_owned(),
             headers: HeaderMap::new(),
             sub_protocols: Vec::new(),
-            limits: Limits::default().max_payload(16 * 1024 * 1024),
+            limits: Limits::default()
+                .max_payload(16 * 1024 * 1024)
+                .max_packets_per_payload(1_000_000),
             outbox_limit: 8 * 1024 * 1024,
             high_water_mark: 16 * 1024,
             stream_compression: None,
@@ -215,8 +217,11 @@ impl ConnectorConfig {
         self
     }
 
-    /// How many packets one polling answer may hold, and how many go into one request. Default:
-    /// 10,000.
+    /// How many packets one polling answer may hold; servers put there whatever waits. Default:
+    /// 1,000,000.
+    ///
+    /// As many at most go into one request, but no more than 10,000, which is what servers of this
+    /// library take by default.
     #[must_use]
     pub const fn max_packets_per_payload(mut self, packets: usize) -> Self {
         self.limits.max_packets_per_payload = packets;

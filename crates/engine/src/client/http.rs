@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use http::StatusCode;
 use sockeye_engine_proto::payload;
-use sockeye_engine_proto::{Revision, Session, TransportKind, WireKind};
+use sockeye_engine_proto::{Limits, Revision, Session, TransportKind, WireKind};
 use sockeye_websocket::Role;
 
 use super::config::Protocol;
@@ -120,7 +120,10 @@ impl Connector {
             Box::new(exchange),
             dialect,
             open.max_payload.unwrap_or(UNANNOUNCED_MAX_PAYLOAD),
-            config.limits.max_packets_per_payload,
+            config
+                .limits
+                .max_packets_per_payload
+                .min(Limits::default().max_packets_per_payload),
             packets,
         );
         Ok(Begun {

@@ -6,7 +6,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use sockeye_engine::{CloseReason, ConnectorConfig, Ended, EngineConfig, Message, TransportKind};
+use sockeye_engine::{
+    CloseReason, ConnectorConfig, Ended, EngineConfig, Message, SendOptions, TransportKind,
+};
 use sockeye_testkit::Seen;
 use sockeye_websocket::OpCode;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -299,6 +301,18 @@ async fn full_outbox_does_not_hold_up_an_upgrade() {
     answer(&mut get, "200 OK", "6").await;
     assert_eq!(read_text(&mut websocket).await, "5");
     assert_eq!(read_text(&mut websocket).await, format!("4{long}"));
+}
+
+#[tokio::test]
+async fn answer_may_hold_as_many_packets_as_servers_put_there() {
+    let (mut rig, url) = serve(EngineConfig::default(), "http://127.0.0.1:0").await;
+    let mut peer = open(polling(), &url).await.unwrap();
+    let server = rig.session().await;
+    let burst: Vec<_> = (0..30_000).map(|n| Message::text(&n.to_string())).collect();
+    server.handle.send(&burst, SendOptions::default()).unwrap();
+    for n in 0..30_000 {
+        assert_eq!(peer.seen().await, Seen::Text(n.to_string()));
+    }
 }
 
 /// Answers one request of the next connection, and closes that.
