@@ -176,13 +176,13 @@ fn shows_revision_3(answer: &Answer) -> bool {
     answer.content == WireKind::Binary || colon > 0 && answer.body.get(colon) == Some(&b':')
 }
 
-/// Whether the server joins the client to the main namespace unasked, as servers before
-/// Socket.IO 3 do. An open packet on a WebSocket does not tell them from those up to 4.4.
+/// Whether the server joins the client to the main namespace unasked, or refuses to, as servers
+/// before Socket.IO 3 do. An open packet on a WebSocket does not tell them from those up to 4.4.
 async fn sends_first(wire: &mut Wire) -> Result<bool, OpenError> {
     let Ok(first) = tokio::time::timeout(TELLTALE, read_first(wire)).await else {
         return Ok(false);
     };
     let first = first?;
     wire.unread(&first);
-    Ok(matches!(first, Early::Text(text) if text == "40"))
+    Ok(matches!(first, Early::Text(text) if text == "40" || text.starts_with("44")))
 }

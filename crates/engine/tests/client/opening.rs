@@ -200,6 +200,22 @@ async fn server_of_revision_3_is_known_by_what_it_sends_first() {
 }
 
 #[tokio::test]
+async fn server_of_revision_3_that_refuses_at_once_is_known_too() {
+    let (listener, authority) = raw().await;
+    let url = format!("ws://{authority}");
+    let (peer, _stream) = tokio::join!(open(websocket(), &url), async {
+        let mut stream = accept(&listener).await;
+        accept_websocket(&mut stream).await;
+        send_frame(&mut stream, OpCode::Text, OPEN.as_bytes()).await;
+        send_frame(&mut stream, OpCode::Text, b"44\"not you\"").await;
+        stream
+    });
+    let mut peer = peer.unwrap();
+    assert_eq!(peer.opened.revision, Revision::V3);
+    assert_eq!(peer.seen().await, Seen::Text("4\"not you\"".into()));
+}
+
+#[tokio::test]
 async fn silent_server_without_a_limit_is_of_revision_4() {
     let (listener, authority) = raw().await;
     let url = format!("ws://{authority}");
