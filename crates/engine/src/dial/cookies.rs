@@ -2,13 +2,14 @@
 
 use std::fmt;
 
-use cookie_store::{CookieStore, RawCookie};
+use cookie_store::{Cookie, CookieDomain, CookieStore};
 use http::header::{COOKIE, SET_COOKIE};
 use http::{HeaderMap, HeaderValue, Uri};
 use parking_lot::Mutex;
 use url::Url;
 
 use super::ConnectUrl;
+use super::error::Cause;
 
 /// The cookies of one dialer. Which of them a server gets, by host, path and `Secure`, is as RFC
 /// 6265 says.
@@ -60,18 +61,57 @@ impl Jar {
         let mut jar = self.0.lock();
         for value in set {
             let Ok(value) = value.to_str() else { continue };
-            let Ok(cookie) = RawCookie::parse(value) else {
-                continue;
-            };
-            let is_known = || jar.iter_any().any(|known| known.name() == cookie.name());
-            let is_full = jar.iter_any().count() >= MAX_COOKIES && !is_known();
-            if value.len() > MAX_COOKIE || is_full {
-                tracing::debug!(name = cookie.name(), "a cookie too many, or too long");
-            } else if let Err(error) = jar.insert_raw(&cookie, &url) {
-                tracing::debug!(name = cookie.name(), %error, "not a cookie for this server");
+            if let Err(error) = insert(&mut jar, value, &url) {
+                tracing::debug!(%error, "a cookie is not kept");
             }
         }
     }
+}
+
+fn insert(jar: &mut CookieStore, value: &str, url: &Url) -> Result<(), Cause> {
+    if value.len() > MAX_COOKIE {
+        return Err("it is too long".into());
+    }
+    let cookie = Cookie::parse(value.to_owned(), url)?;
+    if is_for_everybody(&cookie.domain, url) {
+        return Err("it is for a whole top-level domain".into());
+    }
+    let (domain, path) = (String::from(&cookie.domain), String::from(&cookie.path));
+    if !jar.contains_any(&domain, &path, cookie.name()) && !has_room(jar) {
+        return Err("there are too many".into());
+    }
+    jar.insert(cookie, url)?;
+    Ok(())
+}
+
+/// Whether a cookie would go to all servers below `.com`, say. (That the same could be said of
+/// `.co.uk` takes a list of all such names to know.)
+fn is_for_everybody(domain: &CookieDomain, url: &Url) -> bool {
+    match domain {
+        CookieDomain::Suffix(name) => {
+            !name.trim_end_matches('.').contains('.') && !domain.host_is_identical(url)
+        }
+        _ => false,
+    }
+}
+
+/// Whether one more cookie may be kept; those that have expired make room.
+fn has_room(jar: &mut CookieStore) -> bool {
+    if jar.iter_any().count() < MAX_COOKIES {
+        return true;
+    }
+    let expired: Vec<_> = jar
+        .iter_any()
+        .filter(|cookie| cookie.is_expired())
+        .map(|cookie| {
+            let (domain, path) = (String::from(&cookie.domain), String::from(&cookie.path));
+            (domain, path, cookie.name().to_owned())
+        })
+        .collect();
+    for (domain, path, name) in &expired {
+        jar.remove(domain, path, name);
+    }
+    !expired.is_empty()
 }
 
 /// The URL of a request, as cookies see it: WebSockets count as HTTP.
@@ -143,6 +183,45 @@ mod tests {
         );
         assert_eq!(headers[COOKIE], "a=1; b=2");
         assert_eq!(headers.len(), 1);
+    }
+
+    #[test]
+    fn cookies_for_whole_top_level_domains_are_refused() {
+        let jar = Jar::default();
+        keep(&jar, "http://evil.test", "/", &["a=1; Domain=test"]);
+        keep(&jar, "http://evil.test", "/", &["b=1; Domain=.test"]);
+        assert_eq!(sent(&jar, "http://good.test", "/"), "");
+        assert_eq!(sent(&jar, "http://evil.test", "/"), "");
+        keep(
+            &jar,
+            "http://www.good.test",
+            "/",
+            &["c=1; Domain=good.test"],
+        );
+        assert_eq!(sent(&jar, "http://good.test", "/"), "c=1");
+        keep(&jar, "http://localhost", "/", &["d=1; Domain=localhost"]);
+        assert_eq!(sent(&jar, "http://localhost", "/"), "d=1");
+    }
+
+    #[test]
+    fn one_name_on_many_paths_is_bounded_too() {
+        let jar = Jar::default();
+        for number in 0..200 {
+            keep(&jar, "http://a", "/", &[&format!("a=1; Path=/{number}")]);
+        }
+        assert_eq!(format!("{jar:?}"), "Jar { cookies: 100 }");
+    }
+
+    #[test]
+    fn cookies_that_are_gone_make_room() {
+        let jar = Jar::default();
+        for number in 0..100 {
+            keep(&jar, "http://a", "/", &[&format!("a{number}=1")]);
+            let gone = format!("a{number}=1; Max-Age=0");
+            keep(&jar, "http://a", "/", &[&gone]);
+        }
+        keep(&jar, "http://a", "/", &["b=2"]);
+        assert_eq!(sent(&jar, "http://a", "/"), "b=2");
     }
 
     #[test]
