@@ -142,8 +142,8 @@ impl Dialer {
         if body.size_hint().lower() > limit as u64 {
             return Err(too_large());
         }
-        let body = match Limited::new(body, limit).collect().await {
-            Ok(body) => body.to_bytes(),
+        let body = match whole(Limited::new(body, limit)).await {
+            Ok(body) => body,
             Err(error) if error.is::<LengthLimitError>() => return Err(too_large()),
             Err(source) => {
                 return Err(DialError::Http {
@@ -168,6 +168,24 @@ impl Dialer {
             body,
         })
     }
+}
+
+/// All of a body in one piece.
+///
+/// Pieces are copied together as they come: kept apart, each chunk of a byte would take some dozens,
+/// and what bounds the bytes would not bound the memory.
+async fn whole(mut body: Limited<Incoming>) -> Result<Bytes, Cause> {
+    let mut whole = Vec::new();
+    while let Some(frame) = body.frame().await {
+        let Ok(data) = frame?.into_data() else {
+            continue;
+        };
+        if whole.is_empty() && body.is_end_stream() {
+            return Ok(data);
+        }
+        whole.extend_from_slice(&data);
+    }
+    Ok(whole.into())
 }
 
 fn polling_request(
