@@ -52,7 +52,8 @@ pub struct ConnectRequest {
     /// The server. Its namespace means nothing to a session.
     pub url: ConnectUrl,
     /// Keys and values for the query of every HTTP request, besides those of the URL; where both
-    /// have a key, these are used. Bare streams have no query.
+    /// have a key, these are used, and `EIO`, `transport` and `sid` are left out. Bare streams have
+    /// no query.
     pub query: Vec<(String, String)>,
     /// Headers for every HTTP request, instead of those of the same name in the configuration.
     pub headers: HeaderMap,

@@ -90,11 +90,18 @@ impl Target {
     }
 }
 
+/// The keys that are the protocol's own. The JavaScript client, too, lets them be nobody else's;
+/// and servers read a key that is there twice in different ways.
+const RESERVED: [&str; 3] = ["EIO", "transport", "sid"];
+
 /// The pairs of the URL and of the request; where both have a key, the request's are used.
 fn user_query(request: &ConnectRequest) -> String {
     let of_url = query::pairs(request.url.query().unwrap_or_default());
     let mut text = String::new();
     let mut push = |key: &str, value: &str| {
+        if RESERVED.contains(&key) {
+            return;
+        }
         text.push_str(&encode(key));
         text.push('=');
         text.push_str(&encode(value));
@@ -159,6 +166,15 @@ mod tests {
         let start = "/socket.io/?x=1&y=%C3%A9%20%26&z=3&EIO=4&transport=polling&sid=a%20b&t=";
         assert_eq!(next.strip_prefix(start).unwrap().len(), 8);
         assert_ne!(next, target.path_and_query(TransportKind::Polling));
+    }
+
+    #[test]
+    fn what_the_protocol_says_itself_is_not_said_twice() {
+        let url = "http://a/?EIO=3&x=1&transport=polling";
+        let query = [("sid", "mine"), ("transport", "tcp"), ("y", "2")];
+        let target = target(url, &query, &ConnectorConfig::default());
+        let path = target.path_and_query(TransportKind::WebSocket);
+        assert_eq!(path, "/socket.io/?x=1&y=2&EIO=4&transport=websocket");
     }
 
     #[test]
