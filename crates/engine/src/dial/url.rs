@@ -31,7 +31,8 @@ use crate::net::{self, Place};
 /// assert_eq!((url.namespace(), url.query()), ("/admin", Some("token=abc")));
 /// # Ok::<(), sockeye_engine::ConnectUrlError>(())
 /// ```
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+/// `Debug` leaves the query out, which may hold a secret; `Display` does not.
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub struct ConnectUrl {
     scheme: Scheme,
     place: Place,
@@ -359,6 +360,17 @@ impl fmt::Display for ConnectUrl {
     }
 }
 
+impl fmt::Debug for ConnectUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let shown = Self {
+            query: None,
+            ..self.clone()
+        };
+        let omission = if self.query.is_some() { "?…" } else { "" };
+        write!(f, "ConnectUrl({shown}{omission})")
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -419,6 +431,15 @@ mod tests {
         assert_eq!((unix.namespace(), unix.query()), ("/", None));
         assert_eq!(unix.path(), Some(Path::new("/a?b")));
         assert_eq!((unix.host(), unix.port()), (None, None));
+    }
+
+    #[test]
+    fn debug_leaves_the_query_out() {
+        let shown = format!("{:?}", url("https://a/b?token=secret"));
+        assert!(
+            shown.contains("https://a/b") && !shown.contains("secret"),
+            "{shown}"
+        );
     }
 
     #[test]
