@@ -71,9 +71,10 @@ impl DialConfig {
         self
     }
 
-    /// How large the body of an answer to a request may be, in bytes. Default: 16 MiB.
+    /// How large the body of an answer to a request may be, in bytes: what the connector says of
+    /// payloads.
     #[must_use]
-    pub const fn max_answer(mut self, bytes: usize) -> Self {
+    pub(crate) const fn max_answer(mut self, bytes: usize) -> Self {
         self.max_answer = bytes;
         self
     }
