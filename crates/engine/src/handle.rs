@@ -44,6 +44,9 @@ pub struct SendOptions {
     pub volatile: bool,
     /// Whether the message may be compressed, where the transport compresses at all.
     pub compress: bool,
+    /// Accept the message even if the outbox is full: for the few small ones without which both
+    /// ends would differ about their state.
+    pub beyond_limit: bool,
 }
 
 /// Why a message was not accepted.
@@ -329,7 +332,7 @@ impl SessionHandle {
         if options.volatile && !state.takes_volatile() {
             return Err(SendError::NotReady);
         }
-        if state.outbox.queued() >= self.0.outbox_limit {
+        if state.outbox.queued() >= self.0.outbox_limit && !options.beyond_limit {
             return Err(SendError::Full);
         }
         push(&mut state.outbox);

@@ -9,6 +9,7 @@ use sockeye_websocket::OpCode;
 const VOLATILE: SendOptions = SendOptions {
     volatile: true,
     compress: false,
+    beyond_limit: false,
 };
 
 fn config() -> EngineConfig {

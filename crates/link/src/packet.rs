@@ -31,6 +31,7 @@ impl Flags {
             send: SendOptions {
                 volatile: false,
                 compress: true,
+                beyond_limit: false,
             },
             binary: false,
         }

@@ -17,6 +17,7 @@ const OFFER: &str = r#"0{"compress":["deflate"]}"#;
 const COMPRESS: SendOptions = SendOptions {
     volatile: false,
     compress: true,
+    beyond_limit: false,
 };
 
 fn offering() -> ConnectorConfig {
