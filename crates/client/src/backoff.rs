@@ -32,7 +32,9 @@ impl Backoff {
             _ => base + deviation,
         };
         let max = config.delay_max.as_secs_f64() * 1000.0;
-        Duration::from_secs_f64(jittered.min(max).max(0.0).trunc() / 1000.0)
+        let delay = jittered.min(max).max(0.0).trunc() / 1000.0;
+        // The longest one there is does not survive the way through a float.
+        Duration::try_from_secs_f64(delay).unwrap_or(config.delay_max)
     }
 }
 
@@ -76,6 +78,14 @@ mod tests {
         assert_eq!(backoff.next(&config, 0.13), Duration::from_secs(2));
         backoff.reset();
         assert_eq!(backoff.next(&config, 0.99), Duration::from_secs(1));
+    }
+
+    #[test]
+    fn longest_delay_there_is_can_be_had() {
+        let config = Reconnection::default()
+            .delay(Duration::MAX)
+            .delay_max(Duration::MAX);
+        assert_eq!(Backoff::default().next(&config, 0.0), Duration::MAX);
     }
 
     proptest! {

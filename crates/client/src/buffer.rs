@@ -41,7 +41,7 @@ impl Buffer {
     ) -> Result<Vec<Waiting>, EmitError> {
         let size = event.size();
         let mut dropped = Vec::new();
-        while self.events.len() >= limits.events || self.bytes + size > limits.bytes {
+        while !self.has_room(size, limits) {
             match limits.policy {
                 BufferPolicy::DropOldest if size <= limits.bytes => match self.pop() {
                     Some(oldest) => dropped.push(oldest),
@@ -70,6 +70,23 @@ impl Buffer {
     pub(crate) fn put_back(&mut self, event: Waiting) {
         self.bytes += event.size();
         self.events.push_front(event);
+    }
+
+    /// Drops the events that nobody wants to be sent any more.
+    pub(crate) fn retain(&mut self, mut is_wanted: impl FnMut(&Waiting) -> bool) {
+        let bytes = &mut self.bytes;
+        self.events.retain(|event| {
+            let keep = is_wanted(event);
+            if !keep {
+                *bytes -= event.size();
+            }
+            keep
+        });
+    }
+
+    /// Whether another event of this size has room.
+    pub(crate) fn has_room(&self, size: usize, limits: &BufferLimits) -> bool {
+        self.events.len() < limits.events && self.bytes + size <= limits.bytes
     }
 
     /// The ack ids of the events that are here.

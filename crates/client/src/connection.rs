@@ -3,6 +3,7 @@
 
 mod join;
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Instant;
@@ -103,18 +104,20 @@ impl Connection {
                 args,
                 ack_id,
             } => {
-                if self.inbox.socket(key).is_none() {
+                let is_in = self.inbox.socket(key).is_some();
+                if is_in {
+                    self.note_offset(key, &args);
+                } else if let Some(place) = self.places.iter().find(|place| place.key == key) {
                     // What a recovered session has missed comes before the answer.
-                    if let Some(place) = self.places.iter().find(|place| place.key == key) {
-                        place.socket.lock().recovery.handle_event(&args.as_raw());
-                    }
+                    place.socket.lock().recovery.handle_event(&args.as_raw());
+                }
+                if !is_in || self.flushing.contains(&key) {
                     if let Err(error) = self.inbox.hold(key, name, args, ack_id) {
                         tracing::debug!(%error, "closing");
                         self.close_for(DisconnectReason::ParseError);
                     }
                     return;
                 }
-                self.note_offset(key, &args);
                 self.inbox.deliver(key, name, args, ack_id, cx);
             }
             ClientInput::Ack { key, id, args } => {
@@ -127,7 +130,7 @@ impl Connection {
             }
             ClientInput::Refused { key, message, data } => {
                 let error = ConnectError::Refused(refusal(&message, data));
-                self.handle_refused(key, &error);
+                self.handle_refused(key, &error, cx);
             }
             ClientInput::Error { key, message, data } => {
                 if let Some(socket) = self.inbox.socket(key) {
@@ -194,16 +197,22 @@ impl Connection {
         tell();
     }
 
-    fn handle_refused(&mut self, key: NamespaceKey, error: &ConnectError) {
+    fn handle_refused(&mut self, key: NamespaceKey, error: &ConnectError, cx: &mut Context<'_>) {
+        self.leave_if_unwanted(key);
         self.inbox.remove(key);
-        if let Some(place) = self.take_place(key) {
-            place.socket.handle_refused(error);
+        match self.take_place(key) {
+            Some(place) => {
+                place.socket.handle_refused(error);
+                self.close_if_unwanted();
+            }
+            // The attempt was given up, and the next one had to wait for this.
+            None => self.reconcile(cx),
         }
-        self.close_if_unwanted();
     }
 
     /// A socket is not in its namespace any more; its handlers and whoever waits are told.
     fn handle_left(&mut self, key: NamespaceKey, reason: DisconnectReason, stays_active: bool) {
+        self.leave_if_unwanted(key);
         self.inbox.remove(key);
         self.flushing.retain(|other| *other != key);
         let Some(Place { socket, .. }) = self.take_place(key) else {
@@ -214,6 +223,15 @@ impl Connection {
         socket.fail_acks();
         if was_in {
             self.tell_disconnect(socket, reason);
+        }
+    }
+
+    /// What the server says of a socket that was disconnected by this side just now is about
+    /// something that is over.
+    fn leave_if_unwanted(&mut self, key: NamespaceKey) {
+        if let Some(place) = self.places.iter().find(|place| place.key == key) {
+            let socket = Arc::clone(&place.socket);
+            self.leave(&socket);
         }
     }
 
@@ -313,11 +331,18 @@ impl Connection {
         Some(self.places.swap_remove(index))
     }
 
+    /// Goes on with kept events if the outbox has room again, and is woken when it has otherwise.
     fn poll_flushing(&mut self, cx: &mut Context<'_>) {
-        if self.session.queued() < self.session.outbox_limit() / 2 {
-            for key in std::mem::take(&mut self.flushing) {
-                self.finish_connect(key, cx);
-            }
+        let session = self.session.clone();
+        if !matches!(pin!(session.ready()).poll(cx), Poll::Ready(Ok(()))) {
+            return;
+        }
+        for key in std::mem::take(&mut self.flushing) {
+            self.finish_connect(key, cx);
+        }
+        if !self.flushing.is_empty() {
+            // Once more, to wait for room.
+            cx.waker().wake_by_ref();
         }
     }
 
@@ -358,6 +383,10 @@ impl sockeye_engine::Connection for Connection {
             self.reconcile(cx);
         }
         self.poll_joins(cx);
+        if !self.inbox.has_room() {
+            // The heartbeat may lie unread. The next one that is read counts again.
+            self.shared.heartbeat.forget();
+        }
         if !self.flushing.is_empty() {
             self.poll_flushing(cx);
         }

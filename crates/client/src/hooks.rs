@@ -1,3 +1,4 @@
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -45,7 +46,10 @@ impl Hooks {
     pub(crate) fn tell(&self, event: &ClientEvent) {
         tracing::debug!(?event, "client");
         for hook in self.0.load().iter() {
-            hook(event);
+            // As with handlers, a panic must end nothing but the hook's own work.
+            if catch_unwind(AssertUnwindSafe(|| hook(event))).is_err() {
+                tracing::error!(?event, "a hook of the client panicked");
+            }
         }
     }
 }

@@ -30,18 +30,26 @@ impl Socket {
         if inner.config.retries.is_some() && !flags.send.volatile {
             return self.emit_until_answered(name, args, ack_id, timeout, flags);
         }
-        if let Some(session) = inner.live_session() {
-            self.notify_outgoing(name, || Args::new(args))?;
-            if let Some(result) = inner.send_event(&session, name, args, ack_id, flags) {
-                return result;
+        let mut gone = None;
+        if let Some(session) = inner.session() {
+            if inner.is_live(&session) {
+                match inner.send_event(&session, name, args, ack_id, flags)? {
+                    Sent::Yes => {
+                        self.notify_outgoing(name, || Args::new(args).ok());
+                        return Ok(());
+                    }
+                    Sent::Dropped => return Ok(()),
+                    Sent::Gone => {}
+                }
             }
+            gone = Some(session);
         }
         if flags.send.volatile {
             // Nobody waits for an event that may be dropped, unless for its answer.
             return ack_id.map_or(Ok(()), |_| Err(EmitError::NotReady));
         }
         let event = waiting(name, args, ack_id, flags)?;
-        self.keep(event)
+        self.keep(event, gone)
     }
 
     pub(crate) fn emit_named_with_ack<A: ToArgs + ?Sized, T: FromArgs>(
@@ -52,40 +60,62 @@ impl Socket {
         flags: Flags,
     ) -> AckFuture<T> {
         let inner = self.inner();
-        let id = inner.next_ack_id();
+        let id = inner.begin_emit();
         let timeout = timeout.or(inner.config.ack_timeout);
         // With retries, the time is that of one try.
         let whole = timeout.filter(|_| inner.config.retries.is_none());
         let owner: Arc<dyn AsRef<AckTable> + Send + Sync> = Arc::clone(inner) as _;
         let limit = inner.client_config.max_pending_acks;
-        AckFuture::register(&owner, id, limit, whole, || {
-            self.emit_named(name, args, Some(id), timeout, flags)
-        })
+        let mut sent = false;
+        let answer = AckFuture::register(&owner, id, limit, whole, || {
+            let result = self.emit_named(name, args, Some(id), timeout, flags);
+            sent = result.is_ok();
+            result
+        });
+        if !sent {
+            inner.lock().end_emit(Some(id));
+        }
+        answer
     }
 
-    /// Keeps an event until there is a connection.
-    fn keep(&self, event: Waiting) -> Result<(), EmitError> {
+    /// Keeps an event until there is a connection, which is another than the one that is gone.
+    fn keep(&self, event: Waiting, mut gone: Option<SessionHandle>) -> Result<(), EmitError> {
         let inner = self.inner();
-        let mut state = inner.lock();
-        if let Phase::Connected(session) = &state.phase
-            && session.is_open()
-        {
+        let mut state = loop {
+            let state = inner.lock();
+            let Phase::Connected(session) = &state.phase else {
+                break state;
+            };
+            if gone.as_ref().is_some_and(|gone| gone.is_same(session)) {
+                // The socket has not been told yet.
+                break state;
+            }
             // It came to be connected just now.
             let session = session.clone();
             drop(state);
-            self.notify_outgoing(&event.name, || Ok::<_, EmitError>(event.args.clone()))?;
             let Waiting {
                 name,
                 args,
                 ack_id,
                 flags,
             } = &event;
-            if let Some(result) = inner.send_event(&session, name, args, *ack_id, *flags) {
-                return result;
+            match inner.send_event(&session, name, args, *ack_id, *flags)? {
+                Sent::Yes => {
+                    self.notify_outgoing(name, || Some(args.clone()));
+                    return Ok(());
+                }
+                Sent::Dropped => return Ok(()),
+                Sent::Gone => gone = Some(session),
             }
-            state = inner.lock();
+        };
+        let limits = &inner.client_config.buffer;
+        if !state.buffer.has_room(event.size(), limits) {
+            // Those whose time is over make room first.
+            state.buffer.retain(|event| inner.is_awaited(event));
         }
-        let dropped = state.buffer.push(event, &inner.client_config.buffer)?;
+        let ack_id = event.ack_id;
+        let dropped = state.buffer.push(event, limits)?;
+        state.end_emit(ack_id);
         drop(state);
         for waiter in dropped
             .iter()
@@ -96,20 +126,23 @@ impl Socket {
         Ok(())
     }
 
-    /// Sends what waited for the connection, until the outbox is full; false if it was.
-    /// When nothing waits any more the socket is connected, under one lock, so that nothing can
-    /// overtake.
+    /// Sends what waited for the connection, until the outbox is full or the socket does not want
+    /// to be connected any more; false if so. When nothing waits any more the socket is connected,
+    /// under one lock, so that nothing can overtake.
     pub(crate) fn flush(&self, session: &SessionHandle) -> bool {
         let inner = self.inner();
         loop {
             let mut state = inner.lock();
+            if !state.is_joining() {
+                // Whoever has disconnected it wakes the connection, which lets go of it.
+                return false;
+            }
             let Some(event) = state.buffer.pop() else {
-                state.phase = Phase::Connected(session.clone());
+                state.enter(session);
                 return true;
             };
             drop(state);
-            if event.ack_id.is_some_and(|id| !inner.acks.contains(id)) {
-                // Its time is over, or nobody waits for the answer any more.
+            if !inner.is_awaited(&event) {
                 continue;
             }
             if session.queued() >= session.outbox_limit() {
@@ -122,15 +155,18 @@ impl Socket {
                 ack_id,
                 flags,
             } = &event;
-            let notified = self.notify_outgoing(name, || Ok::<_, EmitError>(args.clone()));
-            let sent = notified.and_then(|()| {
-                let options = flags.send;
-                inner.write_event(session, name, args, *ack_id, options, flags.binary)
-            });
-            if let Err(error) = sent {
-                tracing::debug!(event = %name, %error, "a kept event was not sent");
-                if let Some(waiter) = ack_id.and_then(|id| inner.acks.remove(id)) {
-                    waiter.tell(Err(NoAnswer::Disconnected));
+            match inner.write_event(session, name, args, *ack_id, *flags) {
+                Ok(()) => self.notify_outgoing(name, || Some(args.clone())),
+                // Another socket was faster, or the session has just ended.
+                Err(EmitError::OutboxFull | EmitError::Disconnected) => {
+                    inner.lock().buffer.put_back(event);
+                    return false;
+                }
+                Err(error) => {
+                    tracing::warn!(event = %name, %error, "a kept event cannot be sent");
+                    if let Some(waiter) = ack_id.and_then(|id| inner.acks.remove(id)) {
+                        waiter.tell(Err(NoAnswer::Disconnected));
+                    }
                 }
             }
         }
@@ -155,6 +191,7 @@ impl Socket {
         if let Some(queue) = &mut state.retry {
             queue.push(event, id, timeout, &inner.client_config.buffer)?;
         }
+        state.end_emit(ack_id);
         drop(state);
         self.send_next();
         Ok(())
@@ -163,23 +200,27 @@ impl Socket {
     /// Sends the head of the retry queue, if it is not on its way.
     pub(crate) fn send_next(&self) {
         let inner = self.inner();
-        let Some(session) = inner.live_session() else {
+        let session = inner.session();
+        let Some(session) = session.filter(|session| inner.is_live(session)) else {
             return;
         };
         let mut state = inner.lock();
+        if !state.is_in(&session) {
+            // The next connection begins with the head of the queue.
+            return;
+        }
         let now = tokio::time::Instant::now().into_std();
         let Some((event, id)) = state.retry.as_mut().and_then(|queue| queue.next(now)) else {
             return;
         };
         let (name, args, flags) = (event.name.clone(), event.args.clone(), event.flags);
+        // Still locked, so that it is not sent behind the end of the connection that it counts for.
+        let sent = inner.write_event(&session, &name, &args, Some(id), flags);
         drop(state);
-        let notified = self.notify_outgoing(&name, || Ok::<_, EmitError>(args.clone()));
-        let sent = notified.and_then(|()| {
-            inner.write_event(&session, &name, &args, Some(id), flags.send, flags.binary)
-        });
-        if let Err(error) = sent {
+        match sent {
+            Ok(()) => self.notify_outgoing(&name, || Some(args)),
             // It counts as a try: its time passes, or the connection ends.
-            tracing::debug!(event = %name, %error, "an event was not sent");
+            Err(error) => tracing::debug!(event = %name, %error, "an event was not sent"),
         }
         // The connection has a deadline more to look after.
         session.wake();
@@ -219,23 +260,29 @@ impl Socket {
         }
     }
 
-    /// Tells the handlers of outgoing events, if there are any.
-    fn notify_outgoing<E>(
-        &self,
-        name: &str,
-        args: impl FnOnce() -> Result<Args, E>,
-    ) -> Result<(), E> {
+    /// Tells the handlers of outgoing events, if there are any, that one was sent.
+    fn notify_outgoing(&self, name: &str, args: impl FnOnce() -> Option<Args>) {
         let inner = self.inner();
         if !inner.has_outgoing() {
-            return Ok(());
+            return;
         }
-        let args = args()?;
+        let Some((args, client)) = args().zip(inner.client()) else {
+            return;
+        };
         let event = Event::incoming(self, name, args.as_raw(), None);
         for future in inner.listeners.load().dispatch_outgoing(&event) {
-            tokio::spawn(future);
+            client.spawn(future);
         }
-        Ok(())
     }
+}
+
+/// What became of an event that could be encoded.
+enum Sent {
+    Yes,
+    /// It is volatile.
+    Dropped,
+    /// The socket is not connected over this session any more.
+    Gone,
 }
 
 impl Inner {
@@ -243,15 +290,20 @@ impl Inner {
         self.has_outgoing.load(Ordering::Acquire)
     }
 
-    /// The session over which an event may go now. A machine that has slept through its heartbeat
-    /// still believes in a connection that the server has given up: it is ended here.
-    fn live_session(&self) -> Option<SessionHandle> {
-        let session = self.session()?;
-        if self.heartbeat.is_overdue() {
+    /// Whether an event may go over the session now. A machine that has slept through its
+    /// heartbeat still believes in a connection that the server has given up: it is ended here.
+    fn is_live(&self, session: &SessionHandle) -> bool {
+        let overdue = self.heartbeat.is_overdue() && !session.is_paused();
+        if overdue {
             session.abort(sockeye_engine::CloseReason::PingTimeout);
-            return None;
         }
-        Some(session)
+        !overdue
+    }
+
+    /// Whether a kept event is to be sent: not if its time is over, or nobody waits for the answer
+    /// any more.
+    fn is_awaited(&self, event: &Waiting) -> bool {
+        event.ack_id.is_none_or(|id| self.acks.contains(id))
     }
 
     /// Sends an event if the socket is still connected over this session.
@@ -262,10 +314,10 @@ impl Inner {
         args: &A,
         ack_id: Option<u64>,
         flags: Flags,
-    ) -> Option<Result<(), EmitError>> {
+    ) -> Result<Sent, EmitError> {
         with_buffers(|buffers| {
             let namespace = self.namespace();
-            let encoded = encode_for(
+            let start = encode_for(
                 session,
                 buffers,
                 namespace,
@@ -273,24 +325,22 @@ impl Inner {
                 args,
                 ack_id,
                 flags.binary,
-            );
-            let start = match encoded {
-                Ok(start) => start,
-                Err(error) => return Some(Err(error.into())),
-            };
+            )?;
             // Locked, so that nothing can be sent behind the packet that leaves the namespace.
-            let state = self.lock();
+            let mut state = self.lock();
             if !state.is_in(session) {
-                return None;
+                return Ok(Sent::Gone);
             }
-            let sent = send(session, buffers, start, flags.send);
-            drop(state);
-            match sent {
+            match send(session, buffers, start, flags.send) {
+                Ok(()) => {
+                    state.end_emit(ack_id);
+                    Ok(Sent::Yes)
+                }
                 // The connection is gone, though nobody has been told so: the event waits.
-                Err(SendError::Closed) => None,
+                Err(SendError::Closed) => Ok(Sent::Gone),
                 // Nobody waits for an event that may be dropped, unless for its answer.
-                Err(SendError::NotReady) if ack_id.is_none() => Some(Ok(())),
-                result => Some(result.map_err(emit_error)),
+                Err(SendError::NotReady) if ack_id.is_none() => Ok(Sent::Dropped),
+                Err(error) => Err(emit_error(error)),
             }
         })
     }
@@ -302,8 +352,7 @@ impl Inner {
         name: &str,
         args: &A,
         ack_id: Option<u64>,
-        options: SendOptions,
-        binary: bool,
+        flags: Flags,
     ) -> Result<(), EmitError> {
         with_buffers(|buffers| {
             let start = encode_for(
@@ -313,9 +362,9 @@ impl Inner {
                 name,
                 args,
                 ack_id,
-                binary,
+                flags.binary,
             )?;
-            send(session, buffers, start, options).map_err(emit_error)
+            send(session, buffers, start, flags.send).map_err(emit_error)
         })
     }
 
@@ -337,6 +386,13 @@ impl Inner {
     }
 }
 
+/// For packets that join and leave namespaces: the server must hear of both, or of neither.
+pub(crate) const CONTROL: SendOptions = SendOptions {
+    volatile: false,
+    compress: false,
+    beyond_limit: true,
+};
+
 /// Tells the server that a namespace is left. Over lines the end of the stream says it.
 pub(crate) fn send_disconnect(session: &SessionHandle, namespace: &str) {
     if session.dialect() == Dialect::Lines {
@@ -344,7 +400,7 @@ pub(crate) fn send_disconnect(session: &SessionHandle, namespace: &str) {
     }
     with_buffers(|buffers| {
         let start = encode_disconnect(&mut buffers.text, HEADROOM, namespace);
-        let _ = send(session, buffers, start, SendOptions::default());
+        let _ = send(session, buffers, start, CONTROL);
     });
 }
 
@@ -360,4 +416,73 @@ fn waiting<A: ToArgs + ?Sized>(
         ack_id,
         flags,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use sockeye_events::{Data, DisconnectReason};
+    use sockeye_server::Server;
+    use tokio::sync::mpsc;
+
+    use crate::Client;
+
+    #[tokio::test(start_paused = true)]
+    async fn heartbeat_does_not_count_for_a_connection_that_is_paused() {
+        let (_io, url, mut numbers) = serve("paused").await;
+        let socket = Client::connect(&url).await.unwrap();
+        socket.pause();
+        socket.inner().heartbeat.lapse();
+        socket.emit("number", 1).unwrap();
+        socket.resume();
+        socket.emit("number", 2).unwrap();
+        assert_eq!(numbers.recv().await, Some(1));
+        assert_eq!(numbers.recv().await, Some(2));
+        assert!(socket.connected());
+    }
+
+    async fn serve(name: &str) -> (Server, String, mpsc::UnboundedReceiver<u32>) {
+        let url = format!("unix:@sockeye-{name}-{}", std::process::id());
+        let (sender, numbers) = mpsc::unbounded_channel();
+        let io = Server::new();
+        io.on("number", move |Data(n): Data<u32>| sender.send(n).unwrap());
+        io.listen(&url).await.unwrap();
+        (io, url, numbers)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn event_after_a_long_sleep_goes_over_the_next_connection() {
+        let (_io, url, mut numbers) = serve("sleep").await;
+        let socket = Client::connect(&url).await.unwrap();
+        let (sender, mut reasons) = mpsc::unbounded_channel();
+        socket.on_disconnect(move |reason: DisconnectReason| sender.send(reason).unwrap());
+        socket.inner().heartbeat.lapse();
+        socket.emit("number", 1).unwrap();
+        socket.emit("number", 2).unwrap();
+        assert_eq!(socket.waiting_events(), 2);
+        assert_eq!(reasons.recv().await, Some(DisconnectReason::PingTimeout));
+        assert_eq!(numbers.recv().await, Some(1));
+        assert_eq!(numbers.recv().await, Some(2));
+        assert!(numbers.try_recv().is_err());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn heartbeat_does_not_count_while_this_side_does_not_read() {
+        let (io, url, mut numbers) = serve("deaf").await;
+        let socket = Client::builder(&url)
+            .config(|config| config.inbox(|inbox| inbox.max_handlers(1).max_queued_events(1)))
+            .on("stuck", std::future::pending::<()>)
+            .connect()
+            .await
+            .unwrap();
+        for _ in 0..3 {
+            io.emit("stuck", ()).unwrap();
+        }
+        socket.inner().heartbeat.lapse();
+        for _ in 0..1000 {
+            tokio::task::yield_now().await;
+        }
+        socket.emit("number", 1).unwrap();
+        assert_eq!(numbers.recv().await, Some(1));
+        assert!(socket.connected());
+    }
 }

@@ -28,6 +28,9 @@ struct Entry {
     tries: u32,
 }
 
+/// Stands for a time that is too far away to be told.
+const FAR: Duration = Duration::from_secs(86_400 * 365);
+
 impl RetryQueue {
     pub(crate) const fn new(retries: u32) -> Self {
         Self {
@@ -67,7 +70,8 @@ impl RetryQueue {
         }
         let head = self.entries.front_mut()?;
         head.tries += 1;
-        self.deadline = now.checked_add(head.timeout).or(Some(now));
+        let deadline = now.checked_add(head.timeout);
+        self.deadline = Some(deadline.unwrap_or_else(|| now + FAR));
         Some((&head.event, head.ack_id))
     }
 
@@ -199,6 +203,15 @@ mod tests {
         queue.handle_failure();
         assert!(queue.handle_ack(4));
         assert_eq!(queue.len(), 0);
+    }
+
+    #[test]
+    fn endless_timeout_is_far_away() {
+        let now = Instant::now();
+        let mut queue = queue(0, [4]);
+        queue.entries[0].timeout = Duration::MAX;
+        next(&mut queue, now);
+        assert!(queue.deadline().unwrap() > now + TIMEOUT);
     }
 
     #[test]

@@ -1,15 +1,17 @@
 //! The client's task: it opens a session while a socket wants one, runs it to its end, and waits
 //! longer and longer before it tries again.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
+use futures_util::FutureExt;
 use sockeye_engine::{ClientSession, ConnectRequest, Opened};
 use sockeye_events::DisconnectReason;
 use tokio::sync::oneshot;
 
 use crate::backoff::{Backoff, random};
 use crate::connection::{Connection, reason_of};
-use crate::shared::Shared;
+use crate::shared::{Shared, Task};
 use crate::{ClientEvent, ConnectError};
 
 /// How an attempt ended.
@@ -23,15 +25,22 @@ enum Outcome {
 }
 
 /// Runs until no socket wants to be connected.
-pub(crate) async fn run(shared: Arc<Shared>) {
+pub(crate) async fn run(mut task: Task) {
+    let shared = Arc::clone(&task.shared);
     let mut backoff = Backoff::default();
-    while shared.goes_on() {
+    let mut since = shared.lapses();
+    while task.goes_on() {
         let attempt = backoff.attempts();
-        match connect(&shared, &mut backoff).await {
+        match connect(&shared, &mut backoff, since).await {
             Outcome::Failed(error) => {
                 shared.hooks.tell(&ClientEvent::Error(error.clone()));
-                for socket in shared.sockets() {
-                    socket.handle_failure(&error, shared.config.reconnection.is_some());
+                let will_retry = shared.config.reconnection.is_some();
+                let sockets = shared.sockets().into_iter();
+                let failures: Vec<_> = sockets
+                    .filter_map(|socket| socket.handle_failure(&error, will_retry))
+                    .collect();
+                for tell in failures {
+                    tell();
                 }
                 if attempt > 0 {
                     shared.hooks.tell(&ClientEvent::ReconnectError(error));
@@ -43,20 +52,29 @@ pub(crate) async fn run(shared: Arc<Shared>) {
                     // This side wanted it so. Who wants a new one need not wait.
                     continue;
                 }
+                // Whoever changed their mind during the session has been seen to.
+                since = shared.lapses();
             }
             Outcome::Unwanted => {}
         }
-        if shared.is_wanted() {
-            wait(&shared, &mut backoff).await;
+        if shared.lapses() == since && shared.is_wanted() {
+            wait(&shared, &mut backoff, since).await;
         } else {
+            backoff.reset();
+        }
+        if shared.lapses() != since {
+            // Whoever wants to be connected now begins anew.
+            since = shared.lapses();
             backoff.reset();
         }
     }
 }
 
 /// Waits for the time of the next attempt, if there is to be one.
-async fn wait(shared: &Shared, backoff: &mut Backoff) {
+async fn wait(shared: &Shared, backoff: &mut Backoff, since: u64) {
     let Some(reconnection) = &shared.config.reconnection else {
+        // A handler wants another attempt at once. Others are to have their turn in between.
+        tokio::task::yield_now().await;
         return;
     };
     if reconnection
@@ -73,7 +91,7 @@ async fn wait(shared: &Shared, backoff: &mut Backoff) {
         () = tokio::time::sleep(delay) => {
             shared.hooks.tell(&ClientEvent::ReconnectAttempt(backoff.attempts()));
         }
-        () = shared.unwanted() => {}
+        () = shared.unwanted(since) => {}
     }
 }
 
@@ -85,11 +103,11 @@ fn give_up(shared: &Shared) {
 }
 
 /// Opens a session and runs it.
-async fn connect(shared: &Arc<Shared>, backoff: &mut Backoff) -> Outcome {
+async fn connect(shared: &Arc<Shared>, backoff: &mut Backoff, since: u64) -> Outcome {
     let (tell, mut ended) = oneshot::channel();
     let opened = tokio::select! {
         biased;
-        () = shared.unwanted() => return Outcome::Unwanted,
+        () = shared.unwanted(since) => return Outcome::Unwanted,
         opened = open(shared, tell) => opened,
     };
     let mut session = match opened {
@@ -117,6 +135,18 @@ async fn connect(shared: &Arc<Shared>, backoff: &mut Backoff) -> Outcome {
     Outcome::Ended(reason)
 }
 
+/// What a function of the application's gives; a panic in it is an error like any other.
+pub(crate) async fn caught<T>(
+    work: impl Future<Output = Result<T, ConnectError>>,
+    name: &str,
+) -> Result<T, ConnectError> {
+    let result = AssertUnwindSafe(work).catch_unwind().await;
+    result.unwrap_or_else(|_| {
+        let message = format!("the application's function for {name} panicked");
+        Err(ConnectError::application(message))
+    })
+}
+
 /// Opens a session. What becomes of it is told by `tell`.
 async fn open(
     shared: &Arc<Shared>,
@@ -126,7 +156,7 @@ async fn open(
         let mut request = ConnectRequest::new(shared.url.clone());
         request.query.clone_from(&shared.config.query);
         if let Some(hook) = &shared.config.request {
-            request = (hook.0)(request).await?;
+            request = caught(async { (hook.0)(request).await }, "before_connect").await?;
         }
         let build = |opened: &Opened| Connection::new(shared, opened, tell);
         Ok(shared.connector.open(request, build).await?)

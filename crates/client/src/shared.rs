@@ -1,11 +1,12 @@
 use std::fmt;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, OnceLock, Weak};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
 
 use parking_lot::Mutex;
 use sockeye_engine::{ClientSession, ConnectUrl, Connector, SessionHandle};
 use sockeye_events::{EventError, Snapshot, StateMap};
 use sockeye_link::InboxLimits;
+use tokio::runtime::Handle;
 use tokio::sync::Notify;
 
 use crate::config::SocketConfig;
@@ -26,11 +27,17 @@ pub(crate) struct Shared {
     pub(crate) heartbeat: Arc<Heartbeat>,
     pub(crate) hooks: Hooks,
     pub(crate) error_hook: Snapshot<Option<ErrorHook>>,
-    alive: OnceLock<Weak<Alive>>,
+    /// What the application's handles hold.
+    alive: Mutex<Weak<Alive>>,
     state: Mutex<State>,
+    /// Where the task runs, or did.
+    runtime: Mutex<Option<Handle>>,
     /// A socket wants something else than it did.
     changed: Notify,
-    /// The same, for the connection of the open session.
+    /// How often it was so that no socket wanted to be connected: somebody may have changed their
+    /// mind since.
+    lapses: AtomicU64,
+    /// The same as `changed`, for the connection of the open session.
     dirty: AtomicBool,
     /// The task has ended.
     rested: Notify,
@@ -71,20 +78,26 @@ impl Shared {
             heartbeat: Arc::default(),
             hooks: Hooks::default(),
             error_hook: Snapshot::default(),
-            alive: OnceLock::new(),
+            alive: Mutex::default(),
             state: Mutex::default(),
+            runtime: Mutex::default(),
             changed: Notify::new(),
+            lapses: AtomicU64::new(0),
             dirty: AtomicBool::new(false),
             rested: Notify::new(),
         });
-        let alive = Arc::new(Alive(Arc::clone(&shared)));
-        let _ = shared.alive.set(Arc::downgrade(&alive));
-        Ok(alive)
+        Ok(shared.alive())
     }
 
-    /// What the application's handles hold, if there still is one.
-    pub(crate) fn alive(&self) -> Option<Arc<Alive>> {
-        self.alive.get()?.upgrade()
+    /// What a handle of the application holds. If it has let go of all others, a handler gets the
+    /// first one of a new life.
+    pub(crate) fn alive(self: &Arc<Self>) -> Arc<Alive> {
+        let mut weak = self.alive.lock();
+        weak.upgrade().unwrap_or_else(|| {
+            let alive = Arc::new(Alive(Arc::clone(self)));
+            *weak = Arc::downgrade(&alive);
+            alive
+        })
     }
 
     /// The socket of a namespace, which is made if there is none.
@@ -116,11 +129,17 @@ impl Shared {
         self.state.lock().is_wanted()
     }
 
-    /// Waits until no socket wants to be connected.
-    pub(crate) async fn unwanted(&self) {
+    /// How often it was so that no socket wanted to be connected.
+    pub(crate) fn lapses(&self) -> u64 {
+        self.lapses.load(Ordering::Acquire)
+    }
+
+    /// Waits until no socket wants to be connected, or did not for a moment since there were so
+    /// many [lapses](Self::lapses).
+    pub(crate) async fn unwanted(&self, since: u64) {
         loop {
             let changed = self.changed.notified();
-            if !self.is_wanted() {
+            if self.lapses() != since || !self.is_wanted() {
                 return;
             }
             changed.await;
@@ -131,20 +150,41 @@ impl Shared {
     ///
     /// # Panics
     ///
-    /// Outside of a tokio runtime, if there is no task yet.
+    /// Outside of a tokio runtime, if there never was a task.
     pub(crate) fn run(self: &Arc<Self>) {
-        let mut state = self.state.lock();
-        if state.running {
-            drop(state);
+        let was_running = std::mem::replace(&mut self.state.lock().running, true);
+        if was_running {
             self.poke();
-        } else {
-            tokio::spawn(run(Arc::clone(self)));
-            state.running = true;
+            return;
+        }
+        // It knows what to do if it is dropped, as it is at once by a runtime that shuts down.
+        let task = Task {
+            shared: Arc::clone(self),
+            ended: false,
+        };
+        let runtime = self.runtime();
+        match &runtime {
+            Some(runtime) => runtime.spawn(run(task)),
+            None => tokio::spawn(run(task)),
+        };
+        *self.runtime.lock() = runtime;
+    }
+
+    /// Runs what a handler of the application has left to be done. Whoever emits may do so from a
+    /// thread that knows no runtime.
+    pub(crate) fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) {
+        if let Some(runtime) = self.runtime() {
+            runtime.spawn(work);
         }
     }
 
-    /// Whether the task has something to do. If not, it is gone as far as everyone is concerned.
-    pub(crate) fn goes_on(&self) -> bool {
+    /// The runtime of this thread, or else the one of the client's task.
+    fn runtime(&self) -> Option<Handle> {
+        let current = Handle::try_current().ok();
+        current.or_else(|| self.runtime.lock().clone())
+    }
+
+    fn goes_on(&self) -> bool {
         let mut state = self.state.lock();
         state.running = state.is_wanted();
         let running = state.running;
@@ -179,16 +219,18 @@ impl Shared {
     /// Lets a session that is over finish by itself.
     pub(crate) fn linger(self: &Arc<Self>, session: ClientSession<Connection>) {
         self.state.lock().lingering += 1;
-        let shared = Arc::clone(self);
+        let lingering = Lingering(Arc::clone(self));
         tokio::spawn(async move {
             session.await;
-            shared.state.lock().lingering -= 1;
-            shared.rested.notify_waiters();
+            drop(lingering);
         });
     }
 
     /// Tells the task that a socket wants something else.
     pub(crate) fn poke(&self) {
+        if !self.is_wanted() {
+            self.lapses.fetch_add(1, Ordering::AcqRel);
+        }
         self.dirty.store(true, Ordering::Release);
         self.changed.notify_waiters();
         // Cloned, as waking may run the task at once on some executors.
@@ -219,6 +261,49 @@ impl Shared {
             socket.disconnect();
         }
         self.poke();
+    }
+}
+
+/// The client's task, as long as it has something to do.
+pub(crate) struct Task {
+    pub(crate) shared: Arc<Shared>,
+    ended: bool,
+}
+
+impl Task {
+    /// Whether there is something to do. If not, the task is gone as far as everyone is concerned.
+    pub(crate) fn goes_on(&mut self) -> bool {
+        self.ended = !self.shared.goes_on();
+        !self.ended
+    }
+}
+
+impl Drop for Task {
+    /// Nobody must wait for a task that is gone: if it has not come to its end, its runtime was
+    /// shut down, or something in it panicked.
+    fn drop(&mut self) {
+        if self.ended {
+            return;
+        }
+        let mut state = self.shared.state.lock();
+        state.running = false;
+        state.session = None;
+        drop(state);
+        self.shared.heartbeat.forget();
+        for socket in self.shared.sockets() {
+            socket.handle_lost_task();
+        }
+        self.shared.rested.notify_waiters();
+    }
+}
+
+/// A session that finishes by itself, unless its runtime is shut down before.
+struct Lingering(Arc<Shared>);
+
+impl Drop for Lingering {
+    fn drop(&mut self) {
+        self.0.state.lock().lingering -= 1;
+        self.0.rested.notify_waiters();
     }
 }
 

@@ -14,7 +14,6 @@ use sockeye_events::{
 };
 use sockeye_link::{Own, Receiver};
 use sockeye_socket_proto::{FromArgs, ToArgs};
-use tokio::sync::oneshot;
 
 use crate::shared::Alive;
 use crate::{Client, ConnectError, Emission};
@@ -92,18 +91,16 @@ impl Socket {
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future before it is ready gives the attempt up.
+    /// Dropping the future before it is ready gives the attempt up, unless somebody else waits
+    /// for it or it has just succeeded.
     pub async fn connect(&self) -> Result<(), ConnectError> {
-        let (sender, receiver) = oneshot::channel();
-        if !self.inner.activate_for(sender) {
+        let Some(attempt) = state::Attempt::begin(&self.inner) else {
             return Ok(());
-        }
+        };
         let client = self.inner.client().ok_or(ConnectError::Cancelled)?;
         client.run();
-        let mut attempt = state::Attempt::new(&self.inner);
-        let result = receiver.await.unwrap_or(Err(ConnectError::Cancelled));
-        attempt.finish();
-        result
+        drop(client);
+        attempt.outcome().await
     }
 
     /// Connects in the background, and tries again until it succeeds, as the JavaScript client
@@ -112,7 +109,8 @@ impl Socket {
     ///
     /// # Panics
     ///
-    /// Outside of a tokio runtime.
+    /// Outside of a tokio runtime, unless the client has been connected before: it goes on where
+    /// it was then.
     pub fn connect_lazy(&self) {
         if self.inner.activate()
             && let Some(client) = self.inner.client()
@@ -142,7 +140,7 @@ impl Socket {
     #[must_use]
     pub fn client(&self) -> Client {
         let client = self.inner.client();
-        let alive = self.alive.clone().or_else(|| client?.alive());
+        let alive = self.alive.clone().or_else(|| Some(client?.alive()));
         Client::held(alive.expect("a socket's handle keeps its client"))
     }
 
@@ -307,12 +305,16 @@ impl EventSocket for Socket {
     }
 
     fn report(&self, error: EventError) {
-        let hook = self
-            .inner
-            .client()
+        let client = self.inner.client();
+        let hook = client
+            .as_ref()
             .and_then(|client| (*client.error_hook.load()).clone());
         match hook {
-            Some(hook) => hook(self, &error),
+            Some(hook) => {
+                let mut socket = self.clone();
+                socket.alive = client.map(|client| client.alive());
+                hook(&socket, &error);
+            }
             None => tracing::warn!(namespace = self.namespace(), "{error}"),
         }
     }
@@ -335,7 +337,7 @@ impl Receiver for Socket {
 impl FromEvent<Self> for Socket {
     fn from_event(event: &Event<'_, Self>) -> Result<Self, ExtractError> {
         let mut socket = event.socket().clone();
-        socket.alive = socket.inner.client().and_then(|client| client.alive());
+        socket.alive = socket.inner.client().map(|client| client.alive());
         Ok(socket)
     }
 }

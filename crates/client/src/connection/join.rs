@@ -6,13 +6,15 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use serde_json::Value;
-use sockeye_engine::{Dialect, HEADROOM, SendOptions};
+use sockeye_engine::{Dialect, HEADROOM};
 use sockeye_events::DisconnectReason;
 use sockeye_link::packet::{send, with_buffers};
 use sockeye_socket_proto::{JoinError, Leaving, NamespaceKey, encode_connect_request};
 
 use super::{Connection, Place};
 use crate::config::Auth;
+use crate::outgoing::CONTROL;
+use crate::run::caught;
 use crate::socket::{Inner, Leave};
 use crate::{ConfigError, ConnectError};
 
@@ -72,8 +74,12 @@ impl Connection {
             .find(|place| Arc::ptr_eq(&place.socket, socket));
         if let Some(key) = place.map(|place| place.key) {
             // The packet that says so was sent when the socket was disconnected, or is when the
-            // server has answered.
-            let _: Leaving = self.proto.leave(key);
+            // server has answered. It is missing if the server has, but kept events were still
+            // being sent.
+            let leaving = self.proto.leave(key);
+            if leave == Leave::Abandoned && leaving == Leaving::Now {
+                self.send_disconnect(key);
+            }
             self.inbox.remove(key);
             self.flushing.retain(|other| *other != key);
             self.take_place(key);
@@ -90,7 +96,9 @@ impl Connection {
             None => self.join(socket, None, cx),
             Some(Auth::Value(auth)) => self.join(socket, Some(auth), cx),
             Some(Auth::Function(ask)) => {
-                self.joins.0.push((Arc::clone(socket), ask()));
+                let ask = Arc::clone(ask);
+                let asked = Box::pin(caught(async move { ask().await }, "auth"));
+                self.joins.0.push((Arc::clone(socket), asked));
                 // It is polled in this turn.
             }
         }
@@ -99,6 +107,10 @@ impl Connection {
     /// Goes on with the sockets whose application has said what they are to say.
     pub(super) fn poll_joins(&mut self, cx: &mut Context<'_>) {
         while let Some((socket, auth)) = self.joins.poll_next(cx) {
+            if !socket.lock().is_joining() {
+                self.leave(&socket);
+                continue;
+            }
             match auth {
                 Ok(auth) if auth.is_object() || auth.is_null() => {
                     self.join(&socket, Some(&auth), cx);
@@ -155,7 +167,7 @@ impl Connection {
                 recovery,
             );
             let start = start.expect("an object can be encoded");
-            let _ = send(&self.session, buffers, start, SendOptions::default());
+            let _ = send(&self.session, buffers, start, CONTROL);
         });
     }
 

@@ -98,9 +98,7 @@ impl Socket {
         F: Callback<Self, M>,
         F::Output: IntoReply,
     {
-        let id = self.change_listeners(|listeners| listeners.on_any_outgoing(erase(handler)));
-        self.inner.has_outgoing.store(true, Ordering::Release);
-        id
+        self.change_listeners(|listeners| listeners.on_any_outgoing(erase(handler)))
     }
 
     /// Removes the handlers of one event; says how many.
@@ -122,7 +120,6 @@ impl Socket {
     /// Removes the handlers of outgoing events.
     pub fn off_any_outgoing(&self) {
         self.change_listeners(Listeners::off_any_outgoing);
-        self.inner.has_outgoing.store(false, Ordering::Release);
     }
 
     /// Removes one handler, whichever way it was added; says whether it was there.
@@ -154,6 +151,11 @@ impl Socket {
     }
 
     fn change_listeners<R>(&self, change: impl FnOnce(&mut Listeners<Self>) -> R) -> R {
-        self.inner.listeners.update(change)
+        self.inner.listeners.update(|listeners| {
+            let result = change(listeners);
+            let has_outgoing = &self.inner.has_outgoing;
+            has_outgoing.store(listeners.has_outgoing(), Ordering::Release);
+            result
+        })
     }
 }

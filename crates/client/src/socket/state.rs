@@ -1,7 +1,7 @@
 //! What is known of one socket, and what becomes of it.
 
 use std::collections::HashSet;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 
 use parking_lot::{Mutex, MutexGuard};
@@ -37,7 +37,6 @@ pub(crate) struct Inner {
     /// Whether there are handlers of outgoing events, so that emitting need not look.
     pub(crate) has_outgoing: AtomicBool,
     pub(crate) acks: AckTable,
-    next_ack: AtomicU64,
     state: Mutex<State>,
 }
 
@@ -52,6 +51,9 @@ pub(crate) struct State {
     pub(crate) recovery: Recovery,
     id: Option<Arc<str>>,
     recovered: bool,
+    next_ack: u64,
+    /// The ack ids of events that are being emitted right now, neither sent nor kept yet.
+    emitting: Vec<u64>,
 }
 
 type Waiter = oneshot::Sender<Result<(), ConnectError>>;
@@ -76,6 +78,8 @@ pub(crate) enum Phase {
     Connected(SessionHandle),
     /// It was disconnected by this side, which the connection does not know yet.
     Leaving,
+    /// The same, but while it was joining.
+    Abandoned,
 }
 
 /// What a connection finds out about a socket that may not want to be in any more.
@@ -100,6 +104,8 @@ impl Inner {
             recovery: Recovery::default(),
             id: None,
             recovered: false,
+            next_ack: 0,
+            emitting: Vec::new(),
         };
         Arc::new(Self {
             namespace: namespace.into(),
@@ -113,7 +119,6 @@ impl Inner {
             stream_listeners: OnceLock::new(),
             has_outgoing: AtomicBool::new(false),
             acks: AckTable::default(),
-            next_ack: AtomicU64::new(0),
             state: Mutex::new(state),
         })
     }
@@ -139,7 +144,16 @@ impl Inner {
     /// Ids count per socket and go on through reconnections: an answer that was meant for an
     /// earlier connection cannot be taken for another's.
     pub(crate) fn next_ack_id(&self) -> u64 {
-        self.next_ack.fetch_add(1, Ordering::Relaxed)
+        self.lock().next_ack_id()
+    }
+
+    /// The same, for an event that is about to be emitted: until it is sent or kept, its
+    /// acknowledgement cannot have been lost with a connection.
+    pub(crate) fn begin_emit(&self) -> u64 {
+        let mut state = self.lock();
+        let id = state.next_ack_id();
+        state.emitting.push(id);
+        id
     }
 
     pub(crate) fn id(&self) -> Option<Arc<str>> {
@@ -151,7 +165,7 @@ impl Inner {
     }
 
     pub(crate) fn is_active(&self) -> bool {
-        self.lock().activation != Activation::Off
+        self.lock().is_active()
     }
 
     pub(crate) fn waiting_events(&self) -> usize {
@@ -212,6 +226,7 @@ impl Inner {
         let mut state = self.lock();
         state.activation = Activation::Off;
         let waiters = std::mem::take(&mut state.waiters);
+        state.abandon();
         if let Phase::Connected(session) = &state.phase {
             send_disconnect(session, &self.namespace);
             state.phase = Phase::Leaving;
@@ -230,7 +245,7 @@ impl Inner {
                 state.recovery = Recovery::default();
                 Leave::Left
             }
-            (Phase::Joining, Activation::Off) => {
+            (Phase::Abandoned, _) | (Phase::Joining, Activation::Off) => {
                 state.leave();
                 Leave::Abandoned
             }
@@ -253,19 +268,35 @@ impl Inner {
         self.lock().leave();
     }
 
-    /// An attempt to open a session has failed.
-    pub(crate) fn handle_failure(self: &Arc<Self>, error: &ConnectError, will_retry: bool) {
+    /// An attempt to open a session has failed. What is to be told of it comes back, if it
+    /// concerns this socket: once all sockets know, as those that are told may connect others.
+    pub(crate) fn handle_failure(
+        self: Arc<Self>,
+        error: &ConnectError,
+        will_retry: bool,
+    ) -> Option<impl FnOnce() + use<>> {
         let mut state = self.lock();
         if state.activation == Activation::Off {
-            return;
+            return None;
         }
         if state.activation == Activation::Attempt || !will_retry {
             state.activation = Activation::Off;
         }
         let waiters = std::mem::take(&mut state.waiters);
         drop(state);
-        tell(waiters, &Err(error.clone()));
-        self.tell_connect_error(error);
+        let error = error.clone();
+        Some(move || {
+            tell(waiters, &Err(error.clone()));
+            self.tell_connect_error(&error);
+        })
+    }
+
+    /// The client's task is gone without having ended its session: its runtime was shut down, or
+    /// something in it panicked.
+    pub(crate) fn handle_lost_task(&self) {
+        self.lock().leave();
+        self.deactivate();
+        self.fail_acks();
     }
 
     /// The server has refused the socket, or it could not even be asked.
@@ -291,13 +322,9 @@ impl Inner {
         socket.dispatch_own(&Event::local(&socket, CONNECT_ERROR).with_detail(error));
     }
 
-    /// The server has let the socket in, and everything that waited is sent.
+    /// The socket is connected: who waits for that can be told.
     pub(crate) fn finish_connect(&self) -> impl FnOnce() + use<> {
-        let mut state = self.lock();
-        if state.activation == Activation::Attempt {
-            state.activation = Activation::Kept;
-        }
-        let waiters = std::mem::take(&mut state.waiters);
+        let waiters = std::mem::take(&mut self.lock().waiters);
         move || tell(waiters, &Ok(()))
     }
 
@@ -334,12 +361,15 @@ impl Inner {
             .buffer
             .ack_ids()
             .chain(state.retry.iter().flat_map(RetryQueue::ack_ids))
+            .chain(state.emitting.iter().copied())
             .collect();
+        let fresh = state.next_ack;
         drop(state);
         if let Some(waiter) = given_up.and_then(|id| self.acks.remove(id)) {
             waiter.tell(Err(NoAnswer::Disconnected));
         }
-        self.acks.fail_where(|id| !waiting.contains(&id));
+        self.acks
+            .fail_where(|id| id < fresh && !waiting.contains(&id));
     }
 }
 
@@ -347,6 +377,44 @@ impl State {
     /// Whether the socket is connected over this session.
     pub(crate) fn is_in(&self, session: &SessionHandle) -> bool {
         matches!(&self.phase, Phase::Connected(own) if own.is_same(session))
+    }
+
+    /// Whether the socket wants to be connected.
+    pub(crate) fn is_active(&self) -> bool {
+        self.activation != Activation::Off
+    }
+
+    /// Whether the socket is joining, and still wants to.
+    pub(crate) fn is_joining(&self) -> bool {
+        matches!(self.phase, Phase::Joining) && self.is_active()
+    }
+
+    /// The server has let the socket in, and everything that waited is sent. From now on it wants
+    /// to stay.
+    pub(crate) fn enter(&mut self, session: &SessionHandle) {
+        self.phase = Phase::Connected(session.clone());
+        self.activation = Activation::Kept;
+    }
+
+    /// The event with this ack id is sent or kept, or will not be.
+    pub(crate) fn end_emit(&mut self, ack_id: Option<u64>) {
+        if let Some(id) = ack_id {
+            self.emitting.retain(|other| *other != id);
+        }
+    }
+
+    const fn next_ack_id(&mut self) -> u64 {
+        let id = self.next_ack;
+        self.next_ack += 1;
+        id
+    }
+
+    /// Gives up joining. If the socket wants to join again before the connection has seen to this,
+    /// it is by another request.
+    fn abandon(&mut self) {
+        if matches!(self.phase, Phase::Joining) {
+            self.phase = Phase::Abandoned;
+        }
     }
 
     fn leave(&mut self) {
@@ -367,41 +435,42 @@ impl AsRef<AckTable> for Inner {
     }
 }
 
-/// An attempt that somebody waits for: given up if that somebody goes.
+/// An attempt that somebody waits for: given up if nobody does any more.
 pub(super) struct Attempt {
     socket: Arc<Inner>,
-    finished: bool,
+    /// In here, so that it is closed when the others are counted.
+    outcome: oneshot::Receiver<Result<(), ConnectError>>,
 }
 
 impl Attempt {
-    pub(super) fn new(socket: &Arc<Inner>) -> Self {
-        Self {
+    /// Begins to wait; `None` if the socket is connected.
+    pub(super) fn begin(socket: &Arc<Inner>) -> Option<Self> {
+        let (sender, outcome) = oneshot::channel();
+        socket.activate_for(sender).then(|| Self {
             socket: Arc::clone(socket),
-            finished: false,
-        }
+            outcome,
+        })
     }
 
-    pub(super) const fn finish(&mut self) {
-        self.finished = true;
+    pub(super) async fn outcome(mut self) -> Result<(), ConnectError> {
+        let outcome = (&mut self.outcome).await;
+        outcome.unwrap_or(Err(ConnectError::Cancelled))
     }
 }
 
 impl Drop for Attempt {
     fn drop(&mut self) {
-        if self.finished {
-            return;
-        }
+        self.outcome.close();
         let mut state = self.socket.lock();
         state.waiters.retain(|waiter| !waiter.is_closed());
-        // The future's own receiver is still there while this runs: one waiter is nobody else.
-        let alone = state.waiters.len() <= 1;
-        if state.activation == Activation::Attempt && alone {
+        let given_up = state.activation == Activation::Attempt && state.waiters.is_empty();
+        if given_up {
             state.activation = Activation::Off;
-            state.waiters.clear();
-            drop(state);
-            if let Some(client) = self.socket.client() {
-                client.poke();
-            }
+            state.abandon();
+        }
+        drop(state);
+        if given_up && let Some(client) = self.socket.client() {
+            client.poke();
         }
     }
 }

@@ -30,6 +30,7 @@ impl Socket {
     /// can be closed apart; other transports are closed altogether.
     pub fn end(&self) {
         if let Some(session) = self.inner.session() {
+            self.inner.heartbeat.forget();
             session.end();
         }
     }
@@ -55,6 +56,8 @@ impl Socket {
     /// Goes on reading from the connection. Does nothing if it is not paused.
     pub fn resume(&self) {
         if let Some(session) = self.inner.session() {
+            // It lies unread perhaps. The next one that is read counts again.
+            self.inner.heartbeat.forget();
             session.resume();
         }
     }
