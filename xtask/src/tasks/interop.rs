@@ -9,7 +9,7 @@ use crate::workspace::Workspace;
 
 pub(crate) const TASK: Task = Task {
     name: "interop",
-    summary: "run real JavaScript and Python peers against the server",
+    summary: "run real JavaScript and Python peers against the server and the client",
     usage: "usage: cargo xtask interop [--filter TEXT]
 
   --filter TEXT   only the cells of the socket.io-client matrix whose \"version transport case\" holds
@@ -45,6 +45,19 @@ pub(crate) fn javascript(workspace: &Workspace, filter: Option<&str>) -> Result 
         return run(matrix.arg("--filter").arg(filter));
     }
     let echo = workspace.build_example("sockeye", "ws_echo")?;
+    let probe = workspace.build_example("sockeye", "client_probe")?;
+    let mut servers = suites.command("client.mjs");
+    servers.arg("--probe").arg(shell(&probe));
+    // One of the servers is python-socketio's; the suite says so when it has to leave that out.
+    if tools::python().is_ok() {
+        servers
+            .arg("--python")
+            .arg(packages(workspace)?.join("python"));
+    }
+    let mut plain_servers = suites.command("lines.mjs");
+    plain_servers
+        .arg("--client")
+        .arg(format!("{} {{}} --dialect lines", shell(&probe)));
     let mut own_client = suites.command("--test");
     own_client.arg("sockeye-js.test.mjs");
     all(&mut [
@@ -59,6 +72,8 @@ pub(crate) fn javascript(workspace: &Workspace, filter: Option<&str>) -> Result 
             suites.against("lines.mjs", &conformance),
         ),
         ("sockeye.js in Node", own_client),
+        ("the client, every generation of servers", servers),
+        ("the client, plain servers", plain_servers),
     ])
 }
 
@@ -78,14 +93,18 @@ fn all(suites: &mut [(&str, Command)]) -> Result {
 pub(crate) fn python(workspace: &Workspace) -> Result {
     let conformance = workspace.build_example("sockeye", "conformance")?;
     heading("python-socketio");
-    let requirements = ["-r", "interop/python/requirements.txt"];
-    let programs = tools::venv(workspace, "interop", &requirements)?;
-    let mut python = Command::new(programs.join("python"));
+    let mut python = Command::new(packages(workspace)?.join("python"));
     python
         .arg("run.py")
         .arg("--server")
         .arg(shell(&conformance));
     run(python.current_dir(workspace.root().join("interop/python")))
+}
+
+/// The programs of the virtual environment that has `python-socketio`.
+fn packages(workspace: &Workspace) -> Result<PathBuf> {
+    let requirements = ["-r", "interop/python/requirements.txt"];
+    tools::venv(workspace, "interop", &requirements)
 }
 
 /// The suite that runs in a real browser.
