@@ -3,6 +3,7 @@
 use clap::builder::Styles;
 use clap::{ArgAction, Parser, Subcommand};
 
+use crate::emit::EmitOptions;
 use crate::serve::ServeOptions;
 
 /// Socket.IO from the command line.
@@ -28,6 +29,8 @@ pub(crate) struct Args {
 pub(crate) enum Command {
     /// Start a Socket.IO server, with a demo chat in the browser.
     Serve(ServeOptions),
+    /// Emit one event, for scripts.
+    Emit(EmitOptions),
 }
 
 impl Default for Command {

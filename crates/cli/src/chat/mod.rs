@@ -19,7 +19,9 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use parking_lot::Mutex;
-use sockeye::{Ack, BroadcastOperator, Bytes, Data, ExtractError, Reply, Server, Socket, State};
+use sockeye::{
+    Ack, Args, BroadcastOperator, Bytes, Data, ExtractError, Reply, Server, Socket, State,
+};
 use tokio::sync::Notify;
 
 pub(crate) use pages::pages;
@@ -66,6 +68,8 @@ pub(crate) fn open(io: &Server) -> Result<(), getrandom::Error> {
         .on("upload-start", upload_start)
         .on("upload-chunk", upload_chunk)
         .on("picture", picture)
+        // No part of the chat: for trying a client, and for `sockeye bench`.
+        .on("echo", |args: Args| args)
         .on_disconnect(leave)
         // Anybody can send nonsense; the log is not theirs to fill.
         .on_error(|socket, error| tracing::debug!(id = socket.id(), %error, "event failed"));

@@ -1,21 +1,20 @@
 //! `sockeye serve`: a Socket.IO server, with the demo chat unless it is not wanted.
 
 mod options;
-mod signals;
 mod site;
 
 use std::io::{self, Write};
 use std::net::SocketAddr;
-use std::process::ExitCode;
 use std::time::Duration;
 
 use sockeye::{ClientFilesError, ConfigError, ListenError, ListenOptions, Listener, Server};
 use thiserror::Error;
 
 use crate::chat;
-use crate::report::{ADDRESS, BOLD, BRAND, DIM, Explain};
+use crate::report::{ADDRESS, BOLD, BRAND, DIM, Exit, Explain};
+use crate::signals::Signals;
 pub(crate) use options::ServeOptions;
-use signals::Signals;
+
 use site::Site;
 
 /// Why the server does not start.
@@ -40,11 +39,8 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// How long HTTP connections may take after that to finish the answer they are at.
 const LAST_ANSWERS: Duration = Duration::from_secs(1);
 
-/// What a shell reports for a program that Ctrl-C ended.
-const INTERRUPTED: u8 = 130;
-
 /// Serves until it is told to stop.
-pub(crate) async fn run(options: ServeOptions) -> Result<ExitCode, ServeError> {
+pub(crate) async fn run(options: ServeOptions) -> Result<Exit, ServeError> {
     let mut signals = Signals::listen().map_err(ServeError::Signals)?;
     let io = Server::with_config(options.config()?)?;
     let site = if options.no_demo {
@@ -65,8 +61,8 @@ pub(crate) async fn run(options: ServeOptions) -> Result<ExitCode, ServeError> {
         "{DIM}Closing; Ctrl-C again stops at once.{DIM:#}"
     ));
     tokio::select! {
-        () = close(&io, &mut listeners) => Ok(ExitCode::SUCCESS),
-        () = signals.next() => Ok(ExitCode::from(INTERRUPTED)),
+        () = close(&io, &mut listeners) => Ok(Exit::Success),
+        () = signals.next() => Ok(Exit::Interrupted),
     }
 }
 

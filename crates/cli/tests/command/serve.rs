@@ -1,79 +1,10 @@
-//! The `sockeye` command as its users meet it.
-
-#![expect(clippy::unwrap_used, reason = "all of this is test code")]
+//! `sockeye serve`.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
-use std::process::{Child, ChildStdout, Command, Output, Stdio};
+use std::process::{Command, Output};
 
-/// A server on a port of its own; killed when dropped.
-struct Server {
-    child: Child,
-    stdout: BufReader<ChildStdout>,
-    /// What it wrote until its addresses were complete.
-    welcome: String,
-    address: String,
-}
-
-fn sockeye() -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_sockeye"));
-    command.env_remove("RUST_LOG").env_remove("NO_COLOR");
-    command
-}
-
-impl Server {
-    fn start(options: &[&str]) -> Self {
-        let mut child = sockeye()
-            .args(["serve", "--listen", "http://127.0.0.1:0"])
-            .args(options)
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut stdout = BufReader::new(child.stdout.take().unwrap());
-        let mut welcome = String::new();
-        while !welcome.contains("Ctrl-C") {
-            assert_ne!(stdout.read_line(&mut welcome).unwrap(), 0, "{welcome}");
-        }
-        let url = welcome
-            .split_whitespace()
-            .find(|word| word.starts_with("http://"));
-        let address = url.unwrap().trim_start_matches("http://").to_owned();
-        Self {
-            child,
-            stdout,
-            welcome,
-            address,
-        }
-    }
-
-    /// Head and body of the answer to a request.
-    fn request(&self, method: &str, target: &str, body: &str) -> (String, String) {
-        let mut stream = TcpStream::connect(&self.address).unwrap();
-        let (host, len) = (&self.address, body.len());
-        write!(
-            stream,
-            "{method} {target} HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n\
-             content-length: {len}\r\n\r\n{body}"
-        )
-        .unwrap();
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).unwrap();
-        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
-        (head.to_lowercase(), body.to_owned())
-    }
-
-    fn get(&self, target: &str) -> (String, String) {
-        self.request("GET", target, "")
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        // It may have ended already.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
+use crate::server::{Server, sockeye};
 
 /// Somebody in the chat, over long-polling.
 struct Visitor<'a> {

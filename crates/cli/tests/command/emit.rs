@@ -1,0 +1,167 @@
+//! `sockeye emit`.
+
+use std::fs;
+use std::process::Stdio;
+
+use crate::plain::PlainServer;
+use crate::server::{Server, run, sockeye, unused_path};
+
+#[test]
+fn answer_is_printed_one_argument_a_line() {
+    let server = Server::start(&[]);
+    let url = server.url();
+    for transport in ["polling", "websocket", "upgrade"] {
+        let ended = run(&[
+            "emit",
+            &url,
+            "echo",
+            "1.50",
+            "two words",
+            "-3",
+            r#"{"b": 1, "a": []}"#,
+            "--ack",
+            "--transport",
+            transport,
+        ]);
+        assert_eq!(ended.code, Some(0), "{ended:?}");
+        assert_eq!(
+            ended.stdout,
+            "1.50\n\"two words\"\n-3\n{\"b\":1,\"a\":[]}\n"
+        );
+        assert_eq!(ended.stderr, "");
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn file_travels_as_bytes_over_a_socket_file() {
+    let (socket, file) = (unused_path("emit.sock"), unused_path("bytes"));
+    let socket = socket.to_str().unwrap();
+    let _server = Server::start(&["--listen", &format!("unix:{socket}")]);
+    fs::write(&file, b"\0\xff\n").unwrap();
+    let attached = format!("@{}", file.display());
+    let ended = run(&["emit", "--ack", socket, "echo", &attached]);
+    fs::remove_file(&file).unwrap();
+    assert_eq!(ended.stdout, "{\"base64\":\"AP8K\"}\n", "{ended:?}");
+    assert_eq!(ended.code, Some(0));
+}
+
+#[test]
+fn standard_input_is_sent_as_bytes() {
+    let server = Server::start(&[]);
+    let mut child = sockeye()
+        .args(["emit", &server.url(), "echo", "@-", "--ack"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    std::io::Write::write_all(&mut child.stdin.take().unwrap(), b"hello").unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.stdout, b"{\"base64\":\"aGVsbG8=\"}\n");
+}
+
+#[test]
+fn event_has_arrived_when_the_command_is_done() {
+    let server = PlainServer::start();
+    let args = ["emit", &server.url, "news", "[1,2]", "--dialect", "lines"];
+    let mut child = sockeye().args(args).spawn().unwrap();
+    let mut peer = server.accept();
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+    assert_eq!(peer.line(), r#"{"eventName":"news","args":[[1,2]]}"#);
+    assert_eq!(peer.line(), "");
+}
+
+#[test]
+fn auth_headers_and_namespace_go_along() {
+    let server = Server::start(&[]);
+    let options = [
+        "--auth",
+        r#"{"token":"t"}"#,
+        "-H",
+        "x-token: t",
+        "-n",
+        "nowhere",
+    ];
+    let ended = run(&[&["emit", &server.url(), "echo"][..], &options].concat());
+    assert_eq!(ended.code, Some(2), "{ended:?}");
+    assert!(
+        ended
+            .stderr
+            .starts_with("error: the server refuses: Invalid namespace. "),
+        "{ended:?}"
+    );
+}
+
+#[test]
+fn server_that_is_not_there_is_2() {
+    let nowhere = unused_path("nobody.sock");
+    let ended = run(&["emit", nowhere.to_str().unwrap(), "echo"]);
+    assert_eq!(ended.code, Some(2), "{ended:?}");
+    assert!(ended.stderr.contains("cannot connect to"), "{ended:?}");
+    assert_eq!(ended.stderr.lines().count(), 1, "{ended:?}");
+}
+
+#[test]
+fn wrong_path_of_requests_is_2_and_explained() {
+    let server = Server::start(&[]);
+    let ended = run(&["emit", &server.url(), "echo", "--path", "/wrong"]);
+    assert_eq!(ended.code, Some(2), "{ended:?}");
+    assert!(ended.stderr.contains("say so by --path"), "{ended:?}");
+}
+
+#[test]
+fn no_answer_in_time_is_3() {
+    let server = Server::start(&[]);
+    let url = server.url();
+    let ended = run(&["emit", &url, "unknown", "--ack", "--timeout", "50ms"]);
+    assert_eq!(ended.code, Some(3), "{ended:?}");
+    assert!(ended.stderr.contains("no answer within 50ms"), "{ended:?}");
+}
+
+#[test]
+fn connection_that_is_lost_before_the_answer_is_4() {
+    let server = PlainServer::start();
+    let mut child = sockeye()
+        .args(["emit", &server.url, "sum", "--ack", "--dialect", "lines"])
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut peer = server.accept();
+    assert_eq!(peer.line(), r#"{"eventName":"sum","id":0}"#);
+    drop(peer);
+    assert_eq!(child.wait().unwrap().code(), Some(4));
+}
+
+#[test]
+fn what_cannot_be_right_is_1() {
+    for (args, part) in [
+        (&["emit"][..], "required arguments"),
+        (&["emit", "nonsense", "a"], "the scheme must be"),
+        (&["emit", "http://localhost", "a", "{b"], "is not JSON"),
+        (
+            &["emit", "http://localhost", "a", "@/no/such"],
+            "cannot be read",
+        ),
+        (
+            &["emit", "http://localhost", "a", "--auth", "b"],
+            "a JSON object",
+        ),
+        (
+            &["emit", "http://localhost", "a", "-H", "b"],
+            "with a colon",
+        ),
+        (
+            &["emit", "http://localhost", "a", "--timeout", "5"],
+            "ms, s, m, h",
+        ),
+        (
+            &["emit", "http://localhost", "a", "--protocol", "5"],
+            "possible values",
+        ),
+        (&["nothing"], "unrecognized subcommand"),
+    ] {
+        let ended = run(args);
+        assert_eq!(ended.code, Some(1), "{args:?}: {ended:?}");
+        assert!(ended.stderr.contains(part), "{args:?}: {ended:?}");
+    }
+}

@@ -1,0 +1,8 @@
+//! The `sockeye` command as its users meet it.
+
+#![expect(clippy::unwrap_used, reason = "all of this is test code")]
+
+mod emit;
+mod plain;
+mod serve;
+mod server;

@@ -1,0 +1,108 @@
+//! A server to try things on, and how the command is run.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::path::PathBuf;
+use std::process::{Child, ChildStdout, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+
+/// A server on a port of its own; killed when dropped.
+pub(crate) struct Server {
+    pub(crate) child: Child,
+    pub(crate) stdout: BufReader<ChildStdout>,
+    /// What it wrote until its addresses were complete.
+    pub(crate) welcome: String,
+    pub(crate) address: String,
+}
+
+pub(crate) fn sockeye() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_sockeye"));
+    command.env_remove("RUST_LOG").env_remove("NO_COLOR");
+    command
+}
+
+impl Server {
+    pub(crate) fn start(options: &[&str]) -> Self {
+        let mut child = sockeye()
+            .args(["serve", "--listen", "http://127.0.0.1:0"])
+            .args(options)
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut stdout = BufReader::new(child.stdout.take().unwrap());
+        let mut welcome = String::new();
+        while !welcome.contains("Ctrl-C") {
+            assert_ne!(stdout.read_line(&mut welcome).unwrap(), 0, "{welcome}");
+        }
+        let url = welcome
+            .split_whitespace()
+            .find(|word| word.starts_with("http://"));
+        let address = url.unwrap().trim_start_matches("http://").to_owned();
+        Self {
+            child,
+            stdout,
+            welcome,
+            address,
+        }
+    }
+
+    /// Head and body of the answer to a request.
+    pub(crate) fn request(&self, method: &str, target: &str, body: &str) -> (String, String) {
+        let mut stream = TcpStream::connect(&self.address).unwrap();
+        let (host, len) = (&self.address, body.len());
+        write!(
+            stream,
+            "{method} {target} HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n\
+             content-length: {len}\r\n\r\n{body}"
+        )
+        .unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+        (head.to_lowercase(), body.to_owned())
+    }
+
+    pub(crate) fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    pub(crate) fn get(&self, target: &str) -> (String, String) {
+        self.request("GET", target, "")
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // It may have ended already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// How a command ended, and what it wrote.
+#[derive(Debug)]
+pub(crate) struct Ended {
+    pub(crate) code: Option<i32>,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
+/// Runs a command that needs no input to its end.
+pub(crate) fn run(args: &[&str]) -> Ended {
+    let output = sockeye().args(args).stdin(Stdio::null()).output().unwrap();
+    Ended {
+        code: output.status.code(),
+        stdout: String::from_utf8(output.stdout).unwrap(),
+        stderr: String::from_utf8(output.stderr).unwrap(),
+    }
+}
+
+/// A path that no other test uses, with nothing there.
+pub(crate) fn unused_path(name: &str) -> PathBuf {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let number = NEXT.fetch_add(1, Ordering::Relaxed);
+    let directory = std::env::temp_dir();
+    let path = directory.join(format!("sockeye-{}-{number}-{name}", std::process::id()));
+    assert!(!path.exists());
+    path
+}
