@@ -3,6 +3,7 @@
 use clap::builder::Styles;
 use clap::{ArgAction, Parser, Subcommand};
 
+use crate::connect::ConnectOptions;
 use crate::emit::EmitOptions;
 use crate::serve::ServeOptions;
 
@@ -29,6 +30,8 @@ pub(crate) struct Args {
 pub(crate) enum Command {
     /// Start a Socket.IO server, with a demo chat in the browser.
     Serve(ServeOptions),
+    /// Talk to a server: type events, see what comes.
+    Connect(ConnectOptions),
     /// Emit one event, for scripts.
     Emit(EmitOptions),
 }

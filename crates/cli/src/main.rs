@@ -3,6 +3,7 @@
 mod args;
 mod arguments;
 mod chat;
+mod connect;
 mod emit;
 mod json;
 mod logging;
@@ -26,6 +27,7 @@ fn main() -> ExitCode {
     logging::start(args.verbose);
     let result = match args.command.unwrap_or_default() {
         Command::Serve(options) => block_on(serve::run(options)),
+        Command::Connect(options) => block_on(connect::run(options)),
         Command::Emit(options) => block_on(emit::run(options)),
     };
     let exit = result.unwrap_or_else(|error| {

@@ -2,7 +2,10 @@
 
 #![expect(clippy::unwrap_used, reason = "all of this is test code")]
 
+mod connect;
 mod emit;
 mod plain;
 mod serve;
 mod server;
+#[cfg(target_os = "linux")]
+mod terminal;

@@ -1,0 +1,134 @@
+//! `sockeye connect` at a terminal.
+
+use std::fs::File;
+use std::io::{Read, Write};
+use std::os::fd::OwnedFd;
+use std::process::{Child, Command, Stdio};
+
+use rustix::pty::{OpenptFlags, grantpt, ioctl_tiocgptpeer, openpt, unlockpt};
+
+use crate::plain::PlainServer;
+use crate::server::{sockeye, unused_path};
+
+/// A terminal with a command in it; killed when dropped.
+struct Terminal {
+    child: Child,
+    terminal: File,
+    /// What it shows and was not waited for yet.
+    output: String,
+}
+
+impl Terminal {
+    fn start(command: &mut Command) -> Self {
+        let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY;
+        let terminal = openpt(flags).unwrap();
+        grantpt(&terminal).unwrap();
+        unlockpt(&terminal).unwrap();
+        let inside = ioctl_tiocgptpeer(&terminal, flags).unwrap();
+        let end = |fd: &OwnedFd| Stdio::from(fd.try_clone().unwrap());
+        let child = command
+            .stdin(end(&inside))
+            .stdout(end(&inside))
+            .stderr(end(&inside))
+            .spawn()
+            .unwrap();
+        Self {
+            child,
+            terminal: terminal.into(),
+            output: String::new(),
+        }
+    }
+
+    fn press(&mut self, keys: &str) {
+        self.terminal.write_all(keys.as_bytes()).unwrap();
+    }
+
+    /// Waits until this is shown; everything up to its end.
+    fn wait_for(&mut self, text: &str) -> String {
+        loop {
+            if let Some(at) = self.output.find(text) {
+                let rest = self.output.split_off(at + text.len());
+                return std::mem::replace(&mut self.output, rest);
+            }
+            let mut buffer = [0; 4096];
+            let len = self.terminal.read(&mut buffer);
+            let len = len.unwrap_or_else(|error| panic!("{error}: {text}: {:?}", self.output));
+            self.output
+                .push_str(&String::from_utf8_lossy(&buffer[..len]));
+        }
+    }
+}
+
+impl Drop for Terminal {
+    fn drop(&mut self) {
+        // It may have ended already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[test]
+fn events_are_typed_and_shown_above_the_prompt() {
+    let server = PlainServer::start();
+    let state = unused_path("state");
+    let mut terminal = Terminal::start(
+        sockeye()
+            .args(["connect", &server.url, "--dialect", "lines"])
+            .env("XDG_STATE_HOME", &state)
+            .env("TERM", "xterm"),
+    );
+    let mut peer = server.accept();
+    terminal.wait_for("connected");
+    terminal.wait_for("> ");
+
+    // A whole line in one write, as from a terminal that is far away.
+    terminal.press("?sum 1 2\r");
+    assert_eq!(peer.line(), r#"{"eventName":"sum","args":[1,2],"id":0}"#);
+    peer.send(r#"{"ack":0,"args":[3]}"#);
+    let shown = terminal.wait_for(" ms)");
+    assert!(
+        shown.contains("answered\u{1b}[0m \u{1b}[33m3\u{1b}[0m"),
+        "{shown:?}"
+    );
+
+    peer.send(r#"{"eventName":"ready?","args":["a\u009b"],"id":1}"#);
+    let shown = terminal.wait_for("(/answer 1 …)");
+    assert!(shown.contains(r#""a\u009b""#), "{shown:?}");
+    // Half a name is completed, here to one that the server has used.
+    terminal.press("/ans\t1 yes\r");
+    assert_eq!(peer.line(), r#"{"ack":1,"args":["yes"]}"#);
+    terminal.press("rea\t\r");
+    assert_eq!(peer.line(), r#"{"eventName":"ready?"}"#);
+
+    terminal.press("\u{4}");
+    assert_eq!(terminal.child.wait().unwrap().code(), Some(0));
+    assert_eq!(peer.line(), "");
+    let history = std::fs::read_to_string(state.join("sockeye/history")).unwrap();
+    assert!(
+        history.contains("?sum 1 2\n/answer 1 yes\nready?"),
+        "{history}"
+    );
+    std::fs::remove_dir_all(state).unwrap();
+}
+
+#[test]
+fn colours_are_left_out_where_they_are_not_wanted() {
+    let server = PlainServer::start();
+    let mut terminal = Terminal::start(
+        sockeye()
+            .args(["connect", &server.url, "--dialect", "lines"])
+            .env("XDG_STATE_HOME", "/nonexistent")
+            .env("TERM", "xterm")
+            .env("NO_COLOR", "1"),
+    );
+    let _peer = server.accept();
+    let shown = terminal.wait_for("connected");
+    assert!(!shown.contains("\u{1b}[3"), "{shown:?}");
+    // Ctrl-C twice is as good as Ctrl-D.
+    terminal.wait_for("> ");
+    terminal.press("\u{3}");
+    terminal.wait_for("so does Ctrl-C again");
+    terminal.wait_for("> ");
+    terminal.press("\u{3}");
+    assert_eq!(terminal.child.wait().unwrap().code(), Some(0));
+}
