@@ -3,6 +3,7 @@
 use clap::builder::Styles;
 use clap::{ArgAction, Parser, Subcommand};
 
+use crate::bench::BenchOptions;
 use crate::connect::ConnectOptions;
 use crate::emit::EmitOptions;
 use crate::serve::ServeOptions;
@@ -34,6 +35,8 @@ pub(crate) enum Command {
     Connect(ConnectOptions),
     /// Emit one event, for scripts.
     Emit(EmitOptions),
+    /// Measure how fast a server answers events.
+    Bench(BenchOptions),
 }
 
 impl Default for Command {

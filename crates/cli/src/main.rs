@@ -2,6 +2,7 @@
 
 mod args;
 mod arguments;
+mod bench;
 mod chat;
 mod connect;
 mod emit;
@@ -29,6 +30,7 @@ fn main() -> ExitCode {
         Command::Serve(options) => block_on(serve::run(options)),
         Command::Connect(options) => block_on(connect::run(options)),
         Command::Emit(options) => block_on(emit::run(options)),
+        Command::Bench(options) => block_on(bench::run(options)),
     };
     let exit = result.unwrap_or_else(|error| {
         report::print(&*error);

@@ -2,8 +2,10 @@
 
 #![expect(clippy::unwrap_used, reason = "all of this is test code")]
 
+mod bench;
 mod connect;
 mod emit;
+mod help;
 mod plain;
 mod serve;
 mod server;
