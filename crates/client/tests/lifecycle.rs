@@ -9,7 +9,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use sockeye_client::{
     AckError, BufferPolicy, Client, ClientConfig, ClientEvent, ConnectError, DisconnectReason,
-    EmitError, Reconnection, Socket, SocketConfig,
+    EmitError, Reconnection, Socket, SocketConfig, StreamDialect,
 };
 use sockeye_server::{Args, Data, Refusal, Server, Socket as Peer};
 use tokio::sync::mpsc;
@@ -532,4 +532,19 @@ async fn server_that_hangs_does_not_hold_up_the_next_connection() {
     let lost = Instant::now();
     hears(&mut story, "attempt 1").await;
     assert_eq!(lost.elapsed().as_secs(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn close_does_not_wait_for_a_server_that_never_hangs_up() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let socket = Client::builder(format!("tcp://{}", listener.local_addr().unwrap()))
+        .config(|config| config.connector(|to| to.stream_dialect(StreamDialect::Lines)))
+        .build()
+        .unwrap();
+    socket.connect().await.unwrap();
+    let _hanging = listener.accept().await.unwrap();
+    let closing = socket.client();
+    timeout(Duration::from_secs(10), closing.close())
+        .await
+        .unwrap();
 }

@@ -283,7 +283,13 @@ impl<S: Side, C: Connection> Driver<S, C> {
             .into_iter()
             .flatten()
             .min();
-        if self.timer.arm(due, now, cx).is_ready() {
+        let mut fired = self.timer.arm(due, now, cx);
+        if matches!(self.stage, Stage::Ending(_)) {
+            // A client hands a session that ends on to another task, and the timer may be set for
+            // the one before.
+            fired = self.timer.poll(cx);
+        }
+        if fired.is_ready() {
             cx.waker().wake_by_ref();
         }
     }
@@ -570,6 +576,14 @@ impl Timer {
         };
         self.armed = Some(due);
         sleep.as_mut().poll(cx)
+    }
+
+    /// Has this task woken when what is armed comes, and no other; ready if it has come already.
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        match &mut self.sleep {
+            Some(sleep) => sleep.as_mut().poll(cx),
+            None => Poll::Pending,
+        }
     }
 }
 
