@@ -9,8 +9,8 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use serde_json::Value;
 use sockeye::Client;
 use sockeye::client::{
-    ClientBuilder, ConfigError, ConnectError, OpenError, Protocol, Reconnection, StreamDialect,
-    TransportKind,
+    ClientBuilder, ConfigError, ConnectError, DialConfig, DialError, OpenError, Protocol,
+    Reconnection, StreamDialect, TlsOptions, TransportKind,
 };
 use thiserror::Error;
 
@@ -133,6 +133,13 @@ impl PeerOptions {
                 .reconnection(reconnection)
                 .timeout(how.connect_timeout.0)
                 .connector(|connector| {
+                    let connector = match how.insecure {
+                        true => connector.dial(
+                            DialConfig::default()
+                                .tls(TlsOptions::default().danger_accept_invalid_certs(true)),
+                        ),
+                        false => connector,
+                    };
                     connector
                         .headers(headers)
                         .path(how.path.as_str())
@@ -230,16 +237,18 @@ fn unreachable_hint(error: &ConnectError) -> Option<&'static str> {
             OpenError::UnsupportedProtocol => {
                 return Some("Leave --protocol out to have the version found out.");
             }
+            OpenError::Dial(DialError::Tls { .. }) => {
+                return Some(
+                    "If it is the certificate: SSL_CERT_FILE names a file of authorities to \
+                     trust, and --insecure takes any certificate.",
+                );
+            }
             _ => {}
         }
     }
     match io_kind(error)? {
         io::ErrorKind::ConnectionRefused => Some("Is the server running, and on this port?"),
         io::ErrorKind::NotFound => Some("Is the server running?"),
-        io::ErrorKind::InvalidData => Some(
-            "If it is the certificate that is not trusted: SSL_CERT_FILE names a file of \
-             authorities to trust, and --insecure takes any certificate.",
-        ),
         _ => None,
     }
 }

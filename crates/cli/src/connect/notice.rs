@@ -3,7 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use sockeye::client::{Ack, ClientEvent, ConnectError, EventName, Socket, TransportKind};
+use sockeye::client::{
+    Ack, ClientEvent, ConnectError, DisconnectDetail, EventName, Socket, TransportKind,
+};
 use sockeye::{Args, DisconnectReason};
 use tokio::sync::mpsc;
 
@@ -29,7 +31,8 @@ pub(super) enum Notice {
         result: Result<Args, sockeye::AckError>,
         took: Duration,
     },
-    Disconnected(DisconnectReason),
+    /// With what else is known of it.
+    Disconnected(DisconnectReason, Option<Arc<str>>),
     ConnectError(ConnectError),
     Reconnecting(Duration),
     /// An event went wrong, on either side.
@@ -61,8 +64,8 @@ pub(super) fn listen(socket: &Socket) -> (mpsc::Sender<Notice>, Notices) {
         tell_soon(&tell, Notice::Event { name, args, ack })
     });
     let tell = sender.clone();
-    socket.on_disconnect(move |reason: DisconnectReason| {
-        tell_soon(&tell, Notice::Disconnected(reason))
+    socket.on_disconnect(move |reason: DisconnectReason, detail: DisconnectDetail| {
+        tell_soon(&tell, Notice::Disconnected(reason, detail.0))
     });
     let tell = sender.clone();
     socket

@@ -46,6 +46,8 @@ enum Line<'a> {
     },
     Disconnected {
         reason: &'static str,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        detail: Option<&'a str>,
     },
     ConnectError {
         error: String,
@@ -81,7 +83,7 @@ pub(super) async fn run(
         }
         let written = tokio::select! {
             Some(notice) = notices.recv() => {
-                let ends = matches!(notice, Notice::Disconnected(_) | Notice::ConnectError(_));
+                let ends = matches!(notice, Notice::Disconnected(..) | Notice::ConnectError(_));
                 let written = show(&mut session, notice);
                 if ends && !session.socket().active() {
                     session.note(Exit::Disconnected);
@@ -190,10 +192,11 @@ fn show(session: &mut Session, notice: Notice) -> io::Result<()> {
                 }),
             }
         }
-        Notice::Disconnected(reason) => {
+        Notice::Disconnected(reason, detail) => {
             session.forget_questions();
             write(&Line::Disconnected {
                 reason: reason.as_str(),
+                detail: detail.as_deref(),
             })
         }
         Notice::ConnectError(error) => write(&Line::ConnectError {

@@ -153,9 +153,12 @@ fn show(session: &mut Session, screen: &mut Screen, editor: &Editor, notice: Not
                 }
             }
         }
-        Notice::Disconnected(reason) => {
+        Notice::Disconnected(reason, detail) => {
             session.forget_questions();
             let mut text = format!("{BAD}disconnected{BAD:#}: {reason}");
+            if let Some(detail) = detail {
+                let _ = write!(text, " {DIM}({}){DIM:#}", escape_controls(&detail));
+            }
             push_how_to_return(&mut text, session);
             text
         }

@@ -66,9 +66,9 @@ fn event_has_arrived_when_the_command_is_done() {
     let args = ["emit", &server.url, "news", "[1,2]", "--dialect", "lines"];
     let mut child = sockeye().args(args).spawn().unwrap();
     let mut peer = server.accept();
-    assert_eq!(child.wait().unwrap().code(), Some(0));
     assert_eq!(peer.line(), r#"{"eventName":"news","args":[[1,2]]}"#);
-    assert_eq!(peer.line(), "");
+    peer.hang_up();
+    assert_eq!(child.wait().unwrap().code(), Some(0));
 }
 
 #[test]

@@ -11,3 +11,4 @@ mod serve;
 mod server;
 #[cfg(target_os = "linux")]
 mod terminal;
+mod tls;

@@ -35,4 +35,9 @@ impl PlainPeer {
         self.0.read_line(&mut line).unwrap();
         line.trim_end().to_owned()
     }
+
+    /// Waits for the end of the stream, and ends the other half, too.
+    pub(crate) fn hang_up(mut self) {
+        assert_eq!(self.line(), "");
+    }
 }

@@ -14,8 +14,10 @@ use crate::server::{sockeye, unused_path};
 struct Terminal {
     child: Child,
     terminal: File,
-    /// What it shows and was not waited for yet.
+    /// What it has shown.
     output: String,
+    /// The prompts that were waited for.
+    prompts: usize,
 }
 
 impl Terminal {
@@ -36,6 +38,7 @@ impl Terminal {
             child,
             terminal: terminal.into(),
             output: String::new(),
+            prompts: 0,
         }
     }
 
@@ -43,19 +46,28 @@ impl Terminal {
         self.terminal.write_all(keys.as_bytes()).unwrap();
     }
 
-    /// Waits until this is shown; everything up to its end.
-    fn wait_for(&mut self, text: &str) -> String {
-        loop {
-            if let Some(at) = self.output.find(text) {
-                let rest = self.output.split_off(at + text.len());
-                return std::mem::replace(&mut self.output, rest);
-            }
-            let mut buffer = [0; 4096];
-            let len = self.terminal.read(&mut buffer);
-            let len = len.unwrap_or_else(|error| panic!("{error}: {text}: {:?}", self.output));
-            self.output
-                .push_str(&String::from_utf8_lossy(&buffer[..len]));
+    /// Waits for the next prompt. What is typed before the editor has the terminal may be lost.
+    fn prompt(&mut self) {
+        self.prompts += 1;
+        while self.output.matches(PASTE_ON).count() < self.prompts {
+            self.read();
         }
+    }
+
+    /// Waits until this has been shown; everything that was.
+    fn wait_for(&mut self, text: &str) -> &str {
+        while !self.output.contains(text) {
+            self.read();
+        }
+        &self.output
+    }
+
+    fn read(&mut self) {
+        let mut buffer = [0; 4096];
+        let len = self.terminal.read(&mut buffer);
+        let len = len.unwrap_or_else(|error| panic!("{error}: {:?}", self.output));
+        self.output
+            .push_str(&String::from_utf8_lossy(&buffer[..len]));
     }
 }
 
@@ -66,6 +78,9 @@ impl Drop for Terminal {
         let _ = self.child.wait();
     }
 }
+
+/// What the editor sends when it has taken hold of the terminal: it wants to know of pastes.
+const PASTE_ON: &str = "\u{1b}[?2004h";
 
 #[test]
 fn events_are_typed_and_shown_above_the_prompt() {
@@ -78,13 +93,13 @@ fn events_are_typed_and_shown_above_the_prompt() {
             .env("TERM", "xterm"),
     );
     let mut peer = server.accept();
-    terminal.wait_for("connected");
-    terminal.wait_for("> ");
+    terminal.prompt();
 
     // A whole line in one write, as from a terminal that is far away.
     terminal.press("?sum 1 2\r");
     assert_eq!(peer.line(), r#"{"eventName":"sum","args":[1,2],"id":0}"#);
     peer.send(r#"{"ack":0,"args":[3]}"#);
+    terminal.prompt();
     let shown = terminal.wait_for(" ms)");
     assert!(
         shown.contains("answered\u{1b}[0m \u{1b}[33m3\u{1b}[0m"),
@@ -97,12 +112,14 @@ fn events_are_typed_and_shown_above_the_prompt() {
     // Half a name is completed, here to one that the server has used.
     terminal.press("/ans\t1 yes\r");
     assert_eq!(peer.line(), r#"{"ack":1,"args":["yes"]}"#);
+    terminal.prompt();
     terminal.press("rea\t\r");
     assert_eq!(peer.line(), r#"{"eventName":"ready?"}"#);
+    terminal.prompt();
 
     terminal.press("\u{4}");
+    peer.hang_up();
     assert_eq!(terminal.child.wait().unwrap().code(), Some(0));
-    assert_eq!(peer.line(), "");
     let history = std::fs::read_to_string(state.join("sockeye/history")).unwrap();
     assert!(
         history.contains("?sum 1 2\n/answer 1 yes\nready?"),
@@ -121,14 +138,15 @@ fn colours_are_left_out_where_they_are_not_wanted() {
             .env("TERM", "xterm")
             .env("NO_COLOR", "1"),
     );
-    let _peer = server.accept();
+    let peer = server.accept();
     let shown = terminal.wait_for("connected");
     assert!(!shown.contains("\u{1b}[3"), "{shown:?}");
     // Ctrl-C twice is as good as Ctrl-D.
-    terminal.wait_for("> ");
+    terminal.prompt();
     terminal.press("\u{3}");
     terminal.wait_for("so does Ctrl-C again");
-    terminal.wait_for("> ");
+    terminal.prompt();
     terminal.press("\u{3}");
+    peer.hang_up();
     assert_eq!(terminal.child.wait().unwrap().code(), Some(0));
 }
