@@ -60,7 +60,7 @@ fn server_that_answers_nothing_is_3() {
         "--duration",
         "50ms",
         "--timeout",
-        "50ms",
+        "500ms",
         "--event",
         "unknown",
     ];
