@@ -1,4 +1,4 @@
-//! Measures what a Socket.IO server costs: CPU per message and memory per connection, against its peers.
+//! Measures what Socket.IO servers and clients cost: CPU per message and memory per connection, against their peers.
 //!
 //! The README beside this package says how to run it and how to read its table.
 
@@ -9,6 +9,7 @@ mod options;
 mod peers;
 mod prefixed;
 mod proc;
+mod program;
 mod report;
 mod scenarios;
 mod server;
@@ -17,7 +18,7 @@ use std::{env, error::Error, process::ExitCode};
 
 use options::Options;
 use report::Report;
-use server::{Kind, Servers};
+use server::Servers;
 
 type Result<T, E = Box<dyn Error>> = std::result::Result<T, E>;
 
@@ -28,6 +29,7 @@ fn main() -> ExitCode {
         ["serve", "socketioxide", address] => peers::socketioxide::serve(address),
         ["serve", "floor", address] => peers::floor::serve(address),
         ["serve", "tokio", path] => peers::tokio::serve(path),
+        ["client", "rust_socketio", ref args @ ..] => peers::rust_socketio::run(args),
         _ => measure(&args),
     };
     match outcome {
@@ -49,8 +51,8 @@ fn measure(args: &[String]) -> Result<()> {
     let mut report = Report::default();
     for round in 1..=options.rounds {
         for &scenario in &options.scenarios {
-            let reachable = |kind: &&Kind| scenario.carrier().dialect(**kind).is_some();
-            for kind in servers.found.iter().filter(reachable) {
+            let contest = scenario.contest();
+            for kind in servers.found.iter().filter(|kind| contest.has(**kind)) {
                 eprint!(
                     "round {round}/{}: {} on {} … ",
                     options.rounds,

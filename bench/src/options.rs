@@ -5,16 +5,18 @@ use std::{path::PathBuf, time::Duration};
 use crate::{Result, scenarios::Scenario, server::Kind};
 
 pub(crate) const USAGE: &str = "\
-Measures server CPU per message and memory per connection of Socket.IO servers and what compares to them.
+Measures CPU per message and memory per connection of Socket.IO servers and clients and what compares to them.
 
 Usage: cargo run --release -- [OPTIONS]
 
   --rounds N          rounds, each over every server (default 5)
   --seconds S         measured seconds of each CPU scenario (default 3)
-  --only NAME,…       echo, cast, idle, stream-echo, stream-rtt, stream-idle (default all)
+  --only NAME,…       echo, cast, idle, stream-echo, stream-rtt, stream-idle, client-echo, client-idle (default all)
   --servers NAME,…    for echo, cast and idle: sockeye, socketioxide, node, floor;
-                      for stream-…: sockeye, sockeye-lines, tokio, node-net (default all)
+                      for stream-…: sockeye, sockeye-lines, tokio, node-net;
+                      for client-…: sockeye, sockeye-unix, rust_socketio, node (default all)
   --server-bin PATH   Sockeye's server (default ../target/release/examples/bench_server)
+  --client-bin PATH   Sockeye's client (default ../target/release/examples/bench_client)
   --connections N     idle connections (default 10000)
   --settle S          seconds between the last connection and the look at the memory (default 3)
 ";
@@ -25,6 +27,7 @@ pub(crate) struct Options {
     pub(crate) scenarios: Vec<Scenario>,
     pub(crate) servers: Vec<Kind>,
     pub(crate) server_bin: PathBuf,
+    pub(crate) client_bin: PathBuf,
     pub(crate) idle_connections: usize,
     pub(crate) settle: Duration,
 }
@@ -39,6 +42,7 @@ impl Options {
             scenarios: Scenario::ALL.to_vec(),
             servers: Kind::ALL.to_vec(),
             server_bin: here.join("../target/release/examples/bench_server"),
+            client_bin: here.join("../target/release/examples/bench_client"),
             idle_connections: 10_000,
             settle: Duration::from_secs(3),
         };
@@ -53,7 +57,7 @@ impl Options {
             match option.as_str() {
                 "--rounds" => options.rounds = value.parse()?,
                 "--seconds" => options.window = Duration::try_from_secs_f64(value.parse()?)?,
-                // Both casts go by one name.
+                // Both casts go by one name, and so do both echoes of clients.
                 "--only" => {
                     options.scenarios = choose(value, &Scenario::ALL, |scenario| {
                         scenario.name().split(',').next().unwrap_or_default()
@@ -61,6 +65,7 @@ impl Options {
                 }
                 "--servers" => options.servers = choose(value, &Kind::ALL, Kind::name)?,
                 "--server-bin" => options.server_bin = value.into(),
+                "--client-bin" => options.client_bin = value.into(),
                 "--connections" => options.idle_connections = value.parse()?,
                 "--settle" => options.settle = Duration::try_from_secs_f64(value.parse()?)?,
                 other => return Err(format!("unknown option {other}\n\n{USAGE}").into()),

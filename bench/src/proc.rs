@@ -13,7 +13,7 @@ use crate::Result;
 /// User and system time of all threads of a process.
 ///
 /// From `schedstat`, which counts nanoseconds; `stat` counts ticks of 10 ms. A thread that ended takes its time with
-/// it, which no server here has while it is measured.
+/// it, which none here has while it is measured.
 pub(crate) fn cpu_of(pid: u32) -> Result<Duration> {
     let mut nanoseconds = 0;
     for task in fs::read_dir(format!("/proc/{pid}/task"))? {
@@ -65,10 +65,18 @@ pub(crate) fn raise_file_limit() -> Result<()> {
     Ok(setrlimit(Resource::Nofile, raised)?)
 }
 
-/// The core for the server and the core for the load.
+/// What a process is here for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Part {
+    Measured,
+    /// It gives what is measured something to do.
+    Load,
+}
+
+/// The core for what is measured and the core for the load.
 #[derive(Clone, Copy)]
 pub(crate) struct Cores {
-    server: usize,
+    measured: usize,
     load: usize,
 }
 
@@ -76,18 +84,21 @@ impl Cores {
     pub(crate) fn find() -> Result<Self> {
         let allowed = sched_getaffinity(None)?;
         let mut cores = (0..CpuSet::MAX_CPU).filter(|&core| allowed.is_set(core));
-        let server = cores.next().ok_or("no core to run on")?;
+        let measured = cores.next().ok_or("no core to run on")?;
         let load = cores.next().unwrap_or_else(|| {
-            eprintln!("warning: only one core; the load disturbs the server");
-            server
+            eprintln!("warning: only one core; the load disturbs what is measured");
+            measured
         });
-        Ok(Self { server, load })
+        Ok(Self { measured, load })
     }
 
-    /// Runs `start` on the server's core, so that the child it starts inherits that core, and comes back to the
+    /// Runs `start` on one of the cores, so that the child it starts inherits that core, and comes back to the
     /// load's. This needs no hook between fork and exec and leaves no moment at which the child runs elsewhere.
-    pub(crate) fn start_server<T>(self, start: impl FnOnce() -> io::Result<T>) -> Result<T> {
-        pin(self.server)?;
+    pub(crate) fn start<T>(self, part: Part, start: impl FnOnce() -> io::Result<T>) -> Result<T> {
+        pin(match part {
+            Part::Measured => self.measured,
+            Part::Load => self.load,
+        })?;
         let started = start();
         pin(self.load)?;
         Ok(started?)

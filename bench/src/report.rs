@@ -3,8 +3,8 @@
 use std::fmt;
 
 use crate::{
-    scenarios::{Sample, Scenario},
-    server::{Carrier, Kind},
+    scenarios::{Contest, Sample, Scenario},
+    server::Kind,
 };
 
 /// All samples of all rounds.
@@ -50,9 +50,9 @@ impl Report {
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for carrier in Carrier::ALL {
+        for contest in Contest::ALL {
             for table in [&CPU, &ROUND_TRIP, &MEMORY] {
-                self.table(f, carrier, table)?;
+                self.table(f, contest, table)?;
             }
         }
         Ok(())
@@ -67,7 +67,7 @@ struct Table {
 }
 
 struct Column {
-    title: &'static str,
+    title: fn(Contest) -> &'static str,
     width: usize,
     show: fn(f64) -> String,
     number: Number,
@@ -78,19 +78,19 @@ const CPU: Table = Table {
     number: |sample| Some(sample.cpu()?.micros),
     others: &[
         Column {
-            title: "per s",
+            title: |_| "per s",
             width: 10,
             show: |rate| format!("{rate:.0}"),
             number: |sample| Some(sample.cpu()?.rate),
         },
         Column {
-            title: "server",
+            title: measured,
             width: 7,
             show: percent,
-            number: |sample| Some(sample.cpu()?.server_busy),
+            number: |sample| Some(sample.cpu()?.busy),
         },
         Column {
-            title: "load",
+            title: load,
             width: 7,
             show: percent,
             number: |sample| Some(sample.cpu()?.load_busy),
@@ -114,7 +114,7 @@ const MEMORY: Table = Table {
         Sample::Cpu(_) | Sample::RoundTrip { .. } => None,
     },
     others: &[Column {
-        title: "KiB RSS",
+        title: |_| "KiB RSS",
         width: 10,
         show: |resident| format!("{resident:.2}"),
         number: |sample| match sample {
@@ -124,22 +124,39 @@ const MEMORY: Table = Table {
     }],
 };
 
-/// The two servers that the others are compared with, and the titles of these columns.
-fn references(carrier: Carrier) -> [(&'static str, Kind); 2] {
-    match carrier {
-        Carrier::WebSocket => [("/oxide", Kind::Socketioxide), ("/floor", Kind::Floor)],
-        Carrier::Unix => [("/tokio", Kind::Tokio), ("/node-net", Kind::NodeNet)],
+/// What is measured.
+fn measured(contest: Contest) -> &'static str {
+    match contest {
+        Contest::Servers | Contest::Streams => "server",
+        Contest::Clients => "client",
+    }
+}
+
+/// What gives it something to do.
+fn load(contest: Contest) -> &'static str {
+    match contest {
+        Contest::Servers | Contest::Streams => "load",
+        Contest::Clients => "server",
+    }
+}
+
+/// The two that the others are compared with, and the titles of these columns.
+fn references(contest: Contest) -> [(&'static str, Kind); 2] {
+    match contest {
+        Contest::Servers => [("/oxide", Kind::Socketioxide), ("/floor", Kind::Floor)],
+        Contest::Streams => [("/tokio", Kind::Tokio), ("/node-net", Kind::NodeNet)],
+        Contest::Clients => [("/rust_sio", Kind::RustSocketio), ("/node", Kind::Node)],
     }
 }
 
 impl Report {
-    /// Prints those scenarios over this carrier that have such a number.
-    fn table(&self, f: &mut fmt::Formatter<'_>, carrier: Carrier, table: &Table) -> fmt::Result {
+    /// Prints those scenarios of this contest that have such a number.
+    fn table(&self, f: &mut fmt::Formatter<'_>, contest: Contest, table: &Table) -> fmt::Result {
         let number = table.number;
-        let references = references(carrier);
+        let references = references(contest);
         let scenarios = Scenario::ALL
             .into_iter()
-            .filter(|scenario| scenario.carrier() == carrier);
+            .filter(|scenario| scenario.contest() == contest);
         let rows = scenarios.flat_map(|scenario| Kind::ALL.map(|kind| (scenario, kind)));
         let mut headed = false;
         for (scenario, kind) in rows {
@@ -152,11 +169,14 @@ impl Report {
                 write!(
                     f,
                     "\n{:<18} {:<13} {:>9} {:>17}",
-                    "scenario", "server", table.title, "spread"
+                    "scenario",
+                    measured(contest),
+                    table.title,
+                    "spread"
                 )?;
                 write!(f, " {:>9} {:>10}", references[0].0, references[1].0)?;
                 for column in table.others {
-                    write!(f, " {:>1$}", column.title, column.width)?;
+                    write!(f, " {:>1$}", (column.title)(contest), column.width)?;
                 }
                 writeln!(f)?;
                 headed = true;

@@ -14,8 +14,15 @@ use rustix::process::{Pid, Signal, kill_process};
 use socket2::{SockAddr, Socket, Type};
 use tempfile::TempDir;
 
-use crate::{Result, dialect::Dialect, options::Options, proc::Cores};
+use crate::{
+    Result,
+    dialect::Dialect,
+    options::Options,
+    proc::{Cores, Part},
+    program::Program,
+};
 
+/// What is compared: a server, or in the scenarios of clients the client of that name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
     Sockeye,
@@ -26,10 +33,14 @@ pub(crate) enum Kind {
     Floor,
     Tokio,
     NodeNet,
+    /// The client over a Unix-domain socket.
+    SockeyeUnix,
+    /// A client.
+    RustSocketio,
 }
 
 impl Kind {
-    pub(crate) const ALL: [Self; 7] = [
+    pub(crate) const ALL: [Self; 9] = [
         Self::Sockeye,
         Self::SockeyeLines,
         Self::Socketioxide,
@@ -37,6 +48,8 @@ impl Kind {
         Self::Floor,
         Self::Tokio,
         Self::NodeNet,
+        Self::SockeyeUnix,
+        Self::RustSocketio,
     ];
 
     pub(crate) fn name(self) -> &'static str {
@@ -48,6 +61,8 @@ impl Kind {
             Self::Floor => "floor",
             Self::Tokio => "tokio",
             Self::NodeNet => "node-net",
+            Self::SockeyeUnix => "sockeye-unix",
+            Self::RustSocketio => "rust_socketio",
         }
     }
 }
@@ -60,8 +75,6 @@ pub(crate) enum Carrier {
 }
 
 impl Carrier {
-    pub(crate) const ALL: [Self; 2] = [Self::WebSocket, Self::Unix];
-
     /// What is spoken with such a server over this, if it can be reached so.
     pub(crate) fn dialect(self, kind: Kind) -> Option<Dialect> {
         match (self, kind) {
@@ -87,6 +100,7 @@ pub(crate) struct Target {
 pub(crate) struct Servers {
     pub(crate) found: Vec<Kind>,
     server_bin: PathBuf,
+    client_bin: PathBuf,
     cores: Cores,
     /// Where the socket files are.
     sockets: TempDir,
@@ -98,7 +112,12 @@ impl Servers {
         let mut found = options.servers.clone();
         found.retain(|kind| {
             let missing = match kind {
-                Kind::Sockeye | Kind::SockeyeLines if !options.server_bin.is_file() => format!(
+                Kind::Sockeye
+                | Kind::SockeyeLines
+                | Kind::SockeyeUnix
+                | Kind::RustSocketio
+                    if !options.server_bin.is_file() =>
+                format!(
                     "{} does not exist; build it with `cargo build --release --example bench_server`",
                     options.server_bin.display()
                 ),
@@ -123,13 +142,14 @@ impl Servers {
         Ok(Self {
             found,
             server_bin: options.server_bin.clone(),
+            client_bin: options.client_bin.clone(),
             cores: Cores::find()?,
             sockets,
         })
     }
 
     /// Starts a server on a free port, or a socket file, and waits until it listens.
-    pub(crate) fn start(&self, kind: Kind, carrier: Carrier) -> Result<Server> {
+    pub(crate) fn start(&self, part: Part, kind: Kind, carrier: Carrier) -> Result<Server> {
         let dialect = carrier.dialect(kind);
         let dialect = dialect.ok_or_else(|| format!("{carrier:?} does not lead to {kind:?}"))?;
         let port = free_address()?;
@@ -139,6 +159,7 @@ impl Servers {
             Carrier::Unix => (SockAddr::unix(&path)?, path.clone().into_os_string()),
         };
         let mut command = match kind {
+            Kind::SockeyeUnix | Kind::RustSocketio => return Err("this is no server".into()),
             Kind::Sockeye | Kind::SockeyeLines => Command::new(&self.server_bin),
             Kind::Socketioxide | Kind::Floor | Kind::Tokio => {
                 let mut command = Command::new(env::current_exe()?);
@@ -169,30 +190,75 @@ impl Servers {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error.into()),
             _ => {}
         }
-        let child = self.cores.start_server(|| command.spawn())?;
+        let child = self.cores.start(part, || command.spawn())?;
         let target = Target { address, dialect };
-        let mut server = Server { child, target };
-        children().push(server.pid());
+        let mut server = Server {
+            child: Killed::new(child),
+            target,
+        };
         server.wait_until_listening()?;
         Ok(server)
+    }
+
+    /// Starts a client, with such a mode and options, that connects to this server.
+    pub(crate) fn start_client(
+        &self,
+        kind: Kind,
+        server: &Server,
+        mode: &str,
+        options: &[(&str, String)],
+    ) -> Result<Program> {
+        let mut command = match kind {
+            Kind::Sockeye | Kind::SockeyeUnix if !self.client_bin.is_file() => {
+                return Err(format!(
+                    "{} does not exist; build it with `cargo build --release --example bench_client`",
+                    self.client_bin.display()
+                )
+                .into());
+            }
+            Kind::Sockeye | Kind::SockeyeUnix => Command::new(&self.client_bin),
+            Kind::Node => {
+                let mut command = Command::new("node");
+                command.arg(node_folder().join("client.mjs"));
+                command
+            }
+            _ => {
+                let mut command = Command::new(env::current_exe()?);
+                command.args(["client", kind.name()]);
+                command
+            }
+        };
+        let address = &server.target.address;
+        let url = match (address.as_socket(), address.as_pathname()) {
+            (Some(address), _) => format!("http://{address}"),
+            (None, Some(path)) => format!("unix:{}", path.display()),
+            (None, None) => return Err("the server has no address".into()),
+        };
+        command.args([mode, &url]);
+        for (name, value) in options {
+            command.args([name, value.as_str()]);
+        }
+        command.stdin(Stdio::piped()).stdout(Stdio::piped());
+        let child = self.cores.start(Part::Measured, || command.spawn())?;
+        Ok(Program::new(child))
     }
 }
 
 /// A running server; killed when dropped.
 pub(crate) struct Server {
-    child: Child,
+    child: Killed,
     pub(crate) target: Target,
 }
 
 impl Server {
     pub(crate) fn pid(&self) -> u32 {
-        self.child.id()
+        self.child.pid()
     }
 
     fn wait_until_listening(&mut self) -> Result<()> {
         let deadline = Instant::now() + Duration::from_secs(20);
         while Instant::now() < deadline {
-            if let Some(status) = self.child.try_wait()? {
+            if let Some(status) = self.child.0.try_wait()? {
                 return Err(format!("the server ended at once: {status}").into());
             }
             let address = &self.target.address;
@@ -206,16 +272,30 @@ impl Server {
     }
 }
 
-impl Drop for Server {
+/// A process that is killed when this is dropped, and when the benchmark is interrupted.
+pub(crate) struct Killed(pub(crate) Child);
+
+impl Killed {
+    pub(crate) fn new(child: Child) -> Self {
+        children().push(child.id());
+        Self(child)
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
+        self.0.id()
+    }
+}
+
+impl Drop for Killed {
     fn drop(&mut self) {
         let pid = self.pid();
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        let _ = self.0.kill();
+        let _ = self.0.wait();
         children().retain(|&child| child != pid);
     }
 }
 
-/// A signal ends this program without running destructors, so the servers are then killed here, and their socket
+/// A signal ends this program without running destructors, so the processes are then killed here, and their socket
 /// files removed.
 fn clean_up_on_signal(sockets: PathBuf) -> Result<()> {
     ctrlc::set_handler(move || {

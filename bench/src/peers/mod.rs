@@ -1,5 +1,6 @@
-//! The servers that this program can be besides the load: peers, the floor and the bare loop.
+//! What this program can be besides the load: servers and a client to compare with, the floor and the bare loop.
 
 pub(crate) mod floor;
+pub(crate) mod rust_socketio;
 pub(crate) mod socketioxide;
 pub(crate) mod tokio;

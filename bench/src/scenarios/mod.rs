@@ -1,6 +1,7 @@
 //! What is measured, each time on a server started for it.
 
 mod cast;
+mod client;
 mod echo;
 mod idle;
 mod rtt;
@@ -13,7 +14,7 @@ use std::{
 use crate::{
     Result,
     options::Options,
-    proc,
+    proc::{self, Part},
     server::{Carrier, Kind, Server, Servers},
 };
 
@@ -33,10 +34,16 @@ pub(crate) enum Scenario {
     StreamRtt,
     /// As `Idle`, over a Unix-domain socket.
     StreamIdle,
+    /// One client with 16 events in flight, 32-byte string, acknowledged.
+    ClientEchoDeep,
+    /// The same with 16 clients and one event in flight each.
+    ClientEchoWide,
+    /// Clients that do nothing.
+    ClientIdle,
 }
 
 impl Scenario {
-    pub(crate) const ALL: [Self; 7] = [
+    pub(crate) const ALL: [Self; 10] = [
         Self::Echo,
         Self::CastBurst,
         Self::CastSingle,
@@ -44,6 +51,9 @@ impl Scenario {
         Self::StreamEcho,
         Self::StreamRtt,
         Self::StreamIdle,
+        Self::ClientEchoDeep,
+        Self::ClientEchoWide,
+        Self::ClientIdle,
     ];
 
     pub(crate) fn name(self) -> &'static str {
@@ -55,13 +65,52 @@ impl Scenario {
             Self::StreamEcho => "stream-echo",
             Self::StreamRtt => "stream-rtt",
             Self::StreamIdle => "stream-idle",
+            Self::ClientEchoDeep => "client-echo, 1×16",
+            Self::ClientEchoWide => "client-echo, 16×1",
+            Self::ClientIdle => "client-idle",
         }
     }
 
-    pub(crate) fn carrier(self) -> Carrier {
+    pub(crate) fn contest(self) -> Contest {
         match self {
-            Self::Echo | Self::CastBurst | Self::CastSingle | Self::Idle => Carrier::WebSocket,
-            Self::StreamEcho | Self::StreamRtt | Self::StreamIdle => Carrier::Unix,
+            Self::Echo | Self::CastBurst | Self::CastSingle | Self::Idle => Contest::Servers,
+            Self::StreamEcho | Self::StreamRtt | Self::StreamIdle => Contest::Streams,
+            Self::ClientEchoDeep | Self::ClientEchoWide | Self::ClientIdle => Contest::Clients,
+        }
+    }
+}
+
+/// Who is compared with whom.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Contest {
+    /// Servers over WebSocket.
+    Servers,
+    /// Servers over a Unix-domain socket.
+    Streams,
+    /// Clients of Sockeye's server.
+    Clients,
+}
+
+impl Contest {
+    pub(crate) const ALL: [Self; 3] = [Self::Servers, Self::Streams, Self::Clients];
+
+    /// Whether this one takes part.
+    pub(crate) fn has(self, kind: Kind) -> bool {
+        match self {
+            Self::Servers => Carrier::WebSocket.dialect(kind).is_some(),
+            Self::Streams => Carrier::Unix.dialect(kind).is_some(),
+            Self::Clients => matches!(
+                kind,
+                Kind::Sockeye | Kind::SockeyeUnix | Kind::RustSocketio | Kind::Node
+            ),
+        }
+    }
+
+    /// What a client of this kind reaches its server over.
+    fn carrier(self, kind: Kind) -> Carrier {
+        match (self, kind) {
+            (Self::Streams, _) | (Self::Clients, Kind::SockeyeUnix) => Carrier::Unix,
+            _ => Carrier::WebSocket,
         }
     }
 }
@@ -82,17 +131,17 @@ pub(crate) enum Sample {
     },
 }
 
-/// What messages cost the server.
+/// What messages cost the server, or the client.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Cpu {
     /// Messages (echo) or deliveries (cast) in the measured time.
     pub(crate) messages: u64,
-    /// Server CPU for each of them, in microseconds.
+    /// CPU for each of them, in microseconds.
     pub(crate) micros: f64,
     /// How many a second.
     pub(crate) rate: f64,
-    /// Share of the measured time that the server's core, and the load's, was in use.
-    pub(crate) server_busy: f64,
+    /// Share of the measured time that the core of what is measured, and that of the load, was in use.
+    pub(crate) busy: f64,
     pub(crate) load_busy: f64,
 }
 
@@ -123,7 +172,12 @@ pub(crate) fn run(
     servers: &Servers,
     options: &Options,
 ) -> Result<Sample> {
-    let server = servers.start(kind, scenario.carrier())?;
+    let contest = scenario.contest();
+    let (part, server) = match contest {
+        Contest::Servers | Contest::Streams => (Part::Measured, kind),
+        Contest::Clients => (Part::Load, Kind::Sockeye),
+    };
+    let server = servers.start(part, server, contest.carrier(kind))?;
     match scenario {
         Scenario::Echo | Scenario::StreamEcho => {
             echo::run(&server, options.window).map(Sample::Cpu)
@@ -132,6 +186,9 @@ pub(crate) fn run(
         Scenario::CastSingle => cast::run(&server, options.window, 1).map(Sample::Cpu),
         Scenario::Idle | Scenario::StreamIdle => idle::run(&server, options),
         Scenario::StreamRtt => rtt::run(&server, options.window),
+        Scenario::ClientEchoDeep => client::echo(kind, servers, &server, options.window, (1, 16)),
+        Scenario::ClientEchoWide => client::echo(kind, servers, &server, options.window, (16, 1)),
+        Scenario::ClientIdle => client::idle(kind, servers, &server, options),
     }
 }
 
@@ -160,7 +217,7 @@ fn measure<L>(
         messages,
         micros: cpu * 1e6 / messages as f64,
         rate: messages as f64 / elapsed,
-        server_busy: cpu / elapsed,
+        busy: cpu / elapsed,
         load_busy: own / elapsed,
     })
 }

@@ -6,26 +6,29 @@ use crate::workspace::Workspace;
 
 pub(crate) const TASK: Task = Task {
     name: "bench",
-    summary: "compare the server's cost with that of its peers",
+    summary: "compare what the server and the client cost with their peers",
     usage: "usage: cargo xtask bench [OPTIONS OF THE BENCHMARK]
 
-Builds the example bench_server and runs bench/ against it. Options are passed on, for example
-`cargo xtask bench --rounds 3 --only echo,stream-echo`; `cargo xtask bench -- --help` lists them.
+Builds the examples bench_server and bench_client, and runs bench/ with them. Options are passed on, for example
+`cargo xtask bench --rounds 3 --only echo,client-echo`; `cargo xtask bench -- --help` lists them.
 Node.js takes part if it is installed.",
     run: |workspace, args| bench(workspace, args.rest()),
 };
 
 fn bench(workspace: &Workspace, options: Vec<String>) -> Result {
     let server = workspace.build_example("sockeye", "bench_server")?;
+    let client = workspace.build_example("sockeye", "bench_client")?;
     let folder = workspace.root().join("bench");
     match node() {
         Ok(_) => node_modules(&folder.join("node"))?,
-        Err(why) => eprintln!("without Node's server: {why}"),
+        Err(why) => eprintln!("without Node: {why}"),
     }
     let mut bench = workspace.cargo(["run", "--release", "--target-dir"]);
     bench.arg(workspace.target().join("bench")).arg("--");
-    if !options.iter().any(|word| word.starts_with("--server-bin")) {
-        bench.arg("--server-bin").arg(server);
+    for (option, program) in [("--server-bin", server), ("--client-bin", client)] {
+        if !options.iter().any(|word| word.starts_with(option)) {
+            bench.arg(option).arg(program);
+        }
     }
     run(bench.args(options).current_dir(folder))
 }
