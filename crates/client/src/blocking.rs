@@ -1,7 +1,12 @@
 //! The client for programs without async.
 //!
 //! A thin front over one runtime with one thread in the background, which all blocking clients of
-//! the process share: handlers run there. Must not be used from async code, which it would block.
+//! the process share: handlers run there, and one that blocks blocks all of them.
+//!
+//! # Panics
+//!
+//! Methods that block panic when they are called from async code, which includes handlers: those
+//! have the [`Socket`](crate::Socket) that they take as a parameter.
 //!
 //! ```no_run
 //! # use sockeye_client as sockeye;
@@ -125,6 +130,13 @@ impl Socket {
     pub fn wait_closed(&self) {
         let client = self.0.client();
         block_on(client.closed());
+    }
+}
+
+/// For sockets of other namespaces: `socket.client().socket("/admin").into()`.
+impl From<crate::Socket> for Socket {
+    fn from(socket: crate::Socket) -> Self {
+        Self(socket)
     }
 }
 

@@ -73,7 +73,7 @@ impl ClientBuilder {
         self
     }
 
-    /// Asks this function for it at every connection. Its error is the connect error.
+    /// Asks this function for it at every connection; see [`SocketConfig::auth_with`].
     pub fn auth_with<F, Fut>(self, auth: F) -> Self
     where
         F: Fn() -> Fut + Send + Sync + 'static,

@@ -96,7 +96,8 @@ impl Client {
         &self.0.0
     }
 
-    /// The socket of a namespace; there is one for each. The slash in front may be left out.
+    /// The socket of a namespace; there is one for each, which stays for as long as the client
+    /// does. The slash in front may be left out.
     ///
     /// Unless [`auto_connect`](ClientConfig::auto_connect) is off, it connects in the background
     /// if it is new or not active.

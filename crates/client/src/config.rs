@@ -174,7 +174,9 @@ impl ClientConfig {
         self
     }
 
-    /// What happens when that is not enough. Default: [`BufferPolicy::Refuse`].
+    /// What happens when that is not enough. Sockets with [`retries`](SocketConfig::retries), whose
+    /// events have the same limits whether there is a connection or not, refuse in any case.
+    /// Default: [`BufferPolicy::Refuse`].
     #[must_use]
     pub const fn buffer_policy(mut self, policy: BufferPolicy) -> Self {
         self.buffer.policy = policy;
@@ -301,7 +303,9 @@ impl SocketConfig {
         Ok(self)
     }
 
-    /// Asks this function for it at every connection. Its error is the connect error.
+    /// Asks this function for it at every connection. Its error is the connect error, as if the
+    /// server had refused the socket, which does not try again by itself then. A function that
+    /// may fail for a while had better try again until it succeeds.
     #[must_use]
     pub fn auth_with<F, Fut>(mut self, auth: F) -> Self
     where

@@ -4,8 +4,8 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use futures_util::Stream;
-use sockeye_events::{BoxHandler, EventName, ListenerId, erase};
-use sockeye_socket_proto::{Args, ArgsError, FromArgs};
+use sockeye_events::{BoxHandler, EmitError, EventName, ListenerId, erase};
+use sockeye_socket_proto::{Args, ArgsError, FromArgs, ToArgs};
 use tokio::sync::mpsc;
 
 use crate::{Ack, Socket};
@@ -30,7 +30,9 @@ use crate::{Ack, Socket};
 /// # }
 /// ```
 ///
-/// It lasts through reconnections, and ends when it is dropped. A loop that is slower than the
+/// It lasts through reconnections and disconnections: it ends only if its handler is removed, by
+/// [`off`](Socket::off) for one. A program that is to end with the connection awaits
+/// [`closed`](crate::Client::closed) beside it. A loop that is slower than the
 /// server lets events wait, then the server itself; see [`InboxLimits`](crate::InboxLimits).
 #[must_use = "events are only had by polling"]
 pub struct EventStream<T = Args> {
@@ -63,6 +65,20 @@ impl<T: FromArgs> ReceivedEvent<T> {
     /// If they do not have its shape.
     pub fn data(&self) -> Result<T, ArgsError> {
         T::from_args(self.args.clone())
+    }
+
+    /// Answers the event; does nothing if the server does not wait for that, or another handler
+    /// was first. A tuple becomes several arguments.
+    ///
+    /// # Errors
+    ///
+    /// If the connection that the event came by is gone, or the answer cannot be encoded.
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "handlers give their result away"
+    )]
+    pub fn answer(self, answer: impl ToArgs) -> Result<(), EmitError> {
+        self.ack.send(Args::new(&answer)?)
     }
 }
 

@@ -28,7 +28,9 @@ pub(crate) use stream::{CLOSE, DRAIN, END};
 /// while there is no connection are kept, and sent in order once there is one again.
 ///
 /// Cheap to clone; usable from any thread. When the last handle of a client and of its sockets
-/// is dropped, the client disconnects; what was emitted before is still sent.
+/// is dropped, the client disconnects; what was emitted while it was connected is still sent. A
+/// handler that has a clone of its own socket keeps it, so that this never happens: handlers had
+/// better take the socket as a parameter.
 ///
 /// ```no_run
 /// # use sockeye_client as sockeye;
@@ -240,7 +242,8 @@ impl Socket {
     /// several as a tuple.
     ///
     /// It waits until the socket is disconnected, or for the socket's `ack_timeout`; use
-    /// [`timeout`](Self::timeout) to wait less.
+    /// [`timeout`](Self::timeout) to wait less. An event that still waits for a connection when its
+    /// future is dropped, or its time is over, is not sent any more.
     pub fn emit_with_ack<T: FromArgs>(
         &self,
         name: impl AsRef<str>,
