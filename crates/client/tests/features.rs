@@ -1,0 +1,516 @@
+//! What a socket of a client can do, one by one.
+
+#![expect(clippy::unwrap_used, reason = "all of this is test code")]
+
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::{FutureExt, StreamExt};
+use serde_json::{Value, json};
+use sockeye_client::{
+    Ack, AckError, Args, Client, ClientBuilder, ConnectError, Data, DisconnectReason, EmitError,
+    EventName, Next, Protocol, Refusal, Socket, State, StreamDialect, TransportKind, blocking,
+};
+use sockeye_server::{Handshake, Server, ServerConfig, Socket as Peer};
+use tokio::sync::mpsc;
+use tokio::time::timeout;
+
+/// A place for a server.
+fn place() -> String {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let next = NEXT.fetch_add(1, Ordering::Relaxed);
+    format!("unix:@sockeye-features-{}-{next}", std::process::id())
+}
+
+/// A server that sends back what it gets, and asks what it is told to ask.
+fn server() -> Server {
+    let config = ServerConfig::default().engine(|engine| engine.allow_v3(true));
+    let io = Server::with_config(config).unwrap();
+    for namespace in ["/", "/other"] {
+        io.of(namespace)
+            .on("echo", |args: Args| args)
+            .on("back", |peer: Peer, name: EventName, args: Args| {
+                peer.emit(name.0, args)
+            })
+            .on("ask", async |peer: Peer, args: Args| {
+                let answer = peer.emit_with_ack::<Value>("question", args).await;
+                answer.map_err(|error| error.to_string())
+            });
+    }
+    io
+}
+
+async fn serve() -> (Server, String) {
+    let io = server();
+    let url = place();
+    io.listen(&url).await.unwrap();
+    (io, url)
+}
+
+async fn serve_http() -> (Server, String) {
+    let io = server();
+    let url = io.listen("http://127.0.0.1:0").await.unwrap();
+    let url = url.url().to_string();
+    (io, url)
+}
+
+async fn soon<T>(work: impl Future<Output = T>) -> T {
+    timeout(Duration::from_secs(20), work).await.unwrap()
+}
+
+/// Waits until what the server sent before has been handled.
+async fn settle(socket: &Socket) {
+    let _: u32 = soon(socket.emit_with_ack("echo", 0)).await.unwrap();
+}
+
+/// Handlers that write down what they are called for.
+fn notes() -> (impl Fn(&str) + Clone + Send + Sync, impl FnMut() -> String) {
+    let (sender, mut notes) = mpsc::unbounded_channel::<String>();
+    let note = move |text: &str| sender.send(text.to_owned()).unwrap();
+    let read = move || {
+        std::iter::from_fn(|| notes.try_recv().ok())
+            .collect::<Vec<_>>()
+            .join(" ")
+    };
+    (note, read)
+}
+
+#[tokio::test]
+async fn handlers_come_and_go() {
+    let (_io, url) = serve().await;
+    let socket = Client::connect(&url).await.unwrap();
+    let (note, mut read) = notes();
+    let add = |text: &'static str| {
+        let note = note.clone();
+        move || note(text)
+    };
+    socket.once("back", add("once"));
+    let on = socket.on("back", add("on"));
+    socket.on("back", add("second"));
+    socket.on_any(add("any"));
+    socket.prepend_any(add("first"));
+    socket.emit("back", ()).unwrap();
+    settle(&socket).await;
+    assert_eq!(read(), "first any once on second");
+    assert!(socket.remove_listener(on) && !socket.remove_listener(on));
+    socket.emit("back", ()).unwrap();
+    settle(&socket).await;
+    assert_eq!(read(), "first any second");
+    assert_eq!(socket.event_names(), ["back"]);
+    assert_eq!((socket.off("back"), socket.off("back")), (1, 0));
+    socket.off_any();
+    socket.emit("back", ()).unwrap();
+    settle(&socket).await;
+    assert_eq!(read(), "");
+    let outgoing = socket.on_any_outgoing(add("out"));
+    settle(&socket).await;
+    assert_eq!(read(), "out");
+    socket.remove_listener(outgoing);
+    settle(&socket).await;
+    assert_eq!(read(), "");
+}
+
+#[tokio::test]
+async fn events_of_the_connect_handler_come_after_those_that_were_kept() {
+    let (io, url) = serve().await;
+    let (sender, mut heard) = mpsc::unbounded_channel();
+    io.on("number", move |Data(n): Data<u32>| sender.send(n).unwrap());
+    let socket = Client::builder(&url)
+        .on("connect", |socket: Socket| socket.emit("number", 3))
+        .build()
+        .unwrap();
+    socket.emit("number", 1).unwrap();
+    socket.emit("number", 2).unwrap();
+    socket.connect().await.unwrap();
+    socket.emit("number", 4).unwrap();
+    for n in 1..5 {
+        assert_eq!(soon(heard.recv()).await, Some(n));
+    }
+}
+
+#[tokio::test]
+async fn middlewares_pass_change_drop_and_refuse_events() {
+    let (_io, url) = serve().await;
+    let socket = Client::connect(&url).await.unwrap();
+    let (note, mut read) = notes();
+    let noted = note.clone();
+    socket
+        .client()
+        .on_error(move |_, error| noted(&error.to_string()));
+    socket.middleware(async |EventName(name): EventName, args: Args| {
+        tokio::task::yield_now().await;
+        match args.deserialize::<Value>() {
+            Ok(Value::Null) => Next::Drop,
+            Ok(Value::Bool(_)) => Next::Refuse(Refusal::new("no booleans")),
+            Ok(Value::Number(n)) => Next::Rewrite(name.to_string(), Args::new(&(n, 1)).unwrap()),
+            _ => Next::Pass,
+        }
+    });
+    let noted = note.clone();
+    socket.on("back", move |args: Args| noted(args.as_json()));
+    socket.on("question", |Data((n, one)): Data<(u32, u32)>| n + one);
+    socket.emit("back", "text").unwrap();
+    socket.emit("back", (Value::Null,)).unwrap();
+    socket.emit("back", true).unwrap();
+    socket.emit("back", 5).unwrap();
+    let answer: u32 = soon(socket.emit_with_ack("ask", 5)).await.unwrap();
+    assert_eq!(answer, 6);
+    assert_eq!(
+        read(),
+        r#""text" event "back": a middleware refused it: no booleans 5,1"#
+    );
+}
+
+#[tokio::test]
+async fn states_and_errors_reach_who_asks_for_them() {
+    let (_io, url) = serve().await;
+    let socket = Client::connect(&url).await.unwrap();
+    let (note, mut read) = notes();
+    let noted = note.clone();
+    socket
+        .client()
+        .state(7_u64)
+        .on_error(move |_, error| noted(&error.to_string()));
+    socket.on("back", move |State(n): State<u64>, Data(m): Data<u64>| {
+        note(&(n + m).to_string());
+        match m {
+            1 => Err("unwanted"),
+            _ => Ok(()),
+        }
+    });
+    socket.emit("back", 2).unwrap();
+    socket.emit("back", 1).unwrap();
+    socket.emit("back", "text").unwrap();
+    settle(&socket).await;
+    let heard = read();
+    assert!(
+        heard.starts_with(r#"9 8 event "back": the handler failed: unwanted event "back": "#),
+        "{heard}"
+    );
+    assert!(heard.len() > 70, "{heard}");
+}
+
+#[tokio::test]
+async fn question_is_answered_once_by_whoever_is_first() {
+    let (_io, url) = serve().await;
+    let socket = Client::connect(&url).await.unwrap();
+    socket.on("question", async |ack: Ack<u32>| {
+        assert!(ack.is_wanted());
+        ack.send(1).unwrap();
+    });
+    socket.on("question", |ack: Ack<u32>| ack.send(2).unwrap());
+    let answer: u32 = soon(socket.emit_with_ack("ask", ())).await.unwrap();
+    assert_eq!(answer, 1);
+}
+
+#[tokio::test]
+async fn reserved_names_are_refused_over_packets_and_lines() {
+    let (_io, url) = serve().await;
+    for (dialect, name) in [
+        (StreamDialect::Native, "connect_error"),
+        (StreamDialect::Lines, "disconnect"),
+    ] {
+        let socket = Client::builder(&url)
+            .config(|config| config.connector(|connector| connector.stream_dialect(dialect)))
+            .connect()
+            .await
+            .unwrap();
+        let refused = socket.emit(name, ());
+        assert!(matches!(refused, Err(EmitError::ReservedName(_))));
+        let refused = socket.emit_with_ack::<u32>(name, ()).await;
+        assert!(matches!(
+            refused,
+            Err(AckError::Emit(EmitError::ReservedName(_)))
+        ));
+    }
+}
+
+#[tokio::test]
+async fn peer_that_speaks_lines_has_no_namespaces() {
+    let (_io, url) = serve().await;
+    let error = Client::builder(&url)
+        .namespace("/other")
+        .config(|config| {
+            config.connector(|connector| connector.stream_dialect(StreamDialect::Lines))
+        })
+        .connect()
+        .await
+        .unwrap_err();
+    assert!(matches!(error, ConnectError::Namespace(_)), "{error}");
+}
+
+#[tokio::test]
+async fn flags_change_how_events_travel_but_not_what_they_are() {
+    let (_io, url) = serve_http().await;
+    let socket = Client::connect(&url).await.unwrap();
+    let (sender, mut heard) = mpsc::unbounded_channel();
+    socket.on("back", move |args: Args| sender.send(args).unwrap());
+    let long = "long ".repeat(1000);
+    socket.compress(true).emit("back", long.as_str()).unwrap();
+    socket.compress(false).emit("back", long.as_str()).unwrap();
+    socket
+        .compress(true)
+        .binary(true)
+        .emit("back", long.as_str())
+        .unwrap();
+    for _ in 0..3 {
+        let text: String = soon(heard.recv()).await.unwrap().deserialize().unwrap();
+        assert_eq!(text, long);
+    }
+    let bytes = Bytes::from_static(b"\0\xff");
+    socket
+        .volatile()
+        .timeout(Duration::from_secs(9))
+        .emit("back", bytes.clone())
+        .unwrap();
+    let back: Bytes = soon(heard.recv()).await.unwrap().deserialize().unwrap();
+    assert_eq!(back, bytes);
+    socket.client().close().await;
+    socket.volatile().emit("back", 1).unwrap();
+    let refused = socket.volatile().emit_with_ack::<u32>("echo", 1).await;
+    assert!(matches!(refused, Err(AckError::Emit(EmitError::NotReady))));
+    assert_eq!(socket.waiting_events(), 0);
+}
+
+#[tokio::test]
+async fn each_attempt_can_go_elsewhere_and_with_other_headers() {
+    let (io, url) = serve_http().await;
+    let (sender, mut handshakes) = mpsc::unbounded_channel();
+    io.middleware(move |handshake: Handshake| {
+        let header = handshake.header("x-token").unwrap_or_default().to_owned();
+        let query = handshake
+            .query_value("room")
+            .unwrap_or_default()
+            .into_owned();
+        sender.send((header, query)).unwrap();
+        Ok::<_, Refusal>(())
+    });
+    let attempts = AtomicU32::new(0);
+    let socket = Client::builder("http://127.0.0.1:1")
+        .config(|config| {
+            config
+                .query([("room", "red")])
+                .before_connect(move |mut request| {
+                    let first = attempts.fetch_add(1, Ordering::Relaxed) == 0;
+                    let url = url.clone();
+                    async move {
+                        if first {
+                            return Err(ConnectError::application("no token yet"));
+                        }
+                        request.url = url.parse().map_err(ConnectError::application)?;
+                        request.headers.insert("x-token", "t1".parse().unwrap());
+                        Ok(request)
+                    }
+                })
+        })
+        .build()
+        .unwrap();
+    let error = soon(socket.connect()).await.unwrap_err();
+    assert_eq!(error.to_string(), "no token yet");
+    soon(socket.connect()).await.unwrap();
+    assert_eq!(
+        soon(handshakes.recv()).await,
+        Some(("t1".to_owned(), "red".to_owned()))
+    );
+}
+
+#[tokio::test]
+async fn auth_that_cannot_be_had_is_the_connect_error() {
+    let (io, url) = serve().await;
+    io.middleware(|handshake: Handshake| match handshake.auth_json() {
+        r#"{"token":"good"}"# => Ok(()),
+        other => Err(Refusal::new(other)),
+    });
+    let asked = AtomicU32::new(0);
+    let socket = Client::builder(&url)
+        .auth_with(move || {
+            let n = asked.fetch_add(1, Ordering::Relaxed);
+            async move {
+                match n {
+                    0 => Err(ConnectError::application("no token")),
+                    1 => Ok(json!("no object")),
+                    2 => Ok(json!({ "token": "bad" })),
+                    _ => Ok(json!({ "token": "good" })),
+                }
+            }
+        })
+        .build()
+        .unwrap();
+    let (note, mut read) = notes();
+    socket.on_connect_error(move |socket: Socket, error: ConnectError| {
+        assert!(!socket.active());
+        note(&error.to_string());
+    });
+    for expected in ["no token", "auth must be an object", r#"{"token":"bad"}"#] {
+        let error = soon(socket.connect()).await.unwrap_err();
+        assert_eq!(
+            (error.to_string(), read()),
+            (expected.to_owned(), expected.to_owned())
+        );
+    }
+    soon(socket.connect()).await.unwrap();
+}
+
+#[tokio::test]
+async fn stream_of_events_has_all_of_them_in_order_however_slowly_it_is_read() {
+    let (io, url) = serve().await;
+    let socket = Client::connect(&url).await.unwrap();
+    let mut numbers = socket.events::<u32>("number");
+    let mut all = socket.all_events();
+    for n in 0..1000 {
+        io.emit("number", n).unwrap();
+    }
+    io.emit("last", "x").unwrap();
+    for n in 0..1000_u32 {
+        let event = soon(numbers.next()).await.unwrap();
+        assert_eq!((&*event.name, event.data().unwrap()), ("number", n));
+        assert_eq!(
+            soon(all.next()).await.unwrap().args.as_json(),
+            n.to_string()
+        );
+    }
+    assert_eq!(&*soon(all.next()).await.unwrap().name, "last");
+    drop(all);
+    assert_eq!(socket.event_names(), ["number"]);
+    drop(numbers);
+    assert!(socket.event_names().is_empty());
+    // A stream that nobody reads any more holds up nothing.
+    let abandoned = socket.events::<u32>("number");
+    for n in 0..300 {
+        io.emit("number", n).unwrap();
+    }
+    settle(&socket).await;
+    drop(abandoned);
+    settle(&socket).await;
+    let mut answers = socket.events::<u32>("question");
+    let asking = socket.emit_with_ack::<u32>("ask", 5);
+    let event = soon(answers.next()).await.unwrap();
+    let data = event.data().unwrap();
+    event.answer(data + 1).unwrap();
+    assert_eq!(soon(asking).await.unwrap(), 6);
+    assert!(answers.next().now_or_never().is_none());
+}
+
+#[test]
+fn blocking_client_connects_talks_and_closes() {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let (_io, url) = runtime.block_on(serve());
+    let (sender, heard) = std::sync::mpsc::channel();
+    let builder = Client::builder(&url).on("back", move |Data(n): Data<u32>| {
+        sender.send(n).unwrap();
+    });
+    let socket = blocking::Client::connect_with(builder).unwrap();
+    let echo: u32 = socket.emit_with_ack("echo", 5).unwrap();
+    assert_eq!(echo, 5);
+    socket.emit("back", 6).unwrap();
+    assert_eq!(heard.recv().unwrap(), 6);
+    let late = socket.emit_with_ack_within::<u32>(Duration::from_millis(1), "nobody", ());
+    assert!(matches!(late, Err(AckError::Timeout)));
+    socket.ready().unwrap();
+    socket.close();
+    socket.wait_closed();
+    assert!(!socket.connected());
+    socket.connect().unwrap();
+    socket.disconnect();
+    // The background is known from the first time.
+    socket.connect_lazy();
+    let echo: u32 = socket.emit_with_ack("echo", 7).unwrap();
+    assert_eq!(echo, 7);
+    let other = blocking::Socket::from(socket.client().socket("/other"));
+    let echo: u32 = other.emit_with_ack("echo", 8).unwrap();
+    assert_eq!(echo, 8);
+}
+
+async fn lose_the_server(transport: TransportKind) -> DisconnectReason {
+    let (io, url) = serve_http().await;
+    let (sender, mut reasons) = mpsc::unbounded_channel();
+    let socket = Client::builder(&url)
+        .reconnection(None)
+        .config(|config| config.connector(|connector| connector.transports([transport])))
+        .on("disconnect", move |reason: DisconnectReason| {
+            sender.send(reason).unwrap();
+        })
+        .connect()
+        .await
+        .unwrap();
+    io.close().await;
+    let reason = soon(reasons.recv()).await.unwrap();
+    assert!(!socket.active());
+    soon(socket.client().closed()).await;
+    reason
+}
+
+#[tokio::test]
+async fn loss_of_the_server_has_a_reason_on_every_transport() {
+    assert_eq!(
+        lose_the_server(TransportKind::Polling).await,
+        DisconnectReason::TransportClose
+    );
+    assert_eq!(
+        lose_the_server(TransportKind::WebSocket).await,
+        DisconnectReason::TransportClose
+    );
+}
+
+async fn talk_to_an_old_server(change: impl FnOnce(ClientBuilder) -> ClientBuilder) {
+    let (io, url) = serve_http().await;
+    let socket = change(Client::builder(&url)).connect().await.unwrap();
+    let client = socket.client();
+    let other = client.socket("/other");
+    soon(other.connect()).await.unwrap();
+    let sid = socket.id().unwrap();
+    assert_eq!(*other.id().unwrap(), format!("/other#{sid}"));
+    for (socket, namespace) in [(&socket, "/"), (&other, "/other")] {
+        let ids: Vec<_> = io
+            .of(namespace)
+            .sockets()
+            .iter()
+            .map(|peer| peer.id().to_owned())
+            .collect();
+        assert_eq!(ids, [socket.id().unwrap().to_string()]);
+        let echo: (String, Bytes) =
+            soon(socket.emit_with_ack("echo", ("é€😀", Bytes::from_static(b"\x04"))))
+                .await
+                .unwrap();
+        assert_eq!(echo, ("é€😀".to_owned(), Bytes::from_static(b"\x04")));
+    }
+    other.disconnect();
+    settle(&socket).await;
+    soon(other.connect()).await.unwrap();
+    let missing = client.socket("/missing");
+    let error = soon(missing.connect()).await.unwrap_err();
+    assert_eq!(error.to_string(), "Invalid namespace");
+    soon(client.close()).await;
+}
+
+#[tokio::test]
+async fn old_protocol_is_spoken_over_polling() {
+    talk_to_an_old_server(|builder| {
+        builder.config(|config| {
+            config.auto_connect(false).connector(|connector| {
+                connector
+                    .protocol(Protocol::V3)
+                    .transports([TransportKind::Polling])
+            })
+        })
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn old_protocol_is_spoken_over_websocket_and_across_an_upgrade() {
+    for transports in [
+        vec![TransportKind::WebSocket],
+        vec![TransportKind::Polling, TransportKind::WebSocket],
+    ] {
+        talk_to_an_old_server(|builder| {
+            builder.config(|config| {
+                config
+                    .auto_connect(false)
+                    .connector(|connector| connector.protocol(Protocol::V3).transports(transports))
+            })
+        })
+        .await;
+    }
+}
