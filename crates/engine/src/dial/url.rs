@@ -36,8 +36,8 @@ use crate::net::{self, Place};
 pub struct ConnectUrl {
     scheme: Scheme,
     place: Place,
-    namespace: String,
-    query: Option<String>,
+    namespace: Box<str>,
+    query: Option<Box<str>>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -155,7 +155,7 @@ impl ConnectUrl {
         Self {
             scheme: self.scheme,
             place: self.place.clone(),
-            namespace: "/".to_owned(),
+            namespace: "/".into(),
             query: None,
         }
     }
@@ -256,7 +256,7 @@ fn unix(path: &str) -> Result<ConnectUrl, ConnectUrlError> {
     Ok(ConnectUrl {
         scheme: Scheme::Unix,
         place: Place::unix(path).ok_or(ConnectUrlError::EmptyPath)?,
-        namespace: "/".to_owned(),
+        namespace: "/".into(),
         query: None,
     })
 }
@@ -284,8 +284,8 @@ fn network(scheme: Scheme, rest: &str) -> Result<ConnectUrl, ConnectUrlError> {
     Ok(ConnectUrl {
         scheme,
         place: Place::Host { host, port },
-        namespace: namespace.to_owned(),
-        query: query.map(str::to_owned),
+        namespace: namespace.into(),
+        query: query.map(Box::from),
     })
 }
 
@@ -350,7 +350,7 @@ impl fmt::Display for ConnectUrl {
             }
             Place::Abstract(name) => write!(f, "{scheme}:@{name}")?,
         }
-        if self.namespace != "/" {
+        if self.namespace() != "/" {
             f.write_str(&self.namespace)?;
         }
         match &self.query {
