@@ -10,7 +10,7 @@ use http::StatusCode;
 use sockeye_engine_proto::{TransportKind, WireKind, payload};
 
 use super::Shared;
-use super::target::Target;
+use super::target::{Target, framing};
 use crate::dial::{Answer, DialError, PostBody};
 use crate::driver::{Exchange, Reply};
 use crate::io::Io;
@@ -52,9 +52,10 @@ impl HttpExchange {
 impl Exchange for HttpExchange {
     fn get(&self) -> Reply<(WireKind, Bytes)> {
         let answer = self.request(None);
+        let revision = self.target.revision;
         Box::pin(async move {
             let answer = answer.await?;
-            Ok((answer.content, answer.body))
+            Ok((framing(revision, answer.content), answer.body))
         })
     }
 

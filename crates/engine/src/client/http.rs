@@ -7,13 +7,13 @@ use std::time::Duration;
 
 use http::StatusCode;
 use sockeye_engine_proto::payload;
-use sockeye_engine_proto::{Limits, Revision, Session, TransportKind, WireKind};
+use sockeye_engine_proto::{Limits, Revision, Session, TransportKind};
 use sockeye_websocket::Role;
 
 use super::config::Protocol;
 use super::exchange::HttpExchange;
 use super::stream::{read_first, read_open, to_open};
-use super::target::Target;
+use super::target::{Target, framing};
 use super::{Begun, ConnectRequest, Connector, OpenError, now};
 use crate::dial::{Answer, DialError};
 use crate::driver::{Carrier, Early, Requests, Wire};
@@ -102,7 +102,8 @@ impl Connector {
             dialect = dialect.force_base64();
         }
         let mut packets = VecDeque::new();
-        for packet in payload::decode(answer.content, &answer.body, &config.limits, &mut dialect) {
+        let content = framing(target.revision, answer.content);
+        for packet in payload::decode(content, &answer.body, &config.limits, &mut dialect) {
             packets.push_back(packet.map_err(OpenError::handshake)?.into_owned());
         }
         let first = packets
@@ -169,11 +170,11 @@ impl Connector {
 }
 
 /// Whether an answer is in one of the two framings of revision 3: one begins with the length of
-/// the open packet and a colon, the other is binary.
+/// the open packet and a colon, the other with the kind of the packet as a number.
 fn shows_revision_3(answer: &Answer) -> bool {
     let digits = answer.body.iter().take_while(|byte| byte.is_ascii_digit());
     let colon = digits.count();
-    answer.content == WireKind::Binary || colon > 0 && answer.body.get(colon) == Some(&b':')
+    matches!(answer.body.first(), Some(0 | 1)) || colon > 0 && answer.body.get(colon) == Some(&b':')
 }
 
 /// Whether the server joins the client to the main namespace unasked, or refuses to, as servers

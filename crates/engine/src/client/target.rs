@@ -1,7 +1,7 @@
 //! What a client's requests look like.
 
 use http::header::{HeaderMap, HeaderValue, SEC_WEBSOCKET_PROTOCOL};
-use sockeye_engine_proto::{Revision, TransportKind};
+use sockeye_engine_proto::{Revision, TransportKind, WireKind};
 
 use super::config::ConnectorConfig;
 use super::{ConnectRequest, ConnectUrl};
@@ -87,6 +87,16 @@ impl Target {
             headers.insert(SEC_WEBSOCKET_PROTOCOL, protocols.clone());
         }
         headers
+    }
+}
+
+/// How an answer is framed. Under revision 4 there is only text, whatever the server calls it: the
+/// JavaScript client does not look, so that some, such as netty-socketio, say
+/// `application/octet-stream`.
+pub(super) const fn framing(revision: Revision, announced: WireKind) -> WireKind {
+    match revision {
+        Revision::V4 => WireKind::Text,
+        Revision::V3 => announced,
     }
 }
 

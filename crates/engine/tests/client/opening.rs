@@ -182,6 +182,31 @@ async fn server_of_revision_3_is_known_by_its_answer() {
 }
 
 #[tokio::test]
+async fn text_of_revision_4_is_taken_whatever_it_is_called() {
+    let (listener, authority) = raw().await;
+    let url = format!("http://{authority}");
+    let (peer, _stream) = tokio::join!(open(polling(), &url), async {
+        let hi = "42[\"hi\"]\u{1e}4next".to_owned();
+        for body in [OPEN.to_owned(), hi] {
+            let mut stream = accept(&listener).await;
+            read_head(&mut stream).await;
+            let head = format!(
+                "HTTP/1.1 200 OK\r\nContent-Type: application/octet-stream\r\nConnection: close\r\n\
+                Content-Length: {}\r\n\r\n",
+                body.len()
+            );
+            stream.write_all((head + &body).as_bytes()).await.unwrap();
+        }
+        // The next GET is left waiting.
+        accept(&listener).await
+    });
+    let mut peer = peer.unwrap();
+    assert_eq!(peer.opened.revision, Revision::V4);
+    assert_eq!(peer.seen().await, Seen::Text("2[\"hi\"]".into()));
+    assert_eq!(peer.seen().await, Seen::Text("next".into()));
+}
+
+#[tokio::test]
 async fn server_of_revision_3_is_known_by_what_it_sends_first() {
     let (listener, authority) = raw().await;
     let url = format!("ws://{authority}");
