@@ -15,7 +15,14 @@ pub(super) type Sender = SendRequest<Full<Bytes>>;
 
 /// The connections of one dialer that are at rest.
 #[derive(Default)]
-pub(super) struct Pool(Mutex<VecDeque<Idle>>);
+pub(super) struct Pool(Mutex<State>);
+
+#[derive(Default)]
+struct State {
+    idle: VecDeque<Idle>,
+    /// The origins that hang up without a word, and until when nothing of theirs is kept.
+    distrusted: VecDeque<(String, Instant)>,
+}
 
 struct Idle {
     origin: String,
@@ -29,6 +36,16 @@ const MAX_REST: Duration = Duration::from_secs(4);
 
 /// How many connections may rest: many sessions may share a dialer.
 const MAX_IDLE: usize = 256;
+
+/// Who hangs up that soon after an answer, and has not announced it, does so after each: the next
+/// request would race with it. netty-socketio is such a server.
+const AT_ONCE: Duration = Duration::from_secs(1);
+
+/// How long that is remembered.
+const DISTRUST: Duration = Duration::from_secs(600);
+
+/// How many of them are remembered.
+const MAX_DISTRUSTED: usize = 64;
 
 /// How long to wait for a connection to be through with its last request. One whose server has
 /// answered before it had read the request may never be.
@@ -48,29 +65,68 @@ impl Pool {
 
     /// The one that was used last, so that those too many grow old.
     fn take_idle(&self, origin: &str) -> Option<Sender> {
-        let mut idle = self.0.lock();
-        idle.retain(Idle::is_fresh);
-        let found = idle.iter().rposition(|one| one.origin == origin)?;
-        idle.remove(found).map(|one| one.sender)
+        let mut state = self.0.lock();
+        state.clear_out();
+        let found = state.idle.iter().rposition(|one| one.origin == origin)?;
+        state.idle.remove(found).map(|one| one.sender)
     }
 
     /// Keeps a connection for the next request.
     pub(super) fn put(&self, origin: String, sender: Sender) {
-        let mut idle = self.0.lock();
-        idle.retain(Idle::is_fresh);
-        if idle.len() == MAX_IDLE {
-            idle.pop_front();
+        let mut state = self.0.lock();
+        state.clear_out();
+        if state.is_distrusted(&origin) {
+            return;
         }
-        idle.push_back(Idle {
+        if state.idle.len() == MAX_IDLE {
+            state.idle.pop_front();
+        }
+        state.idle.push_back(Idle {
             origin,
             sender,
             since: Instant::now(),
         });
     }
 
+    /// Takes note that a request to this origin met its hanging up.
+    pub(super) fn distrust(&self, origin: &str) {
+        self.0.lock().distrust(origin);
+    }
+
     #[cfg(test)]
     pub(super) fn has_fresh(&self) -> bool {
-        self.0.lock().iter().any(Idle::is_fresh)
+        self.0.lock().idle.iter().any(Idle::is_fresh)
+    }
+}
+
+impl State {
+    /// Forgets the connections that are of no use any more, and learns from them.
+    fn clear_out(&mut self) {
+        let mut hung_up = Vec::new();
+        self.idle.retain(|one| {
+            if one.sender.is_closed() && one.since.elapsed() < AT_ONCE {
+                hung_up.push(one.origin.clone());
+            }
+            one.is_fresh()
+        });
+        for origin in hung_up {
+            self.distrust(&origin);
+        }
+    }
+
+    fn distrust(&mut self, origin: &str) {
+        self.idle.retain(|one| one.origin != origin);
+        self.distrusted.retain(|(known, _)| known != origin);
+        if self.distrusted.len() == MAX_DISTRUSTED {
+            self.distrusted.pop_front();
+        }
+        let until = Instant::now() + DISTRUST;
+        self.distrusted.push_back((origin.to_owned(), until));
+    }
+
+    fn is_distrusted(&self, origin: &str) -> bool {
+        let known = self.distrusted.iter().find(|(known, _)| known == origin);
+        known.is_some_and(|(_, until)| Instant::now() < *until)
     }
 }
 
@@ -83,7 +139,7 @@ impl Idle {
 impl fmt::Debug for Pool {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Pool")
-            .field("idle", &self.0.lock().len())
+            .field("idle", &self.0.lock().idle.len())
             .finish()
     }
 }

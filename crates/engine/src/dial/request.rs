@@ -2,6 +2,7 @@
 
 use std::future::Future;
 use std::pin::Pin;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{
@@ -14,6 +15,7 @@ use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper::body::{Body, Incoming};
 use hyper_util::rt::TokioIo;
 use sockeye_engine_proto::WireKind;
+use tokio::time::Instant;
 
 use super::error::Cause;
 use super::exchange::builder;
@@ -42,6 +44,9 @@ pub(crate) type Answering = Pin<Box<dyn Future<Output = Result<Answer, DialError
 /// How requests name their sender unless the caller does.
 pub(super) const AGENT: HeaderValue =
     HeaderValue::from_static(concat!("sockeye/", env!("CARGO_PKG_VERSION")));
+
+/// How long a request and the server's hanging up, which it has met, may be on their ways.
+const CROSSING: Duration = Duration::from_secs(1);
 
 impl Dialer {
     /// Sends a GET request, or a POST request if there is a body, on a connection that is kept
@@ -87,12 +92,15 @@ impl Dialer {
             jar.add(url, &uri, request.headers_mut());
         }
         // The server may hang up on a connection at rest at any time. What was not sent then is
-        // sent on another one; what was may have had its effect.
+        // sent on another one; what was may have had its effect, unless it is a GET that the server
+        // cannot have read: one that has met the hanging up.
         let (sender, response) = loop {
             let (mut sender, is_new) = match pool.take(&url.to_string()).await {
                 Some(sender) => (sender, false),
                 None => (self.sender(url).await?, true),
             };
+            let again = (!is_new && request.method() == Method::GET).then(|| request.clone());
+            let begun = Instant::now();
             match sender.try_send_request(request).await {
                 Ok(response) => {
                     if let Some(jar) = &self.0.jar {
@@ -100,14 +108,23 @@ impl Dialer {
                     }
                     break (sender, response);
                 }
-                Err(mut error) => match error.take_message() {
-                    Some(unsent) if !is_new => request = unsent,
+                Err(mut error) => match (error.take_message(), again) {
+                    (Some(unsent), _) if !is_new => request = unsent,
+                    (None, Some(get))
+                        if begun.elapsed() < CROSSING && !error.error().is_parse() =>
+                    {
+                        pool.distrust(&url.to_string());
+                        request = get;
+                    }
                     _ => return Err(broken(error.into_error())),
                 },
             }
         };
+        let is_kept = !announces_close(&response);
         let answer = self.read(url, response).await?;
-        pool.put(url.to_string(), sender);
+        if is_kept {
+            pool.put(url.to_string(), sender);
+        }
         Ok(answer)
     }
 
@@ -168,6 +185,14 @@ impl Dialer {
             body,
         })
     }
+}
+
+/// Whether the server says that it will hang up.
+fn announces_close<B>(response: &Response<B>) -> bool {
+    let options = response.headers().get_all(CONNECTION).iter();
+    options
+        .flat_map(|value| value.as_bytes().split(|byte| *byte == b','))
+        .any(|option| option.trim_ascii().eq_ignore_ascii_case(b"close"))
 }
 
 /// All of a body in one piece.

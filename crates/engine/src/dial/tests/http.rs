@@ -7,6 +7,7 @@ use sockeye_engine_proto::WireKind;
 use sockeye_testkit::EngineRig;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::mpsc;
 
 use super::super::{Answer, PostBody};
 use super::{ConnectUrl, DialConfig, DialError, Dialer, dialer, local, url};
@@ -161,6 +162,56 @@ async fn request_that_meets_a_closed_connection_goes_over_a_new_one() {
         }
     };
     tokio::join!(server, client);
+}
+
+/// A server that reads one request of each connection, says nothing of hanging up, and does when the
+/// next request comes, or has come.
+async fn server_that_hangs_up(listener: TcpListener, seen: mpsc::UnboundedSender<String>) {
+    loop {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let seen = seen.clone();
+        tokio::spawn(async move {
+            let request = read_request(&mut stream).await.unwrap();
+            seen.send(request).unwrap();
+            stream.write_all(ok("2").as_bytes()).await.unwrap();
+            let _ = stream.readable().await;
+        });
+    }
+}
+
+#[tokio::test]
+async fn get_that_crosses_the_hanging_up_goes_over_a_new_connection() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let (dialer, url) = (dialer(), local("http", &listener));
+    let (sender, mut seen) = mpsc::unbounded_channel();
+    tokio::spawn(server_that_hangs_up(listener, sender));
+    for _ in 0..5 {
+        assert_eq!(&get(&dialer, &url).await.unwrap().body[..], b"2");
+        assert!(seen.recv().await.unwrap().starts_with("GET "));
+    }
+    // What that server does is known now, so that no POST crosses it.
+    for _ in 0..3 {
+        let body = PostBody::Text(Bytes::from_static(b"2"));
+        let none = HeaderMap::new();
+        let posted = dialer.request(&url, "/", &none, Some(body)).await.unwrap();
+        assert_eq!(&posted.body[..], b"2");
+        assert!(seen.recv().await.unwrap().starts_with("POST "));
+    }
+}
+
+#[tokio::test]
+async fn post_that_crosses_the_hanging_up_is_not_sent_again() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let (dialer, url) = (dialer(), local("http", &listener));
+    let (sender, mut seen) = mpsc::unbounded_channel();
+    tokio::spawn(server_that_hangs_up(listener, sender));
+    get(&dialer, &url).await.unwrap();
+    assert!(seen.recv().await.unwrap().starts_with("GET "));
+    let body = PostBody::Text(Bytes::from_static(b"2"));
+    let none = HeaderMap::new();
+    let error = dialer.request(&url, "/", &none, Some(body)).await;
+    assert!(matches!(error, Err(DialError::Http { .. })), "{error:?}");
+    assert!(seen.is_empty());
 }
 
 #[tokio::test]
