@@ -12,7 +12,6 @@ mod builder;
 mod client;
 mod config;
 mod connection;
-mod emission;
 mod error;
 mod events;
 mod heartbeat;
@@ -28,11 +27,14 @@ mod typed;
 pub use builder::ClientBuilder;
 pub use client::Client;
 pub use config::{BufferPolicy, ClientConfig, Reconnection, SocketConfig};
-pub use emission::Emission;
 pub use error::{ConfigError, ConnectError};
 pub use events::{EventStream, ReceivedEvent};
 pub use hooks::ClientEvent;
 pub use socket::{DisconnectDetail, Socket};
+
+/// One emit, with options: what [`Socket::timeout`], [`Socket::volatile`] and [`Socket::compress`]
+/// begin. See [`sockeye_link::Emission`].
+pub type Emission<'s> = sockeye_link::Emission<'s, Socket>;
 
 /// Answers one event at a time of the handler's choosing, instead of by return value.
 ///

@@ -7,22 +7,60 @@ use std::time::{Duration, Instant};
 use sockeye_engine::{Dialect, HEADROOM, SendError, SendOptions, SessionHandle};
 use sockeye_events::{AckFuture, AckTable, EmitError, Event, NoAnswer};
 use sockeye_link::packet::{self, AckForm, Flags, emit_error, encode_for, send, with_buffers};
+use sockeye_link::{EmitOptions, Emitter};
 use sockeye_socket_proto::{Args, FromArgs, ToArgs, encode_disconnect, is_reserved_event};
 
 use crate::Socket;
 use crate::buffer::Waiting;
 use crate::socket::{Inner, Phase};
 
+impl Emitter for Socket {
+    fn emit_with<A: ToArgs + ?Sized>(
+        &self,
+        name: &str,
+        args: &A,
+        options: EmitOptions,
+    ) -> Result<(), EmitError> {
+        self.emit_named(name, args, None, options)
+    }
+
+    fn ask_with<A: ToArgs + ?Sized, T: FromArgs>(
+        &self,
+        name: &str,
+        args: &A,
+        options: EmitOptions,
+    ) -> AckFuture<T> {
+        let inner = self.inner();
+        let id = inner.begin_emit();
+        let timeout = options.timeout.or(inner.config.ack_timeout);
+        let options = EmitOptions { timeout, ..options };
+        // With retries, the time is that of one try.
+        let whole = timeout.filter(|_| inner.config.retries.is_none());
+        let owner: Arc<dyn AsRef<AckTable> + Send + Sync> = Arc::clone(inner) as _;
+        let limit = inner.client_config.max_pending_acks;
+        let mut sent = false;
+        let answer = AckFuture::register(&owner, id, limit, whole, || {
+            let result = self.emit_named(name, args, Some(id), options);
+            sent = result.is_ok();
+            result
+        });
+        if !sent {
+            inner.lock().end_emit(Some(id));
+        }
+        answer
+    }
+}
+
 impl Socket {
     /// Emits, or keeps the event until that is possible.
-    pub(crate) fn emit_named<A: ToArgs + ?Sized>(
+    fn emit_named<A: ToArgs + ?Sized>(
         &self,
         name: &str,
         args: &A,
         ack_id: Option<u64>,
-        timeout: Option<Duration>,
-        flags: Flags,
+        options: EmitOptions,
     ) -> Result<(), EmitError> {
+        let EmitOptions { flags, timeout } = options;
         if is_reserved_event(name) {
             return Err(EmitError::ReservedName(name.into()));
         }
@@ -50,32 +88,6 @@ impl Socket {
         }
         let event = waiting(name, args, ack_id, flags)?;
         self.keep(event, gone)
-    }
-
-    pub(crate) fn emit_named_with_ack<A: ToArgs + ?Sized, T: FromArgs>(
-        &self,
-        name: &str,
-        args: &A,
-        timeout: Option<Duration>,
-        flags: Flags,
-    ) -> AckFuture<T> {
-        let inner = self.inner();
-        let id = inner.begin_emit();
-        let timeout = timeout.or(inner.config.ack_timeout);
-        // With retries, the time is that of one try.
-        let whole = timeout.filter(|_| inner.config.retries.is_none());
-        let owner: Arc<dyn AsRef<AckTable> + Send + Sync> = Arc::clone(inner) as _;
-        let limit = inner.client_config.max_pending_acks;
-        let mut sent = false;
-        let answer = AckFuture::register(&owner, id, limit, whole, || {
-            let result = self.emit_named(name, args, Some(id), timeout, flags);
-            sent = result.is_ok();
-            result
-        });
-        if !sent {
-            inner.lock().end_emit(Some(id));
-        }
-        answer
     }
 
     /// Keeps an event until there is a connection, which is another than the one that is gone.

@@ -5,7 +5,7 @@ use sockeye_events::{
 };
 use sockeye_socket_proto::FromArgs;
 
-use crate::{ClientBuilder, Emission, Socket};
+use crate::{ClientBuilder, Socket};
 
 impl Socket {
     /// Adds a handler of a typed event; see [`on`](Self::on).
@@ -42,26 +42,6 @@ impl Socket {
 
     /// Emits a typed event at once, and gives a future of its acknowledgement; see
     /// [`emit_with_ack`](Self::emit_with_ack). The event must have one.
-    pub fn emit_event_with_ack<E>(&self, event: E) -> AckFuture<E::Ack>
-    where
-        E: TypedEvent<Ack: FromArgs>,
-    {
-        self.emit_with_ack(E::NAME, EventArgs(&event))
-    }
-}
-
-impl Emission<'_> {
-    /// Emits a typed event; see [`Socket::emit_event`].
-    ///
-    /// # Errors
-    ///
-    /// As for [`Socket::emit`].
-    pub fn emit_event<E: TypedEvent>(&self, event: E) -> Result<(), EmitError> {
-        self.emit(E::NAME, EventArgs(&event))
-    }
-
-    /// Emits a typed event and waits for its acknowledgement; see
-    /// [`Socket::emit_event_with_ack`].
     pub fn emit_event_with_ack<E>(&self, event: E) -> AckFuture<E::Ack>
     where
         E: TypedEvent<Ack: FromArgs>,

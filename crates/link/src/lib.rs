@@ -6,11 +6,13 @@
 //! gives it every event: the inbox keeps the order and the limits, asks the socket's [middlewares](middleware) and
 //! runs the handlers. The sockets are of the server's or the client's type; what is needed of them is a [`Receiver`].
 
+mod emission;
 mod inbox;
 pub mod middleware;
 pub mod packet;
 mod receiver;
 
+pub use emission::{Emission, EmitOptions, Emitter};
 pub use inbox::{HoldOverflow, Inbox, InboxLimits};
 pub use middleware::{IntoVerdict, Next};
 pub use receiver::{Own, Receiver};

@@ -20,7 +20,6 @@ mod typed;
 pub use acks::{AckSummary, BroadcastAcks};
 pub use broadcast::BroadcastOperator;
 pub use config::{ServerConfig, SlowReceiver};
-pub use emit::Emission;
 pub use files::{ClientFiles, ClientFilesError};
 pub use handshake::Handshake;
 pub use namespace::Namespace;
@@ -46,6 +45,10 @@ pub use socket::Socket;
 /// });
 /// ```
 pub type Ack<T = sockeye_socket_proto::Args> = sockeye_events::Ack<Socket, T>;
+
+/// One emit to one socket, with options: what [`Socket::timeout`], [`Socket::volatile`] and
+/// [`Socket::compress`] begin. See [`sockeye_link::Emission`].
+pub type Emission<'s> = sockeye_link::Emission<'s, Socket>;
 
 pub use sockeye_adapter::{RoomName, RoomNames, Target};
 #[cfg(feature = "tls")]
