@@ -180,6 +180,15 @@ impl<S: Side, C: Connection> Driver<S, C> {
                 commands = self.handle.shared().take_commands();
                 continue;
             }
+            if reads > 0 && self.session.role() == Role::Client && matches!(self.stage, Stage::Open)
+            {
+                // Whoever waited for what came, tasks of the application mostly, runs now, and
+                // what these send leaves in one write: the driver counts as being at work until
+                // its next turn, which comes right behind them.
+                cx.waker().wake_by_ref();
+                self.arm_timer(now, cx);
+                return Poll::Pending;
+            }
             match self.handle.shared().end_work() {
                 Some(new) => commands = new,
                 None => {
