@@ -48,12 +48,12 @@ pub(crate) async fn run(mut task: Task) {
             }
             Outcome::Ended(reason) => {
                 shared.hooks.tell(&ClientEvent::Close(reason));
+                // Whoever changed their mind during the session has been seen to.
+                since = shared.lapses();
                 if reason == DisconnectReason::ForcedClose {
                     // This side wanted it so. Who wants a new one need not wait.
                     continue;
                 }
-                // Whoever changed their mind during the session has been seen to.
-                since = shared.lapses();
             }
             Outcome::Unwanted => {}
         }

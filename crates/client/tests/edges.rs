@@ -480,3 +480,115 @@ async fn server_that_falls_silent_does_not_delay_the_next_attempt() {
     let tried = story.recv().await.unwrap();
     assert_eq!(tried.duration_since(lost).as_secs(), 1);
 }
+
+#[tokio::test(start_paused = true)]
+async fn handlers_may_connect_and_disconnect() {
+    let url = place();
+    let io = serve(&url).await;
+    let socket = client(&url).socket("/");
+    let (sender, mut story) = mpsc::unbounded_channel();
+    let tell = sender.clone();
+    let connects = AtomicU32::new(0);
+    socket.on_connect(move |socket: Socket| {
+        let n = connects.fetch_add(1, Ordering::Relaxed);
+        tell.send(format!("connect {n}")).unwrap();
+        if n < 2 {
+            socket.disconnect();
+        }
+    });
+    socket.on_disconnect(move |socket: Socket, reason: DisconnectReason| {
+        sender.send(reason.to_string()).unwrap();
+        socket.connect_lazy();
+    });
+    socket.connect_lazy();
+    for expected in [
+        "connect 0",
+        "io client disconnect",
+        "connect 1",
+        "io client disconnect",
+        "connect 2",
+    ] {
+        assert_eq!(soon(story.recv()).await.unwrap(), expected);
+    }
+    // The same if it is the server that wants it to go, or is gone.
+    io.sockets().pop().unwrap().disconnect(false);
+    assert_eq!(soon(story.recv()).await.unwrap(), "io server disconnect");
+    assert_eq!(soon(story.recv()).await.unwrap(), "connect 3");
+    io.sockets().pop().unwrap().disconnect(true);
+    assert_eq!(soon(story.recv()).await.unwrap(), "io server disconnect");
+    // It asks over the connection that the server is about to close, and then over another one.
+    assert_eq!(soon(story.recv()).await.unwrap(), "transport close");
+    assert_eq!(soon(story.recv()).await.unwrap(), "connect 4");
+}
+
+#[tokio::test(start_paused = true)]
+async fn refused_socket_may_try_again_with_something_else_from_its_handler() {
+    let url = place();
+    let io = serve(&url).await;
+    io.middleware(
+        |handshake: sockeye_server::Handshake| match handshake.auth_json() {
+            r#"{"token":2}"# => Ok(()),
+            other => Err(Refusal::new(other)),
+        },
+    );
+    let token = Arc::new(AtomicU32::new(0));
+    let (asked, next) = (Arc::clone(&token), Arc::clone(&token));
+    let (sender, mut connected) = mpsc::unbounded_channel();
+    let _socket = Client::builder(&url)
+        .auth_with(move || {
+            let token = asked.load(Ordering::Relaxed);
+            async move { Ok(serde_json::json!({ "token": token })) }
+        })
+        .on("connect_error", move |socket: Socket| {
+            next.fetch_add(1, Ordering::Relaxed);
+            socket.connect_lazy();
+        })
+        .on("connect", move || sender.send(()).unwrap())
+        .connect_lazy()
+        .unwrap();
+    soon(connected.recv()).await.unwrap();
+    assert_eq!(token.load(Ordering::Relaxed), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn last_handle_may_be_dropped_by_a_handler() {
+    let url = place();
+    let io = serve(&url).await;
+    let (sender, mut gone) = mpsc::unbounded_channel();
+    io.on_disconnect(move |reason: DisconnectReason| sender.send(reason).unwrap());
+    let client = client(&url);
+    let socket = client.socket("/");
+    let (give, mut take) = mpsc::channel::<(Client, Socket)>(1);
+    let take = std::sync::Mutex::new(Some(move || take.try_recv().unwrap()));
+    socket.on("echo", move || {
+        let take = take.lock().unwrap().take();
+        drop(take.map(|mut take| take()));
+    });
+    socket.connect().await.unwrap();
+    give.send((client, socket)).await.unwrap();
+    io.emit("echo", ()).unwrap();
+    assert_eq!(
+        soon(gone.recv()).await.unwrap().to_string(),
+        "client namespace disconnect"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn client_can_be_closed_at_any_time_and_twice() {
+    let url = place();
+    let client = client(&url);
+    soon(client.close()).await;
+    let socket = client.socket("/");
+    // While it waits to try again, from two sides at once.
+    let (sender, mut failed) = mpsc::unbounded_channel();
+    socket.on_connect_error(move || sender.send(()).unwrap());
+    socket.connect_lazy();
+    failed.recv().await.unwrap();
+    soon(async { tokio::join!(client.close(), client.close()) }).await;
+    assert!(!socket.active());
+    let _io = serve(&url).await;
+    soon(socket.connect()).await.unwrap();
+    soon(async { tokio::join!(client.close(), client.close()) }).await;
+    assert!(!socket.connected());
+    soon(client.closed()).await;
+}
