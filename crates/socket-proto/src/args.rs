@@ -343,6 +343,10 @@ impl Args {
     /// Only the first argument, or none if there is none.
     #[must_use]
     pub fn first(&self) -> Self {
+        if self.len == 1 {
+            // Most events have one argument, and then there is nothing to look for.
+            return self.clone();
+        }
         self.arg(0).unwrap_or_else(Self::empty)
     }
 
