@@ -13,6 +13,7 @@ use super::error::{EncodeError, EncodeErrorKind};
 use super::pass_on::{pass_on, write_placeholder};
 use crate::RawArgs;
 use crate::args::buffer;
+use crate::scan::is_plain_string;
 
 /// What can be emitted as the arguments of an event or acknowledgement.
 ///
@@ -136,13 +137,14 @@ impl<'a> ArgsWriter<'a> {
     ///
     /// When an argument is not JSON or refers to an attachment that does not exist.
     pub fn extend(&mut self, args: RawArgs<'_>) -> Result<(), EncodeError> {
-        for (index, value) in args.iter().enumerate() {
-            serde_json::from_str::<IgnoredAny>(value).map_err(|error| {
-                EncodeErrorKind::BrokenArgument {
-                    argument: index + 1,
-                    error,
+        match args.len() {
+            // A list of one is that one, so that there is nothing to split.
+            1 => validate(1, args.as_json())?,
+            _ => {
+                for (argument, value) in (1..).zip(args.iter()) {
+                    validate(argument, value)?;
                 }
-            })?;
+            }
         }
         self.extend_trusted(args)
     }
@@ -191,6 +193,17 @@ impl<'a> ArgsWriter<'a> {
             self.len += count.max(1);
         }
         Ok(())
+    }
+}
+
+/// Whether a received argument is JSON: its outline is known to be right, but no more.
+fn validate(argument: usize, value: &str) -> Result<(), EncodeError> {
+    if is_plain_string(value) {
+        return Ok(());
+    }
+    match serde_json::from_str::<IgnoredAny>(value) {
+        Ok(_) => Ok(()),
+        Err(error) => Err(EncodeErrorKind::BrokenArgument { argument, error }.into()),
     }
 }
 
