@@ -2,8 +2,6 @@
 
 use std::borrow::Cow;
 
-use memchr::memchr2;
-
 use crate::packet::DecodeError;
 use crate::scan::{is_number, skip_space};
 use crate::{RawArgs, scan};
@@ -95,21 +93,15 @@ pub(crate) fn read_name(
     start: usize,
 ) -> Result<(Cow<'_, str>, usize), scan::ScanError> {
     let bytes = text.as_bytes();
-    let open = scan::ScanError {
-        at: start,
-        expected: "the end of this string",
-    };
     let first = start + 1;
-    let found = bytes
-        .get(first..)
-        .and_then(|rest| memchr2(b'"', b'\\', rest))
-        .ok_or(open)?;
-    if bytes[first + found] == b'"' {
-        let name = &text[first..first + found];
-        return match no_controls(name, first) {
-            Ok(()) => Ok((Cow::Borrowed(name), first + found + 1)),
-            Err(error) => Err(error),
-        };
+    // A plain loop is through with a name before a vectorised search has begun.
+    let plain = bytes[first..]
+        .iter()
+        .take_while(|byte| !matches!(byte, ..0x20 | b'"' | b'\\'))
+        .count();
+    if bytes.get(first + plain) == Some(&b'"') {
+        let name = &text[first..first + plain];
+        return Ok((Cow::Borrowed(name), first + plain + 1));
     }
     let end = scan::skip_string(bytes, start)?;
     let raw = &text[first..end - 1];

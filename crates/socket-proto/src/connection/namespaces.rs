@@ -63,8 +63,17 @@ impl Namespaces {
     /// The namespace called `name`, unless its place is free.
     #[inline]
     pub(crate) fn find(&self, name: &str) -> Option<(NamespaceKey, State)> {
+        let is_it = |slot: &Slot| slot.state != State::Free && slot.name() == name;
+        if is_it(&self.first) {
+            // What nearly every packet is for.
+            let key = NamespaceKey {
+                index: 0,
+                generation: self.first.generation,
+            };
+            return Some((key, self.first.state));
+        }
         self.slots()
-            .find(|(_, slot)| slot.state != State::Free && slot.name() == name)
+            .find(|(_, slot)| is_it(slot))
             .map(|(key, slot)| (key, slot.state))
     }
 
