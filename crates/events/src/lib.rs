@@ -34,7 +34,7 @@ pub use deadline::Deadline;
 pub use error::{AckError, EmitError, EventError, EventErrorKind, ExtractError};
 pub use event::{AckSlot, Event, EventSocket};
 pub use extract::{Ack, Data, EventName, FromEvent, State};
-pub use listeners::{BoxHandler, ListenerId, Listeners, erase};
+pub use listeners::{BoxHandler, ListenerId, Listeners, Reached, erase};
 pub use reason::DisconnectReason;
 pub use refusal::{IntoRefusal, Refusal};
 pub use reply::{IntoReply, Outcome, Reply, Responder};

@@ -20,6 +20,12 @@ pub struct Listeners<S> {
     any_outgoing: Vec<Listener<S>>,
 }
 
+/// The handlers of a table that one event reaches, found by a single look at it.
+pub struct Reached<'a, S> {
+    any: &'a [Listener<S>],
+    named: &'a [Listener<S>],
+}
+
 /// Names one listener, to remove just that one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct ListenerId(u64);
@@ -183,10 +189,13 @@ impl<S: EventSocket> Listeners<S> {
         !self.any_outgoing.is_empty()
     }
 
-    /// How many handlers an event of this name would reach, catch-all ones included.
+    /// The handlers that an event of this name reaches.
     #[must_use]
-    pub fn count(&self, name: &str) -> usize {
-        self.any.len() + self.named.get(name).map_or(0, Vec::len)
+    pub fn reached_by(&self, name: &str) -> Reached<'_, S> {
+        Reached {
+            any: &self.any,
+            named: self.named.get(name).map_or(&[], Vec::as_slice),
+        }
     }
 
     /// Runs the catch-all handlers.
@@ -202,10 +211,7 @@ impl<S: EventSocket> Listeners<S> {
         running: &mut Running,
         cx: &mut Context<'_>,
     ) -> bool {
-        match self.named.get(event.name()) {
-            Some(listeners) => run(listeners, event, running, cx),
-            None => false,
-        }
+        run(self.reached_by(event.name()).named, event, running, cx)
     }
 
     /// Runs the handlers of outgoing events.
@@ -228,6 +234,23 @@ impl<S: EventSocket> Listeners<S> {
 
     fn add(&mut self, name: &str, listener: Listener<S>) -> ListenerId {
         push(self.named.entry(name.into()).or_default(), listener)
+    }
+}
+
+impl<S: EventSocket> Reached<'_, S> {
+    /// How many there are, catch-all ones included.
+    #[must_use]
+    pub const fn count(&self) -> usize {
+        self.any.len() + self.named.len()
+    }
+
+    /// Runs them, the catch-all ones first; what comes back is as for
+    /// [`Listeners::dispatch`].
+    pub fn run(&self, event: &Event<'_, S>, running: &mut Running, cx: &mut Context<'_>) -> bool {
+        if !self.any.is_empty() {
+            run(self.any, event, running, cx);
+        }
+        run(self.named, event, running, cx)
     }
 }
 
@@ -308,6 +331,15 @@ impl<S> Default for Listeners<S> {
             any: Vec::new(),
             any_outgoing: Vec::new(),
         }
+    }
+}
+
+impl<S> fmt::Debug for Reached<'_, S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Reached")
+            .field("named", &self.named.len())
+            .field("any", &self.any.len())
+            .finish()
     }
 }
 

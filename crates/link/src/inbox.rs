@@ -297,11 +297,11 @@ impl<S: Receiver> Inbox<S> {
         let Some(own) = socket.own() else {
             // The common case: everything is in the shared table.
             let table = member.listeners.read(socket.shared());
-            if table.count(name) > 1 {
+            let handlers = table.reached_by(name);
+            if handlers.count() > 1 {
                 event.share_ack();
             }
-            table.dispatch_any(&event, &mut self.running, cx);
-            if table.dispatch(&event, &mut self.running, cx) {
+            if handlers.run(&event, &mut self.running, cx) {
                 sweep(socket.shared(), name);
             }
             return;
