@@ -64,9 +64,7 @@ pub struct Buffers {
 }
 
 thread_local! {
-    static BUFFERS: Cell<Buffers> = const {
-        Cell::new(Buffers { text: Vec::new(), attachments: Vec::new() })
-    };
+    static BUFFERS: Cell<Option<Box<Buffers>>> = const { Cell::new(None) };
 }
 
 /// A buffer of more than this is not kept after a large packet.
@@ -75,11 +73,11 @@ const KEEP: usize = 64 * 1024;
 /// Lends this thread's buffers. They are taken, not borrowed: an argument's `Serialize` may emit
 /// too, and then finds fresh ones.
 pub fn with_buffers<R>(work: impl FnOnce(&mut Buffers) -> R) -> R {
-    let mut buffers = BUFFERS.take();
+    let mut buffers = BUFFERS.take().unwrap_or_default();
     let result = work(&mut buffers);
     buffers.attachments.clear();
     if buffers.text.capacity() <= KEEP {
-        BUFFERS.set(buffers);
+        BUFFERS.set(Some(buffers));
     }
     result
 }
@@ -209,7 +207,11 @@ pub fn send(
     start: usize,
     options: SendOptions,
 ) -> Result<(), SendError> {
-    let attachments: Vec<_> = buffers.attachments.drain(..).map(Message::binary).collect();
+    let attachments: Vec<_> = match buffers.attachments.is_empty() {
+        // Said apart because it is what most packets are, and collecting nothing has its price.
+        true => Vec::new(),
+        false => buffers.attachments.drain(..).map(Message::binary).collect(),
+    };
     if session.revision() == Revision::V3 && !buffers.text[start..].is_ascii() {
         // Peers of revision 3 disagree about how text beyond ASCII is sent over polling, but
         // all of them read JSON escapes.
