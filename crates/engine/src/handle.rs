@@ -14,7 +14,7 @@ use crate::deflate;
 use crate::driver::Wire;
 use crate::handshake::Handshake;
 use crate::id::SessionId;
-use crate::message::{Message, frame_text};
+use crate::message::{Message, type_text};
 use crate::net_socket::NetSocket;
 use crate::outbox::{Flushed, Outbox};
 use crate::turn;
@@ -134,6 +134,9 @@ impl Drop for Locked<'_> {
         let Some(mut state) = self.0.take() else {
             return;
         };
+        if !state.outbox.owes_wakes() {
+            return;
+        }
         let wakers = state.outbox.take_wakers();
         drop(state);
         for waker in wakers {
@@ -282,7 +285,7 @@ impl SessionHandle {
         let from = self.compress_from(options);
         let mut deflated = None;
         if from < usize::MAX {
-            let packet = frame_text(buf, start).0;
+            let packet = type_text(buf, start);
             if buf.len() - packet >= from {
                 deflated = deflate::compress(WireKind::Text, &buf[packet..]);
             }

@@ -177,10 +177,16 @@ impl Text {
 /// Writes the packet type and the WebSocket header in front of the text at `start`; returns
 /// where the packet and where the frame begin.
 pub(crate) fn frame_text(buf: &mut [u8], start: usize) -> (usize, usize) {
-    let packet = start - 1;
-    buf[packet] = MESSAGE;
+    let packet = type_text(buf, start);
     let len = buf.len() - packet;
     (packet, prepend_header(buf, packet, len, OpCode::Text))
+}
+
+/// Writes the packet type alone in front of the text at `start`; returns where the packet begins.
+pub(crate) const fn type_text(buf: &mut [u8], start: usize) -> usize {
+    let packet = start - 1;
+    buf[packet] = MESSAGE;
+    packet
 }
 
 impl fmt::Debug for Message {

@@ -314,9 +314,18 @@ impl Outbox {
 
     /// Wakes this task when there is room again, or when there never will be.
     pub(crate) fn push_waker(&mut self, waker: &Waker) {
+        if self.waiting.is_empty() {
+            // Room that there was before is gone again.
+            self.has_room = false;
+        }
         if !self.waiting.iter().any(|known| known.will_wake(waker)) {
             self.waiting.push(waker.clone());
         }
+    }
+
+    /// Whether there are tasks to wake.
+    pub(crate) const fn owes_wakes(&self) -> bool {
+        self.has_room && !self.waiting.is_empty()
     }
 
     /// The tasks to wake, once the outbox is unlocked.

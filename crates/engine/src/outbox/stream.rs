@@ -9,7 +9,7 @@ use sockeye_websocket::{OpCode, apply_mask, encode_frame, encode_header};
 
 use crate::io::Socket;
 use crate::mask;
-use crate::message::{Message, View, frame_text};
+use crate::message::{Message, View, frame_text, type_text};
 
 /// Bytes that wait for a stream: `chunks` first, then `tail`.
 #[derive(Debug, Default)]
@@ -98,7 +98,7 @@ impl Stream {
         let start = match self.framing {
             Framing::WebSocket => frame_text(buf, start).1,
             Framing::Native => {
-                let (packet, _) = frame_text(buf, start);
+                let packet = type_text(buf, start);
                 let len = buf.len() - packet;
                 frame::prepend_header(buf, packet, len, WireKind::Text)
             }
@@ -115,7 +115,7 @@ impl Stream {
 
     /// As [`push_scratch`](Self::push_scratch), by masking where the text stands.
     fn mask_scratch(&mut self, buf: &mut Vec<u8>, start: usize) -> usize {
-        let (packet, _) = frame_text(buf, start);
+        let packet = type_text(buf, start);
         let len = buf.len() - packet;
         let key = mask::key();
         apply_mask(&mut buf[packet..], key, 0);
