@@ -11,6 +11,7 @@ pub mod compressed;
 
 use std::ops::Deref;
 
+use crate::text::utf8;
 use crate::{Packet, PacketError, Revision, WireKind};
 
 /// Bytes of the longest header.
@@ -101,9 +102,7 @@ pub fn decode(buf: &[u8], max_payload: usize) -> Result<Decoded<'_>, FrameError>
         } => (kind, payload, used),
     };
     let frame = match kind {
-        WireKind::Text => {
-            Frame::Text(simdutf8::basic::from_utf8(payload).map_err(|_| FrameError::Utf8)?)
-        }
+        WireKind::Text => Frame::Text(utf8(payload).ok_or(FrameError::Utf8)?),
         WireKind::Binary => Frame::Binary(payload),
     };
     Ok(Decoded::Frame { frame, used })

@@ -52,6 +52,7 @@ mod revision;
 mod session;
 #[cfg(test)]
 mod tests;
+mod text;
 mod transport;
 
 pub use error::{BadRequest, Refusal, RequestError};
