@@ -629,8 +629,9 @@ mod tests {
 
     #[test]
     fn a_driver_is_small() {
-        // Every idle connection is one.
+        // Every idle connection is one. tokio adds 96 bytes, and rounds up to a multiple of 128,
+        // which leaves a server's connection 200 until the next one.
         let size = size_of::<Driver<Engine<App>, Nothing>>();
-        assert!(size <= 392, "{size} bytes");
+        assert!(size <= 344, "{size} bytes");
     }
 }

@@ -8,7 +8,6 @@ mod stall;
 mod steps;
 mod upgrade;
 
-use std::collections::VecDeque;
 use std::time::Instant;
 
 use crate::payload::PayloadError;
@@ -21,6 +20,7 @@ pub use upgrade::UpgradeRefused;
 
 use config::Millis;
 use heartbeat::Heartbeat;
+use output::Outputs;
 use steps::Ending;
 use upgrade::Upgrade;
 
@@ -54,7 +54,7 @@ pub struct Session {
     /// Until when messages on the current transport can go to the application without another thought. It saves the
     /// hot path from looking at everything else.
     direct_until: Option<Instant>,
-    outputs: VecDeque<Output>,
+    outputs: Outputs,
 }
 
 #[derive(Debug)]
@@ -135,7 +135,7 @@ impl Session {
                 now,
             ),
             direct_until: None,
-            outputs: VecDeque::new(),
+            outputs: Outputs::default(),
         };
         session.settle();
         session
@@ -345,12 +345,7 @@ impl Session {
 impl Session {
     /// What to do next. To be drained after every input.
     pub fn poll_output(&mut self) -> Option<Output> {
-        let output = self.outputs.pop_front();
-        if self.outputs.is_empty() && self.outputs.capacity() > 0 {
-            // Outputs are rare (a few a minute), and most sessions are idle: rather allocate again than keep.
-            self.outputs = VecDeque::new();
-        }
-        output
+        self.outputs.pop()
     }
 
     /// When [`handle_timeout`](Self::handle_timeout) is due; `None` once the session is closed.
@@ -454,6 +449,9 @@ impl Session {
             && !matches!(self.upgrade, Upgrade::Pausing(_))
     }
 }
+
+// Every connection has one of these for as long as it lives.
+const _: () = assert!(size_of::<Session>() <= 128);
 
 #[cfg(test)]
 mod tests {

@@ -1,5 +1,7 @@
 //! The words a session and its driver share.
 
+use std::collections::VecDeque;
+
 use crate::{Packet, RequestError, TransportKind};
 
 use super::CloseReason;
@@ -52,6 +54,41 @@ pub enum Output {
     /// If [`Session::is_graceful`](crate::Session::is_graceful) the driver sends what is left in its outbox first, for as long as it thinks fit.
     /// Otherwise it sends only the control packets that came out since the last input. Then it closes the transport.
     Closed(CloseReason),
+}
+
+/// What a session has to say, in order.
+///
+/// That is nothing but a few times a minute, and most sessions are idle: so it is one pointer then.
+#[derive(Debug, Default)]
+pub(super) struct Outputs(
+    #[expect(
+        clippy::box_collection,
+        reason = "a queue is four words, and idle sessions have none"
+    )]
+    Option<Box<VecDeque<Output>>>,
+);
+
+impl Outputs {
+    pub(super) fn push(&mut self, output: Output) {
+        self.0.get_or_insert_default().push_back(output);
+    }
+
+    pub(super) fn pop(&mut self) -> Option<Output> {
+        let queue = self.0.as_mut()?;
+        let output = queue.pop_front();
+        if queue.is_empty() {
+            self.0 = None;
+        }
+        output
+    }
+
+    pub(super) const fn is_empty(&self) -> bool {
+        self.0.is_none()
+    }
+
+    pub(super) fn contains(&self, output: &Output) -> bool {
+        self.0.as_ref().is_some_and(|queue| queue.contains(output))
+    }
 }
 
 /// What to do with a GET; see [`Session::begin_poll`](crate::Session::begin_poll).

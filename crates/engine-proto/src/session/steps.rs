@@ -64,7 +64,7 @@ impl Session {
             }
             (Upgrade::AwaitCommit(probing), Packet::Upgrade) => self.commit(probing.target.kind),
             (Upgrade::AwaitAnswer(target), Packet::Pong(data)) if data == PROBE => {
-                self.upgrade = Upgrade::Pausing(*target);
+                self.upgrade = Upgrade::Pausing(target.clone());
                 self.try_commit();
             }
             _ => self.drop_probe(),
@@ -142,7 +142,7 @@ impl Session {
         match self.role {
             Role::Server => self.upgrade = Upgrade::await_probe(target),
             Role::Client => {
-                self.upgrade = Upgrade::AwaitAnswer(target);
+                self.upgrade = Upgrade::AwaitAnswer(Box::new(target));
                 self.send(Lane::Probe, Packet::PROBE_PING);
             }
         }
@@ -183,12 +183,13 @@ impl Session {
 
     /// Client: once polling has fallen silent, moves to the probed transport.
     pub(super) fn try_commit(&mut self) {
-        if let Upgrade::Pausing(target) = self.upgrade
+        if let Upgrade::Pausing(target) = &self.upgrade
             && !self.polling
             && !self.posting
         {
+            let kind = target.kind;
             self.send(Lane::Probe, Packet::Upgrade);
-            self.commit(target.kind);
+            self.commit(kind);
         }
     }
 
@@ -197,7 +198,7 @@ impl Session {
         self.upgrade = Upgrade::None;
         self.polling = false;
         self.posting = false;
-        self.outputs.push_back(Output::Upgraded { from, to });
+        self.outputs.push(Output::Upgraded { from, to });
         self.try_close();
     }
 
@@ -206,7 +207,7 @@ impl Session {
             std::mem::replace(&mut self.upgrade, Upgrade::None),
             Upgrade::None
         ) {
-            self.outputs.push_back(Output::CloseProbe);
+            self.outputs.push(Output::CloseProbe);
             self.try_close();
         }
     }
@@ -275,7 +276,7 @@ impl Session {
             std::mem::replace(&mut self.upgrade, Upgrade::None),
             Upgrade::None
         ) {
-            self.outputs.push_back(Output::CloseProbe);
+            self.outputs.push(Output::CloseProbe);
         }
         let graceful = matches!(ending, Ending::Graceful);
         self.state = State::Closed {
@@ -283,11 +284,11 @@ impl Session {
             graceful,
             tombstone,
         };
-        self.outputs.push_back(Output::Closed(reason));
+        self.outputs.push(Output::Closed(reason));
     }
 
     fn send(&mut self, lane: Lane, packet: Packet<'static>) {
-        self.outputs.push_back(Output::Send { lane, packet });
+        self.outputs.push(Output::Send { lane, packet });
     }
 
     /// Brings what is derived from the state up to date, after every input.

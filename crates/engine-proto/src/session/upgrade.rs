@@ -5,18 +5,20 @@ use std::time::{Duration, Instant};
 use crate::TransportKind;
 
 /// How far the upgrade of a session is.
+///
+/// Boxed because most sessions never upgrade, and those that do are done with it soon.
 #[derive(Debug)]
 pub(super) enum Upgrade {
     /// None is under way.
     None,
     /// Server: the new transport is there; its first packet must be the probe.
-    AwaitProbe(Probing),
+    AwaitProbe(Box<Probing>),
     /// Server: the probe was answered; the commit must come next.
-    AwaitCommit(Probing),
+    AwaitCommit(Box<Probing>),
     /// Client: the probe is out; the answer must come next.
-    AwaitAnswer(Target),
+    AwaitAnswer(Box<Target>),
     /// Client: the probe was answered, and the commit waits for the pending GET and POST to end.
-    Pausing(Target),
+    Pausing(Box<Target>),
 }
 
 /// The transport that is probed.
@@ -37,18 +39,18 @@ pub(super) struct Probing {
 }
 
 impl Upgrade {
-    pub(super) const fn await_probe(target: Target) -> Self {
-        Self::AwaitProbe(Probing {
+    pub(super) fn await_probe(target: Target) -> Self {
+        Self::AwaitProbe(Box::new(Probing {
             target,
             next_noop: None,
-        })
+        }))
     }
 
     pub(super) fn target(&self) -> Option<Target> {
         match self {
             Self::None => None,
             Self::AwaitProbe(probing) | Self::AwaitCommit(probing) => Some(probing.target),
-            Self::AwaitAnswer(target) | Self::Pausing(target) => Some(*target),
+            Self::AwaitAnswer(target) | Self::Pausing(target) => Some(**target),
         }
     }
 
@@ -80,10 +82,13 @@ impl Upgrade {
 
     /// The client's probe came: from now on a held poll is freed every 100 ms.
     pub(super) fn on_probe(&mut self, now: Instant) {
-        if let Self::AwaitProbe(mut probing) | Self::AwaitCommit(mut probing) = *self {
-            probing.next_noop = Some(now + NOOP_PAUSE);
-            *self = Self::AwaitCommit(probing);
-        }
+        *self = match std::mem::replace(self, Self::None) {
+            Self::AwaitProbe(mut probing) | Self::AwaitCommit(mut probing) => {
+                probing.next_noop = Some(now + NOOP_PAUSE);
+                Self::AwaitCommit(probing)
+            }
+            other => other,
+        };
     }
 }
 
