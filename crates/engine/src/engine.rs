@@ -1,5 +1,7 @@
-use std::collections::HashMap;
+use std::borrow::Borrow;
+use std::collections::HashSet;
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -43,9 +45,34 @@ struct Inner<A> {
 /// The open sessions by id, in shards, so that handshakes on many threads do not wait for each
 /// other.
 struct Sessions {
-    shards: [RwLock<HashMap<SessionId, SessionHandle, foldhash::fast::RandomState>>; SHARDS],
+    shards: [RwLock<Shard>; SHARDS],
     len: AtomicUsize,
 }
+
+type Shard = HashSet<ById, foldhash::fast::RandomState>;
+
+/// A session, found by the id that it knows itself: a map would keep every id twice.
+struct ById(SessionHandle);
+
+impl Borrow<SessionId> for ById {
+    fn borrow(&self) -> &SessionId {
+        self.0.id()
+    }
+}
+
+impl Hash for ById {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.0.id().hash(state);
+    }
+}
+
+impl PartialEq for ById {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.id() == other.0.id()
+    }
+}
+
+impl Eq for ById {}
 
 const SHARDS: usize = 16;
 
@@ -312,7 +339,7 @@ impl<A: Application> Engine<A> {
         let session = SessionHandle::new(id, revision, transport, dialect, base64, limit);
         let high_water = self.config().high_water_mark;
         session.shared().lock().outbox.set_high_water(high_water);
-        self.inner.sessions.insert(id, session.clone());
+        self.inner.sessions.insert(session.clone());
         // Closing looks at the sessions once: one that was registered behind its back must see
         // to itself.
         if self.is_closing() {
@@ -363,35 +390,40 @@ impl Sessions {
         }
     }
 
-    fn shard(
-        &self,
-        id: &SessionId,
-    ) -> &RwLock<HashMap<SessionId, SessionHandle, foldhash::fast::RandomState>> {
+    fn shard(&self, id: &SessionId) -> &RwLock<Shard> {
         // The first characters are random.
         &self.shards[usize::from(id.as_str().as_bytes()[0]) % SHARDS]
     }
 
     fn find(&self, id: &SessionId) -> Option<SessionHandle> {
-        self.shard(id).read().get(id).cloned()
+        let shard = self.shard(id).read();
+        shard.get(id).map(|found| found.0.clone())
     }
 
-    fn insert(&self, id: SessionId, session: SessionHandle) {
-        self.shard(&id).write().insert(id, session);
+    fn insert(&self, session: SessionHandle) {
+        let mut shard = self.shard(session.id()).write();
+        shard.insert(ById(session));
         self.len.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Returns how many are left.
     fn remove(&self, id: &SessionId) -> usize {
         match self.shard(id).write().remove(id) {
-            Some(_) => self.len.fetch_sub(1, Ordering::Relaxed) - 1,
-            None => self.len.load(Ordering::Relaxed),
+            true => self.len.fetch_sub(1, Ordering::Relaxed) - 1,
+            false => self.len.load(Ordering::Relaxed),
         }
     }
 
     fn all(&self) -> Vec<SessionHandle> {
         self.shards
             .iter()
-            .flat_map(|shard| shard.read().values().cloned().collect::<Vec<_>>())
+            .flat_map(|shard| {
+                let shard = shard.read();
+                shard
+                    .iter()
+                    .map(|session| session.0.clone())
+                    .collect::<Vec<_>>()
+            })
             .collect()
     }
 }
