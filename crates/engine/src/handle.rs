@@ -1,7 +1,7 @@
 use std::future::poll_fn;
 use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
 use std::task::{Context, Poll, Waker};
 use std::{fmt, io};
 
@@ -17,6 +17,7 @@ use crate::id::SessionId;
 use crate::message::{Message, type_text};
 use crate::net_socket::NetSocket;
 use crate::outbox::{Flushed, Outbox};
+use crate::seldom::Seldom;
 use crate::turn;
 
 /// A session as everyone but its driver sees it: something to send to and to close.
@@ -74,8 +75,13 @@ pub(crate) struct Shared {
     compress_from: AtomicUsize,
     /// A [`Reading`].
     reading: AtomicU8,
+    /// A POST is being served.
+    posting: AtomicBool,
     state: Mutex<State>,
 }
+
+// Every session has one of these for as long as it lives.
+const _: () = assert!(size_of::<Shared>() <= 200);
 
 /// Whether what the peer sends is read and handed on.
 #[derive(Clone, Copy, Debug)]
@@ -90,7 +96,7 @@ enum Reading {
 /// Everything that others may touch, behind one short lock.
 pub(crate) struct State {
     pub(crate) outbox: Outbox,
-    pub(crate) commands: Vec<Command>,
+    pub(crate) commands: Seldom<Command>,
     /// The driver is to poll its connection once more.
     woken: bool,
     /// The driver is gone: nobody carries out commands any more.
@@ -105,8 +111,6 @@ pub(crate) struct State {
     pub(crate) blocked: bool,
     /// A poll is pending, or the stream took the last write: a volatile message may go.
     pub(crate) poll_pending: bool,
-    /// A POST is being served.
-    posting: bool,
     pub(crate) transport: TransportKind,
     driver: Option<Waker>,
 }
@@ -156,7 +160,7 @@ impl SessionHandle {
     ) -> Self {
         let state = Mutex::new(State {
             outbox: Outbox::new(revision, base64),
-            commands: Vec::new(),
+            commands: Seldom::new(),
             woken: false,
             dead: false,
             tombstone: false,
@@ -164,7 +168,6 @@ impl SessionHandle {
             listed: false,
             blocked: false,
             poll_pending: false,
-            posting: false,
             transport,
             driver: None,
         });
@@ -175,6 +178,7 @@ impl SessionHandle {
             outbox_limit,
             compress_from: AtomicUsize::new(usize::MAX),
             reading: AtomicU8::new(Reading::Flowing as u8),
+            posting: AtomicBool::new(false),
             state,
         }))
     }
@@ -433,7 +437,7 @@ impl SessionHandle {
 
     /// A POST has come. Two at a time end the session: their packets have no order.
     pub(crate) fn begin_post(&self) -> Result<(), RequestError> {
-        let overlap = std::mem::replace(&mut self.0.lock().posting, true);
+        let overlap = self.0.posting.swap(true, Ordering::AcqRel);
         self.command(Command::BeginPost);
         if overlap {
             Err(RequestError::Overlap)
@@ -444,7 +448,7 @@ impl SessionHandle {
 
     /// The POST is answered, or is none any more.
     pub(crate) fn end_post(&self) {
-        self.0.lock().posting = false;
+        self.0.posting.store(false, Ordering::Release);
     }
 
     pub(crate) fn command(&self, command: Command) {
@@ -506,13 +510,13 @@ impl Shared {
         {
             state.driver = Some(waker.clone());
         }
-        std::mem::take(&mut state.commands)
+        state.commands.take()
     }
 
     pub(crate) fn take_commands(&self) -> Vec<Command> {
         let mut state = self.lock();
         state.woken = false;
-        std::mem::take(&mut state.commands)
+        state.commands.take()
     }
 
     /// The driver is gone, and what was asked of it last will not happen.
@@ -520,7 +524,7 @@ impl Shared {
         let mut state = self.lock();
         state.dead = true;
         state.outbox.close();
-        let commands = std::mem::take(&mut state.commands);
+        let commands = state.commands.take();
         drop(state);
         drop(commands);
     }
@@ -536,7 +540,7 @@ impl Shared {
     pub(crate) fn end_work(&self) -> Option<Vec<Command>> {
         let mut state = self.lock();
         state.busy = std::mem::take(&mut state.woken) || !state.commands.is_empty();
-        state.busy.then(|| std::mem::take(&mut state.commands))
+        state.busy.then(|| state.commands.take())
     }
 
     /// The driver writes.

@@ -44,6 +44,7 @@ mod net_socket;
 mod outbox;
 mod query;
 mod scratch;
+mod seldom;
 mod turn;
 mod websocket;
 

@@ -10,6 +10,7 @@ use sockeye_websocket::OpCode;
 
 use crate::io::Socket;
 use crate::message::{HEADROOM, Message};
+use crate::seldom::Seldom;
 pub(crate) use stream::Framing;
 use stream::Stream;
 
@@ -29,7 +30,7 @@ pub(crate) struct Outbox {
     /// Bytes that wait in the sink.
     queued: usize,
     /// The tasks that wait for room.
-    waiting: Vec<Waker>,
+    waiting: Seldom<Waker>,
     /// There is more room than there was: they are to be woken.
     has_room: bool,
     /// With so many bytes waiting, the peer counts as slow.
@@ -76,7 +77,7 @@ impl Outbox {
             base64,
             sealed: false,
             queued: 0,
-            waiting: Vec::new(),
+            waiting: Seldom::new(),
             has_room: false,
             high_water: usize::MAX,
             above: false,
@@ -331,7 +332,7 @@ impl Outbox {
     /// The tasks to wake, once the outbox is unlocked.
     pub(crate) fn take_wakers(&mut self) -> Vec<Waker> {
         match std::mem::take(&mut self.has_room) {
-            true => std::mem::take(&mut self.waiting),
+            true => self.waiting.take(),
             false => Vec::new(),
         }
     }
