@@ -14,12 +14,23 @@ use crate::query;
 #[derive(Clone)]
 pub struct Handshake {
     headers: Headers,
+    /// Nothing stands for `/`, which then takes no memory.
     uri: Box<str>,
     path_len: u32,
-    remote_addr: Option<SocketAddr>,
-    credentials: Option<PeerCredentials>,
+    peer: Peer,
     time: SystemTime,
     secure: bool,
+}
+
+// Every session has one of these for as long as it lives.
+const _: () = assert!(size_of::<Handshake>() <= 88);
+
+/// Where the peer is, or who: no transport tells both.
+#[derive(Clone, Copy)]
+enum Peer {
+    Unknown,
+    At(SocketAddr),
+    Local(PeerCredentials),
 }
 
 /// Who is at the other end of a Unix-domain socket, as the operating system says.
@@ -72,15 +83,14 @@ impl Handshake {
             headers: Headers::new(&parts.headers),
             uri,
             path_len,
-            remote_addr,
-            credentials: None,
+            peer: remote_addr.map_or(Peer::Unknown, Peer::At),
             time,
             secure,
         }
     }
 
     /// What is known of a peer on a bare stream: it sends no request, so that there are no
-    /// headers and no query, and the URL is `/`.
+    /// headers and no query, and the URL is `/`. A peer with an address has no credentials.
     #[must_use]
     pub fn of_stream(
         remote_addr: Option<SocketAddr>,
@@ -91,10 +101,13 @@ impl Handshake {
         let headers = Headers::default();
         Self {
             headers,
-            uri: "/".into(),
-            path_len: 1,
-            remote_addr,
-            credentials,
+            uri: Box::default(),
+            path_len: 0,
+            peer: match (remote_addr, credentials) {
+                (Some(addr), _) => Peer::At(addr),
+                (None, Some(credentials)) => Peer::Local(credentials),
+                (None, None) => Peer::Unknown,
+            },
             time,
             secure,
         }
@@ -115,7 +128,17 @@ impl Handshake {
     /// Path and query of the request.
     #[must_use]
     pub fn url(&self) -> &str {
-        &self.uri
+        match &*self.uri {
+            "" => "/",
+            uri => uri,
+        }
+    }
+
+    fn path(&self) -> Option<&str> {
+        match &*self.uri {
+            "" => Some("/"),
+            uri => uri.get(..self.path_len as usize),
+        }
     }
 
     /// The query string, still encoded, without the question mark.
@@ -143,13 +166,19 @@ impl Handshake {
     /// The peer's address, where the transport has one.
     #[must_use]
     pub const fn remote_addr(&self) -> Option<SocketAddr> {
-        self.remote_addr
+        match self.peer {
+            Peer::At(addr) => Some(addr),
+            Peer::Local(_) | Peer::Unknown => None,
+        }
     }
 
     /// Who the peer is, over a Unix-domain socket.
     #[must_use]
     pub const fn peer_credentials(&self) -> Option<PeerCredentials> {
-        self.credentials
+        match self.peer {
+            Peer::Local(credentials) => Some(credentials),
+            Peer::At(_) | Peer::Unknown => None,
+        }
     }
 
     /// When the request came.
@@ -235,9 +264,9 @@ impl fmt::Debug for Headers {
 impl fmt::Debug for Handshake {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Handshake")
-            .field("path", &self.uri.get(..self.path_len as usize))
+            .field("path", &self.path())
             .field("headers", &self.headers)
-            .field("remote_addr", &self.remote_addr)
+            .field("remote_addr", &self.remote_addr())
             .field("secure", &self.secure)
             .finish_non_exhaustive()
     }
