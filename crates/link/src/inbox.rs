@@ -41,8 +41,8 @@ use queue::{EventQueue, QueuedEvent};
 /// [`hold`](Self::hold), and calls [`release`](Self::release) when the socket is connected and its handlers know.
 pub struct Inbox<S: Receiver> {
     limits: Arc<InboxLimits>,
-    /// By the index of their key.
-    members: Vec<Option<Member<S>>>,
+    /// By the index of their key. It has no spare places, as most connections have one socket only.
+    members: Box<[Option<Member<S>>]>,
     running: Running,
     /// Most connections never need it.
     backlog: Option<Box<Backlog<S>>>,
@@ -87,7 +87,7 @@ impl<S: Receiver> Inbox<S> {
     pub fn new(limits: Arc<InboxLimits>) -> Self {
         Self {
             limits,
-            members: Vec::new(),
+            members: Box::default(),
             running: Running::default(),
             backlog: None,
         }
@@ -96,7 +96,11 @@ impl<S: Receiver> Inbox<S> {
     /// Puts a socket in, under the key that its events come with. It takes the place of one with the same index.
     pub fn insert(&mut self, key: NamespaceKey, socket: S) {
         if self.members.len() <= key.index() {
-            self.members.resize_with(key.index() + 1, || None);
+            let places = key.index() + 1;
+            let mut members = std::mem::take(&mut self.members).into_vec();
+            members.reserve_exact(places - members.len());
+            members.resize_with(places, || None);
+            self.members = members.into_boxed_slice();
         }
         let listeners = socket.shared().cached();
         self.members[key.index()] = Some(Member {
@@ -115,7 +119,7 @@ impl<S: Receiver> Inbox<S> {
         let slot = self.members.get_mut(key.index())?;
         let member = slot.take_if(|member| member.key == key)?;
         if self.members.iter().all(Option::is_none) {
-            self.members = Vec::new();
+            self.members = Box::default();
         }
         Some(member.socket)
     }
