@@ -33,7 +33,6 @@ use crate::{Handshake, Socket};
 pub(crate) struct Connection {
     server: Arc<Shared>,
     link: Arc<Link>,
-    request: Arc<sockeye_engine::Handshake>,
     proto: proto::Connection,
     inbox: Inbox<Socket>,
     /// Sockets about which a middleware is still thinking. Most connections never have one.
@@ -43,6 +42,9 @@ pub(crate) struct Connection {
     /// The sockets that go together with the connection, once it is being closed.
     closed: Box<[(Socket, DisconnectReason)]>,
 }
+
+// Every connection has one of these for as long as it lives, in a task whose size grows in large steps.
+const _: () = assert!(size_of::<Connection>() <= 200);
 
 /// A socket that waits for the verdict of the namespace's middlewares.
 struct Joining {
@@ -63,12 +65,11 @@ impl Connection {
             (Dialect::Packets, Revision::V4) => SocketRevision::V5,
         };
         let proto = proto::Connection::server(revision, &server.config().connection, now);
-        let link = Arc::new(Link::new(session));
+        let link = Arc::new(Link::new(session, request));
         let inbox = Inbox::new(Arc::clone(server.inbox_limits()));
         Self {
             server,
             link,
-            request,
             proto,
             inbox,
             joining: None,
@@ -155,7 +156,8 @@ impl Connection {
             },
         };
         let of_query = query.and_then(auth_of_query);
-        let handshake = Handshake::new(Arc::clone(&self.request), of_query.as_deref().or(auth));
+        let handshake =
+            Handshake::new(Arc::clone(&self.link.request), of_query.as_deref().or(auth));
         let middlewares = namespace.middlewares();
         let socket = Socket::new(id, namespace, Arc::clone(&self.link), handshake, key);
         socket.enter();

@@ -1,17 +1,24 @@
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use parking_lot::Mutex;
-use sockeye_engine::SessionHandle;
+use sockeye_engine::{Handshake, SessionHandle};
 use sockeye_events::HandlerFuture;
 use sockeye_socket_proto::NamespaceKey;
 
 /// What all sockets of one connection share, and others may touch.
 pub(crate) struct Link {
     pub(crate) session: SessionHandle,
+    /// The request that opened the session.
+    pub(crate) request: Arc<Handshake>,
     next_ack: AtomicU32,
     /// Whether the peer takes acknowledgements in the form of protocol revision 3.
     pub(crate) counted_acks: AtomicBool,
-    requests: Mutex<Vec<Request>>,
+    #[expect(
+        clippy::box_collection,
+        reason = "a list is three words, and idle connections have none"
+    )]
+    requests: Mutex<Option<Box<Vec<Request>>>>,
 }
 
 /// What is asked of the connection's own task.
@@ -29,17 +36,21 @@ pub(crate) enum Request {
 pub(crate) const ACK_ID_LIMIT: u32 = 1 << 30;
 
 impl Link {
-    pub(crate) const fn new(session: SessionHandle) -> Self {
+    pub(crate) const fn new(session: SessionHandle, request: Arc<Handshake>) -> Self {
         Self {
             session,
+            request,
             next_ack: AtomicU32::new(0),
             counted_acks: AtomicBool::new(false),
-            requests: Mutex::new(Vec::new()),
+            requests: Mutex::new(None),
         }
     }
 
     pub(crate) fn take_requests(&self) -> Vec<Request> {
-        std::mem::take(&mut self.requests.lock())
+        self.requests
+            .lock()
+            .take()
+            .map_or_else(Vec::new, |requests| *requests)
     }
 
     /// An id for an acknowledgement of a single socket; they count per connection, from 1.
@@ -49,7 +60,7 @@ impl Link {
     }
 
     pub(crate) fn request(&self, request: Request) {
-        self.requests.lock().push(request);
+        self.requests.lock().get_or_insert_default().push(request);
         self.session.wake();
     }
 }

@@ -58,9 +58,17 @@ struct Inner {
     slot: OnceLock<Slot>,
     phase: AtomicU8,
     acks: AckTable,
-    data: OnceLock<Box<StateMap>>,
-    /// What few sockets have.
-    own: OnceLock<Box<Own<Socket>>>,
+    extras: OnceLock<Box<Extras>>,
+}
+
+// Every socket has one of these for as long as it lives, and so does every connection of the link.
+const _: () = assert!(size_of::<Inner>() <= 120 && size_of::<Link>() <= 40);
+
+/// What few sockets have.
+#[derive(Default)]
+struct Extras {
+    data: StateMap,
+    own: OnceLock<Own<Socket>>,
 }
 
 /// How far a socket is in its life.
@@ -94,8 +102,7 @@ impl Socket {
             slot: OnceLock::new(),
             phase: AtomicU8::new(Phase::Joining as u8),
             acks: AckTable::default(),
-            data: OnceLock::new(),
-            own: OnceLock::new(),
+            extras: OnceLock::new(),
         }))
     }
 
@@ -311,20 +318,24 @@ impl Socket {
     /// Stores a value for this socket, replacing an earlier one of the same type. It is found by
     /// its type, so give it one of its own rather than `String`.
     pub fn set_data<T: Clone + Send + Sync + 'static>(&self, value: T) {
-        self.0.data.get_or_init(Box::default).insert(value);
+        self.extras().data.insert(value);
     }
 
     /// A clone of the value of this type that was stored for this socket. What changes is best
     /// kept in an `Arc<Mutex<…>>`.
     #[must_use]
     pub fn data<T: Clone + Send + Sync + 'static>(&self) -> Option<T> {
-        self.0.data.get()?.cloned()
+        self.0.extras.get()?.data.cloned()
     }
 
     /// Takes the value of this type out.
     #[must_use]
     pub fn take_data<T: Clone + Send + Sync + 'static>(&self) -> Option<T> {
-        self.0.data.get()?.remove()
+        self.0.extras.get()?.data.remove()
+    }
+
+    fn extras(&self) -> &Extras {
+        self.0.extras.get_or_init(Box::default)
     }
 
     const fn emission(&self) -> Emission<'_> {
@@ -518,7 +529,7 @@ impl Receiver for Socket {
     }
 
     fn own(&self) -> Option<&Own<Self>> {
-        self.0.own.get().map(AsRef::as_ref)
+        self.0.extras.get()?.own.get()
     }
 
     fn refuse_without_ack(&self, refusal: &Refusal) {

@@ -3,8 +3,8 @@
 use sockeye_events::{
     Callback, EventCallback, IntoReply, ListenerId, Listeners, TypedEvent, erase, erase_event,
 };
-use sockeye_link::Own;
 use sockeye_link::middleware::{self, IntoVerdict};
+use sockeye_link::{Own, Receiver};
 
 use super::Socket;
 
@@ -104,7 +104,7 @@ impl Socket {
     /// The events for which handlers were added to this socket.
     #[must_use]
     pub fn event_names(&self) -> Vec<String> {
-        let Some(own) = self.0.own.get() else {
+        let Some(own) = self.own() else {
             return Vec::new();
         };
         own.listeners
@@ -131,11 +131,11 @@ impl Socket {
     }
 
     fn own_or_new(&self) -> &Own<Self> {
-        self.0.own.get_or_init(Box::default)
+        self.extras().own.get_or_init(Own::default)
     }
 
     fn change_listeners<R: Default>(&self, change: impl FnOnce(&mut Listeners<Self>) -> R) -> R {
-        match self.0.own.get() {
+        match self.own() {
             Some(own) => own.listeners.update(change),
             None => R::default(),
         }
