@@ -66,6 +66,7 @@ impl<'a> RawArgs<'a> {
         Self::from_list(list).map_err(|error| DecodeError::json(base, error))
     }
 
+    #[inline]
     pub(crate) fn from_list(list: &'a str) -> Result<Self, ScanError> {
         Ok(Self {
             list,
@@ -175,6 +176,7 @@ impl<'a> RawArgs<'a> {
 
     /// Copies the text into an owned value; attachments are shared.
     #[must_use]
+    #[inline]
     pub fn to_args(&self) -> Args {
         let text: Arc<str> = if self.list.is_empty() {
             Arc::default()
@@ -342,6 +344,7 @@ impl Args {
 
     /// Only the first argument, or none if there is none.
     #[must_use]
+    #[inline]
     pub fn first(&self) -> Self {
         if self.len == 1 {
             // Most events have one argument, and then there is nothing to look for.

@@ -192,6 +192,7 @@ impl Connection {
         self.assembly.has_counted_acks()
     }
 
+    #[inline(always)]
     fn handle_event<'a>(&mut self, packet: &RawPacket<'a>) -> Result<Option<Input<'a>>, Violation> {
         let event = packet.event()?;
         let key = self.receiver(packet)?;
@@ -247,6 +248,7 @@ impl Connection {
     }
 
     /// The namespace that a packet is for. `None` if the peer is not in it and that is tolerated.
+    #[inline]
     fn receiver(&self, packet: &RawPacket<'_>) -> Result<Option<NamespaceKey>, Violation> {
         let found = self.namespaces.find(packet.namespace);
         if let Some((key, State::Joined)) = found {

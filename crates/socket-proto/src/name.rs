@@ -32,6 +32,9 @@ pub fn is_reserved_event(name: &str) -> bool {
 ///
 /// When the payload is not a non-empty array that starts with a string or a number, when the name is reserved, and
 /// when brackets, strings or commas of the arguments do not add up.
+// What comes out is large, and is taken apart at once: inlined, it never gets to memory. The same goes for what this
+// calls, and for its callers.
+#[inline(always)]
 pub fn split_event(payload: &str) -> Result<(Cow<'_, str>, RawArgs<'_>), DecodeError> {
     let (base, inner) = open_array(payload)?;
     let bytes = inner.as_bytes();
@@ -69,6 +72,7 @@ pub fn split_event(payload: &str) -> Result<(Cow<'_, str>, RawArgs<'_>), DecodeE
 }
 
 /// The text between the brackets of an array, and its offset.
+#[inline]
 pub(crate) fn open_array(payload: &str) -> Result<(usize, &str), DecodeError> {
     let start = skip_space(payload.as_bytes(), 0);
     let inner = payload[start..]
@@ -88,6 +92,7 @@ fn read_number(text: &str, start: usize) -> Option<(Cow<'_, str>, usize)> {
 }
 
 /// Reads the string whose opening quote is at `start`; returns it and the index behind its closing quote.
+#[inline]
 pub(crate) fn read_name(
     text: &str,
     start: usize,

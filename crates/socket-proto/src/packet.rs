@@ -87,6 +87,7 @@ impl<'a> RawPacket<'a> {
     /// # Errors
     ///
     /// As [`split_event`].
+    #[inline(always)]
     pub fn event(&self) -> Result<(Cow<'a, str>, RawArgs<'a>), DecodeError> {
         split_event(self.payload)
     }
