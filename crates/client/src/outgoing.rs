@@ -398,13 +398,6 @@ impl Inner {
     }
 }
 
-/// For packets that join and leave namespaces: the server must hear of both, or of neither.
-pub(crate) const CONTROL: SendOptions = SendOptions {
-    volatile: false,
-    compress: false,
-    beyond_limit: true,
-};
-
 /// Tells the server that a namespace is left. Over lines the end of the stream says it.
 pub(crate) fn send_disconnect(session: &SessionHandle, namespace: &str) {
     if session.dialect() == Dialect::Lines {
@@ -412,7 +405,7 @@ pub(crate) fn send_disconnect(session: &SessionHandle, namespace: &str) {
     }
     with_buffers(|buffers| {
         let start = encode_disconnect(&mut buffers.text, HEADROOM, namespace);
-        let _ = send(session, buffers, start, CONTROL);
+        let _ = send(session, buffers, start, SendOptions::CONTROL);
     });
 }
 

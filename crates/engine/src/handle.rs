@@ -50,6 +50,16 @@ pub struct SendOptions {
     pub beyond_limit: bool,
 }
 
+impl SendOptions {
+    /// For what the upper protocol has to say by itself, such as that a namespace is left: both
+    /// ends must know of it.
+    pub const CONTROL: Self = Self {
+        volatile: false,
+        compress: false,
+        beyond_limit: true,
+    };
+}
+
 /// Why a message was not accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]

@@ -357,7 +357,7 @@ impl Connection {
     fn send(&self, encode: impl FnOnce(&mut Vec<u8>) -> usize) {
         with_buffers(|buffers| {
             let start = encode(&mut buffers.text);
-            let _ = packet::send(&self.link.session, buffers, start, SendOptions::default());
+            let _ = packet::send(&self.link.session, buffers, start, SendOptions::CONTROL);
         });
     }
 

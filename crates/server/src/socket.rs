@@ -434,7 +434,7 @@ impl Socket {
         }
         with_buffers(|buffers| {
             let start = encode_disconnect(&mut buffers.text, HEADROOM, self.0.namespace.name());
-            let _ = packet::send(&self.0.link.session, buffers, start, SendOptions::default());
+            let _ = packet::send(&self.0.link.session, buffers, start, SendOptions::CONTROL);
         });
     }
 

@@ -731,3 +731,21 @@ async fn full_outbox_is_an_error_until_it_is_read() {
     socket.emit("room", ()).unwrap();
     peer.expect(r#"2["room"]"#).await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn full_outbox_does_not_swallow_a_disconnect() {
+    let config = sockeye_server::ServerConfig::default().engine(|engine| engine.outbox_limit(1000));
+    let io = Server::with_config(config).unwrap();
+    let rig = ServerRig::memory(&io);
+    let mut peer = rig.connect_as(Case::POLLING).await;
+    let socket = io.socket(&peer.id).unwrap();
+    let mut sent = 0;
+    while socket.emit("fill", "x".repeat(100)).is_ok() {
+        sent += 1;
+    }
+    socket.disconnect(false);
+    for _ in 0..sent {
+        peer.text().await;
+    }
+    peer.expect("1").await;
+}

@@ -6,14 +6,13 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use serde_json::Value;
-use sockeye_engine::{Dialect, HEADROOM};
+use sockeye_engine::{Dialect, HEADROOM, SendOptions};
 use sockeye_events::DisconnectReason;
 use sockeye_link::packet::{send, with_buffers};
 use sockeye_socket_proto::{JoinError, Leaving, NamespaceKey, encode_connect_request};
 
 use super::{Connection, Place};
 use crate::config::Auth;
-use crate::outgoing::CONTROL;
 use crate::run::caught;
 use crate::socket::{Inner, Leave};
 use crate::{ConfigError, ConnectError};
@@ -167,7 +166,7 @@ impl Connection {
                 recovery,
             );
             let start = start.expect("an object can be encoded");
-            let _ = send(&self.session, buffers, start, CONTROL);
+            let _ = send(&self.session, buffers, start, SendOptions::CONTROL);
         });
     }
 
