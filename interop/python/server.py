@@ -28,7 +28,7 @@ sio = socketio.AsyncServer(
     cors_allowed_origins="*",
     # Sent every 300 ms, and announced with the grace added: it announces whole seconds only.
     ping_interval=(0.3, 0.7),
-    ping_timeout=1,
+    ping_timeout=0.4,
     max_http_buffer_size=1_000_000,
 )
 
