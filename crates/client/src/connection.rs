@@ -8,14 +8,10 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Instant;
 
-use serde_json::Value;
-use sockeye_engine::{CloseReason, Dialect, Incoming, Opened, Revision, SessionHandle};
-use sockeye_events::{DisconnectReason, Event, EventError, EventErrorKind, EventSocket, Refusal};
-use sockeye_link::Inbox;
-use sockeye_socket_proto::lines::{self, Line, Verdict};
-use sockeye_socket_proto::{
-    ClientConnection, ClientInput, IncomingArgs, NamespaceKey, SocketRevision, Violation,
-};
+use sockeye_engine::{CloseReason, Dialect, Incoming, Opened, SessionHandle};
+use sockeye_events::{DisconnectReason, Event, EventError, EventErrorKind, EventSocket};
+use sockeye_link::{Inbox, Said, disconnect_reason, read_line, refusal, socket_revision};
+use sockeye_socket_proto::{ClientConnection, ClientInput, IncomingArgs, NamespaceKey, Violation};
 use tokio::sync::oneshot;
 
 use crate::shared::Shared;
@@ -51,7 +47,7 @@ pub(crate) struct Connection {
 struct Place {
     key: NamespaceKey,
     socket: Arc<Inner>,
-    /// The server lets its session be recovered: the offsets of events are remembered.
+    /// It lets its session be recovered, or asks for that: the offsets of events are remembered.
     recovers: bool,
 }
 
@@ -62,11 +58,7 @@ impl Connection {
         opened: &Opened,
         ended: oneshot::Sender<DisconnectReason>,
     ) -> Self {
-        let revision = match (opened.dialect, opened.revision) {
-            // A plain server lets everyone into `/` without a word, as old ones do.
-            (Dialect::Lines, _) | (_, Revision::V3) => SocketRevision::V4,
-            (Dialect::Packets, Revision::V4) => SocketRevision::V5,
-        };
+        let revision = socket_revision(opened.dialect, opened.revision);
         Self {
             shared: Arc::clone(shared),
             session: opened.session.clone(),
@@ -104,13 +96,9 @@ impl Connection {
                 args,
                 ack_id,
             } => {
+                self.note_offset(key, &args);
+                // What a recovered session has missed comes before the answer.
                 let is_in = self.inbox.socket(key).is_some();
-                if is_in {
-                    self.note_offset(key, &args);
-                } else if let Some(place) = self.places.iter().find(|place| place.key == key) {
-                    // What a recovered session has missed comes before the answer.
-                    place.socket.lock().recovery.handle_event(&args.as_raw());
-                }
                 if !is_in || self.flushing.contains(&key) {
                     if let Err(error) = self.inbox.hold(key, name, args, ack_id) {
                         tracing::debug!(%error, "closing");
@@ -256,41 +244,27 @@ impl Connection {
             return;
         };
         let shared = Arc::clone(&self.shared);
-        let input = match lines::decode(line, &shared.config.lines) {
-            Ok(Line::Event(event)) => {
-                if event.args_dropped {
-                    tracing::debug!(event = %event.name, "arguments of a line are no array");
-                }
-                ClientInput::Event {
+        match read_line(line, &shared.config.lines) {
+            Said::Event { name, args, ack_id } => {
+                let event = ClientInput::Event {
                     key,
-                    name: event.name,
-                    args: IncomingArgs::Borrowed(event.args),
-                    ack_id: event.ack_id,
-                }
+                    name,
+                    args,
+                    ack_id,
+                };
+                self.handle_input(event, cx);
             }
-            Ok(Line::Ack { id, args }) => ClientInput::Ack {
-                key,
-                id,
-                args: IncomingArgs::Borrowed(args),
-            },
-            Ok(Line::Error { message, data }) => {
-                let refusal = refusal(&message, data.get(0));
-                self.report(|| EventErrorKind::Peer(refusal.clone()));
-                return;
-            }
-            Ok(Line::Other) => return,
-            Err(error) => {
-                let verdict = error.verdict(&shared.config.lines);
-                if verdict != Verdict::Ignore {
-                    self.report(|| EventErrorKind::Undecodable(error.to_string().into()));
+            Said::Ack { id, args } => self.handle_input(ClientInput::Ack { key, id, args }, cx),
+            Said::Error { kind, close } => {
+                if let Some(socket) = self.inbox.socket(key) {
+                    socket.report(EventError::new("error", kind));
                 }
-                if verdict == Verdict::Close {
+                if close {
                     self.close_for(DisconnectReason::ParseError);
                 }
-                return;
             }
-        };
-        self.handle_input(input, cx);
+            Said::Nothing => {}
+        }
     }
 
     fn handle_violation(&mut self, violation: &Violation) {
@@ -439,7 +413,7 @@ impl sockeye_engine::Connection for Connection {
     fn handle_close(&mut self, reason: CloseReason, cx: &mut Context<'_>) {
         self.shared.heartbeat.forget();
         self.inbox.close(cx);
-        let reason = self.verdict.unwrap_or_else(|| reason_of(reason));
+        let reason = self.verdict.unwrap_or_else(|| disconnect_reason(reason));
         if let Some(ended) = self.ended.take() {
             let _ = ended.send(reason);
         }
@@ -464,26 +438,6 @@ impl sockeye_engine::Connection for Connection {
         if !running.is_empty() {
             tokio::spawn(async move { std::future::poll_fn(|cx| running.poll(cx)).await });
         }
-    }
-}
-
-/// What the end of a session means for its sockets.
-pub(crate) const fn reason_of(reason: CloseReason) -> DisconnectReason {
-    match reason {
-        CloseReason::TransportClose => DisconnectReason::TransportClose,
-        CloseReason::TransportError => DisconnectReason::TransportError,
-        CloseReason::PingTimeout => DisconnectReason::PingTimeout,
-        CloseReason::ParseError => DisconnectReason::ParseError,
-        _ => DisconnectReason::ForcedClose,
-    }
-}
-
-/// What the server said against something.
-fn refusal(message: &str, data: Option<&str>) -> Refusal {
-    let refusal = Refusal::new(message);
-    match data.and_then(|json| serde_json::from_str::<Value>(json).ok()) {
-        Some(data) => refusal.with_data(data),
-        None => refusal,
     }
 }
 

@@ -4,11 +4,13 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use sockeye_engine::{Dialect, HEADROOM, SendError, SendOptions, SessionHandle};
+use sockeye_engine::{SendError, SessionHandle};
 use sockeye_events::{AckFuture, AckTable, EmitError, Event, NoAnswer};
-use sockeye_link::packet::{self, AckForm, Flags, emit_error, encode_for, send, with_buffers};
+use sockeye_link::packet::{
+    self, AckForm, Flags, emit_error, encode_ack_for, encode_for, send, with_buffers,
+};
 use sockeye_link::{EmitOptions, Emitter};
-use sockeye_socket_proto::{Args, FromArgs, ToArgs, encode_disconnect, is_reserved_event};
+use sockeye_socket_proto::{Args, FromArgs, ToArgs, is_reserved_event};
 
 use crate::Socket;
 use crate::buffer::Waiting;
@@ -161,22 +163,16 @@ impl Socket {
                 inner.lock().buffer.put_back(event);
                 return false;
             }
-            let Waiting {
-                name,
-                args,
-                ack_id,
-                flags,
-            } = &event;
-            match inner.write_event(session, name, args, *ack_id, *flags) {
-                Ok(()) => self.notify_outgoing(name, || Some(args.clone())),
+            match inner.write_event(session, &event) {
+                Ok(()) => self.notify_outgoing(&event.name, || Some(event.args)),
                 // Another socket was faster, or the session has just ended.
                 Err(EmitError::OutboxFull | EmitError::Disconnected) => {
                     inner.lock().buffer.put_back(event);
                     return false;
                 }
                 Err(error) => {
-                    tracing::warn!(event = %name, %error, "a kept event cannot be sent");
-                    if let Some(waiter) = ack_id.and_then(|id| inner.acks.remove(id)) {
+                    tracing::warn!(event = %event.name, %error, "a kept event cannot be sent");
+                    if let Some(waiter) = event.ack_id.and_then(|id| inner.acks.remove(id)) {
                         waiter.tell(Err(NoAnswer::Disconnected));
                     }
                 }
@@ -222,12 +218,12 @@ impl Socket {
             return;
         }
         let now = tokio::time::Instant::now().into_std();
-        let Some((event, id)) = state.retry.as_mut().and_then(|queue| queue.next(now)) else {
+        let Some((event, _)) = state.retry.as_mut().and_then(|queue| queue.next(now)) else {
             return;
         };
-        let (name, args, flags) = (event.name.clone(), event.args.clone(), event.flags);
+        let (name, args) = (event.name.clone(), event.args.clone());
         // Still locked, so that it is not sent behind the end of the connection that it counts for.
-        let sent = inner.write_event(&session, &name, &args, Some(id), flags);
+        let sent = inner.write_event(&session, event);
         drop(state);
         match sent {
             Ok(()) => self.notify_outgoing(&name, || Some(args)),
@@ -358,26 +354,14 @@ impl Inner {
     }
 
     /// Sends an event over this session, whatever the state of the socket.
-    fn write_event<A: ToArgs + ?Sized>(
-        &self,
-        session: &SessionHandle,
-        name: &str,
-        args: &A,
-        ack_id: Option<u64>,
-        flags: Flags,
-    ) -> Result<(), EmitError> {
-        with_buffers(|buffers| {
-            let start = encode_for(
-                session,
-                buffers,
-                self.namespace(),
-                name,
-                args,
-                ack_id,
-                flags.binary,
-            )?;
-            send(session, buffers, start, flags.send).map_err(emit_error)
-        })
+    fn write_event(&self, session: &SessionHandle, event: &Waiting) -> Result<(), EmitError> {
+        let Waiting {
+            name,
+            args,
+            ack_id,
+            flags,
+        } = event;
+        packet::emit(session, self.namespace(), name, args, *ack_id, *flags)
     }
 
     /// Answers an event that came over this session.
@@ -387,26 +371,17 @@ impl Inner {
         id: u64,
         args: &A,
     ) -> Result<(), EmitError> {
-        // Encoded first: what the answer is made of may emit by itself.
-        let args = Args::new(args)?;
-        // Locked, so that nothing can be sent behind the packet that leaves the namespace.
-        let state = self.lock();
-        if !state.is_in(session) {
-            return Err(EmitError::Disconnected);
-        }
-        packet::acknowledge(session, self.namespace(), id, &args, AckForm::Plain)
+        with_buffers(|buffers| {
+            let (namespace, form) = (self.namespace(), AckForm::Plain);
+            let start = encode_ack_for(session, buffers, namespace, id, args, form)?;
+            // Locked, so that nothing can be sent behind the packet that leaves the namespace.
+            let state = self.lock();
+            if !state.is_in(session) {
+                return Err(EmitError::Disconnected);
+            }
+            send(session, buffers, start, Flags::new().send).map_err(emit_error)
+        })
     }
-}
-
-/// Tells the server that a namespace is left. Over lines the end of the stream says it.
-pub(crate) fn send_disconnect(session: &SessionHandle, namespace: &str) {
-    if session.dialect() == Dialect::Lines {
-        return;
-    }
-    with_buffers(|buffers| {
-        let start = encode_disconnect(&mut buffers.text, HEADROOM, namespace);
-        let _ = send(session, buffers, start, SendOptions::CONTROL);
-    });
 }
 
 fn waiting<A: ToArgs + ?Sized>(

@@ -7,10 +7,11 @@ use std::sync::Arc;
 use futures_util::FutureExt;
 use sockeye_engine::{ClientSession, ConnectRequest, Opened};
 use sockeye_events::DisconnectReason;
+use sockeye_link::disconnect_reason;
 use tokio::sync::oneshot;
 
 use crate::backoff::{Backoff, random};
-use crate::connection::{Connection, reason_of};
+use crate::connection::Connection;
 use crate::shared::{Shared, Task};
 use crate::{ClientEvent, ConnectError};
 
@@ -123,7 +124,7 @@ async fn connect(shared: &Arc<Shared>, backoff: &mut Backoff, since: u64) -> Out
     }
     let reason = tokio::select! {
         biased;
-        over = &mut session => ended.try_recv().unwrap_or_else(|_| reason_of(over.reason)),
+        over = &mut session => ended.try_recv().unwrap_or_else(|_| disconnect_reason(over.reason)),
         Ok(reason) = &mut ended => {
             // The sockets know. What is left are the last words, which a dead server makes last:
             // the next session does not wait for them.

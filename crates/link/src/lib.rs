@@ -8,11 +8,15 @@
 
 mod emission;
 mod inbox;
+mod line;
 pub mod middleware;
 pub mod packet;
 mod receiver;
+mod session;
 
 pub use emission::{Emission, EmitOptions, Emitter};
 pub use inbox::{HoldOverflow, Inbox, InboxLimits};
+pub use line::{Said, read_line, refusal};
 pub use middleware::{IntoVerdict, Next};
 pub use receiver::{Own, Receiver};
+pub use session::{disconnect_reason, socket_revision};

@@ -11,7 +11,7 @@ use sockeye_engine::{Dialect, HEADROOM, Message, Revision, SendError, SendOption
 use sockeye_events::EmitError;
 use sockeye_socket_proto::{
     self as proto, EncodeError, SocketRevision, ToArgs, encode_ack, encode_binary_event,
-    encode_counted_ack, encode_event, escape_packet, lines,
+    encode_counted_ack, encode_disconnect, encode_event, escape_packet, lines,
 };
 
 /// How one event is emitted.
@@ -129,18 +129,47 @@ pub fn acknowledge<A: ToArgs + ?Sized>(
     form: AckForm,
 ) -> Result<(), EmitError> {
     with_buffers(|buffers| {
-        let Buffers { text, attachments } = buffers;
-        let start = match (session.dialect(), form) {
-            (Dialect::Lines, _) => line(buffers, |out| lines::encode_ack(out, id, args))?,
-            (Dialect::Packets, AckForm::Plain) => {
-                encode_ack(text, HEADROOM, namespace, id, args, attachments)?
-            }
-            (Dialect::Packets, AckForm::Counted) => {
-                encode_counted_ack(text, HEADROOM, namespace, id, args, attachments)?
-            }
-        };
+        let start = encode_ack_for(session, buffers, namespace, id, args, form)?;
         send(session, buffers, start, Flags::new().send).map_err(emit_error)
     })
+}
+
+/// Tells a peer that it, or this side, is not in the namespace any more. To one that speaks lines the
+/// end of the stream says so.
+pub fn leave(session: &SessionHandle, namespace: &str) {
+    if session.dialect() == Dialect::Lines {
+        return;
+    }
+    with_buffers(|buffers| {
+        let start = encode_disconnect(&mut buffers.text, HEADROOM, namespace);
+        // A session that is over need not be told.
+        let _ = send(session, buffers, start, SendOptions::CONTROL);
+    });
+}
+
+/// Encodes the answer to an event into the buffers; says where it starts.
+///
+/// # Errors
+///
+/// If the answer cannot be encoded.
+pub fn encode_ack_for<A: ToArgs + ?Sized>(
+    session: &SessionHandle,
+    buffers: &mut Buffers,
+    namespace: &str,
+    id: u64,
+    args: &A,
+    form: AckForm,
+) -> Result<usize, EncodeError> {
+    let Buffers { text, attachments } = buffers;
+    match (session.dialect(), form) {
+        (Dialect::Lines, _) => line(buffers, |out| lines::encode_ack(out, id, args)),
+        (Dialect::Packets, AckForm::Plain) => {
+            encode_ack(text, HEADROOM, namespace, id, args, attachments)
+        }
+        (Dialect::Packets, AckForm::Counted) => {
+            encode_counted_ack(text, HEADROOM, namespace, id, args, attachments)
+        }
+    }
 }
 
 /// Encodes an event for one peer into the buffers; says where it starts.

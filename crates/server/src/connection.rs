@@ -8,20 +8,17 @@ use std::time::Instant;
 
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
-use serde_json::Value;
 use sockeye_engine::{
     CloseReason, Dialect, HEADROOM, Incoming, Revision, SendOptions, SessionHandle,
 };
 use sockeye_events::{DisconnectReason, Event, EventError, EventErrorKind, EventSocket, Refusal};
 use sockeye_link::middleware::{self, Verdict};
 use sockeye_link::packet::{self, with_buffers};
-use sockeye_link::{Inbox, Next};
+use sockeye_link::{Inbox, Next, Said, disconnect_reason, read_line, socket_revision};
 use sockeye_socket_proto::{
-    self as proto, Args, IncomingArgs, Input, NamespaceKey, SocketRevision, Violation,
-    encode_connect_accepted, encode_connect_error, encode_invalid_namespace,
+    self as proto, Args, Input, NamespaceKey, Violation, encode_connect_accepted,
+    encode_connect_error, encode_invalid_namespace,
 };
-
-use sockeye_socket_proto::lines::{self, Line, LineEvent};
 
 use crate::handshake::{auth_of_query, legacy_id};
 use crate::link::{Link, Request};
@@ -59,11 +56,7 @@ impl Connection {
         request: Arc<sockeye_engine::Handshake>,
         now: Instant,
     ) -> Self {
-        let revision = match (session.dialect(), session.revision()) {
-            // A plain peer is in `/` from the start, as old clients are.
-            (Dialect::Lines, _) | (_, Revision::V3) => SocketRevision::V4,
-            (Dialect::Packets, Revision::V4) => SocketRevision::V5,
-        };
+        let revision = socket_revision(session.dialect(), session.revision());
         let proto = proto::Connection::server(revision, &server.config().connection, now);
         let link = Arc::new(Link::new(session, request));
         let inbox = Inbox::new(Arc::clone(server.inbox_limits()));
@@ -237,52 +230,28 @@ impl Connection {
             return;
         };
         let server = Arc::clone(&self.server);
-        let input = match lines::decode(line, &server.config().lines) {
-            Ok(Line::Event(event)) => {
-                if event.args_dropped {
-                    tracing::debug!(event = %event.name, "arguments of a line are no array");
-                }
-                let LineEvent {
-                    name, args, ack_id, ..
-                } = event;
-                Input::Event {
+        match read_line(line, &server.config().lines) {
+            Said::Event { name, args, ack_id } => {
+                let event = Input::Event {
                     key,
                     name,
-                    args: IncomingArgs::Borrowed(args),
+                    args,
                     ack_id,
-                }
-            }
-            Ok(Line::Ack { id, args }) => Input::Ack {
-                key,
-                id,
-                args: IncomingArgs::Borrowed(args),
-            },
-            Ok(Line::Error { message, data }) => {
-                let data = data
-                    .get(0)
-                    .and_then(|json| serde_json::from_str::<Value>(json).ok());
-                let refusal = Refusal::new(message);
-                let refusal = match data {
-                    Some(data) => refusal.with_data(data),
-                    None => refusal,
                 };
-                self.report(|| EventErrorKind::Peer(refusal.clone()));
-                return;
+                self.handle_input(event, cx);
             }
-            Ok(Line::Other) => return,
-            Err(error) => {
-                let verdict = error.verdict(&server.config().lines);
-                if verdict != lines::Verdict::Ignore {
-                    self.report(|| EventErrorKind::Undecodable(error.to_string().into()));
+            Said::Ack { id, args } => self.handle_input(Input::Ack { key, id, args }, cx),
+            Said::Error { kind, close } => {
+                if let Some(socket) = self.inbox.socket(key) {
+                    socket.report(EventError::new("error", kind));
                 }
-                if verdict == lines::Verdict::Close {
+                if close {
                     self.verdict.get_or_insert(DisconnectReason::ParseError);
                     self.link.session.abort(CloseReason::ParseError);
                 }
-                return;
             }
-        };
-        self.handle_input(input, cx);
+            Said::Nothing => {}
+        }
     }
 
     /// Reports something that concerns every socket of the connection.
@@ -458,16 +427,11 @@ impl Connection {
 
     /// What the end of the session means for its sockets.
     fn reason(&self, reason: CloseReason) -> DisconnectReason {
-        match reason {
-            CloseReason::TransportClose => DisconnectReason::TransportClose,
-            CloseReason::TransportError => DisconnectReason::TransportError,
-            CloseReason::PingTimeout => DisconnectReason::PingTimeout,
-            CloseReason::ParseError => DisconnectReason::ParseError,
-            CloseReason::ForcedClose if self.server.is_closing() => {
+        match disconnect_reason(reason) {
+            DisconnectReason::ForcedClose if self.server.is_closing() => {
                 DisconnectReason::ServerShuttingDown
             }
-            // The engine's own reasons are all named above; this is for ones to come.
-            _ => DisconnectReason::ForcedClose,
+            reason => reason,
         }
     }
 }

@@ -7,16 +7,14 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use sockeye_adapter::{RoomNames, Slot, Target};
-use sockeye_engine::{Dialect, HEADROOM, Revision, SendOptions, TransportKind};
+use sockeye_engine::{Dialect, Revision, SendOptions, TransportKind};
 use sockeye_events::{
     AckFuture, AckTable, EmitError, Event, EventError, EventSocket, ExtractError, FromEvent,
     Listeners, Refusal, Snapshot, StateMap,
 };
 use sockeye_link::packet::{self, AckForm, Flags, Packet, with_buffers};
 use sockeye_link::{Own, Receiver};
-use sockeye_socket_proto::{
-    Args, FromArgs, NamespaceKey, ToArgs, encode_disconnect, is_reserved_event, lines,
-};
+use sockeye_socket_proto::{Args, FromArgs, NamespaceKey, ToArgs, is_reserved_event, lines};
 
 use crate::link::{Link, Request};
 use crate::{BroadcastOperator, Emission, Handshake, Namespace};
@@ -428,14 +426,7 @@ impl Socket {
     }
 
     pub(crate) fn send_disconnect(&self) {
-        if self.speaks_lines() {
-            // The end of the stream says it all.
-            return;
-        }
-        with_buffers(|buffers| {
-            let start = encode_disconnect(&mut buffers.text, HEADROOM, self.0.namespace.name());
-            let _ = packet::send(&self.0.link.session, buffers, start, SendOptions::CONTROL);
-        });
+        packet::leave(&self.0.link.session, self.0.namespace.name());
     }
 
     pub(crate) fn send_event<A: ToArgs + ?Sized>(

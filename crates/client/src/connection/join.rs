@@ -8,7 +8,7 @@ use std::task::{Context, Poll};
 use serde_json::Value;
 use sockeye_engine::{Dialect, HEADROOM, SendOptions};
 use sockeye_events::DisconnectReason;
-use sockeye_link::packet::{send, with_buffers};
+use sockeye_link::packet::{self, send, with_buffers};
 use sockeye_socket_proto::{JoinError, Leaving, NamespaceKey, encode_connect_request};
 
 use super::{Connection, Place};
@@ -139,7 +139,7 @@ impl Connection {
         self.places.push(Place {
             key,
             socket: Arc::clone(socket),
-            recovers: false,
+            recovers: socket.lock().recovery.resume().is_some(),
         });
         if lines {
             // Whoever is connected is in.
@@ -179,7 +179,7 @@ impl Connection {
     /// Leaves a namespace that the server has let us into after nobody wanted it any more.
     pub(super) fn send_disconnect(&self, key: NamespaceKey) {
         if let Some(namespace) = self.proto.namespace(key) {
-            crate::outgoing::send_disconnect(&self.session, namespace);
+            packet::leave(&self.session, namespace);
         }
     }
 }

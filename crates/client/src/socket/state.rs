@@ -7,7 +7,7 @@ use std::sync::{Arc, OnceLock, Weak};
 use parking_lot::{Mutex, MutexGuard};
 use sockeye_engine::SessionHandle;
 use sockeye_events::{AckTable, Event, Listeners, NoAnswer, Snapshot, StateMap};
-use sockeye_link::Own;
+use sockeye_link::{Own, packet};
 use tokio::sync::oneshot;
 
 use super::stream::StreamListeners;
@@ -15,7 +15,6 @@ use super::{CONNECT_ERROR, Socket};
 use crate::buffer::Buffer;
 use crate::config::SocketConfig;
 use crate::heartbeat::Heartbeat;
-use crate::outgoing::send_disconnect;
 use crate::recovery::Recovery;
 use crate::retry::RetryQueue;
 use crate::shared::Shared;
@@ -228,7 +227,7 @@ impl Inner {
         let waiters = std::mem::take(&mut state.waiters);
         state.abandon();
         if let Phase::Connected(session) = &state.phase {
-            send_disconnect(session, &self.namespace);
+            packet::leave(session, &self.namespace);
             state.phase = Phase::Leaving;
         }
         drop(state);
