@@ -5,9 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::HeaderMap;
-use sockeye_engine_proto::{Limits, SessionConfig, TransportKind};
+use sockeye_engine_proto::{SessionConfig, TransportKind};
 use thiserror::Error;
 
+use crate::bounds::Bounds;
 use crate::cookie::Cookie;
 use crate::cors::Cors;
 use crate::handshake::Handshake;
@@ -21,17 +22,13 @@ use crate::http::StaticFile;
 pub struct EngineConfig {
     pub(crate) path: String,
     pub(crate) session: SessionConfig,
-    pub(crate) limits: Limits,
+    pub(crate) bounds: Bounds,
     pub(crate) allow_v3: bool,
     pub(crate) missing_revision: MissingRevision,
     pub(crate) transports: Vec<TransportKind>,
     pub(crate) allow_upgrades: bool,
-    pub(crate) outbox_limit: usize,
-    pub(crate) high_water_mark: usize,
     pub(crate) stream_compression: Option<usize>,
     pub(crate) max_sessions: usize,
-    pub(crate) linger: Duration,
-    pub(crate) stall_timeout: Duration,
     pub(crate) cors: Option<Cors>,
     pub(crate) cookie: Option<Cookie>,
     pub(crate) hooks: Hooks,
@@ -80,17 +77,13 @@ impl Default for EngineConfig {
         Self {
             path: "/engine.io".into(),
             session: SessionConfig::default(),
-            limits: Limits::default(),
+            bounds: Bounds::default(),
             allow_v3: true,
             missing_revision: MissingRevision::default(),
             transports: vec![TransportKind::Polling, TransportKind::WebSocket],
             allow_upgrades: true,
-            outbox_limit: 8 * 1024 * 1024,
-            high_water_mark: 16 * 1024,
             stream_compression: Some(1024),
             max_sessions: 1_000_000,
-            linger: Duration::from_secs(5),
-            stall_timeout: Duration::from_secs(300),
             cors: None,
             cookie: None,
             hooks: Hooks::default(),
@@ -133,14 +126,14 @@ impl EngineConfig {
     /// `maxPayload`. Default: 1,000,000.
     #[must_use]
     pub const fn max_payload(mut self, bytes: usize) -> Self {
-        self.limits.max_payload = bytes;
+        self.bounds.limits.max_payload = bytes;
         self
     }
 
     /// How many packets one polling body may hold. Default: 10,000.
     #[must_use]
     pub const fn max_packets_per_payload(mut self, packets: usize) -> Self {
-        self.limits.max_packets_per_payload = packets;
+        self.bounds.limits.max_packets_per_payload = packets;
         self
     }
 
@@ -176,7 +169,7 @@ impl EngineConfig {
     /// may go beyond. Default: 8 MiB.
     #[must_use]
     pub const fn outbox_limit(mut self, bytes: usize) -> Self {
-        self.outbox_limit = bytes;
+        self.bounds.outbox_limit = bytes;
         self
     }
 
@@ -188,7 +181,7 @@ impl EngineConfig {
     /// [`Connection::handle_drain`]: crate::Connection::handle_drain
     #[must_use]
     pub const fn high_water_mark(mut self, bytes: usize) -> Self {
-        self.high_water_mark = bytes;
+        self.bounds.high_water_mark = bytes;
         self
     }
 
@@ -216,7 +209,7 @@ impl EngineConfig {
     /// its socket is dropped. Default: 5 s.
     #[must_use]
     pub const fn linger(mut self, linger: Duration) -> Self {
-        self.linger = linger;
+        self.bounds.linger = linger;
         self
     }
 
@@ -224,7 +217,7 @@ impl EngineConfig {
     /// heartbeat is excused until then; after that it ends with a ping timeout. Default: 5 min.
     #[must_use]
     pub const fn stall_timeout(mut self, timeout: Duration) -> Self {
-        self.stall_timeout = timeout;
+        self.bounds.stall_timeout = timeout;
         self
     }
 
@@ -316,7 +309,7 @@ impl EngineConfig {
         if let Some((_, name)) = durations.iter().find(|(duration, _)| duration.is_zero()) {
             return Err(ConfigError::Zero(name));
         }
-        if self.outbox_limit == 0 {
+        if self.bounds.outbox_limit == 0 {
             return Err(ConfigError::Zero("the outbox limit"));
         }
         Ok(self)

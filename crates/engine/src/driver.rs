@@ -221,7 +221,7 @@ impl<S: Side, C: Connection> Driver<S, C> {
     fn handle_upgrade(&mut self, io: Io, read: &Bytes, now: Instant) {
         match self.session.begin_upgrade(now, TransportKind::WebSocket) {
             Ok(()) => {
-                let limit = self.side.limits().max_payload;
+                let limit = self.side.bounds().limits.max_payload;
                 let role = match self.session.role() {
                     Role::Server => sockeye_websocket::Role::Server,
                     Role::Client => sockeye_websocket::Role::Client,
@@ -258,7 +258,7 @@ impl<S: Side, C: Connection> Driver<S, C> {
     fn excuse_silence(&mut self, now: Instant) {
         let late = self.timer.delay(now) > self.side.slack();
         let deaf = std::mem::take(&mut self.stalled) || late;
-        if deaf && now.duration_since(self.heard) < self.side.stall_timeout() {
+        if deaf && now.duration_since(self.heard) < self.side.bounds().stall_timeout {
             self.session.excuse(now);
         }
     }
@@ -330,7 +330,11 @@ impl<S: Side, C: Connection> Driver<S, C> {
                     if matches!(packet, Packet::Pong(_)) && self.session.role() == Role::Client {
                         self.tell_heartbeat();
                     }
-                    let limit = self.side.outbox_limit().saturating_add(CONTROL_SLACK);
+                    let limit = self
+                        .side
+                        .bounds()
+                        .outbox_limit
+                        .saturating_add(CONTROL_SLACK);
                     let mut state = self.handle.shared().lock();
                     state.outbox.push_control(packet);
                     if state.outbox.queued() > limit {
@@ -420,7 +424,7 @@ impl<S: Side, C: Connection> Driver<S, C> {
             self.stalled = true;
             return probed;
         }
-        if self.handle.queued() >= self.side.outbox_limit() && !self.awaits_silence() {
+        if self.handle.queued() >= self.side.bounds().outbox_limit && !self.awaits_silence() {
             // Whoever does not take the answers need not ask any more.
             return probed;
         }

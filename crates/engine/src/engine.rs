@@ -9,13 +9,13 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use parking_lot::RwLock;
 use sockeye_engine_proto::{
-    Compression, Limits, OpenPacket, Packet, RequestError, Revision, Session, TransportKind,
-    payload,
+    Compression, OpenPacket, Packet, RequestError, Revision, Session, TransportKind, payload,
 };
 use sockeye_websocket::Role;
 use tokio::sync::Notify;
 
 use crate::application::Application;
+use crate::bounds::Bounds;
 use crate::config::{ConfigError, EngineConfig};
 use crate::driver::{Carrier, Driver, Side, Wire};
 use crate::handle::{Dialect, SessionHandle};
@@ -215,7 +215,7 @@ impl<A: Application> Engine<A> {
     ) {
         let kind = TransportKind::WebSocket;
         if let Some(session) = self.register(revision, kind, Dialect::Packets, base64) {
-            let limit = self.config().limits.max_payload;
+            let limit = self.config().bounds.limits.max_payload;
             let wire = Wire::websocket(io, read, limit, Role::Server);
             self.drive_wire(session, handshake, wire, Framing::WebSocket, None);
         }
@@ -238,7 +238,7 @@ impl<A: Application> Engine<A> {
         let Some(session) = self.register(Revision::V4, transport, dialect, false) else {
             return;
         };
-        let max_payload = self.config().limits.max_payload;
+        let max_payload = self.config().bounds.limits.max_payload;
         let mut wire = Wire::bare(io, framing, &opening.read, max_payload);
         if manners.allow_half_open {
             wire.outlive_peer();
@@ -320,7 +320,7 @@ impl<A: Application> Engine<A> {
             upgrades,
             ping_interval: config.session.ping_interval,
             ping_timeout: config.session.ping_timeout,
-            max_payload: Some(config.limits.max_payload),
+            max_payload: Some(config.bounds.limits.max_payload),
             compression: None,
         }
     }
@@ -335,10 +335,8 @@ impl<A: Application> Engine<A> {
         let id = SessionId::random()
             .inspect_err(|error| tracing::error!(%error, "no random session id"))
             .ok()?;
-        let limit = self.config().outbox_limit;
-        let session = SessionHandle::new(id, revision, transport, dialect, base64, limit);
-        let high_water = self.config().high_water_mark;
-        session.shared().lock().outbox.set_high_water(high_water);
+        let bounds = &self.config().bounds;
+        let session = SessionHandle::new(id, revision, transport, dialect, base64, bounds);
         self.inner.sessions.insert(session.clone());
         // Closing looks at the sessions once: one that was registered behind its back must see
         // to itself.
@@ -350,20 +348,8 @@ impl<A: Application> Engine<A> {
 }
 
 impl<A: Application> Side for Engine<A> {
-    fn limits(&self) -> &Limits {
-        &self.config().limits
-    }
-
-    fn outbox_limit(&self) -> usize {
-        self.config().outbox_limit
-    }
-
-    fn linger(&self) -> Duration {
-        self.config().linger
-    }
-
-    fn stall_timeout(&self) -> Duration {
-        self.config().stall_timeout
+    fn bounds(&self) -> &Bounds {
+        &self.config().bounds
     }
 
     fn slack(&self) -> Duration {

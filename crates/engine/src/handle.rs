@@ -9,6 +9,7 @@ use parking_lot::{Mutex, MutexGuard};
 use sockeye_engine_proto::{CloseReason, RequestError, Revision, TransportKind, WireKind};
 use thiserror::Error;
 
+use crate::bounds::Bounds;
 use crate::command::Command;
 use crate::deflate;
 use crate::driver::Wire;
@@ -166,10 +167,10 @@ impl SessionHandle {
         transport: TransportKind,
         dialect: Dialect,
         base64: bool,
-        outbox_limit: usize,
+        bounds: &Bounds,
     ) -> Self {
         let state = Mutex::new(State {
-            outbox: Outbox::new(revision, base64),
+            outbox: Outbox::new(revision, base64).high_water_mark(bounds.high_water_mark),
             commands: Seldom::new(),
             woken: false,
             dead: false,
@@ -185,7 +186,7 @@ impl SessionHandle {
             id,
             revision,
             dialect,
-            outbox_limit,
+            outbox_limit: bounds.outbox_limit,
             compress_from: AtomicUsize::new(usize::MAX),
             reading: AtomicU8::new(Reading::Flowing as u8),
             posting: AtomicBool::new(false),

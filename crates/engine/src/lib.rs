@@ -17,6 +17,7 @@
 //! * [`Connection::handle_close`] is called exactly once, and nothing comes after it.
 
 mod application;
+mod bounds;
 #[cfg(feature = "client")]
 mod client;
 mod command;

@@ -85,9 +85,10 @@ impl Outbox {
         }
     }
 
-    /// Sets how many bytes make the peer a slow one.
-    pub(crate) const fn set_high_water(&mut self, bytes: usize) {
+    /// How many bytes make the peer a slow one.
+    pub(crate) const fn high_water_mark(mut self, bytes: usize) -> Self {
         self.high_water = bytes;
+        self
     }
 
     /// The socket that carries the session, if others than the driver can get at it.

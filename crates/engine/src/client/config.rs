@@ -4,6 +4,7 @@ use std::time::Duration;
 use http::HeaderMap;
 use sockeye_engine_proto::{Limits, Revision, TransportKind};
 
+use crate::bounds::Bounds;
 use crate::dial::{ConnectorError, DialConfig};
 
 /// How a client opens and runs its sessions.
@@ -26,12 +27,8 @@ pub struct ConnectorConfig {
     pub(super) timestamp_param: String,
     pub(super) headers: HeaderMap,
     pub(super) sub_protocols: Vec<String>,
-    pub(super) limits: Limits,
-    pub(super) outbox_limit: usize,
-    pub(super) high_water_mark: usize,
+    pub(super) bounds: Bounds,
     pub(super) stream_compression: Option<usize>,
-    pub(super) linger: Duration,
-    pub(super) stall_timeout: Duration,
 }
 
 /// Which revision of Engine.IO to speak.
@@ -90,14 +87,13 @@ impl Default for ConnectorConfig {
             timestamp_param: "t".to_owned(),
             headers: HeaderMap::new(),
             sub_protocols: Vec::new(),
-            limits: Limits::default()
-                .max_payload(16 * 1024 * 1024)
-                .max_packets_per_payload(1_000_000),
-            outbox_limit: 8 * 1024 * 1024,
-            high_water_mark: 16 * 1024,
+            bounds: Bounds {
+                limits: Limits::default()
+                    .max_payload(16 * 1024 * 1024)
+                    .max_packets_per_payload(1_000_000),
+                ..Bounds::default()
+            },
             stream_compression: None,
-            linger: Duration::from_secs(5),
-            stall_timeout: Duration::from_secs(300),
         }
     }
 }
@@ -213,7 +209,7 @@ impl ConnectorConfig {
     /// 16 MiB. (What the server takes, it says itself.)
     #[must_use]
     pub const fn max_payload(mut self, bytes: usize) -> Self {
-        self.limits.max_payload = bytes;
+        self.bounds.limits.max_payload = bytes;
         self
     }
 
@@ -224,14 +220,14 @@ impl ConnectorConfig {
     /// library take by default.
     #[must_use]
     pub const fn max_packets_per_payload(mut self, packets: usize) -> Self {
-        self.limits.max_packets_per_payload = packets;
+        self.bounds.limits.max_packets_per_payload = packets;
         self
     }
 
     /// How many bytes may wait to be sent before messages are refused. Default: 8 MiB.
     #[must_use]
     pub const fn outbox_limit(mut self, bytes: usize) -> Self {
-        self.outbox_limit = bytes;
+        self.bounds.outbox_limit = bytes;
         self
     }
 
@@ -243,7 +239,7 @@ impl ConnectorConfig {
     /// [`Connection::handle_drain`]: crate::Connection::handle_drain
     #[must_use]
     pub const fn high_water_mark(mut self, bytes: usize) -> Self {
-        self.high_water_mark = bytes;
+        self.bounds.high_water_mark = bytes;
         self
     }
 
@@ -263,7 +259,7 @@ impl ConnectorConfig {
     /// How long the last words of a closed session may take. Default: 5 s.
     #[must_use]
     pub const fn linger(mut self, linger: Duration) -> Self {
-        self.linger = linger;
+        self.bounds.linger = linger;
         self
     }
 
@@ -271,7 +267,7 @@ impl ConnectorConfig {
     /// the application is not ready for more. Default: 300 s.
     #[must_use]
     pub const fn stall_timeout(mut self, timeout: Duration) -> Self {
-        self.stall_timeout = timeout;
+        self.bounds.stall_timeout = timeout;
         self
     }
 
@@ -288,10 +284,10 @@ impl ConnectorConfig {
             return Err(ConnectorError::Transport(*kind));
         }
         let zero = [
-            (self.outbox_limit, "the outbox limit"),
-            (self.limits.max_payload, "the largest payload"),
+            (self.bounds.outbox_limit, "the outbox limit"),
+            (self.bounds.limits.max_payload, "the largest payload"),
             (
-                self.limits.max_packets_per_payload,
+                self.bounds.limits.max_packets_per_payload,
                 "the number of packets of a payload",
             ),
         ];

@@ -16,9 +16,10 @@ use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
 use ::http::HeaderMap;
-use sockeye_engine_proto::{CloseReason, Limits, Revision, Session, TransportKind};
+use sockeye_engine_proto::{CloseReason, Revision, Session, TransportKind};
 
 use crate::application::Connection;
+use crate::bounds::Bounds;
 use crate::dial::{ConnectUrl, ConnectorError, Dialer};
 use crate::driver::{Carrier, Driver, Side};
 use crate::handle::{Dialect, SessionHandle};
@@ -105,7 +106,12 @@ impl Connector {
     pub fn new(config: ConnectorConfig) -> Result<Self, ConnectorError> {
         let config = config.checked()?;
         let shared = Shared {
-            dialer: Dialer::new(&config.dial.clone().max_answer(config.limits.max_payload))?,
+            dialer: Dialer::new(
+                &config
+                    .dial
+                    .clone()
+                    .max_answer(config.bounds.limits.max_payload),
+            )?,
             config,
             websocket_works: AtomicBool::new(false),
         };
@@ -164,14 +170,13 @@ impl Begun {
         // server has named in a way of its own.
         let id = SessionId::parse(&self.sid).map_or_else(SessionId::random, Ok)?;
         let (revision, transport) = (self.state.revision(), self.state.transport());
-        let limit = shared.config.outbox_limit;
-        let handle = SessionHandle::new(id, revision, transport, self.dialect, self.base64, limit);
+        let bounds = &shared.config.bounds;
+        let handle = SessionHandle::new(id, revision, transport, self.dialect, self.base64, bounds);
         if let Some(from) = self.compress_from {
             handle.set_compression(from);
         }
         {
             let mut state = handle.shared().lock();
-            state.outbox.set_high_water(shared.config.high_water_mark);
             match &self.carrier {
                 Carrier::Stream(wire) => {
                     state
@@ -261,20 +266,8 @@ struct ClientSide {
 }
 
 impl Side for ClientSide {
-    fn limits(&self) -> &Limits {
-        &self.shared.config.limits
-    }
-
-    fn outbox_limit(&self) -> usize {
-        self.shared.config.outbox_limit
-    }
-
-    fn linger(&self) -> Duration {
-        self.shared.config.linger
-    }
-
-    fn stall_timeout(&self) -> Duration {
-        self.shared.config.stall_timeout
+    fn bounds(&self) -> &Bounds {
+        &self.shared.config.bounds
     }
 
     fn slack(&self) -> Duration {

@@ -25,7 +25,7 @@ impl Connector {
         transport: TransportKind,
     ) -> Result<Begun, OpenError> {
         let (dialer, config) = (&self.shared.dialer, &self.shared.config);
-        let limit = config.limits.max_payload;
+        let limit = config.bounds.limits.max_payload;
         let io = dialer.stream(url).await?;
         match config.stream_dialect {
             StreamDialect::Native => native(io, transport, config).await,
@@ -74,7 +74,7 @@ async fn native(
     {
         return Err(OpenError::handshake("the peer speaks in lines"));
     }
-    let mut wire = Wire::bare(io, Framing::Native, &read, config.limits.max_payload);
+    let mut wire = Wire::bare(io, Framing::Native, &read, config.bounds.limits.max_payload);
     let open = read_open(&mut wire).await?;
     // What was not offered is not taken, whatever the server says.
     let compress_from = config

@@ -39,7 +39,7 @@ impl Ending {
             }
         }
         state.outbox.seal();
-        let linger = driver.side.linger();
+        let linger = driver.side.bounds().linger;
         let deadline = driver
             .session
             .tombstone_until()

@@ -237,7 +237,7 @@ impl<S: Side, C: Connection> Driver<S, C> {
         let Requests {
             dialect, backlog, ..
         } = &mut **requests;
-        for packet in payload::decode(content, body, self.side.limits(), dialect) {
+        for packet in payload::decode(content, body, &self.side.bounds().limits, dialect) {
             match packet {
                 Ok(packet) if backlog.is_empty() && is_ready(&self.connection, &self.handle) => {
                     let message = self.session.handle_packet(now, Lane::Current, packet);

@@ -3,23 +3,13 @@
 use std::fmt;
 use std::time::Duration;
 
-use sockeye_engine_proto::Limits;
-
+use crate::bounds::Bounds;
 use crate::handle::SessionHandle;
 
 /// The end at which a driver runs its session, as far as the driver needs to know it.
 pub(crate) trait Side: Send + 'static {
-    /// Bounds on what the peer may send at once.
-    fn limits(&self) -> &Limits;
-
-    /// How many bytes may wait before the peer is not read from any more.
-    fn outbox_limit(&self) -> usize;
-
-    /// How long the last words of a session, and the peer's, may take.
-    fn linger(&self) -> Duration;
-
-    /// How long a peer is excused from its heartbeat while this end does not read.
-    fn stall_timeout(&self) -> Duration;
+    /// What the session may take.
+    fn bounds(&self) -> &Bounds;
 
     /// How much later than planned a timer may fire before the peer is excused for it.
     fn slack(&self) -> Duration;

@@ -26,7 +26,7 @@ pub(super) fn open_session<A: Application>(
     params: &Params<'_>,
 ) -> Result<Response<Body>, RequestError> {
     let dialect = Dialect::from_query(revision, params.t.as_deref(), params.b64.as_deref());
-    let mut payload = payload::Encoder::new(&dialect, engine.config().limits.max_payload);
+    let mut payload = payload::Encoder::new(&dialect, engine.config().bounds.limits.max_payload);
     let session = engine
         .open_polling(handshake, revision, dialect)
         .ok_or(RequestError::BadRequest(BadRequest::IdGeneration))?;
@@ -94,7 +94,7 @@ where
     A: Application,
     B: http_body::Body<Data: Send, Error: Into<Box<dyn std::error::Error + Send + Sync>>> + Send,
 {
-    let limit = engine.config().limits.max_payload;
+    let limit = engine.config().bounds.limits.max_payload;
     let announced = content_length(&parts.headers);
     if announced.is_some_and(|len| len > limit) {
         return Err(RequestError::PayloadTooLarge);
