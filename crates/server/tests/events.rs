@@ -708,20 +708,30 @@ async fn what_cannot_be_encoded_is_an_error_and_sends_nothing() {
     peer.expect_nothing(1).await;
 }
 
+/// A server whose outboxes are small.
+fn tight_server() -> Server {
+    let config = sockeye_server::ServerConfig::default().engine(|engine| engine.outbox_limit(1000));
+    Server::with_config(config).unwrap()
+}
+
+/// Emits until the outbox is full; how many events it took, and what it said then.
+fn fill(socket: &Socket) -> (usize, EmitError) {
+    let mut sent = 0;
+    loop {
+        match socket.emit("fill", "x".repeat(100)) {
+            Ok(()) => sent += 1,
+            Err(error) => return (sent, error),
+        }
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn full_outbox_is_an_error_until_it_is_read() {
-    let config = sockeye_server::ServerConfig::default().engine(|engine| engine.outbox_limit(1000));
-    let io = Server::with_config(config).unwrap();
+    let io = tight_server();
     let rig = ServerRig::memory(&io);
     let mut peer = rig.connect_as(Case::POLLING).await;
     let socket = io.socket(&peer.id).unwrap();
-    let mut sent = 0;
-    let refused = loop {
-        match socket.emit("fill", "x".repeat(100)) {
-            Ok(()) => sent += 1,
-            Err(error) => break error,
-        }
-    };
+    let (sent, refused) = fill(&socket);
     assert!(matches!(refused, EmitError::OutboxFull), "{refused:?}");
     assert!(socket.queued_bytes() >= 1000);
     for _ in 0..sent {
@@ -734,15 +744,11 @@ async fn full_outbox_is_an_error_until_it_is_read() {
 
 #[tokio::test(start_paused = true)]
 async fn full_outbox_does_not_swallow_a_disconnect() {
-    let config = sockeye_server::ServerConfig::default().engine(|engine| engine.outbox_limit(1000));
-    let io = Server::with_config(config).unwrap();
+    let io = tight_server();
     let rig = ServerRig::memory(&io);
     let mut peer = rig.connect_as(Case::POLLING).await;
     let socket = io.socket(&peer.id).unwrap();
-    let mut sent = 0;
-    while socket.emit("fill", "x".repeat(100)).is_ok() {
-        sent += 1;
-    }
+    let (sent, _) = fill(&socket);
     socket.disconnect(false);
     for _ in 0..sent {
         peer.text().await;
