@@ -711,7 +711,7 @@ async fn what_cannot_be_encoded_is_an_error_and_sends_nothing() {
 /// A server whose outboxes are small.
 fn tight_server() -> Server {
     let config = sockeye_server::ServerConfig::default().engine(|engine| engine.outbox_limit(1000));
-    Server::with_config(config).unwrap()
+    Server::with_config(config).expect("a small outbox is valid")
 }
 
 /// Emits until the outbox is full; how many events it took, and what it said then.
