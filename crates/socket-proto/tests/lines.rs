@@ -19,6 +19,7 @@ use sockeye_socket_proto::{Args, RawArgs};
 enum Tagged {
     Null,
     Int(i64),
+    Float(f64),
     Text(String),
     Bytes(Bytes),
     List(Vec<Self>),
@@ -43,6 +44,9 @@ fn tagged() -> impl Strategy<Value = Tagged> {
     let leaf = prop_oneof![
         Just(Tagged::Null),
         any::<i64>().prop_map(Tagged::Int),
+        prop::num::f64::ANY
+            .prop_filter("JSON has none", |n| n.is_finite())
+            .prop_map(Tagged::Float),
         text().prop_map(Tagged::Text),
         bytes().prop_map(Tagged::Bytes),
     ];
