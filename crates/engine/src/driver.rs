@@ -59,6 +59,9 @@ pub(crate) struct Driver<S: Side, C: Connection> {
     timer: Timer,
     /// The connection was not ready at some time since the timer was last due.
     stalled: bool,
+    /// The peer was not read from, as it does not take what waits for it: nobody is told when
+    /// something comes.
+    held_up: bool,
     /// When something was last read from the peer while the timer was watched; see
     /// [`excuse_silence`](Self::excuse_silence).
     heard: Instant,
@@ -137,6 +140,7 @@ impl<S: Side, C: Connection> Driver<S, C> {
             probe: None,
             timer: Timer::new(),
             stalled: false,
+            held_up: false,
             heard: now,
             stage: Stage::Open,
         }
@@ -192,7 +196,7 @@ impl<S: Side, C: Connection> Driver<S, C> {
             match self.handle.shared().end_work() {
                 Some(new) => commands = new,
                 None => {
-                    if read {
+                    if read || (self.held_up && !self.is_outbox_full()) {
                         // There may be more to read: let others run first.
                         cx.waker().wake_by_ref();
                     }
@@ -424,8 +428,9 @@ impl<S: Side, C: Connection> Driver<S, C> {
             self.stalled = true;
             return probed;
         }
-        if self.handle.queued() >= self.side.bounds().outbox_limit && !self.awaits_silence() {
-            // Whoever does not take the answers need not ask any more.
+        // Whoever does not take the answers need not ask any more.
+        self.held_up = self.is_outbox_full() && !self.awaits_silence();
+        if self.held_up {
             return probed;
         }
         let read = match &mut self.carrier {
@@ -454,6 +459,10 @@ impl<S: Side, C: Connection> Driver<S, C> {
     /// nothing can be written on either transport.
     fn awaits_silence(&self) -> bool {
         matches!(self.carrier, Carrier::Requests(_)) && self.session.upgrading().is_some()
+    }
+
+    fn is_outbox_full(&self) -> bool {
+        self.handle.queued() >= self.side.bounds().outbox_limit
     }
 
     fn has_much_to_write(&self) -> bool {

@@ -303,3 +303,33 @@ async fn sending_while_closing_is_refused_or_delivered_but_ends() {
         }
     }
 }
+
+/// What comes while nobody reads, as the outbox is full, must be read when it is not any more, without
+/// anything else having to happen: the heartbeats are hours away.
+#[tokio::test]
+async fn what_comes_while_the_outbox_is_full_is_read_afterwards() {
+    for _ in 0..20 {
+        let patient = config().outbox_limit(50_000);
+        let patient = patient.ping_interval(Duration::from_secs(36_000));
+        let mut rig = EngineRig::tcp(patient).await;
+        let (client, mut session) = rig.open(Case::WEBSOCKET).await;
+        let mut websocket = client.into_websocket();
+        let mut sent = 0;
+        let message = Message::text(&"x".repeat(10_000));
+        while session
+            .handle
+            .send(std::slice::from_ref(&message), SendOptions::default())
+            .is_ok()
+        {
+            sent += 1;
+        }
+        websocket
+            .write(&WebSocket::encoded(OpCode::Text, b"4hello"))
+            .await;
+        tokio::task::yield_now().await;
+        for _ in 0..sent {
+            websocket.next().await.unwrap();
+        }
+        assert_eq!(session.seen().await, Some(Seen::Text("hello".to_owned())));
+    }
+}
