@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::fmt;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -15,13 +16,15 @@ pub(super) type Sender = SendRequest<Full<Bytes>>;
 
 /// The connections of one dialer that are at rest.
 #[derive(Default)]
-pub(super) struct Pool(Mutex<State>);
+pub(super) struct Pool(Arc<Mutex<State>>);
 
 #[derive(Default)]
 struct State {
     idle: VecDeque<Idle>,
     /// The origins that hang up without a word, and until when nothing of theirs is kept.
     distrusted: VecDeque<(String, Instant)>,
+    /// A task will look after those that are at rest.
+    swept: bool,
 }
 
 struct Idle {
@@ -86,6 +89,9 @@ impl Pool {
             sender,
             since: Instant::now(),
         });
+        if !std::mem::replace(&mut state.swept, true) {
+            tokio::spawn(sweep(Arc::downgrade(&self.0)));
+        }
     }
 
     /// Takes note that a request to this origin met its hanging up.
@@ -96,6 +102,24 @@ impl Pool {
     #[cfg(test)]
     pub(super) fn has_fresh(&self) -> bool {
         self.0.lock().idle.iter().any(Idle::is_fresh)
+    }
+}
+
+/// Closes connections that have rested too long, for as long as there are any: a session that has
+/// moved to a WebSocket makes no request by which they would be noticed.
+async fn sweep(pool: Weak<Mutex<State>>) {
+    loop {
+        tokio::time::sleep(MAX_REST).await;
+        let Some(pool) = pool.upgrade() else {
+            return;
+        };
+        let mut state = pool.lock();
+        state.clear_out();
+        if state.idle.is_empty() {
+            state.idle = VecDeque::new();
+            state.swept = false;
+            return;
+        }
     }
 }
 

@@ -138,6 +138,20 @@ async fn connection_that_rests_too_long_is_not_used_again() {
     tokio::join!(server, client);
 }
 
+#[tokio::test(start_paused = true)]
+async fn connection_that_rests_too_long_is_closed_without_another_request() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let (dialer, url) = (dialer(), local("http", &listener));
+    let server = async {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        read_request(&mut stream).await.unwrap();
+        stream.write_all(ok("2").as_bytes()).await.unwrap();
+        assert_eq!(read_request(&mut stream).await, None);
+    };
+    let (_, answer) = tokio::join!(server, get(&dialer, &url));
+    answer.unwrap();
+}
+
 #[tokio::test]
 async fn request_that_meets_a_closed_connection_goes_over_a_new_one() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
