@@ -116,6 +116,11 @@ impl Connector {
         let upgrades = config.upgrade
             && open.upgrades.contains(&TransportKind::WebSocket)
             && config.transports.contains(&TransportKind::WebSocket);
+        let mut state = Session::client(revision, kind, &open, now());
+        if !packets.is_empty() {
+            // As if they had come by a GET: no upgrade is completed before they are handled.
+            state.begin_poll(now());
+        }
         let exchange = HttpExchange::new(Arc::clone(&self.shared), target, upgrades);
         let requests = Requests::new(
             Box::new(exchange),
@@ -129,7 +134,7 @@ impl Connector {
             packets,
         );
         Ok(Begun {
-            state: Session::client(revision, kind, &open, now()),
+            state,
             sid: open.sid,
             dialect: Dialect::Packets,
             base64: config.force_base64,
