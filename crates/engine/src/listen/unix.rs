@@ -14,9 +14,11 @@ use crate::net::Place;
 #[derive(Debug)]
 pub(super) struct SocketFile {
     path: PathBuf,
-    device: u64,
-    inode: u64,
+    identity: Identity,
 }
+
+/// Device and inode.
+type Identity = (u64, u64);
 
 /// Binds and listens; the file, if there is one, is to be kept as long as the listener.
 pub(super) fn bind(
@@ -43,7 +45,17 @@ pub(super) fn bind(
         Place::Host { .. } => return Err(io::ErrorKind::InvalidInput.into()),
     };
     socket.listen(options.backlog.into())?;
+    if file.as_ref().is_some_and(|file| !file.is_there()) {
+        // Another process that came at the same time took the socket for one that was left behind,
+        // as nobody answered on it between `bind` and `listen`.
+        return Err(taken());
+    }
     Ok((UnixListener::from_std(socket.into())?, file))
+}
+
+fn taken() -> io::Error {
+    let what = "another process listens on the socket";
+    io::Error::new(io::ErrorKind::AddrInUse, what)
 }
 
 /// How long the path of a socket may be, in bytes: what the system has room for, less a NUL.
@@ -72,16 +84,24 @@ fn make_way(path: &Path) -> io::Result<()> {
             let what = "there is a file, and it is not a socket";
             Err(io::Error::new(io::ErrorKind::AlreadyExists, what))
         }
-        Ok(_) => match std::os::unix::net::UnixStream::connect(path) {
-            Ok(_) => {
-                let what = "another process listens on the socket";
-                Err(io::Error::new(io::ErrorKind::AddrInUse, what))
-            }
+        Ok(found) => match knock(path) {
+            Ok(()) => Err(taken()),
             Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
-                std::fs::remove_file(path)
+                remove(path, (found.dev(), found.ino()))
             }
             Err(error) => Err(error),
         },
+    }
+}
+
+/// Finds out whether anybody listens on a socket, without waiting for an answer: a process that
+/// is stopped, or very busy, listens too.
+fn knock(path: &Path) -> io::Result<()> {
+    let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
+    socket.set_nonblocking(true)?;
+    match socket.connect(&SockAddr::unix(path)?) {
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(()),
+        knocked => knocked,
     }
 }
 
@@ -102,25 +122,115 @@ fn set_mode(path: &Path, options: &ListenOptions) -> io::Result<()> {
 impl SocketFile {
     fn of(path: &Path) -> io::Result<Self> {
         let metadata = std::fs::symlink_metadata(path)?;
-        let path = path.to_owned();
         Ok(Self {
-            path,
-            device: metadata.dev(),
-            inode: metadata.ino(),
+            path: path.to_owned(),
+            identity: (metadata.dev(), metadata.ino()),
         })
+    }
+
+    /// Whether the path still leads to this file.
+    fn is_there(&self) -> bool {
+        is(&self.path, self.identity)
     }
 }
 
 impl Drop for SocketFile {
     fn drop(&mut self) {
-        let ours = |metadata: &std::fs::Metadata| {
-            metadata.dev() == self.device && metadata.ino() == self.inode
-        };
-        if std::fs::symlink_metadata(&self.path)
-            .as_ref()
-            .is_ok_and(ours)
-        {
-            let _ = std::fs::remove_file(&self.path);
+        let _ = remove(&self.path, self.identity);
+    }
+}
+
+fn is(path: &Path, identity: Identity) -> bool {
+    let there = |metadata: std::fs::Metadata| (metadata.dev(), metadata.ino()) == identity;
+    std::fs::symlink_metadata(path).is_ok_and(there)
+}
+
+/// Removes a file, unless it is another one by now.
+fn remove(path: &Path, identity: Identity) -> io::Result<()> {
+    match is(path, identity) {
+        true => std::fs::remove_file(path),
+        false => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A directory of one test's own.
+    struct Dir(PathBuf);
+
+    impl Dir {
+        fn new(name: &str) -> Self {
+            let path = std::env::temp_dir().join(format!("sockeye-{name}-{}", std::process::id()));
+            let _ = std::fs::remove_dir_all(&path);
+            std::fs::create_dir(&path).unwrap();
+            Self(path)
         }
+
+        fn socket(&self) -> PathBuf {
+            self.0.join("app.sock")
+        }
+    }
+
+    impl Drop for Dir {
+        fn drop(&mut self) {
+            let _ = std::fs::remove_dir_all(&self.0);
+        }
+    }
+
+    #[test]
+    fn process_that_is_too_busy_to_accept_listens_all_the_same() {
+        let dir = Dir::new("busy");
+        let owner = Socket::new(Domain::UNIX, Type::STREAM, None).unwrap();
+        owner.bind(&SockAddr::unix(dir.socket()).unwrap()).unwrap();
+        owner.listen(1).unwrap();
+        let mut waiting = Vec::new();
+        while waiting.len() < 10 {
+            let socket = Socket::new(Domain::UNIX, Type::STREAM, None).unwrap();
+            socket.set_nonblocking(true).unwrap();
+            let connected = socket.connect(&SockAddr::unix(dir.socket()).unwrap());
+            waiting.push(socket);
+            if connected.is_err() {
+                break;
+            }
+        }
+        assert!(waiting.len() < 10, "the backlog is full");
+        let error = make_way(&dir.socket()).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::AddrInUse);
+        assert!(dir.socket().exists());
+    }
+
+    #[test]
+    fn file_that_somebody_else_has_put_there_stays() {
+        let dir = Dir::new("replaced");
+        std::fs::write(dir.socket(), "").unwrap();
+        let file = SocketFile::of(&dir.socket()).unwrap();
+        // Both exist for a while, so that they are not the same by chance.
+        std::fs::write(dir.0.join("new"), "").unwrap();
+        std::fs::rename(dir.0.join("new"), dir.socket()).unwrap();
+        drop(file);
+        assert!(dir.socket().exists());
+        drop(SocketFile::of(&dir.socket()).unwrap());
+        assert!(!dir.socket().exists());
+    }
+
+    #[test]
+    fn file_goes_with_the_runtime() {
+        let dir = Dir::new("runtime");
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
+        let bound = runtime.block_on(async {
+            bind(&Place::Path(dir.socket()), &ListenOptions::default()).unwrap()
+        });
+        runtime.spawn(async move {
+            std::future::pending::<()>().await;
+            drop(bound);
+        });
+        assert!(dir.socket().exists());
+        drop(runtime);
+        assert!(!dir.socket().exists());
     }
 }
