@@ -164,7 +164,8 @@ impl<A: Application> Engine<A> {
             .map_err(|source| ListenError::Url {
                 url: url.to_owned(),
                 source,
-            })?;
+            })?
+            .or_host(&options.host);
         if parsed.is_secure() && !options.has_tls() {
             return Err(ListenError::MissingTls { url: parsed });
         }
@@ -250,10 +251,7 @@ impl Bound {
 /// Binds what the URL names.
 async fn bind(url: &ListenUrl, options: &ListenOptions) -> io::Result<Vec<Bound>> {
     match url.place() {
-        Place::Host { host, port } => {
-            let host = if host.is_empty() { &options.host } else { host };
-            bind_host(host, *port, options).await
-        }
+        Place::Host { host, port } => bind_host(host, *port, options).await,
         #[cfg(unix)]
         place => {
             let (socket, file) = unix::bind(place, options)?;

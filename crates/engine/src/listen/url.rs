@@ -88,6 +88,16 @@ impl ListenUrl {
         &self.place
     }
 
+    /// This URL with a host, if it has none and could have one.
+    pub(super) fn or_host(mut self, default: &str) -> Self {
+        if let Place::Host { host, .. } = &mut self.place
+            && host.is_empty()
+        {
+            default.clone_into(host);
+        }
+        self
+    }
+
     pub(super) fn with_port(&self, port: u16) -> Self {
         let mut url = self.clone();
         if let Place::Host { port: own, .. } = &mut url.place {
@@ -212,6 +222,17 @@ mod tests {
         assert_eq!(written("5000"), "tcp://[::]:5000");
         assert_eq!(written("./app.sock"), "unix:./app.sock");
         assert_eq!(written("unix:///run/app.sock"), "unix:/run/app.sock");
+    }
+
+    #[test]
+    fn default_host_is_for_urls_that_could_have_one() {
+        let written = |url: &str| {
+            let url = url.parse::<ListenUrl>().unwrap();
+            url.or_host("127.0.0.1").to_string()
+        };
+        assert_eq!(written("5000"), "tcp://127.0.0.1:5000");
+        assert_eq!(written("http://localhost:80"), "http://localhost:80");
+        assert_eq!(written("./app.sock"), "unix:./app.sock");
     }
 
     #[test]
