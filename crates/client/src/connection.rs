@@ -3,6 +3,7 @@
 
 mod join;
 
+use std::fmt;
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -59,6 +60,9 @@ impl Connection {
         ended: oneshot::Sender<DisconnectReason>,
     ) -> Self {
         let revision = socket_revision(opened.dialect, opened.revision);
+        if let Some(due) = opened.heartbeat_due {
+            shared.heartbeat.expect(due, now());
+        }
         Self {
             shared: Arc::clone(shared),
             session: opened.session.clone(),
@@ -386,6 +390,10 @@ impl sockeye_engine::Connection for Connection {
         }
     }
 
+    fn handle_undecodable(&mut self, error: &dyn fmt::Display, _cx: &mut Context<'_>) {
+        self.report(|| EventErrorKind::Undecodable(error.to_string().into()));
+    }
+
     fn handle_end(&mut self, _cx: &mut Context<'_>) {
         self.tell_all(END);
     }
@@ -401,8 +409,7 @@ impl sockeye_engine::Connection for Connection {
     }
 
     fn handle_heartbeat(&mut self, due: Instant) {
-        let now = tokio::time::Instant::now().into_std();
-        self.shared.heartbeat.expect(due, now);
+        self.shared.heartbeat.expect(due, now());
         self.shared.hooks.tell(&ClientEvent::Ping);
     }
 
@@ -439,6 +446,11 @@ impl sockeye_engine::Connection for Connection {
             tokio::spawn(async move { std::future::poll_fn(|cx| running.poll(cx)).await });
         }
     }
+}
+
+/// The time, on the clock that the runtime's timers follow.
+fn now() -> Instant {
+    tokio::time::Instant::now().into_std()
 }
 
 /// An id for a socket whose server gives none.

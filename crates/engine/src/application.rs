@@ -1,7 +1,7 @@
 use std::fmt;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use sockeye_engine_proto::CloseReason;
@@ -17,6 +17,12 @@ pub trait Application: Send + Sync + 'static {
     /// A session was opened. What the returned connection sends through `session` follows the
     /// open packet.
     fn connect(&self, session: SessionHandle, handshake: Arc<Handshake>) -> Self::Connection;
+
+    /// How long a peer on a bare stream may take to say what it speaks, before there is a session
+    /// at all. Default: 45 s.
+    fn connect_timeout(&self) -> Duration {
+        Duration::from_secs(45)
+    }
 }
 
 /// The upper layer of one session. All of its methods run on the session's driver task, one at
@@ -53,13 +59,20 @@ pub trait Connection: Send + 'static {
         let _ = cx;
     }
 
+    /// A peer that speaks in lines has sent what can be no line, and the session closes with `parse
+    /// error` right after this.
+    fn handle_undecodable(&mut self, error: &dyn fmt::Display, cx: &mut Context<'_>) {
+        let _ = (error, cx);
+    }
+
     /// Nothing waits to be written any more, after more than the high-water mark had to.
     fn handle_drain(&mut self, cx: &mut Context<'_>) {
         let _ = cx;
     }
 
     /// The server's heartbeat was answered; the next one is due before this time. Called for the
-    /// sessions of clients of revision 4 only, for the first time when they are opened.
+    /// sessions of clients of revision 4 only; by when the first one is due, is
+    /// [said](crate::Opened::heartbeat_due) when a session is opened.
     ///
     /// The session looks at the time itself. This is for programs that distrust the clock which
     /// timers follow, as it may stand still while the machine sleeps.

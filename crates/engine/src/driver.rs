@@ -380,9 +380,9 @@ impl<S: Side, C: Connection> Driver<S, C> {
     }
 
     /// Tells a client's upper layer when the next heartbeat is due.
-    pub(crate) fn tell_heartbeat(&mut self) {
+    fn tell_heartbeat(&mut self) {
         if self.session.revision() == Revision::V4
-            && let Some(due) = self.session.poll_timeout()
+            && let Some(due) = self.session.heartbeat_due()
         {
             self.connection.handle_heartbeat(due);
         }

@@ -97,6 +97,16 @@ impl Heartbeat {
         }
     }
 
+    /// By when the peer must have been heard; `None` where nobody waits for it yet, or ever.
+    pub(super) const fn due(&self) -> Option<Instant> {
+        match self.state {
+            State::AwaitPong(at) | State::AwaitPing(at) | State::Client3 { deadline: at, .. } => {
+                Some(at)
+            }
+            State::PingAt(_) | State::Off(_) => None,
+        }
+    }
+
     /// Whether every packet counts as a sign of life, not only pings and pongs.
     pub(super) const fn wants_every_packet(&self) -> bool {
         matches!(self.state, State::Client3 { .. })

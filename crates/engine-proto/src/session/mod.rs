@@ -361,6 +361,15 @@ impl Session {
         [upgrade, noop].into_iter().flatten().chain([main]).min()
     }
 
+    /// By when the peer must have been heard, if it is waited for and the session is open.
+    #[must_use]
+    pub const fn heartbeat_due(&self) -> Option<Instant> {
+        match self.state {
+            State::Open => self.heartbeat.due(),
+            State::Closing { .. } | State::Closed { .. } => None,
+        }
+    }
+
     /// Whether messages may be sent.
     #[must_use]
     pub const fn is_open(&self) -> bool {

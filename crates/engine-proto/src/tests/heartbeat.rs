@@ -28,6 +28,26 @@ fn unanswered_ping_closes_the_session() {
 }
 
 #[test]
+fn heartbeat_is_due_whatever_else_is_waited_for() {
+    let mut client = Lone::client(Revision::V4, TransportKind::Polling);
+    let due = client.now + INTERVAL + TIMEOUT;
+    assert_eq!(client.session.heartbeat_due(), Some(due));
+    client.begin_upgrade();
+    // The server pings on, and the upgrade gets nowhere.
+    while client.session.poll_timeout() == client.session.heartbeat_due() {
+        client.advance(INTERVAL);
+        client.on(Packet::PING);
+    }
+    let due = client.now + INTERVAL + TIMEOUT;
+    assert_eq!(client.session.heartbeat_due(), Some(due));
+    // A server that waits until its next ping waits for nothing yet.
+    let mut server = Lone::server(Revision::V4, TransportKind::WebSocket);
+    assert_eq!(server.session.heartbeat_due(), None);
+    server.advance(INTERVAL);
+    assert_eq!(server.session.heartbeat_due(), Some(server.now + TIMEOUT));
+}
+
+#[test]
 fn messages_do_not_replace_a_pong() {
     let mut server = Lone::server(Revision::V4, TransportKind::WebSocket);
     server.advance(INTERVAL + TIMEOUT / 2);

@@ -75,6 +75,9 @@ pub struct Opened {
     pub transport: TransportKind,
     /// What is spoken.
     pub dialect: Dialect,
+    /// By when the server's first heartbeat must have come; `None` where it is not the server that
+    /// sends them.
+    pub heartbeat_due: Option<Instant>,
 }
 
 /// Runs one session: a future that is ready when the session is over and its connection has
@@ -193,6 +196,10 @@ impl Begun {
             sid: self.sid,
             transport,
             dialect: self.dialect,
+            heartbeat_due: match revision {
+                Revision::V4 => self.state.heartbeat_due(),
+                Revision::V3 => None,
+            },
         };
         let connection = build(&opened);
         let side = ClientSide {
@@ -200,10 +207,7 @@ impl Begun {
             noted: None,
         };
         let session = handle.clone();
-        let mut driver = Driver::new(side, session, self.state, connection, self.carrier, now());
-        if self.dialect == Dialect::Packets {
-            driver.tell_heartbeat();
-        }
+        let driver = Driver::new(side, session, self.state, connection, self.carrier, now());
         Ok(ClientSession { driver, handle })
     }
 }
