@@ -130,6 +130,15 @@ impl EngineConfig {
         self
     }
 
+    /// The longest line that is taken from a plain peer on a bare stream, in bytes without its end; a
+    /// longer one ends its session with `parse error`. Default: 4,000,000, which a million bytes of
+    /// any text fit into, escaped as they may be.
+    #[must_use]
+    pub const fn max_line_bytes(mut self, bytes: usize) -> Self {
+        self.bounds.limits.max_line_bytes = bytes;
+        self
+    }
+
     /// How many packets one polling body may hold. Default: 10,000.
     #[must_use]
     pub const fn max_packets_per_payload(mut self, packets: usize) -> Self {
@@ -309,8 +318,12 @@ impl EngineConfig {
         if let Some((_, name)) = durations.iter().find(|(duration, _)| duration.is_zero()) {
             return Err(ConfigError::Zero(name));
         }
-        if self.bounds.outbox_limit == 0 {
-            return Err(ConfigError::Zero("the outbox limit"));
+        let sizes = [
+            (self.bounds.outbox_limit, "the outbox limit"),
+            (self.bounds.limits.max_line_bytes, "the longest line"),
+        ];
+        if let Some((_, name)) = sizes.iter().find(|(size, _)| *size == 0) {
+            return Err(ConfigError::Zero(name));
         }
         Ok(self)
     }

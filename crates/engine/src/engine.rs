@@ -238,8 +238,8 @@ impl<A: Application> Engine<A> {
         let Some(session) = self.register(Revision::V4, transport, dialect, false) else {
             return;
         };
-        let max_payload = self.config().bounds.limits.max_payload;
-        let mut wire = Wire::bare(io, framing, &opening.read, max_payload);
+        let limits = &self.config().bounds.limits;
+        let mut wire = Wire::bare(io, framing, &opening.read, limits);
         if manners.allow_half_open {
             wire.outlive_peer();
         }

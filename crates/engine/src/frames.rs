@@ -91,6 +91,13 @@ impl<F: Format> FrameReader<F> {
         self.open_ended = false;
     }
 
+    /// Takes out what was read and is no whole frame, when nothing more will come.
+    pub(crate) fn take_unread(&mut self) -> Vec<u8> {
+        self.wanted = 0;
+        self.open_ended = false;
+        std::mem::take(&mut self.kept)
+    }
+
     /// How the frames are cut.
     pub(crate) const fn format_mut(&mut self) -> &mut F {
         &mut self.format

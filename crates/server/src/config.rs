@@ -70,7 +70,7 @@ impl ServerConfig {
     }
 
     /// Changes how plain peers are spoken to, which send JSON lines over a TCP or Unix-domain
-    /// socket. The length of a line is bounded by the engine's `max_payload`.
+    /// socket. How long a line may be is the engine's affair: `max_line_bytes`.
     #[must_use]
     pub fn lines(mut self, change: impl FnOnce(LinesConfig) -> LinesConfig) -> Self {
         self.lines = change(self.lines);

@@ -1,5 +1,6 @@
 //! One peer's connection: its namespaces, and the handlers that run for it.
 
+use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic;
@@ -395,6 +396,10 @@ impl sockeye_engine::Connection for Connection {
             joining.socket.exit();
         }
         self.disconnect_all(reason, cx);
+    }
+
+    fn handle_undecodable(&mut self, error: &dyn fmt::Display, _cx: &mut Context<'_>) {
+        self.report(|| EventErrorKind::Undecodable(error.to_string().into()));
     }
 
     fn handle_end(&mut self, cx: &mut Context<'_>) {

@@ -150,13 +150,76 @@ async fn strict_server_closes_after_a_bad_line() {
 #[tokio::test]
 async fn overlong_line_closes_the_connection() {
     let dir = Dir::new("overlong");
-    let config = ServerConfig::default().engine(|engine| engine.max_payload(1000));
+    let config = ServerConfig::default().engine(|engine| engine.max_line_bytes(1000));
     let io = Server::with_config(config).unwrap();
+    let log = Log::new();
+    let errors = log.clone();
+    io.on_error(move |_: &Socket, error| errors.push(error.to_string()));
+    let reasons = log.clone();
+    io.on_disconnect(move |reason: DisconnectReason| reasons.push(reason.to_string()));
     let _listener = io.listen(dir.url()).await.unwrap();
     let mut peer = Peer::unix(&dir).await;
     peer.write(format!("{{\"eventName\":\"{}", "x".repeat(2000)))
         .await;
     assert_eq!(peer.line().await, None);
+    let error = log.next().await;
+    assert!(error.contains("1000 bytes"), "{error}");
+    assert_eq!(log.next().await, "parse error");
+}
+
+#[tokio::test]
+async fn million_bytes_of_anything_fit_into_a_line() {
+    let dir = Dir::new("million");
+    let (_io, _listener) = server(&dir).await;
+    let mut peer = Peer::unix(&dir).await;
+    for text in [
+        "x".repeat(1 << 20),
+        "é".repeat(500_000),
+        "😀".repeat(250_000),
+    ] {
+        let said = format!(
+            "{{\"eventName\":\"echo\",\"args\":[{}]}}\r\n",
+            escaped(&text)
+        );
+        peer.write(&said).await;
+        assert_eq!(peer.line().await.unwrap(), said.trim_end());
+    }
+}
+
+/// A string in JSON and in ASCII.
+fn escaped(text: &str) -> String {
+    let units = text.encode_utf16().map(|unit| match u8::try_from(unit) {
+        Ok(byte) if byte.is_ascii() => char::from(byte).to_string(),
+        _ => format!("\\u{unit:04x}"),
+    });
+    format!("\"{}\"", units.collect::<String>())
+}
+
+#[tokio::test]
+async fn last_line_needs_no_end() {
+    let dir = Dir::new("last");
+    let (_io, _listener) = server(&dir).await;
+    let mut peer = Peer::unix(&dir).await;
+    peer.write("{\"eventName\":\"sum\",\"args\":[[4,5]],\"id\":1}")
+        .await;
+    peer.shutdown().await;
+    assert_eq!(peer.line().await.unwrap(), r#"{"ack":1,"args":[9]}"#);
+    assert_eq!(peer.line().await, None);
+}
+
+#[tokio::test]
+async fn line_that_was_cut_short_is_none() {
+    let dir = Dir::new("cut");
+    let config = ServerConfig::default().lines(|lines| lines.bad_lines(BadLines::Close));
+    let io = Server::with_config(config).unwrap();
+    let log = Log::new();
+    let reasons = log.clone();
+    io.on_disconnect(move |reason: DisconnectReason| reasons.push(reason.to_string()));
+    let _listener = io.listen(dir.url()).await.unwrap();
+    let mut peer = Peer::unix(&dir).await;
+    peer.write("{\"eventName\":\"sum\",\"args\":[[4,").await;
+    drop(peer);
+    assert_eq!(log.next().await, "transport close");
 }
 
 #[tokio::test]
@@ -292,6 +355,20 @@ async fn silent_peer_and_unknown_bytes_open_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn silent_peer_has_until_the_connect_timeout() {
+    let patience = Duration::from_secs(3);
+    let config =
+        ServerConfig::default().connection(|connection| connection.connect_timeout(patience));
+    let io = Server::with_config(config).unwrap();
+    let listener = io.listen("tcp://127.0.0.1:0").await.unwrap();
+    let start = tokio::time::Instant::now();
+    let mut peer = Peer::tcp(&listener).await;
+    assert_eq!(peer.line().await, None);
+    let waited = start.elapsed();
+    assert!((patience..patience * 2).contains(&waited), "{waited:?}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn closed_listener_does_not_wait_for_silent_peers() {
     let io = Server::new();
     let mut listener = io.listen("tcp://127.0.0.1:0").await.unwrap();
@@ -338,7 +415,7 @@ async fn peer_credentials_are_in_the_handshake() {
 }
 
 #[tokio::test]
-async fn refused_peer_is_dropped() {
+async fn refused_peer_is_told_why_and_dropped() {
     let dir = Dir::new("refused");
     let config = ServerConfig::default()
         .engine(|engine| engine.allow_request(async |_| Err("nobody".to_owned())));
@@ -346,6 +423,12 @@ async fn refused_peer_is_dropped() {
     let _listener = io.listen(dir.url()).await.unwrap();
     let mut peer = Peer::unix(&dir).await;
     peer.write("{\"eventName\":\"echo\"}\n").await;
+    let line = peer.line().await.unwrap();
+    assert_eq!(line, r#"{"error":{"message":"nobody"}}"#);
+    assert_eq!(peer.line().await, None);
+    let mut peer = Peer::unix(&dir).await;
+    peer.write(b"\x010").await;
+    assert_eq!(peer.text().await, r#"1{"code":4,"message":"nobody"}"#);
     assert_eq!(peer.line().await, None);
 }
 

@@ -23,7 +23,7 @@
 //! unknown keys are all fine.
 //!
 //! Bytes are what Node makes of a `Buffer`: `{"type":"Buffer","data":[1,2,255]}`. They grow to three or four times their
-//! size, which counts towards [`LinesConfig::max_line_bytes`]. Between peers of this and of other dialects, bytes change
+//! size. Between peers of this and of other dialects, bytes change
 //! their form: attachments become Buffers, and, with [`LinesConfig::revive_buffers`], Buffers become attachments.
 //!
 //! ```
@@ -34,7 +34,7 @@
 //! encode_event(&mut unread, Some(7), "sum", &([1, 2, 3].as_slice(),))?;
 //! assert_eq!(unread, b"{\"eventName\":\"sum\",\"args\":[[1,2,3]],\"id\":7}\r\n");
 //!
-//! let Found::Line { line, used } = next_line(&unread, 0, config.max_line_bytes)? else {
+//! let Found::Line { line, used } = next_line(&unread, 0, 1_000_000)? else {
 //!     panic!("a whole line is there");
 //! };
 //! assert_eq!(used, unread.len());

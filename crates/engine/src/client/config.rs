@@ -90,7 +90,8 @@ impl Default for ConnectorConfig {
             bounds: Bounds {
                 limits: Limits::default()
                     .max_payload(16 * 1024 * 1024)
-                    .max_packets_per_payload(1_000_000),
+                    .max_packets_per_payload(1_000_000)
+                    .max_line_bytes(16 * 1024 * 1024),
                 ..Bounds::default()
             },
             stream_compression: None,
@@ -213,6 +214,14 @@ impl ConnectorConfig {
         self
     }
 
+    /// The longest line that is taken from a plain server, in bytes without its end; a longer one ends
+    /// the connection with `parse error`. Default: 16 MiB.
+    #[must_use]
+    pub const fn max_line_bytes(mut self, bytes: usize) -> Self {
+        self.bounds.limits.max_line_bytes = bytes;
+        self
+    }
+
     /// How many packets one polling answer may hold; servers put there whatever waits. Default:
     /// 1,000,000.
     ///
@@ -286,6 +295,7 @@ impl ConnectorConfig {
         let zero = [
             (self.bounds.outbox_limit, "the outbox limit"),
             (self.bounds.limits.max_payload, "the largest payload"),
+            (self.bounds.limits.max_line_bytes, "the longest line"),
             (
                 self.bounds.limits.max_packets_per_payload,
                 "the number of packets of a payload",

@@ -7,11 +7,11 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use sockeye_engine_proto::frame::FrameError;
-use sockeye_engine_proto::{Lane, Message, Packet, PacketError, Revision, Session, TransportEnd};
-use sockeye_socket_proto::lines::LineError;
-use sockeye_websocket::{
-    Decoder, Event, Limits, OpCode, Payload, ProtocolError, Role, encode_frame,
+use sockeye_engine_proto::{
+    Lane, Limits, Message, Packet, PacketError, Revision, Session, TransportEnd,
 };
+use sockeye_socket_proto::lines::LineError;
+use sockeye_websocket::{Decoder, Event, OpCode, Payload, ProtocolError, Role, encode_frame};
 
 use super::halves::Halves;
 use super::{Driver, Side, is_ready};
@@ -60,7 +60,7 @@ impl Wire {
     /// A WebSocket, at which this end has this role. `read` is what came behind the handshake
     /// already.
     pub(crate) fn websocket(io: Io, read: &[u8], max_payload: usize, role: Role) -> Self {
-        let limits = Limits::default()
+        let limits = sockeye_websocket::Limits::default()
             .max_frame(max_payload)
             .max_message(max_payload);
         let decoder = Decoder::new(role, limits);
@@ -74,10 +74,12 @@ impl Wire {
     }
 
     /// A bare stream in one of the framings that it can have.
-    pub(crate) fn bare(io: Io, framing: Framing, read: &[u8], max_payload: usize) -> Self {
+    pub(crate) fn bare(io: Io, framing: Framing, read: &[u8], limits: &Limits) -> Self {
         let frames = match framing {
-            Framing::Lines => Frames::Lines(FrameReader::new(Lines::new(max_payload), read)),
-            _ => Frames::Native(FrameReader::new(Native::new(max_payload), read)),
+            Framing::Lines => {
+                Frames::Lines(FrameReader::new(Lines::new(limits.max_line_bytes), read))
+            }
+            _ => Frames::Native(FrameReader::new(Native::new(limits.max_payload), read)),
         };
         Self {
             io,
@@ -103,6 +105,16 @@ impl Wire {
 
     pub(crate) fn direct(&self) -> Option<Socket> {
         self.io.direct()
+    }
+
+    /// What a peer that speaks in lines has sent behind the last end of a line. The JavaScript
+    /// library takes it for a line too, when the stream ends; but one that was cut short is none.
+    fn unfinished_line(&mut self) -> Option<Vec<u8>> {
+        let Frames::Lines(frames) = &mut self.frames else {
+            return None;
+        };
+        let line = frames.take_unread();
+        (line.trim_ascii_end().last() == Some(&b'}')).then_some(line)
     }
 
     /// What the end of reading means for the session.
@@ -230,6 +242,9 @@ impl<S: Side, C: Connection> Reader<'_, S, C> {
                 if matches!(error, ReadError::End) && wire.is_bare() {
                     // The peer may have closed only its own half, and want the answers still.
                     wire.fate = Fate::Ended;
+                    if let Some(line) = wire.unfinished_line() {
+                        self.connection.handle_message(Incoming::Binary(&line), cx);
+                    }
                     self.side.note(format_args!("the connection ended"));
                     self.connection.handle_end(cx);
                     match wire.halves.may_outlive_peer() {
@@ -239,6 +254,14 @@ impl<S: Side, C: Connection> Reader<'_, S, C> {
                     return true;
                 }
                 let end = wire.failed(&error, self.side);
+                if matches!(wire.frames, Frames::Lines(_))
+                    && let ReadError::Format(violation) = &error
+                {
+                    // A line that is too long is one that makes no sense.
+                    self.connection.handle_undecodable(violation, cx);
+                    self.session.handle_decode_error(self.now, Lane::Current);
+                    return true;
+                }
                 self.handle_end(end);
                 true
             }

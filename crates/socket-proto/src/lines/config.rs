@@ -1,11 +1,10 @@
 //! How lines are read.
 
-/// How lines are read.
+/// How lines are read. How long one may be is for whoever reads the stream to say, to
+/// [`next_line`](super::next_line).
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct LinesConfig {
-    /// The longest line that is taken, in bytes without its end; see [`max_line_bytes`](Self::max_line_bytes).
-    pub max_line_bytes: usize,
     /// What is to be done about lines that mean nothing; see [`bad_lines`](Self::bad_lines).
     pub bad_lines: BadLines,
     /// Whether Buffers are bytes; see [`revive_buffers`](Self::revive_buffers).
@@ -22,13 +21,6 @@ pub enum BadLines {
 }
 
 impl LinesConfig {
-    /// The longest line that is taken, in bytes without its end. A longer one ends the stream. Default: 1,000,000.
-    #[must_use]
-    pub fn max_line_bytes(mut self, max: usize) -> Self {
-        self.max_line_bytes = max;
-        self
-    }
-
     /// What is to be done about lines that are neither an event nor an acknowledgement nor an error, or no JSON at all.
     /// Default: [`BadLines::Ignore`].
     #[must_use]
@@ -50,7 +42,6 @@ impl LinesConfig {
 impl Default for LinesConfig {
     fn default() -> Self {
         Self {
-            max_line_bytes: 1_000_000,
             bad_lines: BadLines::Ignore,
             revive_buffers: true,
         }
