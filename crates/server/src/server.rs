@@ -5,6 +5,7 @@ use std::ops::Deref;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Waker};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Request, Response};
@@ -295,6 +296,10 @@ impl Application for App {
         // The driver polls everything once more with its own waker when it starts.
         connection.implicit_connect(&mut Context::from_waker(Waker::noop()));
         connection
+    }
+
+    fn connect_timeout(&self) -> Duration {
+        self.0.config().connection.connect_timeout
     }
 }
 

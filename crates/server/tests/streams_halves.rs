@@ -455,6 +455,8 @@ async fn server_that_closes_when_idle_waits_for_its_peers() {
     // Nobody else gets in, but who is there stays.
     let mut late = Peer::unix(&dir).await;
     late.write(say("too late")).await;
+    let refusal = r#"{"error":{"message":"the server takes no more sessions"}}"#;
+    assert_eq!(late.line().await.as_deref(), Some(refusal));
     assert_eq!(late.line().await, None);
     peer.write(say("still here")).await;
     expect(&log, &["still here"]).await;

@@ -22,6 +22,14 @@ pub enum OpenError {
         /// What it says; at most 512 bytes of it.
         message: String,
     },
+    /// The server answered on a bare stream, and has refused.
+    #[error("the server refused{}", Because(message))]
+    Refused {
+        /// The code in its answer: 4 for a refusal of the application, and so on.
+        code: u8,
+        /// What it says; at most 512 bytes of it.
+        message: String,
+    },
     /// The server does not speak the revision of Engine.IO that was asked for.
     #[error("the server does not speak this revision of Engine.IO")]
     UnsupportedProtocol,
@@ -62,6 +70,19 @@ impl OpenError {
         }
     }
 
+    /// What a close packet means that comes instead of an open packet.
+    pub(super) fn close(data: &str) -> Self {
+        match Refusal::from_body(data) {
+            Some(refusal) => Self::Refused {
+                code: refusal.code,
+                message: shortened(refusal.message),
+            },
+            None => Self::Closed {
+                detail: "it sent a close packet".to_owned(),
+            },
+        }
+    }
+
     /// What the answer to a handshake means that has not the status it should have.
     pub(super) fn refusal(status: StatusCode, body: &[u8]) -> Self {
         let body = String::from_utf8_lossy(&body[..body.len().min(MAX_MESSAGE)]);
@@ -78,6 +99,16 @@ impl OpenError {
             message,
         }
     }
+}
+
+/// As much of a server's message as is worth keeping.
+fn shortened(mut message: String) -> String {
+    let mut end = message.len().min(MAX_MESSAGE);
+    while !message.is_char_boundary(end) {
+        end -= 1;
+    }
+    message.truncate(end);
+    message
 }
 
 /// A message behind a colon, if there is one.

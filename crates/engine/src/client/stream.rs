@@ -8,6 +8,8 @@ use sockeye_engine_proto::{
     Compression, OpenPacket, OpenRequest, Packet, Revision, Session, TransportKind, WireKind, frame,
 };
 
+use sockeye_socket_proto::lines::{self as proto, dialect_of_first_byte};
+
 use super::config::{ConnectorConfig, StreamDialect};
 use super::{Begun, ConnectUrl, Connector, OpenError, now};
 use crate::driver::{Carrier, Early, NothingEarly, Wire};
@@ -25,25 +27,65 @@ impl Connector {
         transport: TransportKind,
     ) -> Result<Begun, OpenError> {
         let (dialer, config) = (&self.shared.dialer, &self.shared.config);
-        let limit = config.bounds.limits.max_payload;
         let io = dialer.stream(url).await?;
         match config.stream_dialect {
             StreamDialect::Native => native(io, transport, config).await,
-            StreamDialect::Lines => Ok(lines(io, transport, limit)),
-            StreamDialect::Auto => {
-                let native = native(io, transport, config);
-                match tokio::time::timeout(PATIENCE, native).await {
-                    Ok(Ok(begun)) => Ok(begun),
-                    Ok(Err(_)) | Err(_) => Ok(lines(dialer.stream(url).await?, transport, limit)),
+            StreamDialect::Lines => Ok(lines(io, transport, &[], config)),
+            StreamDialect::Auto => self.find_dialect(io, url, transport).await,
+        }
+    }
+
+    /// Tries packets, and speaks in lines to a peer that does not understand them.
+    ///
+    /// Nothing that peers say in lines tells that they do, as most wait for a first line. So it is
+    /// taken for granted where packets are met with lines or with silence. Who refuses has
+    /// understood, and what is spoken by nobody is an error.
+    async fn find_dialect(
+        &self,
+        io: Io,
+        url: &ConnectUrl,
+        transport: TransportKind,
+    ) -> Result<Begun, OpenError> {
+        let (dialer, config) = (&self.shared.dialer, &self.shared.config);
+        let native = native(io, transport, config);
+        let error = match tokio::time::timeout(PATIENCE, native).await {
+            Ok(Ok(begun)) => return Ok(begun),
+            Ok(Err(error)) => error,
+            Err(_) => return Ok(lines(dialer.stream(url).await?, transport, &[], config)),
+        };
+        match error {
+            OpenError::Handshake { ref source } if source.is::<SpeaksInLines>() => {
+                Ok(lines(dialer.stream(url).await?, transport, &[], config))
+            }
+            // A plain peer may hang up on what is no line. But whoever does so on a stream where
+            // nothing was said yet, or says there what is no line, speaks no lines either.
+            OpenError::Closed { .. } => {
+                let mut io = dialer.stream(url).await?;
+                match tokio::time::timeout(GRACE, read_some(&mut io)).await {
+                    Ok(Ok(read)) if dialect_of_first_byte(read[0]) == proto::Dialect::Lines => {
+                        Ok(lines(io, transport, &read, config))
+                    }
+                    Ok(_) => Err(error),
+                    Err(_) => Ok(lines(io, transport, &[], config)),
                 }
             }
+            _ => Err(error),
         }
     }
 }
 
-/// A session with a peer that speaks in lines: there is nothing to shake hands about.
-fn lines(io: Io, transport: TransportKind, limit: usize) -> Begun {
-    let wire = Wire::bare(io, Framing::Lines, &[], limit);
+/// How long a peer that has hung up once is given to do so again.
+const GRACE: Duration = Duration::from_millis(250);
+
+/// A peer has answered packets with a line.
+#[derive(Debug, thiserror::Error)]
+#[error("the peer speaks in lines")]
+struct SpeaksInLines;
+
+/// A session with a peer that speaks in lines: there is nothing to shake hands about. `read` is
+/// what it has said already.
+fn lines(io: Io, transport: TransportKind, read: &[u8], config: &ConnectorConfig) -> Begun {
+    let wire = Wire::bare(io, Framing::Lines, read, &config.bounds.limits);
     Begun {
         state: Session::plain(transport, now()),
         sid: String::new(),
@@ -72,9 +114,9 @@ async fn native(
     if let [b'{', second] = read[..]
         && second != b'0'
     {
-        return Err(OpenError::handshake("the peer speaks in lines"));
+        return Err(OpenError::handshake(SpeaksInLines));
     }
-    let mut wire = Wire::bare(io, Framing::Native, &read, config.bounds.limits.max_payload);
+    let mut wire = Wire::bare(io, Framing::Native, &read, &config.bounds.limits);
     let open = read_open(&mut wire).await?;
     // What was not offered is not taken, whatever the server says.
     let compress_from = config
@@ -120,11 +162,23 @@ async fn exchange(io: &mut Io, offer: Option<Compression>) -> io::Result<Vec<u8>
     Ok(answer[..len].to_vec())
 }
 
+/// Reads whatever comes first.
+async fn read_some(io: &mut Io) -> io::Result<Vec<u8>> {
+    let mut buf = [0; 512];
+    match poll_fn(|cx| io.poll_read(cx, &mut buf)).await? {
+        0 => Err(io::ErrorKind::UnexpectedEof.into()),
+        read => Ok(buf[..read].to_vec()),
+    }
+}
+
 /// Reads the open packet, which is the first on every stream.
 pub(super) async fn read_open(wire: &mut Wire) -> Result<OpenPacket, OpenError> {
     let Early::Text(text) = read_first(wire).await? else {
         return Err(OpenError::handshake("the first packet is binary"));
     };
+    if let Some(data) = text.strip_prefix('1') {
+        return Err(OpenError::close(data));
+    }
     // The text of an open packet is the same in both revisions.
     match Packet::decode_text(Revision::V4, &text) {
         Ok(packet) => to_open(&packet),

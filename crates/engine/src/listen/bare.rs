@@ -5,8 +5,10 @@ use std::io::{self, IoSlice};
 use std::sync::Arc;
 
 use sockeye_engine_proto::frame::{self, Decoded};
-use sockeye_engine_proto::{Compression, OpenRequest, Packet, TransportKind};
-use sockeye_socket_proto::lines::{Dialect, dialect_of_first_byte};
+use sockeye_engine_proto::{
+    Compression, OpenRequest, Packet, RequestError, Revision, TransportKind, WireKind,
+};
+use sockeye_socket_proto::lines::{self, Dialect, dialect_of_first_byte};
 
 use crate::application::Application;
 use crate::engine::Engine;
@@ -26,7 +28,7 @@ const NOT_HTTP: &[u8] = b"HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain\r
 
 /// Finds out what a new peer speaks, asks whether it may, and opens its session.
 ///
-/// A peer that says nothing is dropped after the upgrade timeout.
+/// A peer that says nothing is dropped after the application's connect timeout.
 pub(super) async fn serve<A: Application>(
     engine: Engine<A>,
     mut io: Io,
@@ -34,7 +36,7 @@ pub(super) async fn serve<A: Application>(
     handshake: Handshake,
     manners: Manners,
 ) {
-    let patience = engine.config().session.upgrade_timeout;
+    let patience = engine.application().connect_timeout();
     let opening = match tokio::time::timeout(patience, listen_to(&mut io)).await {
         Ok(Ok(opening)) => opening,
         Ok(Err(error)) => {
@@ -49,15 +51,37 @@ pub(super) async fn serve<A: Application>(
     let opening = match opening {
         Opening::Session(opening) => opening,
         Opening::Http => {
-            let _ = tokio::time::timeout(patience, farewell(&mut io)).await;
+            say_farewell(&engine, &mut io, NOT_HTTP).await;
             return;
         }
     };
     let handshake = Arc::new(handshake);
     match engine.admit(&handshake).await {
         Ok(()) => engine.open_bare(handshake, transport, io, &opening, manners),
-        Err(error) => tracing::debug!(%error, "a peer on a bare stream was refused"),
+        Err(error) => {
+            tracing::debug!(%error, "a peer on a bare stream was refused");
+            say_farewell(&engine, &mut io, &refusal(opening.framing, &error)).await;
+        }
     }
+}
+
+/// What tells a peer that it was refused. Natively that is a close packet with what HTTP would have
+/// in the body of the answer; as a line it is the one that middlewares refuse events by.
+fn refusal(framing: Framing, error: &RequestError) -> Vec<u8> {
+    let mut said = Vec::new();
+    match framing {
+        Framing::Lines => {
+            let data = None::<&()>;
+            lines::encode_error(&mut said, error.message(), data).expect("a text can be encoded");
+        }
+        _ => {
+            let mut packet = Vec::new();
+            Packet::Close.encode_text(Revision::V4, &mut packet);
+            packet.extend_from_slice(error.body().as_bytes());
+            frame::encode_frame(&mut said, WireKind::Text, &packet);
+        }
+    }
+    said
 }
 
 /// How a peer begins.
@@ -124,8 +148,16 @@ async fn listen_to(io: &mut Io) -> io::Result<Opening> {
     }
 }
 
-async fn farewell(io: &mut Io) -> io::Result<()> {
-    let mut rest = NOT_HTTP;
+/// Says something and hangs up, unless the peer does not take it.
+async fn say_farewell<A: Application>(engine: &Engine<A>, io: &mut Io, text: &[u8]) {
+    let patience = engine.config().bounds.linger;
+    if let Ok(Err(error)) = tokio::time::timeout(patience, farewell(io, text)).await {
+        tracing::debug!(%error, "the last words to a peer were lost");
+    }
+}
+
+async fn farewell(io: &mut Io, text: &[u8]) -> io::Result<()> {
+    let mut rest = text;
     while !rest.is_empty() {
         let written = poll_fn(|cx| io.poll_write(cx, &[IoSlice::new(rest)])).await?;
         rest = &rest[written..];

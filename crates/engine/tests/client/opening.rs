@@ -373,6 +373,37 @@ async fn automatic_dialect_prefers_packets() {
 }
 
 #[tokio::test]
+async fn refusal_on_a_stream_is_no_reason_to_speak_in_lines() {
+    let config = EngineConfig::default().allow_request(async |_| Err("not you".to_owned()));
+    let (_rig, url) = serve(config, "tcp://127.0.0.1:0").await;
+    for dialect in [StreamDialect::Native, StreamDialect::Auto] {
+        let config = ConnectorConfig::default().stream_dialect(dialect);
+        match refused(config, &url).await {
+            OpenError::Refused { code, message } => assert_eq!((code, &*message), (4, "not you")),
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn automatic_dialect_does_not_take_any_service_for_one_that_speaks_in_lines() {
+    let config = ConnectorConfig::default().stream_dialect(StreamDialect::Auto);
+    // One that hangs up whatever is said to it, and one that speaks HTTP.
+    for answer in ["", "HTTP/1.1 400 Bad Request\r\n\r\n"] {
+        let (listener, authority) = raw().await;
+        let service = tokio::spawn(async move {
+            loop {
+                let mut stream = accept(&listener).await;
+                stream.write_all(answer.as_bytes()).await.unwrap();
+            }
+        });
+        let error = refused(config.clone(), &format!("tcp://{authority}")).await;
+        assert!(matches!(error, OpenError::Closed { .. }), "{error:?}");
+        service.abort();
+    }
+}
+
+#[tokio::test]
 async fn automatic_dialect_falls_back_to_lines() {
     // A peer that sends a line, one that hangs up, and one that says nothing.
     for answer in [Some(&b"{\"eventName\":\"hi\"}\r\n"[..]), Some(b""), None] {
