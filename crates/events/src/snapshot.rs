@@ -26,8 +26,13 @@ impl<T: Clone> Snapshot<T> {
     /// Replaces the value by a changed copy.
     pub fn update<R>(&self, change: impl FnOnce(&mut T) -> R) -> R {
         let mut current = self.current.write();
+        // What the change takes out is dropped behind the lock: a handler may own what looks at this
+        // very value when it goes.
+        let before = Arc::clone(&current);
         let result = change(Arc::make_mut(&mut current));
         self.version.fetch_add(1, Ordering::Release);
+        drop(current);
+        drop(before);
         result
     }
 }
@@ -69,5 +74,25 @@ mod tests {
         assert!(reader.read(&source).is_empty());
         source.update(|value| value.push(7));
         assert_eq!(**reader.read(&source), [7]);
+    }
+
+    /// Looks at the value that it was part of when it goes.
+    #[derive(Debug)]
+    struct Curious(std::sync::Weak<Snapshot<Vec<Arc<Self>>>>);
+
+    impl Drop for Curious {
+        fn drop(&mut self) {
+            let source = self.0.upgrade().unwrap();
+            assert!(source.current.try_read().is_some(), "it is not locked");
+        }
+    }
+
+    #[test]
+    fn what_is_taken_out_may_look_at_the_value_when_it_is_dropped() {
+        let source = Arc::new(Snapshot::default());
+        let curious = Arc::new(Curious(Arc::downgrade(&source)));
+        source.update(|value| value.push(curious));
+        source.update(Vec::clear);
+        assert!(source.load().is_empty());
     }
 }

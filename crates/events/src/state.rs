@@ -13,9 +13,12 @@ pub struct StateMap {
 impl StateMap {
     /// Stores a value, replacing an earlier one of the same type.
     pub fn insert<T: Clone + Send + Sync + 'static>(&self, value: T) {
-        self.values
+        let replaced = self
+            .values
             .write()
             .insert(TypeId::of::<T>(), Box::new(value));
+        // Behind the lock: it may be anything.
+        drop(replaced);
     }
 
     /// A clone of the value of type `T`, if one was stored.
