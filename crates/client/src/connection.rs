@@ -100,7 +100,11 @@ impl Connection {
                 args,
                 ack_id,
             } => {
-                self.note_offset(key, &args);
+                if ack_id.is_none() {
+                    // Servers put none behind an event that they want to be answered, as the JS
+                    // client's last argument is a function there.
+                    self.note_offset(key, &args);
+                }
                 // What a recovered session has missed comes before the answer.
                 let is_in = self.inbox.socket(key).is_some();
                 if !is_in || self.flushing.contains(&key) {

@@ -126,3 +126,26 @@ async fn what_is_left_on_purpose_is_not_recovered() {
     let mut peer = Peer::accept(&listener).await;
     assert_eq!(peer.receive().await, "40");
 }
+
+#[tokio::test(start_paused = true)]
+async fn event_that_wants_an_answer_has_no_offset() {
+    let (listener, _socket, mut story) = start().await;
+    let mut peer = Peer::accept(&listener).await;
+    peer.receive().await;
+    peer.send(r#"40{"sid":"one","pid":"secret"}"#).await;
+    peer.send(r#"42["news",1,"offset-1"]"#).await;
+    peer.send(r#"427["ask","no offset"]"#).await;
+    for expected in [
+        "connect false",
+        r#"news 1,"offset-1""#,
+        r#"ask "no offset""#,
+    ] {
+        assert_eq!(story.recv().await.unwrap(), expected);
+    }
+    drop(peer);
+    let mut peer = Peer::accept(&listener).await;
+    assert_eq!(
+        peer.receive().await,
+        r#"40{"pid":"secret","offset":"offset-1"}"#
+    );
+}
