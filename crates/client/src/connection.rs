@@ -12,9 +12,10 @@ use std::time::Instant;
 use sockeye_engine::{CloseReason, Dialect, Incoming, Opened, SessionHandle};
 use sockeye_events::{DisconnectReason, Event, EventError, EventErrorKind, EventSocket};
 use sockeye_link::{Inbox, Said, disconnect_reason, read_line, refusal, socket_revision};
-use sockeye_socket_proto::{ClientConnection, ClientInput, IncomingArgs, NamespaceKey, Violation};
+use sockeye_socket_proto::{ClientConnection, ClientInput, NamespaceKey, Violation};
 use tokio::sync::oneshot;
 
+use crate::recovery::Recovery;
 use crate::shared::Shared;
 use crate::socket::{CLOSE, CONNECT, DISCONNECT, DRAIN, END, Inner};
 use crate::{ClientEvent, ConnectError, DisconnectDetail, Socket};
@@ -48,8 +49,6 @@ pub(crate) struct Connection {
 struct Place {
     key: NamespaceKey,
     socket: Arc<Inner>,
-    /// It lets its session be recovered, or asks for that: the offsets of events are remembered.
-    recovers: bool,
 }
 
 impl Connection {
@@ -100,16 +99,12 @@ impl Connection {
                 args,
                 ack_id,
             } => {
-                if ack_id.is_none() {
-                    // Servers put none behind an event that they want to be answered, as the JS
-                    // client's last argument is a function there.
-                    self.note_offset(key, &args);
-                }
                 // What a recovered session has missed comes before the answer.
                 let is_in = self.inbox.socket(key).is_some();
                 if !is_in || self.flushing.contains(&key) {
                     if let Err(error) = self.inbox.hold(key, name, args, ack_id) {
                         tracing::debug!(%error, "closing");
+                        self.forget_session(key);
                         self.close_for(DisconnectReason::ParseError);
                     }
                     return;
@@ -160,10 +155,9 @@ impl Connection {
         pid: Option<&str>,
         cx: &mut Context<'_>,
     ) {
-        let Some(place) = self.places.iter_mut().find(|place| place.key == key) else {
+        let Some(place) = self.places.iter().find(|place| place.key == key) else {
             return;
         };
-        place.recovers = pid.is_some();
         let inner = Arc::clone(&place.socket);
         let id = match (sid, self.session.dialect(), inner.namespace()) {
             (Some(sid), ..) => Some(Arc::from(sid)),
@@ -238,11 +232,11 @@ impl Connection {
         self.left.push((socket, reason));
     }
 
-    /// An event's last argument may say where to go on after an interruption.
-    fn note_offset(&self, key: NamespaceKey, args: &IncomingArgs<'_>) {
-        let place = self.places.iter().find(|place| place.key == key);
-        if let Some(place) = place.filter(|place| place.recovers) {
-            place.socket.lock().recovery.handle_event(&args.as_raw());
+    /// More was missed than may be held. It would be so again, and for ever, if the socket came
+    /// back with the same offset: it gets a new session, and knows that it has missed something.
+    fn forget_session(&self, key: NamespaceKey) {
+        if let Some(place) = self.places.iter().find(|place| place.key == key) {
+            place.socket.lock().recovery = Recovery::default();
         }
     }
 

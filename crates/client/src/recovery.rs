@@ -5,7 +5,8 @@ use sockeye_socket_proto::RawArgs;
 /// What the server gave a socket to come back with.
 ///
 /// A server with recovery puts an offset behind the arguments of every event; the last one seen
-/// says where to go on.
+/// says where to go on. It counts once the event has reached the handlers: one that is lost with a
+/// connection before that is to come again.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Recovery {
     pid: Option<Box<str>>,
@@ -33,30 +34,42 @@ impl Recovery {
         recovered
     }
 
-    /// An event came: during the session, or for the session that this side wants to have back.
-    pub(crate) fn handle_event(&mut self, args: &RawArgs<'_>) {
-        let last = args.len().checked_sub(1).and_then(|last| args.get(last));
-        if let Some(json) = last.filter(|json| json.starts_with('"')) {
-            self.offset = Some(json.into());
+    /// An event with this [offset](offset_of) has reached the handlers.
+    pub(crate) fn handle_event(&mut self, offset: Box<str>) {
+        if self.pid.is_some() {
+            self.offset = Some(offset);
         }
     }
+}
+
+/// What may be the offset of an event, still as JSON: its last argument, if that is a string.
+///
+/// Servers put none behind an event that they want to be answered: for the JavaScript client, the
+/// last argument of such a one is the function that answers.
+pub(crate) fn offset_of(args: &RawArgs<'_>, ack_id: Option<u64>) -> Option<Box<str>> {
+    if ack_id.is_some() {
+        return None;
+    }
+    let last = args.get(args.len().checked_sub(1)?)?;
+    last.starts_with('"').then(|| last.into())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn args(json: &str) -> RawArgs<'_> {
-        RawArgs::from_array(json).unwrap()
+    fn offset(json: &str, ack_id: Option<u64>) -> Option<Box<str>> {
+        offset_of(&RawArgs::from_array(json).unwrap(), ack_id)
     }
 
     #[test]
     fn last_text_argument_is_the_offset() {
+        assert_eq!(offset("[2]", None), None);
+        assert_eq!(offset("[]", None), None);
+        assert_eq!(offset(r#"["wants an answer"]"#, Some(7)), None);
         let mut recovery = Recovery::default();
         assert!(!recovery.handle_connected(Some("p")));
-        recovery.handle_event(&args(r#"[1,"a\n1"]"#));
-        recovery.handle_event(&args("[2]"));
-        recovery.handle_event(&args("[]"));
+        recovery.handle_event(offset(r#"[1,"a\n1"]"#, None).unwrap());
         assert_eq!(recovery.resume(), Some(("p".to_owned(), "a\n1".to_owned())));
     }
 
@@ -64,12 +77,13 @@ mod tests {
     fn same_private_id_means_recovered() {
         let mut recovery = Recovery::default();
         recovery.handle_connected(Some("p"));
-        recovery.handle_event(&args(r#"["o"]"#));
+        recovery.handle_event(r#""o""#.into());
         assert!(recovery.handle_connected(Some("p")));
         assert_eq!(recovery.resume(), Some(("p".to_owned(), "o".to_owned())));
         assert!(!recovery.handle_connected(Some("q")));
         assert_eq!(recovery.resume(), None);
         assert!(!recovery.handle_connected(None));
+        recovery.handle_event(r#""o""#.into());
         assert_eq!(recovery.resume(), None);
     }
 }

@@ -4,6 +4,7 @@ mod stream;
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::task::{Context, Waker};
 use std::time::Duration;
 
@@ -13,8 +14,9 @@ use sockeye_events::{
     Running, Snapshot, StateMap,
 };
 use sockeye_link::{Own, Receiver};
-use sockeye_socket_proto::{FromArgs, ToArgs};
+use sockeye_socket_proto::{FromArgs, RawArgs, ToArgs};
 
+use crate::recovery::offset_of;
 use crate::shared::Alive;
 use crate::{Client, ConnectError, Emission};
 pub(crate) use state::{Inner, Leave, Phase};
@@ -334,6 +336,16 @@ impl Receiver for Socket {
 
     fn own(&self) -> Option<&Own<Self>> {
         self.inner.own.get().map(AsRef::as_ref)
+    }
+
+    fn receipt(&self, args: RawArgs<'_>, ack_id: Option<u64>) -> Option<Box<str>> {
+        // Most servers know no recovery: their events cost no search for the last argument.
+        let recovers = self.inner.recovers.load(Ordering::Relaxed);
+        recovers.then(|| offset_of(&args, ack_id))?
+    }
+
+    fn handle_receipt(&self, offset: Box<str>) {
+        self.inner.lock().recovery.handle_event(offset);
     }
 }
 

@@ -9,7 +9,7 @@ use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::SocketAddr;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use sockeye_client::{Args, Client, DisconnectReason, EventName, Socket};
+use sockeye_client::{Args, Client, ClientBuilder, DisconnectReason, EventName, Next, Socket};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::mpsc;
@@ -44,6 +44,12 @@ impl Peer {
 }
 
 async fn start() -> (UnixListener, Socket, mpsc::UnboundedReceiver<String>) {
+    start_with(|builder| builder).await
+}
+
+async fn start_with(
+    change: impl FnOnce(ClientBuilder) -> ClientBuilder,
+) -> (UnixListener, Socket, mpsc::UnboundedReceiver<String>) {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     let next = NEXT.fetch_add(1, Ordering::Relaxed);
     let name = format!("sockeye-recovery-{}-{next}", std::process::id());
@@ -55,7 +61,7 @@ async fn start() -> (UnixListener, Socket, mpsc::UnboundedReceiver<String>) {
     let (sender, story) = mpsc::unbounded_channel();
     let tell = sender.clone();
     let told = sender.clone();
-    let socket = Client::builder(url)
+    let socket = change(Client::builder(url))
         .on_any(move |EventName(name): EventName, args: Args| {
             tell.send(format!("{name} {}", args.as_json())).unwrap();
         })
@@ -148,4 +154,86 @@ async fn event_that_wants_an_answer_has_no_offset() {
         peer.receive().await,
         r#"40{"pid":"secret","offset":"offset-1"}"#
     );
+}
+
+/// A first connection, which ends after one event.
+async fn lose_the_first(listener: &UnixListener, story: &mut mpsc::UnboundedReceiver<String>) {
+    let mut peer = Peer::accept(listener).await;
+    assert_eq!(peer.receive().await, "40");
+    peer.send(r#"40{"sid":"one","pid":"secret"}"#).await;
+    peer.send(r#"42["news",1,"offset-1"]"#).await;
+    drop(peer);
+    for expected in ["connect false", r#"news 1,"offset-1""#, "transport close"] {
+        assert_eq!(story.recv().await.unwrap(), expected);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn missed_events_come_again_if_the_connection_is_lost_before_the_answer() {
+    let (listener, _socket, mut story) = start().await;
+    lose_the_first(&listener, &mut story).await;
+    let resume = r#"40{"pid":"secret","offset":"offset-1"}"#;
+    let mut peer = Peer::accept(&listener).await;
+    assert_eq!(peer.receive().await, resume);
+    peer.send(r#"42["news",2,"offset-2"]"#).await;
+    drop(peer);
+    assert_eq!(story.recv().await.unwrap(), "transport close");
+
+    let mut peer = Peer::accept(&listener).await;
+    assert_eq!(peer.receive().await, resume);
+    peer.send(r#"42["news",2,"offset-2"]"#).await;
+    peer.send(r#"40{"sid":"one","pid":"secret"}"#).await;
+    assert_eq!(story.recv().await.unwrap(), r#"news 2,"offset-2""#);
+    assert_eq!(story.recv().await.unwrap(), "connect true");
+}
+
+#[tokio::test(start_paused = true)]
+async fn socket_that_missed_more_than_may_be_held_is_not_recovered() {
+    let (listener, _socket, mut story) = start_with(|builder| {
+        builder.config(|config| config.inbox(|inbox| inbox.max_queued_events(2)))
+    })
+    .await;
+    lose_the_first(&listener, &mut story).await;
+    let mut peer = Peer::accept(&listener).await;
+    assert_eq!(
+        peer.receive().await,
+        r#"40{"pid":"secret","offset":"offset-1"}"#
+    );
+    for n in 2..5 {
+        peer.send(&format!(r#"42["news",{n},"offset-{n}"]"#)).await;
+    }
+    assert_eq!(story.recv().await.unwrap(), "parse error");
+
+    let mut peer = Peer::accept(&listener).await;
+    assert_eq!(peer.receive().await, "40");
+    peer.send(r#"40{"sid":"two","pid":"other"}"#).await;
+    assert_eq!(story.recv().await.unwrap(), "connect false");
+}
+
+#[tokio::test(start_paused = true)]
+async fn event_that_a_middleware_has_not_decided_about_comes_again() {
+    let (listener, socket, mut story) = start().await;
+    socket.middleware(|args: Args| {
+        let stuck = args.get(0) == Some("2");
+        async move {
+            if stuck {
+                std::future::pending::<()>().await;
+            }
+            Next::Pass
+        }
+    });
+    lose_the_first(&listener, &mut story).await;
+    let resume = r#"40{"pid":"secret","offset":"offset-1"}"#;
+    let mut peer = Peer::accept(&listener).await;
+    assert_eq!(peer.receive().await, resume);
+    peer.send(r#"40{"sid":"one","pid":"secret"}"#).await;
+    peer.send(r#"42["news",2,"offset-2"]"#).await;
+    peer.send(r#"42["news",3,"offset-3"]"#).await;
+    drop(peer);
+    assert_eq!(story.recv().await.unwrap(), "connect true");
+    // The handlers of every event come before the middlewares.
+    assert_eq!(story.recv().await.unwrap(), r#"news 2,"offset-2""#);
+    assert_eq!(story.recv().await.unwrap(), "transport close");
+    let mut peer = Peer::accept(&listener).await;
+    assert_eq!(peer.receive().await, resume);
 }

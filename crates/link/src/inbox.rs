@@ -78,6 +78,7 @@ struct Deciding<S> {
     key: NamespaceKey,
     event: Box<str>,
     ack: Option<AckSlot>,
+    receipt: Option<Box<str>>,
     verdict: Verdict,
 }
 
@@ -308,6 +309,7 @@ impl<S: Receiver> Inbox<S> {
             if handlers.run(&event, &mut self.running, cx) {
                 sweep(socket.shared(), name);
             }
+            hand_in(socket, socket.receipt(args, ack_id));
             return;
         };
         event.share_ack();
@@ -319,8 +321,10 @@ impl<S: Receiver> Inbox<S> {
         let middlewares = own.middlewares.load();
         let socket = socket.clone();
         let ack = event.ack_slot().cloned();
+        let receipt = socket.receipt(args, ack_id);
         if middlewares.is_empty() {
             self.dispatch(&Event::again(&socket, name, args, ack), cx);
+            hand_in(&socket, receipt);
             return;
         }
         let verdict = middleware::ask(
@@ -335,6 +339,7 @@ impl<S: Receiver> Inbox<S> {
             key,
             event: name.into(),
             ack,
+            receipt,
             verdict: Box::pin(verdict),
         };
         self.decide(deciding, cx);
@@ -352,28 +357,37 @@ impl<S: Receiver> Inbox<S> {
 
     /// Goes on with an event if its socket's middlewares have decided, and waits otherwise.
     fn decide(&mut self, mut deciding: Deciding<S>, cx: &mut Context<'_>) {
-        match deciding.verdict.as_mut().poll(cx) {
-            Poll::Pending => self.backlog().deciding = Some(deciding),
-            Poll::Ready(Next::Rewrite(name, args)) => {
-                let Deciding {
-                    key, ack, socket, ..
-                } = deciding;
+        let Poll::Ready(next) = deciding.verdict.as_mut().poll(cx) else {
+            self.backlog().deciding = Some(deciding);
+            return;
+        };
+        let Deciding {
+            socket,
+            key,
+            event,
+            ack,
+            receipt,
+            ..
+        } = deciding;
+        match next {
+            Next::Rewrite(name, args) => {
                 if self.socket(key).is_some() && socket.is_connected() {
                     let event = Event::again(&socket, &name, args.as_raw(), ack);
                     self.dispatch(&event, cx);
                 }
             }
-            Poll::Ready(Next::Refuse(refusal)) => {
-                let Deciding {
-                    ack, socket, event, ..
-                } = deciding;
+            Next::Refuse(refusal) => {
                 if ack.is_none() {
                     socket.refuse_without_ack(&refusal);
                 }
                 let event = Event::again(&socket, &event, RawArgs::empty(), ack);
                 Responder::new(&event).refuse(refusal);
             }
-            Poll::Ready(Next::Drop | Next::Pass) => {}
+            Next::Drop | Next::Pass => {}
+        }
+        if self.socket(key).is_some() {
+            // It is no concern of a later stay.
+            hand_in(&socket, receipt);
         }
     }
 
@@ -444,6 +458,13 @@ impl<S> Backlog<S> {
 /// Takes the `once` handlers that have run out of the table.
 fn sweep<S: Receiver>(table: &Snapshot<Listeners<S>>, name: &str) {
     table.update(|listeners| listeners.sweep(name));
+}
+
+/// An event is through, as far as the connection is concerned.
+fn hand_in<S: Receiver>(socket: &S, receipt: Option<Box<str>>) {
+    if let Some(receipt) = receipt {
+        socket.handle_receipt(receipt);
+    }
 }
 
 impl<S: Receiver> fmt::Debug for Inbox<S> {

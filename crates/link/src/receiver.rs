@@ -1,6 +1,7 @@
 use std::fmt;
 
 use sockeye_events::{EventSocket, Listeners, Refusal, Snapshot};
+use sockeye_socket_proto::RawArgs;
 
 use crate::middleware::BoxMiddleware;
 
@@ -21,6 +22,18 @@ pub trait Receiver: EventSocket {
     /// Tells the peer that a middleware refused an event for which no answer is expected. Default: it is not told.
     fn refuse_without_ack(&self, refusal: &Refusal) {
         let _ = refusal;
+    }
+
+    /// What is to be remembered of an event by [`handle_receipt`](Self::handle_receipt). Default: nothing.
+    fn receipt(&self, args: RawArgs<'_>, ack_id: Option<u64>) -> Option<Box<str>> {
+        let _ = (args, ack_id);
+        None
+    }
+
+    /// The event with this receipt has reached its handlers, or a middleware has kept it from them. An event that is
+    /// lost with the connection before that has no part in this. Called in the order of the events.
+    fn handle_receipt(&self, receipt: Box<str>) {
+        drop(receipt);
     }
 }
 

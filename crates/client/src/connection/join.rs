@@ -139,7 +139,6 @@ impl Connection {
         self.places.push(Place {
             key,
             socket: Arc::clone(socket),
-            recovers: socket.lock().recovery.resume().is_some(),
         });
         if lines {
             // Whoever is connected is in.

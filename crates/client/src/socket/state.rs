@@ -35,6 +35,9 @@ pub(crate) struct Inner {
     pub(super) stream_listeners: OnceLock<Box<StreamListeners>>,
     /// Whether there are handlers of outgoing events, so that emitting need not look.
     pub(crate) has_outgoing: AtomicBool,
+    /// Whether the session can be recovered, so that offsets of events need not be looked for
+    /// otherwise.
+    pub(crate) recovers: AtomicBool,
     pub(crate) acks: AckTable,
     state: Mutex<State>,
 }
@@ -117,6 +120,7 @@ impl Inner {
             own: OnceLock::new(),
             stream_listeners: OnceLock::new(),
             has_outgoing: AtomicBool::new(false),
+            recovers: AtomicBool::new(false),
             acks: AckTable::default(),
             state: Mutex::new(state),
         })
@@ -329,6 +333,7 @@ impl Inner {
 
     /// Takes note of what the server has said when it let the socket in.
     pub(crate) fn handle_connected(&self, id: Option<Arc<str>>, pid: Option<&str>) {
+        self.recovers.store(pid.is_some(), Ordering::Relaxed);
         let mut state = self.lock();
         state.id = id;
         state.recovered = state.recovery.handle_connected(pid);

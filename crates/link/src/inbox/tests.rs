@@ -25,6 +25,7 @@ struct State {
     own: OnceLock<Own<Fake>>,
     values: StateMap,
     log: Mutex<Vec<String>>,
+    receipts: Mutex<String>,
 }
 
 impl Fake {
@@ -38,6 +39,11 @@ impl Fake {
 
     fn set_connected(&self, connected: bool) {
         self.0.away.store(!connected, Atomic::Relaxed);
+    }
+
+    /// The arguments of the events that are through.
+    fn receipts(&self) -> String {
+        self.0.receipts.lock().unwrap().clone()
     }
 
     fn log(&self, entry: impl Into<String>) {
@@ -116,6 +122,14 @@ impl Receiver for Fake {
 
     fn refuse_without_ack(&self, refusal: &Refusal) {
         self.log(format!("refused {}", refusal.message()));
+    }
+
+    fn receipt(&self, args: RawArgs<'_>, ack_id: Option<u64>) -> Option<Box<str>> {
+        ack_id.is_none().then(|| args.as_json().into())
+    }
+
+    fn handle_receipt(&self, receipt: Box<str>) {
+        self.0.receipts.lock().unwrap().push_str(&receipt);
     }
 }
 
@@ -384,6 +398,41 @@ fn events_wait_behind_one_that_a_middleware_thinks_about() {
     gate.add_permits(1);
     assert!(rig.poll().is_ready());
     assert!(socket.take().is_empty());
+}
+
+#[test]
+fn event_has_a_receipt_once_it_has_reached_its_handlers() {
+    let (mut rig, key, socket) = Rig::with_socket(limits().max_handlers(1));
+    let gate = socket.wait_at_numbers();
+    rig.numbers(key, 0..3);
+    rig.ask(key, "n", &3, Some(7));
+    rig.hold(key, 4).unwrap();
+    assert_eq!(socket.receipts(), "0");
+    gate.add_permits(1);
+    assert!(rig.poll().is_pending());
+    assert_eq!(socket.receipts(), "01");
+    rig.inbox.close(&mut context());
+    assert_eq!(socket.receipts(), "012");
+}
+
+#[test]
+fn event_that_a_middleware_thinks_about_to_the_end_has_no_receipt() {
+    let (mut rig, key, socket) = Rig::with_socket(limits());
+    socket.log_numbers();
+    let gate = Arc::new(Semaphore::new(0));
+    let permits = Arc::clone(&gate);
+    socket.middleware(move || {
+        let permits = Arc::clone(&permits);
+        async move { permits.acquire().await.unwrap().forget() }
+    });
+    rig.numbers(key, 0..3);
+    gate.add_permits(1);
+    assert!(rig.poll().is_pending());
+    rig.inbox.close(&mut context());
+    assert_eq!(
+        (socket.take(), socket.receipts()),
+        (vec!["0".to_owned()], "0".to_owned())
+    );
 }
 
 #[test]
