@@ -172,6 +172,10 @@ impl Connection {
     }
 
     /// Sends what was kept for the connection; when all of it is sent, the socket is connected.
+    ///
+    /// The events that were missed come after that, though the JavaScript client has them before:
+    /// their handlers find a socket that is connected and can answer, and what they emit does not
+    /// overtake what was kept, as it does there.
     fn finish_connect(&mut self, key: NamespaceKey, cx: &mut Context<'_>) {
         let Some(socket) = self.inbox.socket(key).cloned() else {
             return;
