@@ -157,8 +157,15 @@ impl ClientConfig {
         self
     }
 
-    /// How long one attempt may take until the session is open; `None` for as long as the
-    /// operating system lets it. Default: 20 s.
+    /// How long one attempt may take until the session is open, and then how long until the
+    /// server has answered a socket that wants to join its namespace; `None` for as long as it
+    /// takes. Default: 20 s.
+    ///
+    /// A socket that is not answered fails with [`ConnectError::Timeout`]. That is the end of a
+    /// [`connect`](crate::Socket::connect) that is awaited. A socket that is to be connected in
+    /// any case, by [`connect_lazy`](crate::Socket::connect_lazy) or because it has been before,
+    /// goes on waiting, and fails again after the same time: unlike another session, another
+    /// answer cannot be asked for. The JavaScript client waits without a word.
     #[must_use]
     pub fn timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
         self.timeout = timeout.into();

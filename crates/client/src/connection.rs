@@ -1,6 +1,7 @@
 //! What the client does with one session: its sockets join their namespaces, events come and go,
 //! and at its end everyone is told.
 
+mod answers;
 mod join;
 
 use std::fmt;
@@ -10,15 +11,18 @@ use std::task::{Context, Poll};
 use std::time::Instant;
 
 use sockeye_engine::{CloseReason, Dialect, Incoming, Opened, SessionHandle};
-use sockeye_events::{DisconnectReason, Event, EventError, EventErrorKind, EventSocket};
+use sockeye_events::{DisconnectReason, Event, EventError, EventErrorKind, EventSocket, Refusal};
 use sockeye_link::{Inbox, Said, disconnect_reason, read_line, refusal, socket_revision};
-use sockeye_socket_proto::{ClientConnection, ClientInput, NamespaceKey, Violation};
+use sockeye_socket_proto::{
+    ClientConnection, ClientInput, NamespaceKey, SocketRevision, Violation,
+};
 use tokio::sync::oneshot;
 
 use crate::recovery::Recovery;
 use crate::shared::Shared;
 use crate::socket::{CLOSE, CONNECT, DISCONNECT, DRAIN, END, Inner};
 use crate::{ClientEvent, ConnectError, DisconnectDetail, Socket};
+use answers::Answers;
 use join::Joins;
 
 /// The upper layer of one session, owned by the session's driver.
@@ -32,6 +36,9 @@ pub(crate) struct Connection {
     /// The sockets that are in a namespace, or have asked to be.
     places: Vec<Place>,
     joins: Joins,
+    answers: Answers,
+    /// What a server of revision 4 said when it did not let us into `/`.
+    main_refusal: Option<Refusal>,
     /// Sockets that are in, but still have kept events to send: the outbox was full.
     flushing: Vec<NamespaceKey>,
     /// Why the sockets are disconnected, where it is this side that closes the session.
@@ -70,6 +77,8 @@ impl Connection {
             inbox: Inbox::new(Arc::clone(&shared.inbox_limits)),
             places: Vec::new(),
             joins: Joins::default(),
+            answers: Answers::default(),
+            main_refusal: None,
             flushing: Vec::new(),
             verdict: None,
             left: Vec::new(),
@@ -120,8 +129,13 @@ impl Connection {
                 self.handle_connected(key, sid.as_deref(), pid.as_deref(), cx);
             }
             ClientInput::Refused { key, message, data } => {
-                let error = ConnectError::Refused(refusal(&message, data));
-                self.handle_refused(key, &error, cx);
+                let refusal = refusal(&message, data);
+                let is_main = self.proto.namespace(key) == Some("/");
+                if is_main && self.proto.revision() == SocketRevision::V4 {
+                    self.report(|| EventErrorKind::Peer(refusal.clone()));
+                    self.handle_main_refused(refusal.clone());
+                }
+                self.handle_refused(key, &ConnectError::Refused(refusal), cx);
             }
             ClientInput::Error { key, message, data } => {
                 if let Some(socket) = self.inbox.socket(key) {
@@ -129,9 +143,16 @@ impl Connection {
                     socket.report(EventError::new("error", kind));
                 }
             }
-            ClientInput::ErrorOfAll { message, data } => {
+            ClientInput::ErrorOfAll {
+                message,
+                data,
+                refused,
+            } => {
                 let refusal = refusal(&message, data);
                 self.report(|| EventErrorKind::Peer(refusal.clone()));
+                if refused {
+                    self.handle_main_refused(refusal);
+                }
             }
             ClientInput::Disconnected { key } => {
                 self.inbox.start_queued(cx);
@@ -159,6 +180,10 @@ impl Connection {
             return;
         };
         let inner = Arc::clone(&place.socket);
+        self.answers.remove(&inner);
+        if inner.namespace() == "/" {
+            self.main_refusal = None;
+        }
         let id = match (sid, self.session.dialect(), inner.namespace()) {
             (Some(sid), ..) => Some(Arc::from(sid)),
             (None, Dialect::Lines, _) => own_id(),
@@ -196,6 +221,7 @@ impl Connection {
         self.inbox.remove(key);
         match self.take_place(key) {
             Some(place) => {
+                self.answers.remove(&place.socket);
                 place.socket.handle_refused(error);
                 self.close_if_unwanted();
             }
@@ -212,6 +238,7 @@ impl Connection {
         let Some(Place { socket, .. }) = self.take_place(key) else {
             return;
         };
+        self.answers.remove(&socket);
         let error = ConnectError::Ended(reason);
         let was_in = socket.handle_left(&error, stays_active);
         socket.fail_acks();
@@ -291,6 +318,11 @@ impl Connection {
         for (_, socket) in self.inbox.sockets() {
             socket.report(EventError::new("error", kind()));
         }
+    }
+
+    /// Whether there is another session after this one.
+    fn comes_back(&self) -> bool {
+        self.shared.config.reconnection.is_some()
     }
 
     fn close_for(&mut self, reason: DisconnectReason) {
@@ -378,10 +410,12 @@ impl sockeye_engine::Connection for Connection {
     }
 
     fn poll_timeout(&self) -> Option<Instant> {
-        self.retry_deadline()
+        let (retry, answer) = (self.retry_deadline(), self.answers.deadline());
+        retry.into_iter().chain(answer).min()
     }
 
     fn handle_timeout(&mut self, now: Instant, _cx: &mut Context<'_>) {
+        self.handle_unanswered(now);
         let sockets: Vec<_> = self
             .inbox
             .sockets()
@@ -427,12 +461,13 @@ impl sockeye_engine::Connection for Connection {
             let _ = ended.send(reason);
         }
         self.joins.clear();
+        self.answers.clear();
         // Those first that were disconnected by this side: they have their own reason.
         for socket in self.shared.sockets() {
             self.leave(&socket);
         }
         let keys: Vec<_> = self.places.iter().map(|place| place.key).collect();
-        let comes_back = self.shared.config.reconnection.is_some();
+        let comes_back = self.comes_back();
         for key in keys {
             self.handle_left(key, reason, comes_back);
         }

@@ -17,7 +17,8 @@ pub enum ConnectError {
         #[source]
         Arc<OpenError>,
     ),
-    /// The session was not open after the configured time, 20 s by default.
+    /// The session was not open after the configured time, 20 s by default, or the server had not
+    /// answered the socket.
     #[error("timeout")]
     Timeout,
     /// The server refused the socket: one of its middlewares did, or there is no such namespace.

@@ -85,7 +85,8 @@ impl Socket {
 
     /// Connects, and waits for the server's answer. Does nothing if the socket is connected.
     ///
-    /// It fails if the server cannot be reached at once, or refuses; the socket is then not
+    /// It fails if the server cannot be reached at once, refuses, or has not answered within the
+    /// [timeout](crate::ClientConfig::timeout); the socket is then not
     /// connected in the background either, unless it was before. After a success it comes back
     /// by itself when the connection is lost.
     ///

@@ -277,7 +277,8 @@ impl ClientConnection {
     ) -> Option<ClientInput<'a>> {
         let v4 = self.revision() == SocketRevision::V4;
         let main = packet.namespace == "/";
-        if main && self.main == Main::Expected {
+        let refused = main && self.main == Main::Expected;
+        if refused {
             self.main = Main::OnRequest;
         }
         let (message, data) = read_refusal(packet.payload, self.revision());
@@ -287,7 +288,11 @@ impl ClientConnection {
                 Some(ClientInput::Error { key, message, data })
             }
             Some((_, State::Joined | State::Left)) | None if v4 && main => {
-                Some(ClientInput::ErrorOfAll { message, data })
+                Some(ClientInput::ErrorOfAll {
+                    message,
+                    data,
+                    refused,
+                })
             }
             Some((_, State::Left | State::Free)) | None => None,
             Some((key, _)) => {

@@ -66,28 +66,32 @@ impl Connection {
         if leave == Leave::Stays {
             return;
         }
-        self.joins.remove(socket);
-        let place = self
-            .places
-            .iter()
-            .find(|place| Arc::ptr_eq(&place.socket, socket));
-        if let Some(key) = place.map(|place| place.key) {
-            // The packet that says so was sent when the socket was disconnected, or is when the
-            // server has answered. It is missing if the server has, but kept events were still
-            // being sent.
-            let leaving = self.proto.leave(key);
-            if leave == Leave::Abandoned && leaving == Leaving::Now {
-                self.send_disconnect(key);
-            }
-            self.inbox.remove(key);
-            self.flushing.retain(|other| *other != key);
-            self.take_place(key);
+        // The packet that says so was sent when the socket was disconnected, or is when the
+        // server has answered. It is missing if the server has, but kept events were still
+        // being sent.
+        if let Some((key, Leaving::Now)) = self.let_go(socket)
+            && leave == Leave::Abandoned
+        {
+            self.send_disconnect(key);
         }
         socket.fail_acks();
         if leave == Leave::Left {
             let reason = DisconnectReason::IoClientDisconnect;
             self.tell_disconnect(Arc::clone(socket), reason);
         }
+    }
+
+    /// Forgets a socket that is in, or wanted to be.
+    pub(super) fn let_go(&mut self, socket: &Arc<Inner>) -> Option<(NamespaceKey, Leaving)> {
+        self.joins.remove(socket);
+        self.answers.remove(socket);
+        let mut places = self.places.iter();
+        let key = places.find(|place| Arc::ptr_eq(&place.socket, socket))?.key;
+        let leaving = self.proto.leave(key);
+        self.inbox.remove(key);
+        self.flushing.retain(|other| *other != key);
+        self.take_place(key);
+        Some((key, leaving))
     }
 
     fn begin_join(&mut self, socket: &Arc<Inner>, cx: &mut Context<'_>) {
@@ -130,7 +134,10 @@ impl Connection {
         }
         let key = match self.proto.join(namespace) {
             Ok(key) => key,
-            Err(JoinError::Unanswered) => return socket.put_off_join(),
+            Err(JoinError::Unanswered) => {
+                self.expect_answer(socket);
+                return socket.put_off_join();
+            }
             Err(error) => {
                 let error = ConnectError::Namespace(error.to_string().into());
                 return self.refuse(socket, &error);
@@ -146,8 +153,11 @@ impl Connection {
             self.handle_result(result, cx);
         } else if self.proto.is_joined(key) {
             self.handle_connected(key, None, None, cx);
-        } else if self.proto.needs_request(key) {
-            self.send_request(socket, auth);
+        } else {
+            self.expect_answer(socket);
+            if self.proto.needs_request(key) {
+                self.send_request(socket, auth);
+            }
         }
     }
 

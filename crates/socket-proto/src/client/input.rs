@@ -48,6 +48,9 @@ pub enum ClientInput<'a> {
         message: Cow<'a, str>,
         /// As with [`Refused`](Self::Refused).
         data: Option<&'a str>,
+        /// Whether the server has refused to let us into `/`, which nobody here had asked for. What comes after a
+        /// refusal of `/`, comes after this one as well.
+        refused: bool,
     },
     /// The server emits. It may do so while the namespace is still being joined: a session that is being restored gets
     /// what it has missed before it hears that it is connected.

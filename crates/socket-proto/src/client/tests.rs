@@ -459,25 +459,27 @@ fn revision_4_refusals_may_be_any_json() {
 fn revision_4_error_on_the_main_namespace_concerns_all() {
     let mut connection = v4();
     join(&mut connection, "/x");
-    let all = |connection: &mut ClientConnection| {
+    let all = |connection: &mut ClientConnection, refused| {
         let input = connection.handle_text(r#"4"bad""#).unwrap();
         let message = "bad".into();
         assert_eq!(
             input,
             Some(ClientInput::ErrorOfAll {
                 message,
-                data: None
+                data: None,
+                refused,
             })
         );
     };
-    all(&mut connection);
+    all(&mut connection, true);
+    all(&mut connection, false);
     let key = connection.join("/").unwrap();
     assert!(connection.needs_request(key), "it had been refused");
     connection.handle_text("0").unwrap();
-    all(&mut connection);
+    all(&mut connection, false);
     assert!(connection.is_joined(key), "it ends nothing");
     let _ = connection.leave(key);
-    all(&mut connection);
+    all(&mut connection, false);
 }
 
 #[test]

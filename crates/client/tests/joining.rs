@@ -1,0 +1,182 @@
+//! Servers that do not let a socket into its namespace, or not at once.
+
+#![expect(clippy::unwrap_used, reason = "all of this is test code")]
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use sockeye_client::{Client, ClientConfig, ConnectError, Protocol, Socket, TransportKind};
+use sockeye_server::{Args, Refusal, Server, ServerConfig};
+use tokio::sync::{Semaphore, mpsc};
+use tokio::time::{Instant, timeout};
+
+/// A place for a server.
+fn place() -> String {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let next = NEXT.fetch_add(1, Ordering::Relaxed);
+    format!("unix:@sockeye-joining-{}-{next}", std::process::id())
+}
+
+/// A server that lets nobody into `/admin` before it has a permit for that.
+async fn serve(url: &str) -> (Server, Arc<Semaphore>) {
+    let gate = Arc::new(Semaphore::new(0));
+    let permits = Arc::clone(&gate);
+    let io = Server::new();
+    io.on("echo", |args: Args| args);
+    io.of("/admin")
+        .middleware(move || {
+            let permits = Arc::clone(&permits);
+            async move {
+                permits.acquire().await.unwrap().forget();
+                Ok::<_, Refusal>(())
+            }
+        })
+        .on("echo", |args: Args| args);
+    io.listen(url).await.unwrap();
+    (io, gate)
+}
+
+fn client(url: &str) -> Client {
+    Client::with_config(url, ClientConfig::default().auto_connect(false)).unwrap()
+}
+
+/// Tells of failures, and whether the socket is still active then.
+fn failures(socket: &Socket) -> mpsc::UnboundedReceiver<String> {
+    let (sender, failures) = mpsc::unbounded_channel();
+    socket.on_connect_error(move |socket: Socket, error: ConnectError| {
+        let active = if socket.active() { ", active" } else { "" };
+        sender.send(format!("{error}{active}")).unwrap();
+    });
+    failures
+}
+
+async fn soon<T>(work: impl Future<Output = T>) -> T {
+    timeout(Duration::from_secs(3600), work).await.unwrap()
+}
+
+#[tokio::test(start_paused = true)]
+async fn waiting_for_a_server_that_never_answers_ends() {
+    let url = place();
+    let (_io, _gate) = serve(&url).await;
+    let admin = client(&url).socket("/admin");
+    let mut failures = failures(&admin);
+    let begun = Instant::now();
+    let error = soon(admin.connect()).await.unwrap_err();
+    assert!(matches!(error, ConnectError::Timeout), "{error}");
+    assert_eq!(begun.elapsed().as_secs(), 20);
+    assert!(!admin.active());
+    assert_eq!(failures.recv().await.unwrap(), "timeout");
+    // Nobody else wants the session.
+    soon(admin.client().closed()).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn waiting_once_more_over_the_same_session_ends_too() {
+    let url = place();
+    let (_io, gate) = serve(&url).await;
+    let client = client(&url);
+    let root = client.socket("/");
+    root.connect().await.unwrap();
+    let admin = client.socket("/admin");
+    for _ in 0..2 {
+        let begun = Instant::now();
+        let error = soon(admin.connect()).await.unwrap_err();
+        assert!(matches!(error, ConnectError::Timeout), "{error}");
+        assert_eq!(begun.elapsed().as_secs(), 20);
+    }
+    assert!(root.connected());
+    // The answer to the first request lets the next one go.
+    gate.add_permits(2);
+    soon(admin.connect()).await.unwrap();
+    let echo: u32 = soon(admin.emit_with_ack("echo", 1)).await.unwrap();
+    assert_eq!(echo, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn lazy_socket_waits_for_the_answer_and_is_told_how_long_it_takes() {
+    let url = place();
+    let (_io, gate) = serve(&url).await;
+    let client = client(&url);
+    // The server has no patience with sessions that nobody is in.
+    client.socket("/").connect().await.unwrap();
+    let admin = client.socket("/admin");
+    let mut failures = failures(&admin);
+    let (sender, mut connected) = mpsc::unbounded_channel();
+    admin.on_connect(move || sender.send(()).unwrap());
+    let begun = Instant::now();
+    admin.connect_lazy();
+    for n in 1..4 {
+        assert_eq!(soon(failures.recv()).await.unwrap(), "timeout, active");
+        assert_eq!(begun.elapsed().as_secs(), n * 20);
+    }
+    // Whoever waits for it meanwhile is told as well.
+    let error = soon(admin.connect()).await.unwrap_err();
+    assert!(matches!(error, ConnectError::Timeout), "{error}");
+    gate.add_permits(1);
+    soon(connected.recv()).await.unwrap();
+    assert!(admin.connected());
+    tokio::time::advance(Duration::from_secs(60)).await;
+    assert_eq!(failures.recv().await.unwrap(), "timeout, active");
+    assert!(failures.try_recv().is_err(), "it has its answer");
+}
+
+/// A server that speaks revision 3, and lets nobody into `/`.
+async fn serve_old() -> (Server, String) {
+    let config = ServerConfig::default().engine(|engine| engine.allow_v3(true));
+    let io = Server::with_config(config).unwrap();
+    io.middleware(|| Err::<(), _>(Refusal::new("closed today")));
+    io.of("/admin").on("echo", |args: Args| args);
+    // As all are behind `/` for the servers of Socket.IO 1 and 2.
+    io.of("/behind")
+        .middleware(std::future::pending::<Result<(), Refusal>>);
+    let url = io.listen("http://127.0.0.1:0").await.unwrap();
+    let url = url.url().to_string();
+    (io, url)
+}
+
+fn old_client(url: &str) -> Client {
+    let config = ClientConfig::default()
+        .auto_connect(false)
+        .connector(|connector| {
+            connector
+                .protocol(Protocol::V3)
+                .transports([TransportKind::WebSocket])
+        });
+    Client::with_config(url, config).unwrap()
+}
+
+#[tokio::test]
+async fn refusal_of_the_main_namespace_by_an_old_server_is_that_of_all() {
+    let (_io, url) = serve_old().await;
+    // Whether anybody wants to be in `/` or not.
+    for with_main in [false, true] {
+        let client = old_client(&url);
+        let main = client.socket("/");
+        if with_main {
+            main.connect_lazy();
+        }
+        let behind = client.socket("/behind");
+        let mut failures = failures(&behind);
+        let error = soon(behind.connect()).await.unwrap_err();
+        assert_eq!(error.refusal().unwrap().message(), "closed today");
+        assert_eq!(failures.recv().await.unwrap(), "closed today");
+        assert!(!behind.active() && !main.active());
+        soon(client.closed()).await;
+    }
+}
+
+#[tokio::test]
+async fn later_server_that_speaks_the_old_revision_lets_in_by_namespace() {
+    let (_io, url) = serve_old().await;
+    let client = old_client(&url);
+    let main = client.socket("/");
+    main.connect_lazy();
+    let admin = client.socket("/admin");
+    soon(admin.connect()).await.unwrap();
+    let echo: u32 = soon(admin.emit_with_ack("echo", 1)).await.unwrap();
+    assert_eq!(echo, 1);
+    let error = soon(main.connect()).await.unwrap_err();
+    assert_eq!(error.to_string(), "closed today");
+    assert!(admin.connected());
+}
