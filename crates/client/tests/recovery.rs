@@ -1,47 +1,14 @@
-//! Connection state recovery, with a server that plays its part by hand: packets in
-//! length-prefixed frames. Time is virtual, which
-//! takes sockets that deliver at once: of the Unix domain.
+//! Connection state recovery, with a server that plays its part by hand. Time is virtual.
 
 #![cfg(target_os = "linux")]
 #![expect(clippy::unwrap_used, reason = "all of this is test code")]
 
-use std::os::linux::net::SocketAddrExt;
-use std::os::unix::net::SocketAddr;
-use std::sync::atomic::{AtomicU32, Ordering};
+mod peer;
 
+use peer::Peer;
 use sockeye_client::{Args, Client, ClientBuilder, DisconnectReason, EventName, Next, Socket};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{UnixListener, UnixStream};
+use tokio::net::UnixListener;
 use tokio::sync::mpsc;
-
-/// One connection of the server.
-struct Peer(UnixStream);
-
-impl Peer {
-    async fn accept(listener: &UnixListener) -> Self {
-        let (stream, _) = listener.accept().await.unwrap();
-        let mut peer = Self(stream);
-        assert!(peer.receive().await.starts_with('0'));
-        peer.send(r#"0{"sid":"s","upgrades":[],"pingInterval":25000,"pingTimeout":20000}"#)
-            .await;
-        peer
-    }
-
-    async fn receive(&mut self) -> String {
-        let len = self.0.read_u8().await.unwrap();
-        assert!(len < 126, "the packets of this test are short");
-        let mut packet = vec![0; usize::from(len)];
-        self.0.read_exact(&mut packet).await.unwrap();
-        String::from_utf8(packet).unwrap()
-    }
-
-    async fn send(&mut self, packet: &str) {
-        let mut frame = vec![u8::try_from(packet.len()).unwrap()];
-        assert!(frame[0] < 126);
-        frame.extend_from_slice(packet.as_bytes());
-        self.0.write_all(&frame).await.unwrap();
-    }
-}
 
 async fn start() -> (UnixListener, Socket, mpsc::UnboundedReceiver<String>) {
     start_with(|builder| builder).await
@@ -50,14 +17,7 @@ async fn start() -> (UnixListener, Socket, mpsc::UnboundedReceiver<String>) {
 async fn start_with(
     change: impl FnOnce(ClientBuilder) -> ClientBuilder,
 ) -> (UnixListener, Socket, mpsc::UnboundedReceiver<String>) {
-    static NEXT: AtomicU32 = AtomicU32::new(0);
-    let next = NEXT.fetch_add(1, Ordering::Relaxed);
-    let name = format!("sockeye-recovery-{}-{next}", std::process::id());
-    let address = SocketAddr::from_abstract_name(&name).unwrap();
-    let listener = std::os::unix::net::UnixListener::bind_addr(&address).unwrap();
-    listener.set_nonblocking(true).unwrap();
-    let listener = UnixListener::from_std(listener).unwrap();
-    let url = format!("unix:@{name}");
+    let (listener, url) = peer::listen();
     let (sender, story) = mpsc::unbounded_channel();
     let tell = sender.clone();
     let told = sender.clone();
