@@ -128,6 +128,9 @@ impl Connection {
             ClientInput::Connected { key, sid, pid } => {
                 self.handle_connected(key, sid.as_deref(), pid.as_deref(), cx);
             }
+            ClientInput::Refused { key, message, .. } if message == ClientInput::OLD_SERVER => {
+                self.handle_old_server(key);
+            }
             ClientInput::Refused { key, message, data } => {
                 let refusal = refusal(&message, data);
                 let is_main = self.proto.namespace(key) == Some("/");
@@ -227,6 +230,18 @@ impl Connection {
             }
             // The attempt was given up, and the next one had to wait for this.
             None => self.reconcile(cx),
+        }
+    }
+
+    /// The server has let a socket in, but speaks an older protocol than it was asked in: there may
+    /// be another server behind the URL next time, so that this is no refusal.
+    fn handle_old_server(&mut self, key: NamespaceKey) {
+        let place = self.places.iter().find(|place| place.key == key);
+        if let Some(socket) = place.map(|place| Arc::clone(&place.socket)) {
+            self.answers.remove(&socket);
+            let error = ConnectError::Namespace(ClientInput::OLD_SERVER.into());
+            self.fail_attempt(&socket, error);
+            self.close_if_unwanted();
         }
     }
 

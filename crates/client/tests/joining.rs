@@ -1,11 +1,15 @@
 //! Servers that do not let a socket into its namespace, or not at once.
 
+#![cfg(target_os = "linux")]
 #![expect(clippy::unwrap_used, reason = "all of this is test code")]
+
+mod peer;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
+use peer::Peer;
 use sockeye_client::{Client, ClientConfig, ConnectError, Protocol, Socket, TransportKind};
 use sockeye_server::{Args, Refusal, Server, ServerConfig};
 use tokio::sync::{Semaphore, mpsc};
@@ -119,6 +123,41 @@ async fn lazy_socket_waits_for_the_answer_and_is_told_how_long_it_takes() {
     tokio::time::advance(Duration::from_secs(60)).await;
     assert_eq!(failures.recv().await.unwrap(), "timeout, active");
     assert!(failures.try_recv().is_err(), "it has its answer");
+}
+
+#[tokio::test(start_paused = true)]
+async fn server_that_gives_no_id_is_too_old_but_the_next_one_need_not_be() {
+    let (listener, url) = peer::listen();
+    let socket = client(&url).socket("/");
+    let mut story = failures(&socket);
+    let connecting = socket.clone();
+    let connecting = tokio::spawn(async move { connecting.connect().await });
+    let mut peer = Peer::accept(&listener).await;
+    peer.receive().await;
+    peer.send("40").await;
+    let error = connecting.await.unwrap().unwrap_err();
+    let too_old = "the server speaks Socket.IO 2 or older: its connect packet has no socket id";
+    assert_eq!(error.to_string(), too_old);
+    assert_eq!(soon(story.recv()).await.unwrap(), too_old);
+    soon(socket.client().closed()).await;
+
+    socket.connect_lazy();
+    let mut peer = Peer::accept(&listener).await;
+    peer.receive().await;
+    peer.send("40").await;
+    let still_active = format!("{too_old}, active");
+    assert_eq!(soon(story.recv()).await.unwrap(), still_active);
+    assert!(socket.active() && !socket.connected());
+    // It hears no more of this server, but whoever waits is told once more.
+    let error = soon(socket.connect()).await.unwrap_err();
+    assert_eq!(error.to_string(), too_old);
+    assert_eq!(soon(story.recv()).await.unwrap(), still_active);
+    drop(peer);
+    let mut peer = Peer::accept(&listener).await;
+    peer.receive().await;
+    peer.send(r#"40{"sid":"one"}"#).await;
+    soon(socket.connect()).await.unwrap();
+    assert!(story.try_recv().is_err());
 }
 
 /// A server that speaks revision 3, and lets nobody into `/`.
