@@ -17,6 +17,11 @@ impl Backoff {
         self.attempts
     }
 
+    /// Whether there may be another attempt.
+    pub(crate) fn goes_on(&self, config: &Reconnection) -> bool {
+        config.attempts.is_none_or(|max| self.attempts < max)
+    }
+
     pub(crate) const fn reset(&mut self) {
         self.attempts = 0;
     }

@@ -151,6 +151,9 @@ impl ClientConfig {
 
     /// How a lost connection is brought back; `None` for not at all. Default: for ever, with the
     /// delays of [`Reconnection::default`].
+    ///
+    /// An attempt that could not succeed later either, without a change on this side, is the last
+    /// one in any case: one by TLS without the feature `tls`, say.
     #[must_use]
     pub fn reconnection(mut self, reconnection: impl Into<Option<Reconnection>>) -> Self {
         self.reconnection = reconnection.into();

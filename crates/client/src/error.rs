@@ -106,6 +106,17 @@ impl ConnectError {
     }
 }
 
+impl ConnectError {
+    /// Whether another attempt to open a session may succeed, without anything being changed on
+    /// this side.
+    pub(crate) fn is_retryable(&self) -> bool {
+        match self {
+            Self::Open(error) => error.is_retryable(),
+            _ => true,
+        }
+    }
+}
+
 impl From<OpenError> for ConnectError {
     fn from(error: OpenError) -> Self {
         Self::Open(Arc::new(error))

@@ -25,7 +25,8 @@ pub enum ClientEvent {
     ReconnectAttempt(u32),
     /// It has failed.
     ReconnectError(ConnectError),
-    /// There were as many attempts as may be: it is given up.
+    /// There were as many attempts as may be, or no other one can succeed: it is given up. Sockets
+    /// that are connected by this begin anew.
     ReconnectFailed,
     /// The connection is back, after this many attempts.
     Reconnect(u32),

@@ -35,16 +35,30 @@ pub(crate) async fn run(mut task: Task) {
         match connect(&shared, &mut backoff, since).await {
             Outcome::Failed(error) => {
                 shared.hooks.tell(&ClientEvent::Error(error.clone()));
-                let will_retry = shared.config.reconnection.is_some();
+                let reconnection = shared.config.reconnection.as_ref();
+                let will_retry = error.is_retryable()
+                    && reconnection.is_some_and(|reconnection| backoff.goes_on(reconnection));
                 let sockets = shared.sockets().into_iter();
                 let failures: Vec<_> = sockets
                     .filter_map(|socket| socket.handle_failure(&error, will_retry))
                     .collect();
+                let gave_up = !will_retry && attempt > 0 && !failures.is_empty();
                 for tell in failures {
                     tell();
                 }
                 if attempt > 0 {
                     shared.hooks.tell(&ClientEvent::ReconnectError(error));
+                }
+                if gave_up {
+                    shared.hooks.tell(&ClientEvent::ReconnectFailed);
+                }
+                if !will_retry {
+                    // All sockets have been let go of. Whoever has been told of it and wants
+                    // another attempt begins anew, and others have their turn in between.
+                    backoff.reset();
+                    tokio::task::yield_now().await;
+                    since = shared.lapses();
+                    continue;
                 }
             }
             Outcome::Ended(reason) => {
@@ -71,21 +85,13 @@ pub(crate) async fn run(mut task: Task) {
     }
 }
 
-/// Waits for the time of the next attempt, if there is to be one.
+/// Waits for the time of the next attempt.
 async fn wait(shared: &Shared, backoff: &mut Backoff, since: u64) {
     let Some(reconnection) = &shared.config.reconnection else {
         // A handler wants another attempt at once. Others are to have their turn in between.
         tokio::task::yield_now().await;
         return;
     };
-    if reconnection
-        .attempts
-        .is_some_and(|max| backoff.attempts() >= max)
-    {
-        shared.hooks.tell(&ClientEvent::ReconnectFailed);
-        give_up(shared);
-        return;
-    }
     let delay = backoff.next(reconnection, random());
     shared.hooks.tell(&ClientEvent::ReconnectScheduled(delay));
     tokio::select! {
@@ -93,13 +99,6 @@ async fn wait(shared: &Shared, backoff: &mut Backoff, since: u64) {
             shared.hooks.tell(&ClientEvent::ReconnectAttempt(backoff.attempts()));
         }
         () = shared.unwanted(since) => {}
-    }
-}
-
-/// Lets go of all sockets; each has been told why.
-fn give_up(shared: &Shared) {
-    for socket in shared.sockets() {
-        socket.deactivate();
     }
 }
 

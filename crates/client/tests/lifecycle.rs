@@ -177,13 +177,81 @@ async fn attempts_are_limited_if_that_is_wanted() {
     let mut story = story(&socket);
     socket.connect_lazy();
     let heard = hears_at_last(&mut story, "failed").await;
-    let attempts = heard.iter().filter(|text| text.starts_with("attempt"));
-    assert_eq!(attempts.count(), 2);
+    let failed = "connect_error: the server cannot be reached";
+    let failed_and_active = format!("{failed}, active");
+    assert_eq!(
+        heard,
+        [
+            &failed_and_active,
+            "attempt 1",
+            &failed_and_active,
+            "attempt 2",
+            // There is no other one.
+            failed,
+        ]
+    );
     socket.client().closed().await;
     assert!(!socket.active());
     // It can be asked for again.
     let _io = serve(&url).await;
     socket.connect().await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_is_told_that_it_is_given_up_may_begin_anew() {
+    let url = place();
+    let socket = Client::builder(&url)
+        .reconnection(no_jitter().attempts(1))
+        .build()
+        .unwrap();
+    let mut story = story(&socket);
+    let (again, times) = (socket.clone(), AtomicU32::new(0));
+    socket.client().on_client_event(move |event| {
+        if let ClientEvent::ReconnectFailed = event
+            && times.fetch_add(1, Ordering::Relaxed) == 0
+        {
+            assert!(!again.active());
+            again.connect_lazy();
+        }
+    });
+    socket.connect_lazy();
+    for _ in 0..2 {
+        let begun = Instant::now();
+        hears_at_last(&mut story, "failed").await;
+        // The first attempt is made at once.
+        assert_eq!(begun.elapsed().as_secs(), 1);
+    }
+    socket.client().closed().await;
+    assert!(!socket.active());
+}
+
+#[tokio::test(start_paused = true)]
+async fn attempt_that_cannot_succeed_later_is_the_last_one() {
+    let url = place();
+    let asked = AtomicU32::new(0);
+    let socket = Client::builder(&url)
+        .config(|config| {
+            config.before_connect(move |mut request| {
+                let place = match asked.fetch_add(1, Ordering::Relaxed) {
+                    0 => request.url.clone(),
+                    // No system has room for such a path.
+                    _ => format!("unix:/{}", "x".repeat(1000)).parse().unwrap(),
+                };
+                request.url = place;
+                async { Ok(request) }
+            })
+        })
+        .build()
+        .unwrap();
+    let mut story = story(&socket);
+    socket.connect_lazy();
+    let failed = "connect_error: the server cannot be reached";
+    hears(&mut story, &format!("{failed}, active")).await;
+    hears(&mut story, "attempt 1").await;
+    hears(&mut story, failed).await;
+    hears(&mut story, "failed").await;
+    socket.client().closed().await;
+    assert!(!socket.active());
 }
 
 #[tokio::test(start_paused = true)]
