@@ -254,12 +254,23 @@ impl Connection {
             return;
         };
         self.answers.remove(&socket);
+        self.end_stay(socket, reason, stays_active);
+    }
+
+    /// A socket is not connected any more, or will not be over this session.
+    fn end_stay(&mut self, socket: Arc<Inner>, reason: DisconnectReason, stays_active: bool) {
         let error = ConnectError::Ended(reason);
-        let was_in = socket.handle_left(&error, stays_active);
-        socket.fail_acks();
-        if was_in {
-            self.tell_disconnect(socket, reason);
+        let was_connected = socket.session().is_some();
+        if !socket.handle_left(&error, stays_active) {
+            return;
         }
+        socket.fail_acks();
+        // Who is not connected hears of the error itself, too (reference, features-client §4.3,
+        // §4.5). Other ends are none.
+        if !was_connected && reason == DisconnectReason::TransportError {
+            socket.tell_connect_error(&error);
+        }
+        self.tell_disconnect(socket, reason);
     }
 
     /// What the server says of a socket that was disconnected by this side just now is about
@@ -488,9 +499,7 @@ impl sockeye_engine::Connection for Connection {
         }
         // A socket that was still asking what to say about itself.
         for socket in self.shared.sockets() {
-            if socket.handle_left(&ConnectError::Ended(reason), comes_back) {
-                self.tell_disconnect(socket, reason);
-            }
+            self.end_stay(socket, reason, comes_back);
         }
         // Handlers that wait go on by themselves: the next connection does not wait for them.
         let mut running = self.inbox.take_running();

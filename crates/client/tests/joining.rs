@@ -10,8 +10,11 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use peer::Peer;
-use sockeye_client::{Client, ClientConfig, ConnectError, Protocol, Socket, TransportKind};
+use sockeye_client::{
+    Client, ClientConfig, ConnectError, DisconnectReason, Protocol, Socket, TransportKind,
+};
 use sockeye_server::{Args, Refusal, Server, ServerConfig};
+use tokio::io::AsyncReadExt;
 use tokio::sync::{Semaphore, mpsc};
 use tokio::time::{Instant, timeout};
 
@@ -158,6 +161,39 @@ async fn server_that_gives_no_id_is_too_old_but_the_next_one_need_not_be() {
     peer.send(r#"40{"sid":"one"}"#).await;
     soon(socket.connect()).await.unwrap();
     assert!(story.try_recv().is_err());
+}
+
+/// Breaks the connection: what the client has sent is not read to its end.
+async fn reset(mut peer: Peer) {
+    peer.0.read_u8().await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn socket_that_waits_for_the_answer_hears_of_the_error_of_the_connection() {
+    let (listener, url) = peer::listen();
+    let socket = client(&url).socket("/");
+    let (sender, mut story) = mpsc::unbounded_channel();
+    let tell = sender.clone();
+    socket.on_connect_error(move |socket: Socket, error: ConnectError| {
+        assert!(socket.active());
+        tell.send(error.to_string()).unwrap();
+    });
+    socket.on_disconnect(move |reason: DisconnectReason| sender.send(reason.to_string()).unwrap());
+    socket.connect_lazy();
+    reset(Peer::accept(&listener).await).await;
+    let error = "the connection ended: transport error";
+    assert_eq!(soon(story.recv()).await.unwrap(), error);
+    assert_eq!(soon(story.recv()).await.unwrap(), "transport error");
+    // An end without an error is none, and a socket that was connected is not in the dark.
+    drop(Peer::accept(&listener).await);
+    assert_eq!(soon(story.recv()).await.unwrap(), "transport close");
+    let mut peer = Peer::accept(&listener).await;
+    peer.receive().await;
+    peer.send(r#"40{"sid":"one"}"#).await;
+    soon(socket.connect()).await.unwrap();
+    socket.emit("unread", ()).unwrap();
+    reset(peer).await;
+    assert_eq!(soon(story.recv()).await.unwrap(), "transport error");
 }
 
 /// A server that speaks revision 3, and lets nobody into `/`.

@@ -315,7 +315,7 @@ impl Inner {
         }
     }
 
-    fn tell_connect_error(self: &Arc<Self>, error: &ConnectError) {
+    pub(crate) fn tell_connect_error(self: &Arc<Self>, error: &ConnectError) {
         tracing::debug!(namespace = self.namespace(), %error, "not connected");
         let socket = Socket {
             inner: Arc::clone(self),

@@ -9,7 +9,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{UnixListener, UnixStream};
 
 /// One connection of the server.
-pub(crate) struct Peer(UnixStream);
+pub(crate) struct Peer(pub(crate) UnixStream);
 
 impl Peer {
     pub(crate) async fn accept(listener: &UnixListener) -> Self {
