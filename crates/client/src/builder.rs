@@ -133,6 +133,7 @@ impl ClientBuilder {
         let config = self.socket?;
         config.check()?;
         let client = Client::with_config(self.url, self.config)?;
+        client.check_namespace(&namespace)?;
         let socket = client.add_socket(&namespace, || config);
         socket.inner().adopt(self.listeners, self.outgoing);
         Ok(socket)

@@ -1,8 +1,10 @@
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
 use sockeye_engine::{ConnectUrl, TransportKind};
 use sockeye_events::EventError;
+use sockeye_socket_proto::ClientConnection;
 
 use crate::shared::{Alive, Shared};
 use crate::{
@@ -46,7 +48,7 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// [`ConfigError`] if the URL makes no sense.
+    /// [`ConfigError`] if the URL makes no sense, or needs TLS without the feature `tls`.
     ///
     /// # Panics
     ///
@@ -69,7 +71,7 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// [`ConfigError`] if the URL makes no sense.
+    /// [`ConfigError`] if the URL makes no sense, or needs TLS without the feature `tls`.
     pub fn new(url: impl ToString) -> Result<Self, ConfigError> {
         Self::with_config(url, ClientConfig::default())
     }
@@ -100,7 +102,8 @@ impl Client {
     /// does. The slash in front may be left out.
     ///
     /// Unless [`auto_connect`](ClientConfig::auto_connect) is off, it connects in the background
-    /// if it is new or not active.
+    /// if it is new or not active. A name that the protocol cannot carry, as one with a comma, is
+    /// refused then: [`ConnectError::Namespace`].
     ///
     /// # Panics
     ///
@@ -125,6 +128,7 @@ impl Client {
         config: SocketConfig,
     ) -> Result<Socket, ConfigError> {
         config.check()?;
+        self.check_namespace(namespace)?;
         Ok(self.socket_of(namespace, || config))
     }
 
@@ -142,12 +146,15 @@ impl Client {
         namespace: &str,
         config: impl FnOnce() -> SocketConfig,
     ) -> Socket {
-        let name = match namespace.starts_with('/') {
-            true => namespace.to_owned(),
-            false => format!("/{namespace}"),
-        };
-        let inner = self.shared().find_or_add(&name, config);
+        let inner = self.shared().find_or_add(&with_slash(namespace), config);
         Socket::held(inner, Arc::clone(&self.0))
+    }
+
+    /// Finds names that the protocol cannot carry.
+    pub(crate) fn check_namespace(&self, namespace: &str) -> Result<(), ConfigError> {
+        let max_len = self.shared().config.connection.max_namespace_len;
+        ClientConnection::check_namespace(&with_slash(namespace), max_len)
+            .map_err(|_| ConfigError::Namespace(namespace.into()))
     }
 
     /// The sockets that were made.
@@ -217,6 +224,13 @@ impl Client {
     /// have been disconnected, or reconnecting was given up.
     pub async fn closed(&self) {
         self.shared().rested().await;
+    }
+}
+
+fn with_slash(namespace: &str) -> Cow<'_, str> {
+    match namespace.starts_with('/') {
+        true => namespace.into(),
+        false => format!("/{namespace}").into(),
     }
 }
 

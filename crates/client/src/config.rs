@@ -348,6 +348,7 @@ impl SocketConfig {
     pub(crate) const fn check(&self) -> Result<(), ConfigError> {
         match (self.retries, self.ack_timeout) {
             (Some(_), None) => Err(ConfigError::RetriesWithoutTimeout),
+            (_, Some(Duration::ZERO)) => Err(ConfigError::Zero("the ack timeout")),
             _ => Ok(()),
         }
     }
@@ -397,6 +398,15 @@ mod tests {
         assert_eq!(
             config.check().unwrap_err().to_string(),
             "the timeout must not be zero"
+        );
+    }
+
+    #[test]
+    fn time_to_answer_must_not_be_zero() {
+        let config = SocketConfig::default().ack_timeout(Duration::ZERO);
+        assert_eq!(
+            config.check().unwrap_err().to_string(),
+            "the ack timeout must not be zero"
         );
     }
 

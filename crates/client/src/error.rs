@@ -81,6 +81,10 @@ pub enum ConfigError {
     /// The auth value is no JSON object.
     #[error("auth must be an object")]
     AuthShape,
+    /// The name cannot be that of a namespace: it has a comma or the record separator 0x1E in it,
+    /// or is longer than may be.
+    #[error("{0:?} cannot be the name of a namespace")]
+    Namespace(Box<str>),
     /// Retries were asked for without a time after which to try again.
     #[error("retries need an ack timeout")]
     RetriesWithoutTimeout,

@@ -69,6 +69,10 @@ impl Shared {
     /// The state of a new client, kept alive by what is returned.
     pub(crate) fn start(url: ConnectUrl, config: ClientConfig) -> Result<Arc<Alive>, ConfigError> {
         config.check()?;
+        if config.request.is_none() {
+            // Otherwise the function may put another URL in its place.
+            config.connector.check_for(&url)?;
+        }
         let shared = Arc::new(Self {
             connector: Connector::new(config.connector.clone())?,
             inbox_limits: Arc::new(config.inbox),

@@ -9,8 +9,9 @@ use bytes::Bytes;
 use futures_util::{FutureExt, StreamExt};
 use serde_json::{Value, json};
 use sockeye_client::{
-    Ack, AckError, Args, Client, ClientBuilder, ConnectError, Data, DisconnectReason, EmitError,
-    EventName, Next, Protocol, Refusal, Socket, State, StreamDialect, TransportKind, blocking,
+    Ack, AckError, Args, Client, ClientBuilder, ConnectError, ConnectorConfig, Data,
+    DisconnectReason, EmitError, EventName, Next, Protocol, Refusal, Socket, SocketConfig, State,
+    StreamDialect, TransportKind, blocking,
 };
 use sockeye_server::{Handshake, Server, ServerConfig, Socket as Peer};
 use tokio::sync::mpsc;
@@ -224,6 +225,54 @@ async fn reserved_names_are_refused_over_packets_and_lines() {
             Err(AckError::Emit(EmitError::ReservedName(_)))
         ));
     }
+}
+
+#[test]
+fn settings_that_cannot_work_are_found_before_anything_is_tried() {
+    let refused = |builder: ClientBuilder| builder.build().unwrap_err().to_string();
+    let base = || Client::builder("http://localhost");
+    let connector = |change: fn(ConnectorConfig) -> ConnectorConfig| {
+        refused(base().config(|config| config.connector(change)))
+    };
+    assert_eq!(connector(|to| to.transports([])), "No transports available");
+    assert_eq!(
+        connector(|to| to.path("/a b")),
+        r#"the path "/a b" cannot be written into a request"#
+    );
+    assert_eq!(
+        connector(|to| to.sub_protocols(["a,b"])),
+        r#""a,b" is no name of a sub-protocol"#
+    );
+    assert_eq!(
+        refused(base().socket_config(|socket| socket.ack_timeout(Duration::ZERO))),
+        "the ack timeout must not be zero"
+    );
+    let too_long = "x".repeat(2000);
+    for name in ["a,b", "/a\u{1e}b", &too_long] {
+        let expected = format!("{name:?} cannot be the name of a namespace");
+        assert_eq!(refused(base().namespace(name)), expected);
+        let client = Client::new("http://localhost").unwrap();
+        let error = client.socket_with(name, SocketConfig::default());
+        assert_eq!(error.unwrap_err().to_string(), expected);
+    }
+    // Who asks before connecting may still be told of another server.
+    let asking = base().config(|config| {
+        config
+            .connector(|to| to.transports([]))
+            .before_connect(async |request| Ok(request))
+    });
+    asking.build().unwrap();
+}
+
+#[tokio::test]
+async fn namespace_that_cannot_be_named_is_refused_without_being_asked_for() {
+    let (_io, url) = serve().await;
+    let socket = Client::connect(&url).await.unwrap();
+    let error = soon(socket.client().socket("a,b").connect()).await;
+    assert!(
+        matches!(error, Err(ConnectError::Namespace(_))),
+        "{error:?}"
+    );
 }
 
 #[tokio::test]

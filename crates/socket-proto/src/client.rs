@@ -89,6 +89,23 @@ impl ClientConnection {
         }
     }
 
+    /// Whether a namespace of this name can be joined, as far as that does not depend on the server. What can is known
+    /// by [`join`](Self::join).
+    ///
+    /// # Errors
+    ///
+    /// When the name cannot be sent, or has more than `max_len` bytes.
+    pub fn check_namespace(namespace: &str, max_len: u16) -> Result<(), JoinError> {
+        if namespace.len() > usize::from(max_len) {
+            return Err(JoinError::TooLong { max: max_len });
+        }
+        // Nothing is escaped in a name. A comma ends it, and the separator ends its packet on polling.
+        if !namespace.starts_with('/') || namespace.contains([',', '\u{1e}']) {
+            return Err(JoinError::Name);
+        }
+        Ok(())
+    }
+
     /// Begins to join `namespace`. The caller sends a CONNECT packet if [`needs_request`](Self::needs_request) says so,
     /// and hears [`ClientInput::Connected`] or [`ClientInput::Refused`] in any case but one: a server of revision 4 may
     /// have let us into `/` before; then [`is_joined`](Self::is_joined) is true at once and nothing more is heard.
@@ -329,14 +346,9 @@ impl ClientConnection {
     }
 
     fn check_name(&self, namespace: &str) -> Result<(), JoinError> {
-        if namespace.len() > usize::from(self.max_namespace_len) {
-            return Err(JoinError::TooLong {
-                max: self.max_namespace_len,
-            });
-        }
+        Self::check_namespace(namespace, self.max_namespace_len)?;
         // Servers of revision 4 take what follows a question mark for a query.
-        let cut = self.revision() == SocketRevision::V4 && namespace.contains('?');
-        if !namespace.starts_with('/') || namespace.contains(',') || cut {
+        if self.revision() == SocketRevision::V4 && namespace.contains('?') {
             return Err(JoinError::Name);
         }
         Ok(())

@@ -2,10 +2,11 @@ use std::fmt;
 use std::time::Duration;
 
 use http::HeaderMap;
+use http::uri::PathAndQuery;
 use sockeye_engine_proto::{Limits, Revision, TransportKind};
 
 use crate::bounds::Bounds;
-use crate::dial::{ConnectorError, DialConfig};
+use crate::dial::{ConnectUrl, ConnectorError, DialConfig};
 
 /// How a client opens and runs its sessions.
 ///
@@ -280,12 +281,37 @@ impl ConnectorConfig {
         self
     }
 
+    /// Finds settings that cannot work with this URL; those that never can are found when a
+    /// [`Connector`](crate::Connector) is made. A connector does not look at this, as the URL may
+    /// be another one each time.
+    ///
+    /// # Errors
+    ///
+    /// [`ConnectorError`] names the setting.
+    pub fn check_for(&self, url: &ConnectUrl) -> Result<(), ConnectorError> {
+        if cfg!(not(feature = "tls")) && url.is_secure() {
+            return Err(ConnectorError::NoTlsFor(url.origin()));
+        }
+        if url.is_http() && self.transports.is_empty() {
+            return Err(ConnectorError::NoTransport);
+        }
+        Ok(())
+    }
+
     /// Finds settings that cannot work, and brings the path into its one form.
     pub(super) fn checked(mut self) -> Result<Self, ConnectorError> {
         if !self.path.starts_with('/') {
             return Err(ConnectorError::Path(self.path));
         }
+        // The HTTP library would take these for the end of the path.
+        let ends = self.path.contains(['?', '#']);
+        if ends || PathAndQuery::try_from(&*self.path).is_err() {
+            return Err(ConnectorError::UnwritablePath(self.path));
+        }
         self.path.truncate(self.path.trim_end_matches('/').len());
+        if let Some(name) = self.sub_protocols.iter().find(|name| !is_token(name)) {
+            return Err(ConnectorError::SubProtocol(name.clone()));
+        }
         let possible = |kind: &TransportKind| {
             matches!(kind, TransportKind::Polling | TransportKind::WebSocket)
         };
@@ -308,6 +334,12 @@ impl ConnectorConfig {
     }
 }
 
+/// Whether a text is what HTTP calls a token (RFC 9110, section 5.6.2).
+fn is_token(text: &str) -> bool {
+    let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+    !text.is_empty() && text.bytes().all(is_allowed)
+}
+
 /// Without the values of headers, which may be tokens.
 impl fmt::Debug for ConnectorConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -321,5 +353,59 @@ impl fmt::Debug for ConnectorConfig {
             .field("path", &self.path)
             .field("headers", &names)
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(config: ConnectorConfig) -> String {
+        config.checked().unwrap_err().to_string()
+    }
+
+    #[test]
+    fn what_no_request_can_say_is_refused() {
+        for path in ["/a b", "/a?b", "/a#b", "/\u{7f}"] {
+            let error = refused(ConnectorConfig::default().path(path));
+            assert!(
+                error.ends_with("cannot be written into a request"),
+                "{error}"
+            );
+        }
+        for name in ["", "a b", "a,b", "é"] {
+            let error = refused(ConnectorConfig::default().sub_protocols(["chat", name]));
+            assert!(error.ends_with("is no name of a sub-protocol"), "{error}");
+        }
+        let config = ConnectorConfig::default()
+            .path("/%20é/")
+            .sub_protocols(["graphql-ws"]);
+        assert!(config.checked().is_ok());
+    }
+
+    #[test]
+    fn transports_are_needed_over_http_only() {
+        let config = ConnectorConfig::default().transports([]);
+        let check = |url: &str| config.check_for(&url.parse().unwrap());
+        let error = check("http://localhost").unwrap_err();
+        assert!(matches!(error, ConnectorError::NoTransport), "{error}");
+        check("tcp://localhost:1").unwrap();
+    }
+
+    #[cfg(not(feature = "tls"))]
+    #[test]
+    fn url_that_needs_tls_is_refused_without_it() {
+        for url in [
+            "https://localhost/?token=1",
+            "wss://localhost",
+            "tls://localhost:1",
+        ] {
+            let error = ConnectorConfig::default().check_for(&url.parse().unwrap());
+            let error = error.unwrap_err().to_string();
+            assert!(
+                error.contains("needs TLS") && !error.contains("token"),
+                "{error}"
+            );
+        }
     }
 }

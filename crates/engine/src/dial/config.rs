@@ -5,7 +5,7 @@ use sockeye_engine_proto::TransportKind;
 use thiserror::Error;
 
 use super::error::Cause;
-use super::{ProxyUrl, TlsOptions};
+use super::{ConnectUrl, ProxyUrl, TlsOptions};
 
 /// How servers are reached.
 ///
@@ -111,6 +111,18 @@ pub enum ConnectorError {
     /// The path of requests must begin with a slash.
     #[error("the path {0:?} does not begin with a slash")]
     Path(String),
+    /// The path of requests has characters that no path may have, or in it would begin a query.
+    #[error("the path {0:?} cannot be written into a request")]
+    UnwritablePath(String),
+    /// The name of a sub-protocol is empty, or has characters that none may have (RFC 6455, section 4.1).
+    #[error("{0:?} is no name of a sub-protocol")]
+    SubProtocol(String),
+    /// No transport is left to reach a server over HTTP.
+    #[error("No transports available")]
+    NoTransport,
+    /// The URL asks for TLS, and the library was built without the feature `tls`.
+    #[error("{0} needs TLS, and the feature `tls` is off")]
+    NoTlsFor(ConnectUrl),
     /// Over HTTP there are only polling and WebSocket.
     #[error("{0} is no transport over http")]
     Transport(TransportKind),

@@ -12,8 +12,8 @@ pub enum JoinError {
     /// [`ClientInput::Refused`](crate::ClientInput::Refused) with the former key.
     #[error("the server has not yet answered to the join that was given up")]
     Unanswered,
-    /// The name does not begin with a slash, or has a comma in it (in revision 4 also a question mark), which ends it
-    /// on the wire.
+    /// The name does not begin with a slash, or has a character in it that ends it on the wire: a comma, the record
+    /// separator 0x1E, or in revision 4 a question mark.
     #[error("not the name of a namespace")]
     Name,
     /// The name is too long; see [`max_namespace_len`](crate::ConnectionConfig::max_namespace_len).

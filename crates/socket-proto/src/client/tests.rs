@@ -308,7 +308,7 @@ fn a_namespace_is_joined_once_at_a_time() {
 fn names_that_would_be_misread_are_not_joined() {
     let long = format!("/{}", "n".repeat(1024));
     for mut connection in [v5(), v4()] {
-        for name in ["", "x", "x/", "/a,b", ","] {
+        for name in ["", "x", "x/", "/a,b", ",", "/a\u{1e}b"] {
             assert_eq!(connection.join(name), Err(JoinError::Name), "{name}");
         }
         let too_long = JoinError::TooLong { max: 1024 };
