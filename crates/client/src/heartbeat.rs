@@ -6,6 +6,8 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 /// When the server's next heartbeat is due, by the clock on the wall: the one that timers follow
 /// stands still while the machine sleeps.
 ///
+/// Servers of revision 3 have none: there it is the client that asks, and nothing is ever due here.
+///
 /// Somebody who emits right after a sleep would otherwise lose the event to a connection that the
 /// server has given up long since. If the clock is put forward, this costs a reconnection for
 /// nothing.
