@@ -616,3 +616,134 @@ async fn close_does_not_wait_for_a_server_that_never_hangs_up() {
         .await
         .unwrap();
 }
+
+/// Everything that happens, with the second in which it does.
+fn annals(socket: &Socket) -> Story {
+    let (sender, story) = mpsc::unbounded_channel();
+    let begun = Instant::now();
+    let tell = move |text: &str| {
+        let _ = sender.send(format!("{} {text}", begun.elapsed().as_secs()));
+    };
+    let told = tell.clone();
+    socket.on_connect(move || told("connect"));
+    let told = tell.clone();
+    socket.on_disconnect(move || told("disconnect"));
+    let told = tell.clone();
+    socket.on_connect_error(move || told("connect_error"));
+    socket.client().on_client_event(move |event| match event {
+        ClientEvent::Open => tell("open"),
+        ClientEvent::Close(reason) => tell(&format!("close: {reason}")),
+        ClientEvent::Error(_) => tell("error"),
+        ClientEvent::ReconnectScheduled(delay) => tell(&format!("again in {delay:?}")),
+        ClientEvent::ReconnectAttempt(n) => tell(&format!("attempt {n}")),
+        ClientEvent::ReconnectError(_) => tell("attempt failed"),
+        ClientEvent::Reconnect(n) => tell(&format!("back after {n}")),
+        ClientEvent::ReconnectFailed => tell("given up"),
+        _ => {}
+    });
+    story
+}
+
+#[tokio::test(start_paused = true)]
+async fn everything_that_happens_to_the_connection_is_told_in_order() {
+    let url = place();
+    let socket = Client::builder(&url)
+        .reconnection(no_jitter().attempts(2))
+        .build()
+        .unwrap();
+    let mut story = annals(&socket);
+    socket.connect_lazy();
+    for expected in [
+        "0 error",
+        "0 connect_error",
+        "0 again in 1s",
+        "1 attempt 1",
+        "1 error",
+        "1 connect_error",
+        "1 attempt failed",
+        "1 again in 2s",
+    ] {
+        hears(&mut story, expected).await;
+    }
+    let io = serve(&url).await;
+    for expected in ["3 attempt 2", "3 open", "3 back after 2", "3 connect"] {
+        hears(&mut story, expected).await;
+    }
+    io.close().await;
+    drop(io);
+    for expected in [
+        "3 disconnect",
+        "3 close: transport close",
+        "3 again in 1s",
+        "4 attempt 1",
+        "4 error",
+        "4 connect_error",
+        "4 attempt failed",
+        "4 again in 2s",
+        "6 attempt 2",
+        "6 error",
+        "6 connect_error",
+        "6 attempt failed",
+        "6 given up",
+    ] {
+        hears(&mut story, expected).await;
+    }
+    socket.client().closed().await;
+    let _io = serve(&url).await;
+    socket.connect().await.unwrap();
+    socket.client().close().await;
+    for expected in [
+        "6 open",
+        "6 connect",
+        "6 disconnect",
+        "6 close: forced close",
+    ] {
+        hears(&mut story, expected).await;
+    }
+    assert!(story.try_recv().is_err());
+}
+
+#[tokio::test(start_paused = true)]
+async fn socket_s_time_to_answer_counts_unless_an_emit_has_its_own() {
+    let url = place();
+    let io = serve(&url).await;
+    io.on("never", std::future::pending::<()>);
+    let socket = Client::builder(&url)
+        .socket_config(|socket| socket.ack_timeout(Duration::from_secs(2)))
+        .connect()
+        .await
+        .unwrap();
+    let begun = Instant::now();
+    let answer = socket.emit_with_ack::<u32>("never", ()).await;
+    assert!(matches!(answer, Err(AckError::Timeout)), "{answer:?}");
+    assert_eq!(begun.elapsed().as_secs(), 2);
+    let own = socket.timeout(Duration::from_secs(5));
+    let answer = own.emit_with_ack::<u32>("never", ()).await;
+    assert!(matches!(answer, Err(AckError::Timeout)), "{answer:?}");
+    assert_eq!(begun.elapsed().as_secs(), 7);
+    // One that cannot be sent has no more time either.
+    io.close().await;
+    let answer = socket.emit_with_ack::<u32>("echo", ()).await;
+    assert!(matches!(answer, Err(AckError::Timeout)), "{answer:?}");
+    assert_eq!((begun.elapsed().as_secs(), socket.connected()), (9, false));
+}
+
+#[tokio::test(start_paused = true)]
+async fn answers_that_are_waited_for_are_limited() {
+    let url = place();
+    let io = serve(&url).await;
+    io.on("never", std::future::pending::<()>);
+    let socket = Client::builder(&url)
+        .config(|config| config.max_pending_acks(2))
+        .connect()
+        .await
+        .unwrap();
+    let waiting = [(); 2].map(|()| socket.emit_with_ack::<u32>("never", ()));
+    let refused = socket.emit_with_ack::<u32>("echo", 1).await;
+    assert!(
+        matches!(refused, Err(AckError::Emit(EmitError::TooManyPendingAcks))),
+        "{refused:?}"
+    );
+    drop(waiting);
+    assert_eq!(socket.emit_with_ack::<u32>("echo", 2).await.unwrap(), 2);
+}
