@@ -1,9 +1,13 @@
 //! A server that is restarted again and again under a client that must not lose anything.
 
+#![cfg(target_os = "linux")]
 #![expect(clippy::unwrap_used, reason = "all of this is test code")]
+
+mod memory;
 
 use std::time::Duration;
 
+use memory::resident_kib;
 use sockeye_client::{AckError, Client, Reconnection, SocketConfig};
 use sockeye_server::{Data, Server};
 use tokio::sync::mpsc;
@@ -35,6 +39,7 @@ async fn every_event_arrives_in_order_through_fifty_restarts() {
     let mut answers = Vec::new();
     let mut seen = Vec::new();
     let mut next = 0_u32;
+    let mut warm = 0;
     for run in 0..RESTARTS {
         let io = serve(&url, &sender).await;
         for _ in 0..EVENTS_PER_RUN {
@@ -47,7 +52,13 @@ async fn every_event_arrives_in_order_through_fifty_restarts() {
             seen.push(numbers.recv().await.unwrap());
         }
         io.close().await;
+        if run + 1 == 10 {
+            warm = resident_kib();
+        }
     }
+    // What was restarted leaves nothing behind.
+    let kib = resident_kib();
+    assert!(kib < warm + 1024, "{kib} KiB after {warm} KiB");
     let _io = serve(&url, &sender).await;
     for (n, answer) in (0..).zip(answers) {
         assert_eq!(answer.await.unwrap(), n);

@@ -3,11 +3,14 @@
 #![cfg(target_os = "linux")]
 #![expect(clippy::unwrap_used, reason = "all of this is test code")]
 
+mod memory;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::thread;
 use std::time::Duration;
 
+use memory::resident_kib;
 use sockeye_client::{Client, ClientConfig, EmitError, Reconnection, Socket, SocketConfig};
 use sockeye_server::{Args, Data, Server};
 use tokio::runtime::Handle;
@@ -199,13 +202,6 @@ async fn threads_that_connect_and_disconnect_at_will_leave_nobody_waiting() {
 
 fn open_files() -> usize {
     std::fs::read_dir("/proc/self/fd").unwrap().count()
-}
-
-fn resident_kib() -> u64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap();
-    let line = status.lines().find(|line| line.starts_with("VmRSS:"));
-    let number = line.unwrap().split_whitespace().nth(1).unwrap();
-    number.parse().unwrap()
 }
 
 #[tokio::test(start_paused = true)]
