@@ -8,7 +8,7 @@ use sockeye_server::{
     AckError, Args, BadLines, Data, DisconnectReason, EventName, Handshake, ListenError,
     ListenOptions, Listener, Namespace, Next, Refusal, Server, ServerConfig, Socket, TransportKind,
 };
-use sockeye_testkit::{Log, SocketDir as Dir, StreamPeer as Peer};
+use sockeye_testkit::{Case, Log, ServerRig, SocketDir as Dir, StreamPeer as Peer};
 use tokio::net::UnixStream;
 
 fn echo(io: &Namespace) {
@@ -324,6 +324,45 @@ async fn peers_of_every_stream_share_a_room() {
     ] {
         assert_eq!(plain.line().await.unwrap(), line);
     }
+}
+
+#[tokio::test]
+async fn peers_of_every_transport_in_one_room_get_a_broadcast_once() {
+    let dir = Dir::new("mixed");
+    let (io, _unix) = server(&dir).await;
+    io.on("join", |socket: Socket| {
+        socket.join("room");
+        socket.emit("joined", ())
+    });
+    let rig = ServerRig::tcp(&io).await;
+    let mut websocket = rig.connect_as(Case::WEBSOCKET).await;
+    let mut polling = rig.connect_as(Case::POLLING).await;
+    for peer in [&mut websocket, &mut polling] {
+        peer.send(r#"2["join"]"#).await;
+        peer.expect(r#"2["joined"]"#).await;
+    }
+    let mut native = Peer::unix(&dir).await;
+    native.open().await;
+    native.send_text(r#"42["join"]"#).await;
+    assert_eq!(native.text().await, r#"42["joined"]"#);
+    let mut plain = Peer::unix(&dir).await;
+    plain.write("{\"eventName\":\"join\"}\n").await;
+    assert_eq!(plain.line().await.unwrap(), r#"{"eventName":"joined"}"#);
+    let mut stranger = rig.connect().await;
+
+    io.to("room").emit("news", ("é", 1)).unwrap();
+    // What comes next to each of them shows that the news came no second time.
+    io.emit("last", ()).unwrap();
+    for peer in [&mut websocket, &mut polling] {
+        peer.expect("2[\"news\",\"é\",1]").await;
+        peer.expect(r#"2["last"]"#).await;
+    }
+    assert_eq!(native.text().await, "42[\"news\",\"é\",1]");
+    assert_eq!(native.text().await, r#"42["last"]"#);
+    let news = r#"{"eventName":"news","args":["\u00e9",1]}"#;
+    assert_eq!(plain.line().await.unwrap(), news);
+    assert_eq!(plain.line().await.unwrap(), r#"{"eventName":"last"}"#);
+    stranger.expect(r#"2["last"]"#).await;
 }
 
 #[tokio::test]
