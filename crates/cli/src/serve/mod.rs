@@ -136,26 +136,13 @@ impl Explain for ServeError {
 
 fn listen_hint(error: &ListenError) -> Option<String> {
     match error {
-        ListenError::Bind { url, source } => match source.kind() {
-            io::ErrorKind::AddrInUse => {
-                let other = url.port().checked_add(1).unwrap_or(3000);
-                Some(format!(
-                    "Another program listens there already, perhaps an earlier `sockeye serve`. \
-                     Stop it, or take another port: sockeye serve --listen http://localhost:{other}"
-                ))
+        ListenError::Bind { url, source } => {
+            let shown = url.to_string();
+            match shown.split_once(':') {
+                Some(("unix", _)) | None => path_hint(source.kind()).map(str::to_owned),
+                Some((scheme, _)) => port_hint(scheme, url.port(), source.kind()),
             }
-            io::ErrorKind::PermissionDenied => Some(
-                "Ports below 1024 need special rights on most systems; try one above, such as \
-                 http://localhost:3000."
-                    .into(),
-            ),
-            io::ErrorKind::AddrNotAvailable => Some(
-                "No interface of this machine has that address; http://0.0.0.0:3000 means all \
-                 that there are."
-                    .into(),
-            ),
-            _ => None,
-        },
+        }
         ListenError::Url { .. } => {
             Some("Write it like http://localhost:3000, tcp://:5000 or unix:./app.sock.".into())
         }
@@ -166,9 +153,81 @@ fn listen_hint(error: &ListenError) -> Option<String> {
     }
 }
 
+/// What helps where a port cannot be listened on.
+fn port_hint(scheme: &str, port: u16, error: io::ErrorKind) -> Option<String> {
+    match error {
+        io::ErrorKind::AddrInUse => {
+            let other = port.checked_add(1).unwrap_or(3000);
+            Some(format!(
+                "Another program listens there already, perhaps an earlier `sockeye serve`. \
+                 Stop it, or take another port: sockeye serve --listen {scheme}://localhost:{other}"
+            ))
+        }
+        io::ErrorKind::PermissionDenied => Some(format!(
+            "Ports below 1024 need special rights on most systems; try one above, such as \
+             {scheme}://localhost:3000."
+        )),
+        io::ErrorKind::AddrNotAvailable => Some(format!(
+            "No interface of this machine has that address; {scheme}://0.0.0.0:3000 means all \
+             that there are."
+        )),
+        _ => None,
+    }
+}
+
+/// What helps where a socket file, or something like it, cannot be made.
+const fn path_hint(error: io::ErrorKind) -> Option<&'static str> {
+    match error {
+        io::ErrorKind::AddrInUse => Some(
+            "Perhaps it is an earlier `sockeye serve`. Stop it, or let --listen name another \
+             path.",
+        ),
+        io::ErrorKind::AlreadyExists => Some(
+            "Only a socket file that nobody answers on is replaced; move this file away, or let \
+             --listen name another path.",
+        ),
+        io::ErrorKind::PermissionDenied => Some(
+            "A socket file takes the right to write to its directory, and one that is there \
+             already may be another user's; try a directory of your own, such as \
+             unix:./app.sock.",
+        ),
+        io::ErrorKind::NotFound => Some("Its directory has to be there already; make it first."),
+        io::ErrorKind::InvalidInput => {
+            Some("A path from the current directory is shorter, such as unix:./app.sock.")
+        }
+        _ => None,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn hint(url: &str, source: io::ErrorKind) -> String {
+        let error = ListenError::Bind {
+            url: url.parse().unwrap(),
+            source: source.into(),
+        };
+        ServeError::Listen(error).hint().unwrap()
+    }
+
+    #[test]
+    fn hint_is_about_what_was_to_be_listened_on() {
+        use io::ErrorKind::{AddrInUse, AlreadyExists, NotFound, PermissionDenied};
+        for url in ["http://localhost:80", "tcp://:80"] {
+            assert!(hint(url, PermissionDenied).contains("Ports below 1024"));
+        }
+        assert!(hint("http://a:80", AddrInUse).ends_with("--listen http://localhost:81"));
+        assert!(hint("tcp://:80", AddrInUse).ends_with("--listen tcp://localhost:81"));
+        for url in ["unix:./app.sock", "unix:@app", "unix:/a://b:1"] {
+            for kind in [AddrInUse, AlreadyExists, NotFound, PermissionDenied] {
+                let hint = hint(url, kind);
+                for word in ["port", "Port", "localhost", "http"] {
+                    assert!(!hint.contains(word), "{url} {kind}: {hint}");
+                }
+            }
+        }
+    }
 
     #[test]
     fn every_address_is_shown_as_one_that_can_be_visited() {

@@ -4,6 +4,8 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::process::{Command, Output};
 
+#[cfg(unix)]
+use crate::server::unused_path;
 use crate::server::{Server, sockeye};
 
 /// Somebody in the chat, over long-polling.
@@ -166,6 +168,34 @@ fn port_in_use_is_explained() {
         "{text}"
     );
     assert_eq!(text.lines().count(), 1, "{text}");
+}
+
+#[cfg(unix)]
+#[test]
+fn socket_in_use_is_explained_without_ports() {
+    let socket = unused_path("taken.sock");
+    let url = format!("unix:{}", socket.display());
+    let _server = Server::start(&["--listen", &url]);
+    let (code, text) = failure(sockeye().args(["serve", "--listen", &url]));
+    assert_eq!(code, Some(1));
+    let start = format!("error: cannot listen on {url}: another process listens on the socket. ");
+    assert!(text.starts_with(&start), "{text}");
+    assert!(text.contains("name another path"), "{text}");
+    assert!(!text.contains("localhost"), "{text}");
+    assert_eq!(text.lines().count(), 1, "{text}");
+    std::fs::remove_file(socket).unwrap();
+}
+
+#[cfg(unix)]
+#[test]
+fn file_in_the_way_of_a_socket_is_explained_and_stays() {
+    let file = unused_path("precious");
+    std::fs::write(&file, "precious").unwrap();
+    let (code, text) = failure(sockeye().args(["serve", "--listen", file.to_str().unwrap()]));
+    assert_eq!(code, Some(1));
+    assert!(text.contains("move this file away"), "{text}");
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), "precious");
+    std::fs::remove_file(file).unwrap();
 }
 
 #[test]
