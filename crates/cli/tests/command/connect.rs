@@ -7,6 +7,8 @@ use serde_json::{Value, json};
 
 use crate::plain::PlainServer;
 use crate::server::{Server, run, sockeye};
+#[cfg(unix)]
+use crate::server::{signal, unused_path};
 
 /// A command that is being talked to; killed when dropped.
 struct Pipe {
@@ -187,6 +189,43 @@ fn lost_connection_comes_back_and_lines_wait_for_it() {
     assert_eq!(pipe.code(), Some(0));
 }
 
+#[cfg(unix)]
+#[test]
+fn crashed_server_is_noticed_and_the_next_one_on_its_socket_file_is_found() {
+    let socket = unused_path("crash.sock");
+    let url = format!("unix:{}", socket.display());
+    let options = ["--listen", &url];
+    let server = Server::start(&options);
+    let mut pipes = ["native", "lines"].map(|dialect| {
+        let mut pipe = Pipe::start(&url, &["--dialect", dialect]);
+        pipe.wait_for("connected");
+        pipe
+    });
+    server.crash();
+    for pipe in &mut pipes {
+        let end = pipe.wait_for("disconnected");
+        let reason = end["reason"].as_str().unwrap();
+        assert!(
+            ["transport close", "transport error"].contains(&reason),
+            "{end}"
+        );
+        pipe.wait_for("reconnecting");
+    }
+    assert!(socket.exists(), "what a crash leaves behind");
+    let mut server = Server::start(&options);
+    for pipe in &mut pipes {
+        pipe.wait_for("connected");
+        pipe.send("?echo back");
+        assert_eq!(pipe.wait_for("ack")["args"], json!(["back"]));
+    }
+    server.signal("TERM");
+    for pipe in &mut pipes {
+        pipe.wait_for("disconnected");
+    }
+    assert_eq!(server.child.wait().unwrap().code(), Some(0));
+    assert!(!socket.exists());
+}
+
 #[test]
 fn lost_connection_that_is_not_to_come_back_is_4() {
     let server = PlainServer::start();
@@ -221,11 +260,7 @@ fn interrupt_closes_gracefully_and_the_end_of_input_need_not_end_it() {
         pipe.line(),
         json!({"type": "event", "event": "news", "args": []})
     );
-    let pid = pipe.child.id().to_string();
-    let kill = std::process::Command::new("kill")
-        .args(["-INT", &pid])
-        .status();
-    assert!(kill.unwrap().success());
+    signal(&pipe.child, "INT");
     peer.hang_up();
     pipe.wait_for("disconnected");
     assert_eq!(pipe.code(), Some(0));

@@ -219,9 +219,7 @@ fn lines_that_are_not_for_a_terminal_have_no_colours() {
 fn interrupt_closes_gracefully() {
     let mut server = Server::start(&[]);
     let mut peer = open_websocket(&server);
-    let pid = server.child.id().to_string();
-    let kill = Command::new("kill").args(["-INT", &pid]).status().unwrap();
-    assert!(kill.success());
+    server.signal("INT");
     // The last that comes is an empty close frame.
     let mut farewell = Vec::new();
     peer.read_to_end(&mut farewell).unwrap();
@@ -230,6 +228,19 @@ fn interrupt_closes_gracefully() {
     let mut rest = String::new();
     server.stdout.read_to_string(&mut rest).unwrap();
     assert!(rest.contains("Closing"), "{rest}");
+}
+
+#[cfg(unix)]
+#[test]
+fn interrupt_and_termination_remove_the_socket_file() {
+    for signal in ["INT", "TERM"] {
+        let socket = unused_path("ends.sock");
+        let mut server = Server::start(&["--listen", &format!("unix:{}", socket.display())]);
+        assert!(socket.exists());
+        server.signal(signal);
+        assert_eq!(server.child.wait().unwrap().code(), Some(0), "{signal}");
+        assert!(!socket.exists(), "{signal}");
+    }
 }
 
 /// A session on a WebSocket, as far as its first frame.

@@ -46,6 +46,18 @@ impl Server {
         }
     }
 
+    /// Sends a signal, by its name without `SIG`.
+    #[cfg(unix)]
+    pub(crate) fn signal(&self, name: &str) {
+        signal(&self.child, name);
+    }
+
+    /// Ends it as a crash would: it has no time to say or remove anything.
+    pub(crate) fn crash(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
     /// Head and body of the answer to a request.
     pub(crate) fn request(&self, method: &str, target: &str, body: &str) -> (String, String) {
         let mut stream = TcpStream::connect(&self.address).unwrap();
@@ -77,6 +89,14 @@ impl Drop for Server {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// Sends a signal to a process, by its name without `SIG`.
+#[cfg(unix)]
+pub(crate) fn signal(process: &Child, name: &str) {
+    let (name, pid) = (format!("-{name}"), process.id().to_string());
+    let kill = Command::new("kill").args([name, pid]).status();
+    assert!(kill.unwrap().success());
 }
 
 /// How a command ended, and what it wrote.
