@@ -2,9 +2,9 @@
 #![cfg(unix)]
 #![expect(clippy::unwrap_used, reason = "what fails in a helper fails the test")]
 
-use std::error::Error;
 use std::io::{self, Read, Write};
 use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
@@ -179,27 +179,84 @@ async fn forbidden_directory_is_an_error_that_names_the_path() {
         let permissions = std::fs::Permissions::from_mode(mode);
         std::fs::set_permissions(dir.path(), permissions).unwrap();
     };
-    mode(0o500);
+    // Who runs the tests as root is forbidden nothing: then somebody else has to try.
+    // They may not be let into the folder of this program, and a copy that this process has open
+    // for writing could not be started.
+    let program = dir.path().join("test");
+    let copy = Command::new("cp")
+        .arg(std::env::current_exe().unwrap())
+        .arg(&program)
+        .status();
+    assert!(copy.unwrap().success());
+    mode(0o555);
     if std::fs::write(dir.path().join("probe"), "").is_ok() {
-        // Whoever runs this, nothing is forbidden to them.
-        mode(0o700);
-        return;
+        let mut nobody = Command::new(&program);
+        nobody.uid(NOBODY).gid(NOBODY);
+        runs(&mut nobody, "forbidden_process", &dir.url());
+    } else {
+        expect_failure(&dir.url(), io::ErrorKind::PermissionDenied).await;
     }
-    let (text, source) = failure(&dir.url()).await;
-    mode(0o700);
-    assert!(text.contains(&dir.url()), "{text}");
-    assert_eq!(source.kind(), io::ErrorKind::PermissionDenied);
+    mode(0o755);
 }
 
+#[tokio::test]
+#[ignore = "started by another test, as another user"]
+async fn forbidden_process() {
+    if let Ok(url) = std::env::var("SERVER") {
+        expect_failure(&url, io::ErrorKind::PermissionDenied).await;
+    }
+}
+
+/// A file system without room for a file, which takes a name space of its own for mounts.
+#[cfg(target_os = "linux")]
 #[test]
 fn full_disk_is_an_error_that_names_the_path() {
-    // No test can fill a disk; this is what the system says then.
-    const NO_SPACE: i32 = 28;
-    let error = ListenError::Bind {
-        url: "unix:/run/app.sock".parse().unwrap(),
-        source: io::Error::from_raw_os_error(NO_SPACE),
+    let dir = Dir::new("failures-full");
+    let mount = format!(
+        "mount -t tmpfs -o size=4k,nr_inodes=1 none {} && exec \"$0\" \"$@\"",
+        dir.path().display()
+    );
+    let unshare = |script: &str| {
+        let mut command = Command::new("unshare");
+        command.args(["--map-root-user", "--mount", "sh", "-c", script]);
+        command
     };
-    assert_eq!(error.to_string(), "cannot listen on unix:/run/app.sock");
-    let cause = error.source().unwrap().to_string();
-    assert!(cause.starts_with("No space left on device"), "{cause}");
+    // Containers often forbid it, and then nothing can be filled.
+    let probe = unshare(&mount).arg("true").output();
+    if !probe.is_ok_and(|output| output.status.success()) {
+        eprintln!("left out: no file system can be mounted here");
+        return;
+    }
+    let mut full = unshare(&mount);
+    full.arg(std::env::current_exe().unwrap());
+    runs(&mut full, "full_disk_process", &dir.url());
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+#[ignore = "started by another test, on a full file system"]
+async fn full_disk_process() {
+    if let Ok(url) = std::env::var("SERVER") {
+        expect_failure(&url, io::ErrorKind::StorageFull).await;
+    }
+}
+
+/// Runs an ignored test in a process of its own, in which it must pass.
+fn runs(program: &mut Command, test: &str, server: &str) {
+    let program = program.args([test, "--exact", "--ignored"]);
+    let output = program.env("SERVER", server).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(
+        output.status.success() && said.contains("1 passed"),
+        "{output:?}"
+    );
+}
+
+/// The user that owns nothing.
+const NOBODY: u32 = 65534;
+
+async fn expect_failure(url: &str, kind: io::ErrorKind) {
+    let (text, source) = failure(url).await;
+    assert!(text.contains(url), "{text}");
+    assert_eq!(source.kind(), kind, "{source}");
 }
