@@ -1,5 +1,6 @@
 //! A client with a fixed contract for test-suites of servers:
-//! `client_probe URL [--transport polling|websocket|upgrade] [--protocol auto|3|4] [--dialect native|lines|auto]`.
+//! `client_probe URL [--transport polling|websocket|upgrade] [--protocol auto|3|4] [--dialect native|lines|auto]
+//! [--reconnect]`.
 //!
 //! It connects to a server with the contract of the `conformance` example, tries everything that a
 //! client can do there, and prints a line for each case: `ok NAME`, `FAILED NAME: why`, or
@@ -12,6 +13,8 @@
 //! * `--protocol` is the revision of Engine.IO over HTTP. Default: found out.
 //! * `--dialect` is for `tcp` and `unix` URLs: packets (default), JSON lines, or found out. Over
 //!   lines there are neither namespaces nor requests, so that the cases are others.
+//! * `--reconnect` is for those who can restart the server: a last case says a line `restart`, and
+//!   waits for the server to crash and to come back.
 //!
 //! A server of plain peers, which knows no acknowledgements either, is told by its contract: it
 //! emits `auth` with an empty object on connection, answers `message` by `message-back`, the event
@@ -20,6 +23,7 @@
 mod cases;
 mod lines;
 mod peer;
+mod reconnect;
 
 use std::error::Error;
 use std::fmt;
@@ -44,6 +48,8 @@ struct Probe {
     upgrade: bool,
     protocol: Protocol,
     dialect: StreamDialect,
+    /// Whether somebody restarts the server when it is asked for.
+    reconnect: bool,
 }
 
 type Failure = Box<dyn Error + Send + Sync>;
@@ -55,11 +61,13 @@ struct LeftOut(&'static str);
 type Case = for<'p> fn(&'p Probe) -> Pin<Box<dyn Future<Output = CaseResult> + 'p>>;
 
 const USAGE: &str = "usage: client_probe URL [--transport polling|websocket|upgrade] \
-                     [--protocol auto|3|4] [--dialect native|lines|auto]";
+                     [--protocol auto|3|4] [--dialect native|lines|auto] [--reconnect]";
 
 /// What one case may take, and all of them together: suites that run this program wait for 30 s.
 const CASE_LIMIT: Duration = Duration::from_secs(5);
 const LIMIT: Duration = Duration::from_secs(25);
+
+const RECONNECT: &str = "reconnect";
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
@@ -68,18 +76,33 @@ async fn main() -> ExitCode {
         return ExitCode::from(2);
     };
     let end = Instant::now() + LIMIT;
-    let cases: &[(&str, Case)] = match probe.dialect {
-        StreamDialect::Native => &cases::CASES,
-        StreamDialect::Lines => &lines::CASES,
-        StreamDialect::Auto => match timeout_at(end, probe.speaks_lines()).await {
-            Ok(Ok(true)) => &lines::CASES,
-            // What keeps it from connecting is what the cases fail with.
-            _ => &cases::CASES,
-        },
+    let lines = match probe.dialect {
+        StreamDialect::Native => false,
+        StreamDialect::Lines => true,
+        // What keeps it from connecting is what the cases fail with.
+        StreamDialect::Auto => {
+            matches!(timeout_at(end, probe.speaks_lines()).await, Ok(Ok(true)))
+        }
     };
+    let (mut cases, reconnect): (Vec<(&str, Case)>, Case) = match lines {
+        true => (lines::CASES.into(), |probe| {
+            Box::pin(reconnect::over_lines(probe))
+        }),
+        false => (cases::CASES.into(), |probe| {
+            Box::pin(reconnect::with_namespaces(probe))
+        }),
+    };
+    if probe.reconnect {
+        cases.push((RECONNECT, reconnect));
+    }
     let mut failures = 0;
-    for (name, case) in cases {
-        let end = end.min(Instant::now() + CASE_LIMIT);
+    for (name, case) in &cases {
+        // Servers may take long to start, which no limit of a case is about.
+        let limit = match *name {
+            RECONNECT => LIMIT,
+            _ => CASE_LIMIT,
+        };
+        let end = end.min(Instant::now() + limit);
         let result = match timeout_at(end, case(&probe)).await {
             Ok(result) => result,
             Err(_) => Err("no end in time".into()),
@@ -106,7 +129,12 @@ impl Probe {
         let mut upgrade = transport.is_none();
         let mut protocol = Protocol::Auto;
         let mut dialect = StreamDialect::Native;
+        let mut reconnect = false;
         while let Some(arg) = args.next() {
+            if arg == "--reconnect" {
+                reconnect = true;
+                continue;
+            }
             match (arg.as_str(), args.next()?.as_str()) {
                 ("--transport", name) => {
                     let named = match name {
@@ -137,6 +165,7 @@ impl Probe {
             upgrade,
             protocol,
             dialect,
+            reconnect,
         })
     }
 
