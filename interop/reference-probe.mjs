@@ -1,10 +1,11 @@
 // What the `client_probe` example does, done by the original clients and the plain peer:
 //
-//   node reference-probe.mjs URL [--transport polling|websocket|upgrade] [--protocol auto|3|4]
+//   node reference-probe.mjs URL [--transport polling|websocket|upgrade] [--protocol auto|3|4] [--reconnect]
 //
 // The original cannot find out what a server speaks; the variable SERVER_GENERATION tells which of them to take.
 
 import assert from "node:assert/strict";
+import { once } from "node:events";
 import { parseArgs } from "node:util";
 import { Bench } from "./lib/bench.mjs";
 import { CASES } from "./lib/cases.mjs";
@@ -16,6 +17,7 @@ const { positionals, values: options } = parseArgs({
   options: {
     transport: { type: "string", default: "upgrade" },
     protocol: { type: "string", default: "auto" },
+    reconnect: { type: "boolean", default: false },
   },
 });
 const url = new URL(positionals[0]);
@@ -29,16 +31,22 @@ async function matrix(origin) {
   const generation = Number(process.env.SERVER_GENERATION ?? 4);
   const { load } = Object.values(CLIENTS).find((client) => client.generation === generation);
   const client = await load();
-  // Without a hand on the server, it cannot be restarted.
-  const { reconnect, ...cases } = CASES;
-  for (const [name, run] of Object.entries(cases)) {
-    const bench = new Bench({ client, generation, transport: options.transport, origin });
+  for (const [name, run] of Object.entries(CASES)) {
+    // Who started the server has to restart it.
+    if (name === "reconnect" && !options.reconnect) continue;
+    const bench = new Bench({ client, generation, transport: options.transport, origin, restartServer });
     await attempt(name, async () => {
       await run(bench);
       await bench.finish();
     });
     bench.close();
   }
+}
+
+async function restartServer() {
+  console.log("restart");
+  await once(process.stdin, "data");
+  process.stdin.pause();
 }
 
 /** The cases of suites/lines-client.mjs. */

@@ -2,50 +2,103 @@
 
 import { spawn } from "node:child_process";
 import { once } from "node:events";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
+import { freePort } from "./server.mjs";
 
 const folder = fileURLToPath(new URL("..", import.meta.url));
-const node = (generation) => () => [process.execPath, "servers/node.js", String(generation)];
+const FREE = "127.0.0.1:0";
+const node = (generation) => ({ command: (address) => [process.execPath, "servers/node.js", String(generation), address] });
 
-/** Name in the table → how to start it, and the revisions of Engine.IO to ask it for. */
+/**
+ * Name in the table → the revisions of Engine.IO to ask it for, and how to start it: `prepare` answers the `command`
+ * for an address, the URLs of its `streams` if it has some, and how to `clean` up; or nothing if it is not there.
+ */
 export const SERVERS = {
-  "socket.io 1.7.4": { generation: 1, command: node(1), protocols: ["auto", "3"] },
-  "socket.io 2.5.1": { generation: 2, command: node(2), protocols: ["auto", "3"] },
-  "socket.io 3.1.2": { generation: 3, command: node(3), protocols: ["auto", "4"] },
-  "socket.io 4.8.4": { generation: 4, command: node(4), protocols: ["auto", "4"] },
+  "socket.io 1.7.4": { generation: 1, prepare: () => node(1), protocols: ["auto", "3"] },
+  "socket.io 2.5.1": { generation: 2, prepare: () => node(2), protocols: ["auto", "3"] },
+  "socket.io 3.1.2": { generation: 3, prepare: () => node(3), protocols: ["auto", "4"] },
+  "socket.io 4.8.4": { generation: 4, prepare: () => node(4), protocols: ["auto", "4"] },
   "python-socketio 5.18.1": {
     generation: 4,
-    command: ({ python }) => python && [python, "python/server.py"],
+    prepare: ({ python }) => python && { command: (address) => [python, "python/server.py", address] },
+    needs: "--python",
     protocols: ["auto", "4"],
+  },
+  sockeye: {
+    generation: 4,
+    prepare: ({ server }) => server && conformance(server),
+    needs: "--server",
+    protocols: ["auto", "3", "4"],
   },
 };
 
-/** Resolves once the server listens, with its URL. */
-export async function startServer([program, ...args], timeout = 20_000) {
-  const child = spawn(program, args, { cwd: folder, stdio: ["pipe", "pipe", "pipe"] });
-  const server = {
-    log: "",
-    stop() {
-      child.stdin.destroy();
-      child.kill("SIGKILL");
-    },
+async function conformance(command) {
+  const dir = mkdtempSync(join(tmpdir(), "sockeye-client-"));
+  const streams = { unix: `unix:${join(dir, "app.sock")}`, tcp: `tcp://127.0.0.1:${await freePort()}` };
+  const listen = Object.values(streams).map((url) => `--listen '${url}'`).join(" ");
+  return {
+    // The shell gives way to the server, so that this gets the signals.
+    command: (address) => ["/bin/sh", "-c", `exec ${command} ${address} ${listen}`],
+    streams,
+    clean: () => rmSync(dir, { recursive: true, force: true }),
   };
-  const timer = setTimeout(() => child.kill("SIGKILL"), timeout);
-  // Its end is told by the missing address.
-  child.on("error", (error) => (server.log += error.message));
-  child.stdin.on("error", () => {});
-  const keep = (chunk) => (server.log = (server.log + chunk).slice(-8000));
-  child.stderr.on("data", keep);
-  server.url = await new Promise((resolve, reject) => {
-    child.stdout.on("data", (chunk) => {
-      keep(chunk);
-      const [, url] = /^listening on (\S+)\n/m.exec(server.log) ?? [];
-      if (url) resolve(url);
-    });
-    once(child, "close").then(
-      () => reject(new Error(`the server ended before it listened:\n${server.log}`)),
-      reject,
-    );
-  }).finally(() => clearTimeout(timer));
-  return server;
+}
+
+/** A server that was prepared, and that can be crashed and started again under its clients. */
+export class Server {
+  log = "";
+  #prepared;
+  #child;
+
+  /** Resolves once the server listens. */
+  static async start(prepared) {
+    const server = new Server();
+    server.#prepared = prepared;
+    server.streams = prepared.streams ?? {};
+    server.url = await server.#spawn(FREE);
+    return server;
+  }
+
+  /** Kills it, so that it has no time for a word, and starts it again where it was. */
+  async restart() {
+    const ended = once(this.#child, "exit");
+    this.#child.kill("SIGKILL");
+    await ended;
+    // What clients do meanwhile is to meet no server.
+    await sleep(100);
+    await this.#spawn(new URL(this.url).host);
+  }
+
+  stop() {
+    this.#child?.kill("SIGKILL");
+    this.#prepared.clean?.();
+  }
+
+  async #spawn(address, timeout = 20_000) {
+    const [program, ...args] = this.#prepared.command(address);
+    const child = spawn(program, args, { cwd: folder, stdio: ["pipe", "pipe", "pipe"] });
+    this.#child = child;
+    let said = "";
+    const keep = (chunk) => {
+      said += chunk;
+      this.log = (this.log + chunk).slice(-8000);
+    };
+    const timer = setTimeout(() => child.kill("SIGKILL"), timeout);
+    // Its end is told by the missing address.
+    child.on("error", (error) => keep(error.message));
+    child.stdin.on("error", () => {});
+    child.stderr.on("data", keep);
+    return await new Promise((resolve, reject) => {
+      child.stdout.on("data", (chunk) => {
+        keep(chunk);
+        const [, url] = /^listening on (\S+)\n/m.exec(said) ?? [];
+        if (url) resolve(url);
+      });
+      once(child, "close").then(() => reject(new Error(`the server ended before it listened:\n${said}`)), reject);
+    }).finally(() => clearTimeout(timer));
+  }
 }

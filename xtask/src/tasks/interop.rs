@@ -46,7 +46,7 @@ pub(crate) fn javascript(workspace: &Workspace, filter: Option<&str>) -> Result 
     }
     let echo = workspace.build_example("sockeye", "ws_echo")?;
     let probe = workspace.build_example("sockeye", "client_probe")?;
-    let mut servers = suites.command("client.mjs");
+    let mut servers = suites.against("client.mjs", &conformance);
     servers.arg("--probe").arg(shell(&probe));
     // One of the servers is python-socketio's; the suite says so when it has to leave that out.
     if tools::python().is_ok() {
