@@ -60,6 +60,9 @@ pub(crate) fn javascript(workspace: &Workspace, filter: Option<&str>) -> Result 
         .arg(format!("{} {{}} --dialect lines", shell(&probe)));
     let mut own_client = suites.command("--test");
     own_client.arg("sockeye-js.test.mjs");
+    let command = workspace.build_command()?;
+    let mut rooms = suites.command("rooms.mjs");
+    rooms.arg("--sockeye").arg(shell(&command));
     all(&mut [
         ("socket.io-client, every generation", matrix),
         (
@@ -71,6 +74,7 @@ pub(crate) fn javascript(workspace: &Workspace, filter: Option<&str>) -> Result 
             "plain peers on bare streams",
             suites.against("lines.mjs", &conformance),
         ),
+        ("one room for every transport", rooms),
         ("sockeye.js in Node", own_client),
         ("the client, every generation of servers", servers),
         ("the client, plain servers", plain_servers),
