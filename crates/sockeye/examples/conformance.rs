@@ -17,9 +17,13 @@
 //! Each `--listen URL` adds a listener, such as `unix:/tmp/app.sock` or `tcp://127.0.0.1:5000`.
 //!
 //! Heartbeats are short (interval 300 ms, timeout 200 ms), the connect timeout is one second.
+//!
+//! Ctrl-C and SIGTERM disconnect everybody and end it; the files of Unix-domain sockets go with it.
 
 use std::collections::BTreeMap;
 use std::error::Error;
+use std::io;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -47,11 +51,12 @@ async fn main() -> Result<(), Box<dyn Error>> {
         }
     }
     let mut listeners = Vec::new();
-    if bare {
+    let close: Pin<Box<dyn Future<Output = ()>>> = if bare {
         let engine = Engine::new(engine(EngineConfig::default()), Echo)?;
         for url in urls {
             listeners.push(engine.listen(&url, ListenOptions::default()).await?);
         }
+        Box::pin(async move { engine.close().await })
     } else {
         let config = ServerConfig::default()
             .engine(engine)
@@ -62,20 +67,40 @@ async fn main() -> Result<(), Box<dyn Error>> {
         for url in urls {
             listeners.push(io.listen(url).await?);
         }
-        tokio::spawn(async move {
-            // The files of Unix-domain sockets are removed on the way out.
-            if tokio::signal::ctrl_c().await.is_ok() {
-                io.close().await;
-            }
-        });
-    }
+        Box::pin(async move { io.close().await })
+    };
+    let stop = stop()?;
     for listener in &listeners {
         println!("listening on {}", listener.url());
     }
-    for listener in &mut listeners {
-        listener.closed().await;
-    }
+    stop.await;
+    // A peer on long-polling that asks for nothing any more keeps nobody waiting. What still listens
+    // ends with the runtime.
+    let _ = tokio::time::timeout(Duration::from_secs(1), close).await;
     Ok(())
+}
+
+/// Ctrl-C or, on Unix, SIGTERM; from the call on, these do not end the process by themselves.
+#[cfg(unix)]
+fn stop() -> io::Result<impl Future<Output = ()>> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    Ok(async move {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+    })
+}
+
+#[cfg(not(unix))]
+fn stop() -> io::Result<impl Future<Output = ()>> {
+    Ok(async {
+        if tokio::signal::ctrl_c().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    })
 }
 
 fn engine(config: EngineConfig) -> EngineConfig {
