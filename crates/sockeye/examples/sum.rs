@@ -9,14 +9,17 @@
 //!
 //! ```text
 //! cargo run --example sum -- ./app.sock
-//! printf '{"eventName":"sum","args":[1,2]}\r\n' | nc -U ./app.sock
+//! printf '{"eventName":"sum","args":[[1,2,3]]}\r\n' | nc -U ./app.sock
+//! {"eventName":"result","args":[6]}
 //! ```
+//!
+//! With `"id":0` in its line, the program would get `{"ack":0,"args":[6]}` instead.
 
 use std::error::Error;
 use std::time::Duration;
 
 use sockeye::client::StreamDialect;
-use sockeye::{Client, Data, Server, Socket};
+use sockeye::{Ack, Client, Data, Server, Socket};
 use tokio::sync::mpsc;
 
 #[tokio::main]
@@ -32,24 +35,36 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let url = format!("unix:{path}");
 
     let io = Server::new();
-    // By an event of its own, which peers can do that know no acknowledgements…
-    io.on("sum", |socket: Socket, Data((a, b)): Data<(f64, f64)>| {
-        socket.emit("result", a + b)
-    });
-    // …and by the result of the handler.
-    io.on("sum-with-ack", |Data((a, b)): Data<(f64, f64)>| a + b);
+    io.on(
+        "sum",
+        |socket: Socket, Data(numbers): Data<Vec<i64>>, ack: Ack<i64>| {
+            let sum: i64 = numbers.iter().sum();
+            match ack.is_wanted() {
+                true => ack.send(sum),
+                // By an event of its own, as peers can do that know no acknowledgements.
+                false => socket.emit("result", sum),
+            }
+        },
+    );
     io.listen(&url).await?;
 
-    for dialect in [StreamDialect::Native, StreamDialect::Lines] {
-        ask(&url, dialect).await?;
-    }
-
-    if stays.is_some() {
-        println!("listening on {url}; Ctrl-C ends it");
-        tokio::signal::ctrl_c().await?;
-    }
+    let demonstration = async {
+        for dialect in [StreamDialect::Native, StreamDialect::Lines] {
+            ask(&url, dialect).await?;
+        }
+        if stays.is_some() {
+            println!("listening on {url}; Ctrl-C ends it");
+            std::future::pending::<()>().await;
+        }
+        Ok(())
+    };
+    let result = tokio::select! {
+        result = demonstration => result,
+        interrupt = tokio::signal::ctrl_c() => interrupt.map_err(Into::into),
+    };
+    // The file of the socket goes with the server.
     io.close().await;
-    Ok(())
+    result
 }
 
 /// Adds some numbers by asking the server.
@@ -57,20 +72,21 @@ async fn ask(url: &str, dialect: StreamDialect) -> Result<(), Box<dyn Error>> {
     let (sender, mut results) = mpsc::unbounded_channel();
     let socket = Client::builder(url)
         .config(|config| config.connector(|connector| connector.stream_dialect(dialect)))
-        .on("result", move |Data(sum): Data<f64>| sender.send(sum))
+        .on("result", move |Data(sum): Data<i64>| sender.send(sum))
         .connect()
         .await?;
     println!("{dialect:?}:");
 
-    socket.emit("sum", (1, 2))?;
+    // One argument, which is a list; `(1, 2, 3)` would be three.
+    socket.emit("sum", vec![1, 2, 3])?;
     let sum = tokio::time::timeout(Duration::from_secs(5), results.recv()).await?;
-    println!("  1 + 2 = {}", sum.ok_or("the socket is gone")?);
+    println!("  1 + 2 + 3 = {}", sum.ok_or("the socket is gone")?);
 
-    let sum: f64 = socket
+    let sum: i64 = socket
         .timeout(Duration::from_secs(5))
-        .emit_with_ack("sum-with-ack", (0.5, 40))
+        .emit_with_ack("sum", vec![-5, 40])
         .await?;
-    println!("  0.5 + 40 = {sum}");
+    println!("  -5 + 40 = {sum}");
 
     socket.client().close().await;
     Ok(())
