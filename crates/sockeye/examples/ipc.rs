@@ -6,7 +6,7 @@
 //! ```
 //!
 //! The program starts itself as its workers, kills one of them in the middle of a job, and ends
-//! when all jobs are done, with a table of who has done what.
+//! when all jobs are done, with a table of who has done what; or on Ctrl-C, with its workers.
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -73,7 +73,7 @@ mod pool {
     use std::collections::VecDeque;
     use std::error::Error;
     use std::process::Stdio;
-    use std::sync::{Arc, Mutex, PoisonError};
+    use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
     use std::time::Duration;
 
     use sockeye::{AckError, Handshake, Server, Socket, State};
@@ -83,6 +83,8 @@ mod pool {
     use super::protocol::{Hello, Job};
 
     const WORKERS: usize = 3;
+    /// Who does not finish what it is given.
+    const VICTIM: &str = "worker 1";
     const JOBS: usize = 24;
     /// A worker that takes longer over a job is given up.
     const JOB_LIMIT: Duration = Duration::from_secs(20);
@@ -91,11 +93,15 @@ mod pool {
     /// What is to be done, and what has been.
     struct Pool {
         jobs: Mutex<Jobs>,
-        /// A job has been done, or has come back.
+        /// A worker has come, a job has been done, or has come back.
         news: Notify,
+        victim: Mutex<Option<Child>>,
     }
 
+    #[derive(Default)]
     struct Jobs {
+        /// How many workers have come.
+        workers: usize,
         waiting: VecDeque<Job>,
         done: Vec<Vec<Done>>,
         /// How many workers that were given up have left a job behind.
@@ -127,17 +133,21 @@ mod pool {
 
         let mut workers = Vec::new();
         for n in 1..=WORKERS {
-            workers.push(start(&format!("worker {n}"), &url)?);
+            let name = format!("worker {n}");
+            let worker = start(&name, &url)?;
+            if name == VICTIM {
+                *lock(&pool.victim) = Some(worker);
+            } else {
+                workers.push(worker);
+            }
         }
-        let work = async {
-            // The demonstration: whatever the first worker is at, it does not finish it.
-            pool.until_done(JOBS / 3).await;
-            println!("killing worker 1");
-            workers[0].start_kill()?;
-            pool.until_done(JOBS).await;
-            Ok::<_, std::io::Error>(())
-        };
-        tokio::time::timeout(LIMIT, work).await??;
+        tokio::select! {
+            done = tokio::time::timeout(LIMIT, pool.until_done(JOBS)) => done?,
+            interrupt = tokio::signal::ctrl_c() => {
+                io.close().await;
+                return Ok(interrupt?);
+            }
+        }
 
         io.close().await;
         for worker in &mut workers {
@@ -157,9 +167,14 @@ mod pool {
 
     /// Gives a worker one job after the other, for as long as it is there.
     async fn employ(pool: &Pool, socket: &Socket, name: &str) {
+        pool.until_all_are_here().await;
         while let Some(job) = pool.next_job(socket).await {
-            let answer: Result<usize, AckError> =
-                socket.timeout(JOB_LIMIT).emit_with_ack("job", job).await;
+            let answer = socket.timeout(JOB_LIMIT).emit_with_ack("job", job);
+            if name == VICTIM {
+                // The demonstration: it has the job, and no time to finish it.
+                pool.kill_victim();
+            }
+            let answer: Result<usize, AckError> = answer.await;
             match answer {
                 Ok(primes) => pool.finish(job, name, primes),
                 Err(error) => {
@@ -182,14 +197,32 @@ mod pool {
                 jobs: Mutex::new(Jobs {
                     waiting: (0..JOBS).map(job).collect(),
                     done: (0..JOBS).map(|_| Vec::new()).collect(),
-                    handed_back: 0,
+                    ..Jobs::default()
                 }),
                 news: Notify::new(),
+                victim: Mutex::default(),
             }
         }
 
         fn with<R>(&self, change: impl FnOnce(&mut Jobs) -> R) -> R {
-            change(&mut self.jobs.lock().unwrap_or_else(PoisonError::into_inner))
+            change(&mut lock(&self.jobs))
+        }
+
+        /// Waits until there is a worker for each of the first jobs, so that each gets one.
+        async fn until_all_are_here(&self) {
+            self.with(|jobs| jobs.workers += 1);
+            self.news.notify_waiters();
+            self.wait(|jobs| (jobs.workers >= WORKERS).then_some(()))
+                .await;
+        }
+
+        fn kill_victim(&self) {
+            if let Some(mut victim) = lock(&self.victim).take() {
+                println!("killing {VICTIM}");
+                if let Err(error) = victim.start_kill() {
+                    println!("it cannot be killed: {error}");
+                }
+            }
         }
 
         /// The next job that is to be done, as soon as there is one; `None` if the socket is gone.
@@ -234,7 +267,8 @@ mod pool {
                 .await;
         }
 
-        /// Prints the table; an error unless every job was done once.
+        /// Prints the table; an error unless every job was done once, and that of the killed worker
+        /// by another.
         fn report(&self) -> Result<(), Box<dyn Error>> {
             self.with(|jobs| {
                 println!("job  primes  done by");
@@ -246,6 +280,9 @@ mod pool {
                 if jobs.done.iter().any(|done| done.len() != 1) {
                     return Err("not every job was done once".into());
                 }
+                if jobs.handed_back == 0 {
+                    return Err("no job was handed to another worker".into());
+                }
                 println!(
                     "{JOBS} jobs, each done once; {} handed to another worker",
                     jobs.handed_back
@@ -253,6 +290,10 @@ mod pool {
                 Ok(())
             })
         }
+    }
+
+    fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+        mutex.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     impl Jobs {
