@@ -3,7 +3,8 @@
 //! `echo` acknowledges with its first argument; `cast` emits `cast` with the same argument to
 //! every connected socket.
 //!
-//! Each `--listen URL` adds a listener, such as `unix:/tmp/app.sock` or `tcp://127.0.0.1:5000`.
+//! Each `--listen URL` adds a listener, such as `unix:/tmp/app.sock` or `tcp://127.0.0.1:5000`. Ctrl-C
+//! ends it.
 
 use sockeye::{Args, Server, Socket};
 
@@ -27,8 +28,9 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     for url in urls {
         listeners.push(io.listen(url).await?);
     }
-    for listener in &mut listeners {
-        listener.closed().await;
+    for listener in &listeners {
+        println!("listening on {}", listener.url());
     }
-    Ok(())
+    // Whatever listens ends with the runtime, and the files of Unix-domain sockets go with it.
+    Ok(tokio::signal::ctrl_c().await?)
 }
