@@ -3,6 +3,8 @@
 use std::fs;
 use std::process::Stdio;
 
+use sockeye::Handshake;
+
 use crate::plain::PlainServer;
 use crate::server::{Server, run, sockeye, unused_path};
 
@@ -42,6 +44,7 @@ fn file_travels_as_bytes_over_a_socket_file() {
     let attached = format!("@{}", file.display());
     let ended = run(&["emit", "--ack", socket, "echo", &attached]);
     fs::remove_file(&file).unwrap();
+    fs::remove_file(socket).unwrap();
     assert_eq!(ended.stdout, "{\"base64\":\"AP8K\"}\n", "{ended:?}");
     assert_eq!(ended.code, Some(0));
 }
@@ -71,25 +74,53 @@ fn event_has_arrived_when_the_command_is_done() {
     assert_eq!(child.wait().unwrap().code(), Some(0));
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn auth_headers_and_namespace_go_along() {
+    let io = sockeye::Server::new();
+    io.of("/shown").on("what", |handshake: Handshake| {
+        let auth: serde_json::Value = handshake.auth()?;
+        let header = |name: &str| handshake.header(name).map(str::to_owned);
+        Ok::<_, serde_json::Error>((auth, [header("x-token"), header("x-other")]))
+    });
+    let listener = io.listen("http://127.0.0.1:0").await.unwrap();
+    let url = listener.url();
+    for transport in ["polling", "websocket"] {
+        let url = url.clone();
+        let command = move || {
+            run(&[
+                "emit",
+                &url,
+                "what",
+                "--ack",
+                "--transport",
+                transport,
+                "--auth",
+                r#"{"token":"t"}"#,
+                "-H",
+                "x-token: a: b",
+                "--header",
+                "X-Other:c",
+                "-n",
+                "shown",
+            ])
+        };
+        let ended = tokio::task::spawn_blocking(command).await.unwrap();
+        assert_eq!(
+            (ended.code, ended.stdout.as_str()),
+            (Some(0), "{\"token\":\"t\"}\n[\"a: b\",\"c\"]\n"),
+            "{ended:?}"
+        );
+    }
+    io.close().await;
+}
+
 #[test]
-fn auth_headers_and_namespace_go_along() {
+fn namespace_that_is_not_there_is_2_and_explained() {
     let server = Server::start(&[]);
-    let options = [
-        "--auth",
-        r#"{"token":"t"}"#,
-        "-H",
-        "x-token: t",
-        "-n",
-        "nowhere",
-    ];
-    let ended = run(&[&["emit", &server.url(), "echo"][..], &options].concat());
+    let ended = run(&["emit", &server.url(), "echo", "-n", "nowhere"]);
     assert_eq!(ended.code, Some(2), "{ended:?}");
-    assert!(
-        ended
-            .stderr
-            .starts_with("error: the server refuses: Invalid namespace. "),
-        "{ended:?}"
-    );
+    let start = "error: the server refuses: Invalid namespace. ";
+    assert!(ended.stderr.starts_with(start), "{ended:?}");
 }
 
 #[test]
