@@ -5,7 +5,7 @@ use std::process::Stdio;
 
 use sockeye::Handshake;
 
-use crate::plain::PlainServer;
+use crate::plain::{PlainPeer, PlainServer};
 use crate::server::{Server, run, sockeye, unused_path};
 
 #[test]
@@ -112,6 +112,44 @@ async fn auth_headers_and_namespace_go_along() {
         );
     }
     io.close().await;
+}
+
+/// The first connection shows by what comes on it that there are no packets to be had, and the
+/// next one speaks lines; all without an option, as `auto` is the default.
+fn finds_out_that_a_server_is_plain(show: impl FnOnce(PlainPeer) -> Option<PlainPeer>) {
+    let server = PlainServer::start();
+    let mut child = sockeye()
+        .args(["emit", &server.url, "sum", "[1,2]", "--ack"])
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let _stays_connected = show(server.accept());
+    let mut peer = server.accept();
+    assert_eq!(peer.line(), r#"{"eventName":"sum","args":[[1,2]],"id":0}"#);
+    peer.send(r#"{"ack":0,"args":[3]}"#);
+    peer.hang_up();
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.stdout, b"3\n");
+    assert_eq!(output.status.code(), Some(0));
+}
+
+#[test]
+fn plain_server_is_known_by_its_greeting() {
+    finds_out_that_a_server_is_plain(|mut peer| {
+        peer.send(r#"{"eventName":"hello"}"#);
+        Some(peer)
+    });
+}
+
+#[test]
+fn plain_server_is_known_by_its_hanging_up() {
+    finds_out_that_a_server_is_plain(|_peer| None);
+}
+
+#[test]
+fn plain_server_is_known_by_its_silence() {
+    // The client gives it three seconds.
+    finds_out_that_a_server_is_plain(Some);
 }
 
 #[test]
