@@ -1,3 +1,4 @@
+use std::fmt;
 use std::future::Future;
 
 use serde::Serialize;
@@ -24,7 +25,6 @@ use crate::{Client, ClientConfig, ConfigError, ConnectError, Reconnection, Socke
 /// # Ok(())
 /// # }
 /// ```
-#[derive(Debug)]
 #[must_use = "nothing happens before `connect`, `connect_lazy` or `build`"]
 pub struct ClientBuilder {
     url: String,
@@ -163,5 +163,35 @@ impl ClientBuilder {
         let socket = self.build()?;
         socket.connect_lazy();
         Ok(socket)
+    }
+}
+
+/// Without the values of the URL's query, in which tokens travel.
+impl fmt::Debug for ClientBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ClientBuilder")
+            .field("url", &self.url.parse::<ConnectUrl>().ok())
+            .field("namespace", &self.namespace)
+            .field("config", &self.config)
+            .field("socket", &self.socket)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn debug_shows_no_secrets() {
+        let builder = Client::builder("http://localhost:3000/?token=secret")
+            .config(|config| config.query([("key", "secret")]))
+            .auth(serde_json::json!({ "token": "secret" }));
+        let shown = format!("{builder:?}");
+        assert!(
+            shown.contains("localhost") && shown.contains("key"),
+            "{shown}"
+        );
+        assert!(!shown.contains("secret"), "{shown}");
     }
 }

@@ -29,8 +29,20 @@ pub struct ClientConfig {
     pub(crate) timeout: Option<Duration>,
     pub(crate) buffer: BufferLimits,
     pub(crate) max_pending_acks: usize,
-    pub(crate) query: Vec<(String, String)>,
+    pub(crate) query: Query,
     pub(crate) request: Option<RequestHook>,
+}
+
+/// Keys and values for the query of requests, where old servers are shown tokens.
+#[derive(Clone, Default)]
+pub(crate) struct Query(pub(crate) Vec<(String, String)>);
+
+/// Without the values.
+impl fmt::Debug for Query {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let keys = self.0.iter().map(|(key, _)| key);
+        f.debug_set().entries(keys).finish()
+    }
 }
 
 /// How a lost connection is brought back.
@@ -104,7 +116,7 @@ impl Default for ClientConfig {
                 policy: BufferPolicy::Refuse,
             },
             max_pending_acks: 10_000,
-            query: Vec::new(),
+            query: Query::default(),
             request: None,
         }
     }
@@ -209,9 +221,8 @@ impl ClientConfig {
         query: impl IntoIterator<Item = (K, V)>,
     ) -> Self {
         let pairs = query.into_iter();
-        self.query = pairs
-            .map(|(key, value)| (key.into(), value.into()))
-            .collect();
+        let pairs = pairs.map(|(key, value)| (key.into(), value.into()));
+        self.query = Query(pairs.collect());
         self
     }
 

@@ -286,6 +286,9 @@ impl Connection {
         let socket = Socket::of_session(socket, self.session.clone());
         let event = Event::disconnect(&socket, DISCONNECT, reason);
         socket.dispatch_own(&event.with_detail(&self.detail));
+        // Who has come and gone more than once is told of the end of the connection once.
+        self.left
+            .retain(|(other, _)| !Arc::ptr_eq(other.inner(), socket.inner()));
         self.left.push((socket, reason));
     }
 

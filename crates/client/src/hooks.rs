@@ -15,7 +15,7 @@ pub enum ClientEvent {
     Open,
     /// The session is over.
     Close(DisconnectReason),
-    /// The server has sent its heartbeat, or the session has just begun.
+    /// The server has sent its heartbeat. Servers of Engine.IO 3 send none.
     Ping,
     /// An attempt to open a session has failed.
     Error(ConnectError),

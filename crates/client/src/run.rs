@@ -154,7 +154,7 @@ async fn open(
 ) -> Result<ClientSession<Connection>, ConnectError> {
     let work = async {
         let mut request = ConnectRequest::new(shared.url.clone());
-        request.query.clone_from(&shared.config.query);
+        request.query.clone_from(&shared.config.query.0);
         if let Some(hook) = &shared.config.request {
             request = caught(async { (hook.0)(request).await }, "before_connect").await?;
         }

@@ -747,3 +747,41 @@ async fn answers_that_are_waited_for_are_limited() {
     drop(waiting);
     assert_eq!(socket.emit_with_ack::<u32>("echo", 2).await.unwrap(), 2);
 }
+
+#[tokio::test(start_paused = true)]
+async fn end_of_a_connection_is_told_once_to_a_socket_that_came_and_went() {
+    let url = place();
+    let io = serve(&url).await;
+    io.of("/other");
+    let first = Client::connect(&url).await.unwrap();
+    let second = first.client().socket("/other");
+    let (sender, mut closes) = mpsc::unbounded_channel();
+    second.on_close(move || sender.send(()).unwrap());
+    for _ in 0..3 {
+        second.connect().await.unwrap();
+        second.disconnect();
+        first.emit_with_ack::<()>("echo", ()).await.unwrap();
+    }
+    first.client().close().await;
+    assert_eq!(closes.recv().await, Some(()));
+    drop((first, second));
+    assert_eq!(closes.recv().await, None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn lines_are_heard_without_waiting_for_what_nobody_is_told() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let (sender, mut heard) = mpsc::unbounded_channel();
+    let _socket = Client::builder(format!("tcp://{}", listener.local_addr().unwrap()))
+        .config(|config| config.connector(|to| to.stream_dialect(StreamDialect::Lines)))
+        .auth_with(async || std::future::pending().await)
+        .on("hello", move || sender.send(()).unwrap())
+        .connect_lazy()
+        .unwrap();
+    let (mut peer, _) = listener.accept().await.unwrap();
+    let line = b"{\"eventName\":\"hello\"}\r\n";
+    tokio::io::AsyncWriteExt::write_all(&mut peer, line)
+        .await
+        .unwrap();
+    assert_eq!(heard.recv().await, Some(()));
+}

@@ -96,6 +96,9 @@ impl Connection {
 
     fn begin_join(&mut self, socket: &Arc<Inner>, cx: &mut Context<'_>) {
         match &socket.config.auth {
+            // Nobody is told who speaks in lines, and what the server says meanwhile must not be
+            // lost.
+            _ if self.session.dialect() == Dialect::Lines => self.join(socket, None, cx),
             None => self.join(socket, None, cx),
             Some(Auth::Value(auth)) => self.join(socket, Some(auth), cx),
             Some(Auth::Function(ask)) => {
