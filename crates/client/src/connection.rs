@@ -424,7 +424,7 @@ impl sockeye_engine::Connection for Connection {
             self.reconcile(cx);
         }
         self.poll_joins(cx);
-        if !self.inbox.has_room() {
+        if !sockeye_engine::Connection::is_ready(self) {
             // The heartbeat may lie unread. The next one that is read counts again.
             self.shared.heartbeat.forget();
         }
@@ -435,7 +435,9 @@ impl sockeye_engine::Connection for Connection {
     }
 
     fn is_ready(&self) -> bool {
-        self.inbox.has_room()
+        // Events that come while kept ones are still being sent are held, and how long that takes is
+        // for this side to say: the server can wait, while an overflow would end the connection.
+        self.inbox.has_room() && (self.flushing.is_empty() || self.inbox.may_hold())
     }
 
     fn poll_timeout(&self) -> Option<Instant> {

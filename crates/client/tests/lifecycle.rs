@@ -785,3 +785,44 @@ async fn lines_are_heard_without_waiting_for_what_nobody_is_told() {
         .unwrap();
     assert_eq!(heard.recv().await, Some(()));
 }
+
+#[tokio::test(start_paused = true)]
+async fn server_that_says_much_waits_until_kept_events_are_sent() {
+    const SAID: usize = 100;
+    const KEPT: usize = 50;
+    let url = place();
+    let io = Server::new();
+    io.on_connect(|peer: Peer| {
+        for n in 0..SAID {
+            peer.emit("said", n).unwrap();
+        }
+    });
+    let (sender, mut kept) = mpsc::unbounded_channel();
+    io.on("kept", move |Data((n, _)): Data<(usize, String)>| {
+        sender.send(n).unwrap()
+    });
+    io.listen(&url).await.unwrap();
+    let (sender, mut said) = mpsc::unbounded_channel();
+    let socket = Client::builder(&url)
+        .config(|config| {
+            config
+                .connector(|connector| connector.outbox_limit(20_000))
+                .inbox(|inbox| inbox.max_queued_events(8))
+        })
+        .on("said", move |Data(n): Data<usize>| sender.send(n).unwrap())
+        .build()
+        .unwrap();
+    let mut story = story(&socket);
+    for n in 0..KEPT {
+        socket.emit("kept", (n, "x".repeat(5000))).unwrap();
+    }
+    socket.connect().await.unwrap();
+    for n in 0..KEPT {
+        assert_eq!(kept.recv().await, Some(n));
+    }
+    for n in 0..SAID {
+        assert_eq!(said.recv().await, Some(n));
+    }
+    hears(&mut story, "connect").await;
+    assert!(story.try_recv().is_err(), "it stays connected");
+}

@@ -192,6 +192,13 @@ impl<S: Receiver> Inbox<S> {
         Ok(())
     }
 
+    /// Whether another event can be [held](Self::hold).
+    pub fn may_hold(&self) -> bool {
+        self.backlog
+            .as_ref()
+            .is_none_or(|backlog| backlog.held.has_room(&self.limits))
+    }
+
     /// Delivers what was held for this socket, which must be in and connected: behind what is queued, and before
     /// whatever comes after.
     pub fn release(&mut self, key: NamespaceKey, cx: &mut Context<'_>) {

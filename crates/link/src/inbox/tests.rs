@@ -499,8 +499,10 @@ fn held_events_do_not_delay_other_sockets() {
 fn held_events_are_bounded_but_do_not_stop_the_reading() {
     let mut rig = Rig::new(limits().max_queued_events(2));
     let key = rig.key("/");
+    assert!(rig.inbox.may_hold());
     rig.hold(key, 0).unwrap();
     rig.hold(key, 1).unwrap();
+    assert!(!rig.inbox.may_hold());
     assert_eq!(rig.hold(key, 2), Err(HoldOverflow));
     assert!(rig.inbox.has_room());
 
