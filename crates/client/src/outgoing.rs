@@ -4,13 +4,15 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use sockeye_engine::{SendError, SessionHandle};
-use sockeye_events::{AckFuture, AckTable, EmitError, Event, NoAnswer};
+use sockeye_engine::{Dialect, SendError, SessionHandle};
+use sockeye_events::{
+    AckFuture, AckTable, EmitError, Event, EventError, EventErrorKind, EventSocket, NoAnswer,
+};
 use sockeye_link::packet::{
     self, AckForm, Flags, emit_error, encode_ack_for, encode_for, send, with_buffers,
 };
 use sockeye_link::{EmitOptions, Emitter};
-use sockeye_socket_proto::{Args, FromArgs, ToArgs, is_reserved_event};
+use sockeye_socket_proto::{Args, FromArgs, ToArgs};
 
 use crate::Socket;
 use crate::buffer::Waiting;
@@ -63,15 +65,16 @@ impl Socket {
         options: EmitOptions,
     ) -> Result<(), EmitError> {
         let EmitOptions { flags, timeout } = options;
-        if is_reserved_event(name) {
-            return Err(EmitError::ReservedName(name.into()));
-        }
         let inner = self.inner();
+        let session = inner.session();
+        // What the next connection speaks is not known before it is there.
+        let dialect = session.as_ref().map(SessionHandle::dialect);
+        packet::check_name(dialect.unwrap_or(Dialect::Packets), name)?;
         if inner.config.retries.is_some() && !flags.send.volatile {
             return self.emit_until_answered(name, args, ack_id, timeout, flags);
         }
         let mut gone = None;
-        if let Some(session) = inner.session() {
+        if let Some(session) = session {
             if inner.is_live(&session) {
                 match inner.send_event(&session, name, args, ack_id, flags)? {
                     Sent::Yes => {
@@ -170,13 +173,17 @@ impl Socket {
                     inner.lock().buffer.put_back(event);
                     return false;
                 }
-                Err(error) => {
-                    tracing::warn!(event = %event.name, %error, "a kept event cannot be sent");
-                    if let Some(waiter) = event.ack_id.and_then(|id| inner.acks.remove(id)) {
-                        waiter.tell(Err(NoAnswer::Disconnected));
-                    }
-                }
+                // It cannot be sent over this connection, nor perhaps over any other.
+                Err(error) => self.fail_kept(&event.name, event.ack_id, error),
             }
+        }
+    }
+
+    /// A kept event cannot be sent: whoever waits for its answer is told, or else the error hook.
+    fn fail_kept(&self, name: &str, ack_id: Option<u64>, error: EmitError) {
+        match ack_id.and_then(|id| self.inner().acks.remove(id)) {
+            Some(waiter) => waiter.tell(Err(NoAnswer::NotSent(error))),
+            None => self.report(EventError::new(name, EventErrorKind::NotSent(error))),
         }
     }
 
@@ -212,26 +219,44 @@ impl Socket {
         let Some(session) = session.filter(|session| inner.is_live(session)) else {
             return;
         };
-        let mut state = inner.lock();
-        if !state.is_in(&session) {
-            // The next connection begins with the head of the queue.
-            return;
+        loop {
+            let mut state = inner.lock();
+            if !state.is_in(&session) {
+                // The next connection begins with the head of the queue.
+                return;
+            }
+            let now = tokio::time::Instant::now().into_std();
+            let Some(queue) = &mut state.retry else {
+                return;
+            };
+            let Some((event, id)) = queue.next(now) else {
+                return;
+            };
+            let (name, args) = (event.name.clone(), event.args.clone());
+            // Still locked, so that it is not sent behind the end of the connection that it counts for.
+            match inner.write_event(&session, event) {
+                Ok(()) => {
+                    drop(state);
+                    self.notify_outgoing(&name, || Some(args));
+                    // The connection has a deadline more to look after.
+                    session.wake();
+                    return;
+                }
+                // It counts as a try: its time passes, or the connection ends.
+                Err(error @ (EmitError::OutboxFull | EmitError::Disconnected)) => {
+                    tracing::debug!(event = %name, %error, "an event was not sent");
+                    drop(state);
+                    session.wake();
+                    return;
+                }
+                // To try again would not help. The next one may go.
+                Err(error) => {
+                    queue.drop_head();
+                    drop(state);
+                    self.fail_kept(&name, Some(id), error);
+                }
+            }
         }
-        let now = tokio::time::Instant::now().into_std();
-        let Some((event, _)) = state.retry.as_mut().and_then(|queue| queue.next(now)) else {
-            return;
-        };
-        let (name, args) = (event.name.clone(), event.args.clone());
-        // Still locked, so that it is not sent behind the end of the connection that it counts for.
-        let sent = inner.write_event(&session, event);
-        drop(state);
-        match sent {
-            Ok(()) => self.notify_outgoing(&name, || Some(args)),
-            // It counts as a try: its time passes, or the connection ends.
-            Err(error) => tracing::debug!(event = %name, %error, "an event was not sent"),
-        }
-        // The connection has a deadline more to look after.
-        session.wake();
     }
 
     /// The time of the head of the retry queue is over: it is sent again, or given up.

@@ -114,7 +114,8 @@ impl RetryQueue {
         self.entries.len()
     }
 
-    fn drop_head(&mut self) {
+    /// Takes the head out, which need not be sent any more.
+    pub(crate) fn drop_head(&mut self) {
         if let Some(head) = self.entries.pop_front() {
             self.bytes -= head.event.size();
         }

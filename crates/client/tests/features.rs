@@ -211,6 +211,7 @@ async fn reserved_names_are_refused_over_packets_and_lines() {
     for (dialect, name) in [
         (StreamDialect::Native, "connect_error"),
         (StreamDialect::Lines, "disconnect"),
+        (StreamDialect::Lines, "close"),
     ] {
         let socket = Client::builder(&url)
             .config(|config| config.connector(|connector| connector.stream_dialect(dialect)))
@@ -273,6 +274,40 @@ async fn namespace_that_cannot_be_named_is_refused_without_being_asked_for() {
         matches!(error, Err(ConnectError::Namespace(_))),
         "{error:?}"
     );
+}
+
+#[tokio::test]
+async fn kept_event_that_cannot_travel_on_lines_fails_by_name() {
+    for retries in [None, Some(3)] {
+        let (_io, url) = serve().await;
+        let socket = Client::builder(&url)
+            .config(|config| {
+                config.connector(|connector| connector.stream_dialect(StreamDialect::Lines))
+            })
+            .socket_config(|socket| match retries {
+                Some(retries) => socket.retries(retries).ack_timeout(Duration::from_secs(9)),
+                None => socket,
+            })
+            .build()
+            .unwrap();
+        let (note, mut read) = notes();
+        let client = socket.client();
+        client.on_error(move |_, error| note(&error.to_string()));
+        socket.emit("ready", 1).unwrap();
+        let refused = socket.emit_with_ack::<u32>("close", 2);
+        let echo = socket.emit_with_ack::<u32>("echo", 3);
+        socket.connect().await.unwrap();
+        let refused = soon(refused).await.unwrap_err();
+        assert!(
+            matches!(&refused, AckError::Emit(EmitError::ReservedName(name)) if &**name == "close"),
+            "{refused:?}"
+        );
+        assert_eq!(soon(echo).await.unwrap(), 3);
+        assert_eq!(
+            read(),
+            r#"event "ready": it was not sent: the event name "ready" is reserved"#
+        );
+    }
 }
 
 #[tokio::test]

@@ -30,12 +30,14 @@ pub struct AckTable {
 pub struct Waiter(Box<dyn FnOnce(Result<Args, NoAnswer>) + Send>);
 
 /// Why no answer will come.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub enum NoAnswer {
     /// The socket was disconnected first.
     Disconnected,
     /// It was waited for long enough.
     Timeout,
+    /// The event was kept until there was a connection, and cannot go over it.
+    NotSent(EmitError),
 }
 
 impl Waiter {
@@ -55,6 +57,7 @@ impl From<NoAnswer> for AckError {
         match none {
             NoAnswer::Disconnected => Self::Disconnected,
             NoAnswer::Timeout => Self::Timeout,
+            NoAnswer::NotSent(error) => Self::Emit(error),
         }
     }
 }

@@ -25,6 +25,10 @@ pub enum EmitError {
     NotReady,
     /// The name belongs to the library's own events and cannot be emitted: `connect`,
     /// `connect_error`, `disconnect`, `disconnecting`, `newListener`, `removeListener`.
+    ///
+    /// To plain peers, which speak lines, these cannot either, as they would take them for events
+    /// of their stream: `close`, `connection`, `data`, `drain`, `end`, `error`, `listening`,
+    /// `lookup`, `ready`, `timeout`.
     #[error("the event name {0:?} is reserved")]
     ReservedName(Box<str>),
     /// As many acknowledgements of the socket are pending as the limit allows, 10,000 unless
@@ -102,6 +106,10 @@ pub enum EventErrorKind {
     /// The peer says that it refused something; plain peers do, by an error line.
     #[error("the peer refused: {}", .0.message())]
     Peer(Refusal),
+    /// The event was kept by a client until there was a connection, and cannot go over it. Who
+    /// waits for its acknowledgement is told instead.
+    #[error("it was not sent: {0}")]
+    NotSent(EmitError),
     /// A middleware of the socket refused the event.
     #[error("a middleware refused it: {}", .0.message())]
     Middleware(Refusal),

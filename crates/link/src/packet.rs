@@ -11,7 +11,7 @@ use sockeye_engine::{Dialect, HEADROOM, Message, Revision, SendError, SendOption
 use sockeye_events::EmitError;
 use sockeye_socket_proto::{
     self as proto, EncodeError, SocketRevision, ToArgs, encode_ack, encode_binary_event,
-    encode_counted_ack, encode_disconnect, encode_event, escape_packet, lines,
+    encode_counted_ack, encode_disconnect, encode_event, escape_packet, is_reserved_event, lines,
 };
 
 /// How one event is emitted.
@@ -82,14 +82,31 @@ pub fn with_buffers<R>(work: impl FnOnce(&mut Buffers) -> R) -> R {
     result
 }
 
-/// Emits an event to one peer. Whether the name is reserved has been looked at.
+/// Whether an event of this name can be emitted to peers that speak so.
+///
+/// # Errors
+///
+/// [`EmitError::ReservedName`]: the name is one of Socket.IO's own, or, on lines, of net-socket.io's.
+pub fn check_name(dialect: Dialect, name: &str) -> Result<(), EmitError> {
+    let reserved = match dialect {
+        Dialect::Packets => is_reserved_event(name),
+        Dialect::Lines => lines::is_reserved_line_event(name),
+    };
+    match reserved {
+        true => Err(EmitError::ReservedName(name.into())),
+        false => Ok(()),
+    }
+}
+
+/// Emits an event to one peer. Whether the name is reserved in Socket.IO has been looked at.
 ///
 /// A volatile event that cannot go right now is dropped, which is an error only for one who waits
 /// for its answer.
 ///
 /// # Errors
 ///
-/// Nothing was sent: the session is over, its outbox is full, or an argument cannot be encoded.
+/// Nothing was sent: the session is over, its outbox is full, an argument cannot be encoded, or the
+/// name cannot travel on the peer's lines.
 pub fn emit<A: ToArgs + ?Sized>(
     session: &SessionHandle,
     namespace: &str,
@@ -185,11 +202,14 @@ pub fn encode_for<A: ToArgs + ?Sized>(
     args: &A,
     ack_id: Option<u64>,
     binary: bool,
-) -> Result<usize, EncodeError> {
-    match session.dialect() {
-        Dialect::Packets => encode(buffers, namespace, name, args, ack_id, binary),
-        Dialect::Lines => line(buffers, |out| lines::encode_event(out, ack_id, name, args)),
-    }
+) -> Result<usize, EmitError> {
+    Ok(match session.dialect() {
+        Dialect::Packets => encode(buffers, namespace, name, args, ack_id, binary)?,
+        Dialect::Lines => {
+            check_name(Dialect::Lines, name)?;
+            line(buffers, |out| lines::encode_event(out, ack_id, name, args))?
+        }
+    })
 }
 
 /// Encodes a line into the buffers; says where it starts.

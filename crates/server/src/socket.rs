@@ -14,7 +14,7 @@ use sockeye_events::{
 };
 use sockeye_link::packet::{self, AckForm, Flags, Packet, with_buffers};
 use sockeye_link::{Own, Receiver};
-use sockeye_socket_proto::{Args, FromArgs, NamespaceKey, ToArgs, is_reserved_event, lines};
+use sockeye_socket_proto::{Args, FromArgs, NamespaceKey, ToArgs, lines};
 
 use crate::link::{Link, Request};
 use crate::{BroadcastOperator, Emission, Handshake, Namespace};
@@ -436,9 +436,7 @@ impl Socket {
         ack_id: Option<u64>,
         flags: Flags,
     ) -> Result<(), EmitError> {
-        if is_reserved_event(name) {
-            return Err(EmitError::ReservedName(name.into()));
-        }
+        packet::check_name(self.0.link.session.dialect(), name)?;
         if !self.connected() {
             return Err(EmitError::Disconnected);
         }

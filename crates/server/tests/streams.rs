@@ -5,9 +5,10 @@
 use std::time::Duration;
 
 use sockeye_server::{
-    AckError, Args, BadLines, Data, DisconnectReason, EventName, Handshake, ListenError,
+    AckError, Args, BadLines, Data, DisconnectReason, EmitError, EventName, Handshake, ListenError,
     ListenOptions, Listener, Namespace, Next, Refusal, Server, ServerConfig, Socket, TransportKind,
 };
+use sockeye_socket_proto::lines::RESERVED_LINE_EVENTS;
 use sockeye_testkit::{Case, Log, ServerRig, SocketDir as Dir, StreamPeer as Peer};
 use tokio::net::UnixStream;
 
@@ -130,6 +131,36 @@ async fn reserved_names_and_nonsense_are_not_dispatched() {
     assert_eq!(io.sockets().len(), 1);
     peer.write("{\"error\":{\"message\":\"no\"}}\n").await;
     assert!(log.next().await.contains("the peer refused: no"));
+}
+
+#[tokio::test]
+async fn plain_peers_are_not_sent_names_of_their_own_events() {
+    let dir = Dir::new("reserved");
+    let (io, listener) = server(&dir).await;
+    let log = Log::<String>::new();
+    let note = log.clone();
+    io.on_any_outgoing(move |name: EventName| note.push(name.0));
+    let mut peer = Peer::unix(&dir).await;
+    peer.write("{\"eventName\":\"echo\"}\n").await;
+    assert_eq!(peer.line().await.unwrap(), r#"{"eventName":"echo"}"#);
+    assert_eq!(log.next().await, "echo");
+    let socket = io.sockets().remove(0);
+    for name in RESERVED_LINE_EVENTS {
+        let refused = socket.emit(name, ());
+        assert!(
+            matches!(&refused, Err(EmitError::ReservedName(said)) if **said == *name),
+            "{name}: {refused:?}"
+        );
+        let refused = socket.emit_with_ack::<u32>(name, ()).await;
+        assert!(
+            matches!(refused, Err(AckError::Emit(EmitError::ReservedName(_)))),
+            "{name}"
+        );
+    }
+    socket.emit("after", ()).unwrap();
+    assert_eq!(peer.line().await.unwrap(), r#"{"eventName":"after"}"#);
+    assert_eq!(log.next().await, "after", "what is refused is not shown");
+    drop(listener);
 }
 
 #[tokio::test]
