@@ -11,9 +11,9 @@ use std::time::Duration;
 use sockeye_engine::{SessionHandle, TransportKind};
 use sockeye_events::{
     AckFuture, EmitError, Event, EventError, EventSocket, ExtractError, FromEvent, Listeners,
-    Running, Snapshot, StateMap,
+    Refusal, Running, Snapshot, StateMap,
 };
-use sockeye_link::{Own, Receiver};
+use sockeye_link::{Own, Receiver, packet};
 use sockeye_socket_proto::{FromArgs, RawArgs, ToArgs};
 
 use crate::recovery::offset_of;
@@ -215,7 +215,7 @@ impl Socket {
         session
             .ready()
             .await
-            .map_err(sockeye_link::packet::emit_error)
+            .map_err(packet::emit_error)
     }
 
     /// Emits an event. A tuple becomes several arguments, `()` none, anything else one; `Bytes`
@@ -347,6 +347,12 @@ impl Receiver for Socket {
 
     fn handle_receipt(&self, offset: Box<str>) {
         self.inner.lock().recovery.handle_event(offset);
+    }
+
+    fn refuse_without_ack(&self, refusal: &Refusal) {
+        if let Some(session) = &self.origin {
+            packet::refuse(session, refusal);
+        }
     }
 }
 

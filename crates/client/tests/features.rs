@@ -164,6 +164,30 @@ async fn middlewares_pass_change_drop_and_refuse_events() {
 }
 
 #[tokio::test]
+async fn refusals_by_middlewares_are_told_to_servers_that_speak_lines() {
+    let (io, url) = serve().await;
+    let (note, mut read) = notes();
+    io.on_error(move |_, error| note(&error.to_string()));
+    let socket = Client::builder(&url)
+        .config(|config| {
+            config.connector(|connector| connector.stream_dialect(StreamDialect::Lines))
+        })
+        .build()
+        .unwrap();
+    socket.middleware(|| Err::<(), _>(Refusal::new("not now").with_data(7)));
+    socket.connect().await.unwrap();
+    settle(&socket).await;
+    socket.emit("back", 1).unwrap();
+    let answer: Value = soon(socket.emit_with_ack("ask", 2)).await.unwrap();
+    assert_eq!(
+        answer,
+        json!({ "error": { "message": "not now", "data": 7 } }),
+        "who waits for an answer gets it as that"
+    );
+    assert_eq!(read(), r#"event "error": the peer refused: not now"#);
+}
+
+#[tokio::test]
 async fn states_and_errors_reach_who_asks_for_them() {
     let (_io, url) = serve().await;
     let socket = Client::connect(&url).await.unwrap();

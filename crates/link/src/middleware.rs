@@ -25,8 +25,8 @@ pub enum Next {
     Rewrite(String, Args),
     /// Go no further, and say nothing.
     Drop,
-    /// Go no further, and say why: to the client if it wants to join, to the error hook if it
-    /// was an event.
+    /// Go no further, and say why: to the client if it wants to join; if it was an event, to the
+    /// error hook, and to the peer if it waits for an answer or speaks lines.
     Refuse(Refusal),
 }
 

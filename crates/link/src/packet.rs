@@ -8,7 +8,7 @@ use std::sync::OnceLock;
 
 use bytes::Bytes;
 use sockeye_engine::{Dialect, HEADROOM, Message, Revision, SendError, SendOptions, SessionHandle};
-use sockeye_events::EmitError;
+use sockeye_events::{EmitError, Refusal};
 use sockeye_socket_proto::{
     self as proto, EncodeError, SocketRevision, ToArgs, encode_ack, encode_binary_event,
     encode_counted_ack, encode_disconnect, encode_event, escape_packet, is_reserved_event, lines,
@@ -161,6 +161,22 @@ pub fn leave(session: &SessionHandle, namespace: &str) {
         let start = encode_disconnect(&mut buffers.text, HEADROOM, namespace);
         // A session that is over need not be told.
         let _ = send(session, buffers, start, SendOptions::CONTROL);
+    });
+}
+
+/// Tells a peer that speaks lines why something of its was refused for which it expects no answer. Others have no
+/// packet for that, and are not told.
+pub fn refuse(session: &SessionHandle, refusal: &Refusal) {
+    if session.dialect() != Dialect::Lines {
+        return;
+    }
+    with_buffers(|buffers| {
+        let (message, data) = (refusal.message(), refusal.data());
+        let encode = |out: &mut _| lines::encode_error(out, message, data);
+        if let Ok(start) = line(buffers, encode) {
+            // Whoever cannot be told is gone, or does not read.
+            let _ = send(session, buffers, start, SendOptions::default());
+        }
     });
 }
 

@@ -193,7 +193,7 @@ impl Connection {
         self.proto.refuse(key);
         socket.exit();
         if socket.speaks_lines() {
-            socket.send_error_line(&refusal);
+            packet::refuse(&self.link.session, &refusal);
             self.link.session.close();
             return;
         }

@@ -12,9 +12,9 @@ use sockeye_events::{
     AckFuture, AckTable, EmitError, Event, EventError, EventSocket, ExtractError, FromEvent,
     Listeners, Refusal, Snapshot, StateMap,
 };
-use sockeye_link::packet::{self, AckForm, Flags, Packet, with_buffers};
+use sockeye_link::packet::{self, AckForm, Flags, Packet};
 use sockeye_link::{Own, Receiver};
-use sockeye_socket_proto::{Args, FromArgs, NamespaceKey, ToArgs, lines};
+use sockeye_socket_proto::{Args, FromArgs, NamespaceKey, ToArgs};
 
 use crate::link::{Link, Request};
 use crate::{BroadcastOperator, Emission, Handshake, Namespace};
@@ -413,18 +413,6 @@ impl Socket {
         self.0.link.session.dialect() == Dialect::Lines
     }
 
-    /// Tells a peer that speaks lines why something was refused.
-    pub(crate) fn send_error_line(&self, refusal: &Refusal) {
-        with_buffers(|buffers| {
-            let (message, data) = (refusal.message(), refusal.data());
-            let encode = |out: &mut _| lines::encode_error(out, message, data);
-            if let Ok(start) = packet::line(buffers, encode) {
-                let session = &self.0.link.session;
-                let _ = packet::send(session, buffers, start, SendOptions::default());
-            }
-        });
-    }
-
     pub(crate) fn send_disconnect(&self) {
         packet::leave(&self.0.link.session, self.0.namespace.name());
     }
@@ -522,9 +510,7 @@ impl Receiver for Socket {
     }
 
     fn refuse_without_ack(&self, refusal: &Refusal) {
-        if self.speaks_lines() {
-            self.send_error_line(refusal);
-        }
+        packet::refuse(&self.0.link.session, refusal);
     }
 }
 

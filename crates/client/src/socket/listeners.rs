@@ -137,8 +137,9 @@ impl Socket {
     /// Adds a middleware for incoming events, which runs before their handlers and decides what
     /// becomes of them. While an async one thinks, the events after it wait.
     ///
-    /// An event that is refused goes to the error hook, and, where the server waits for an
-    /// acknowledgement, is answered with the error.
+    /// An event that is refused goes to the error hook. The server is told where there is a way: if
+    /// it waits for an acknowledgement, that is `{"error": {"message", "data"}}`; if it does not,
+    /// one that speaks lines gets a line with the same, and others nothing.
     pub fn middleware<M: 'static, F>(&self, middleware: F)
     where
         F: Callback<Self, M>,

@@ -117,8 +117,9 @@ impl Socket {
     /// Adds a middleware for this socket's incoming events, which runs before their handlers and
     /// decides what becomes of them. While an async one thinks, the events after it wait.
     ///
-    /// An event that is refused goes to the error hook; the client is not told, nor is its
-    /// acknowledgement answered.
+    /// An event that is refused goes to the error hook. The client is told where there is a way: if
+    /// it waits for an acknowledgement, that is `{"error": {"message", "data"}}`; if it does not,
+    /// a plain one gets a line with the same, and others nothing.
     pub fn middleware<M: 'static, F>(&self, middleware: F)
     where
         F: Callback<Self, M>,
