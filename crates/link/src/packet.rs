@@ -327,6 +327,12 @@ impl Packet {
         })
     }
 
+    /// Whether this peer can be told: on lines, some names and arguments cannot travel.
+    #[must_use]
+    pub fn reaches(&self, session: &SessionHandle) -> bool {
+        !self.messages(session).is_empty()
+    }
+
     /// The messages for this peer; none if it has no way to be told.
     #[must_use]
     pub fn messages(&self, session: &SessionHandle) -> &[Message] {

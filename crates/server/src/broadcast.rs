@@ -106,7 +106,8 @@ impl BroadcastOperator {
     /// anywhere inside travel as binary attachments.
     ///
     /// What becomes of a receiver whose outbox is full is the server's
-    /// [`slow_receiver`](crate::ServerConfig::slow_receiver) setting.
+    /// [`slow_receiver`](crate::ServerConfig::slow_receiver) setting. Plain peers are left out if
+    /// the name is one that is [reserved](EmitError::ReservedName) for them alone.
     ///
     /// # Errors
     ///
@@ -116,7 +117,7 @@ impl BroadcastOperator {
     pub fn emit(&self, name: impl AsRef<str>, args: impl ToArgs) -> Result<(), EmitError> {
         let name = name.as_ref();
         let packet = self.encode(name, &args, None)?;
-        let receivers = self.receivers();
+        let receivers = self.receivers_of(&packet);
         let shown = Shown::new(&args);
         batch(|| {
             for socket in &receivers {
@@ -136,7 +137,8 @@ impl BroadcastOperator {
         self.emit("message", args)
     }
 
-    /// Emits an event and collects the answers, as they come or all together.
+    /// Emits an event and collects the answers, as they come or all together. Who is left out, as
+    /// for [`emit`](Self::emit), is not waited for.
     ///
     /// # Errors
     ///
@@ -154,7 +156,7 @@ impl BroadcastOperator {
             .timeout
             .unwrap_or_else(|| self.namespace.config().ack_timeout);
         let mut acks = BroadcastAcks::new(id, timeout);
-        let receivers = self.receivers();
+        let receivers = self.receivers_of(&packet);
         let shown = Shown::new(&args);
         batch(|| {
             for socket in receivers {
@@ -221,6 +223,13 @@ impl BroadcastOperator {
         let mut receivers = self.namespace.rooms().read().select(&self.target);
         // Middlewares may still be deciding about some.
         receivers.retain(Socket::connected);
+        receivers
+    }
+
+    /// Those that can be told.
+    fn receivers_of(&self, packet: &Packet) -> Vec<Socket> {
+        let mut receivers = self.receivers();
+        receivers.retain(|socket| packet.reaches(&socket.link().session));
         receivers
     }
 

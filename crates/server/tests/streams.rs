@@ -164,6 +164,22 @@ async fn plain_peers_are_not_sent_names_of_their_own_events() {
 }
 
 #[tokio::test]
+async fn broadcast_does_not_wait_for_plain_peers_that_cannot_be_told() {
+    let dir = Dir::new("untold");
+    let (io, listener) = server(&dir).await;
+    let mut peer = Peer::unix(&dir).await;
+    peer.write("{\"eventName\":\"echo\"}\n").await;
+    assert_eq!(peer.line().await.unwrap(), r#"{"eventName":"echo"}"#);
+    let acks = io.emit_with_ack::<u32>("close", ()).unwrap();
+    assert_eq!(acks.pending(), 0);
+    let summary = acks.await;
+    assert!(summary.answers.is_empty() && summary.missing.is_empty());
+    io.emit("after", ()).unwrap();
+    assert_eq!(peer.line().await.unwrap(), r#"{"eventName":"after"}"#);
+    drop(listener);
+}
+
+#[tokio::test]
 async fn strict_server_closes_after_a_bad_line() {
     let dir = Dir::new("strict");
     let config = ServerConfig::default().lines(|lines| lines.bad_lines(BadLines::Close));
