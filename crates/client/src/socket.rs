@@ -212,10 +212,7 @@ impl Socket {
     /// [`EmitError::Disconnected`] if there is no connection, or it ends first.
     pub async fn ready(&self) -> Result<(), EmitError> {
         let session = self.inner.session().ok_or(EmitError::Disconnected)?;
-        session
-            .ready()
-            .await
-            .map_err(packet::emit_error)
+        session.ready().await.map_err(packet::emit_error)
     }
 
     /// Emits an event. A tuple becomes several arguments, `()` none, anything else one; `Bytes`
@@ -285,18 +282,21 @@ impl Socket {
     /// Runs the handlers of one of the library's own events. What they wait for is waited for by
     /// a task of its own, so that the connection can come and go meanwhile.
     pub(crate) fn dispatch_own(&self, event: &Event<'_, Self>) {
-        Self::dispatch_from(&self.inner.listeners, event);
+        let listeners = &self.inner.listeners;
+        run(|running, cx| {
+            if listeners.load().dispatch(event, running, cx) {
+                listeners.update(|listeners| listeners.sweep(event.name()));
+            }
+        });
     }
+}
 
-    fn dispatch_from(listeners: &Snapshot<Listeners<Self>>, event: &Event<'_, Self>) {
-        let mut running = Running::default();
-        let mut cx = Context::from_waker(Waker::noop());
-        if listeners.load().dispatch(event, &mut running, &mut cx) {
-            listeners.update(|listeners| listeners.sweep(event.name()));
-        }
-        if !running.is_empty() {
-            tokio::spawn(async move { std::future::poll_fn(|cx| running.poll(cx)).await });
-        }
+/// Calls handlers, and gives a task of its own to those that wait for something.
+fn run(dispatch: impl FnOnce(&mut Running, &mut Context<'_>)) {
+    let mut running = Running::default();
+    dispatch(&mut running, &mut Context::from_waker(Waker::noop()));
+    if !running.is_empty() {
+        tokio::spawn(async move { std::future::poll_fn(|cx| running.poll(cx)).await });
     }
 }
 

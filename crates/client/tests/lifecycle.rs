@@ -581,6 +581,24 @@ async fn ended_socket_still_hears_and_then_comes_back() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn handlers_of_the_connection_are_removed_as_others_are() {
+    let url = place();
+    let _io = serve(&url).await;
+    let socket = socket(&url);
+    let (sender, mut heard) = mpsc::unbounded_channel::<()>();
+    let close = socket.on_close(move || sender.send(()).unwrap());
+    socket.on_end(|| ());
+    socket.on_drain(|| ());
+    assert_eq!(socket.event_names(), ["close", "end", "drain"]);
+    assert_eq!(socket.listener_count("close"), 1);
+    assert!(socket.remove_listener(close) && !socket.remove_listener(close));
+    assert_eq!(socket.off("end"), 1);
+    socket.off_all();
+    assert!(!socket.has_listeners("drain") && socket.event_names().is_empty());
+    assert_eq!(heard.recv().await, None, "it is gone");
+}
+
+#[tokio::test(start_paused = true)]
 async fn server_that_hangs_does_not_hold_up_the_next_connection() {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("tcp://{}", listener.local_addr().unwrap());

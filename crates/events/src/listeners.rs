@@ -1,4 +1,4 @@
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::marker::PhantomData;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -15,10 +15,15 @@ use crate::{Callback, Called, Event, EventSocket, HandlerFuture, IntoReply, Runn
 ///
 /// A plain value that is replaced as a whole when it changes (see [`Snapshot`](crate::Snapshot)).
 pub struct Listeners<S> {
-    named: HashMap<Box<str>, Vec<Listener<S>>, foldhash::fast::RandomState>,
+    named: Table<S>,
+    /// Those of what happens to the connection itself. Events of the peer may well be called the
+    /// same, so they have a table of their own.
+    stream: Table<S>,
     any: Vec<Listener<S>>,
     any_outgoing: Vec<Listener<S>>,
 }
+
+type Table<S> = HashMap<Box<str>, Vec<Listener<S>>, foldhash::fast::RandomState>;
 
 /// The handlers of a table that one event reaches, found by a single look at it.
 pub struct Reached<'a, S> {
@@ -26,8 +31,8 @@ pub struct Reached<'a, S> {
     named: &'a [Listener<S>],
 }
 
-/// Names one listener, to remove just that one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+/// Names one listener, to remove just that one. Those that were added later are larger.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ListenerId(u64);
 
 /// A handler whose type is erased.
@@ -112,19 +117,23 @@ where
 impl<S: EventSocket> Listeners<S> {
     /// Adds a handler of one event.
     pub fn on(&mut self, name: &str, handler: BoxHandler<S>) -> ListenerId {
-        self.add(name, Listener::new(handler))
+        add(&mut self.named, name, Listener::new(handler))
+    }
+
+    /// Adds a handler of something that happens to the connection itself: `end`, `drain`, `close`.
+    /// Events of the peer that have the same name do not reach it.
+    pub fn on_stream(&mut self, name: &str, handler: BoxHandler<S>) -> ListenerId {
+        add(&mut self.stream, name, Listener::new(handler))
     }
 
     /// Adds a handler that runs for the next such event only.
     pub fn once(&mut self, name: &str, handler: BoxHandler<S>) -> ListenerId {
         let spent = Some(Arc::default());
-        self.add(
-            name,
-            Listener {
-                spent,
-                ..Listener::new(handler)
-            },
-        )
+        let listener = Listener {
+            spent,
+            ..Listener::new(handler)
+        };
+        add(&mut self.named, name, listener)
     }
 
     /// Adds a handler that runs for every incoming event, before the event's own.
@@ -142,14 +151,22 @@ impl<S: EventSocket> Listeners<S> {
         push(&mut self.any_outgoing, Listener::new(handler))
     }
 
-    /// Removes the handlers of one event; says how many there were.
-    pub fn off(&mut self, name: &str) -> usize {
-        self.named.remove(name).map_or(0, |removed| removed.len())
+    /// Adds a handler that sees every outgoing event in front of the others.
+    pub fn prepend_any_outgoing(&mut self, handler: BoxHandler<S>) -> ListenerId {
+        insert(&mut self.any_outgoing, 0, Listener::new(handler))
     }
 
-    /// Removes the handlers of all events (`on` and `once`).
+    /// Removes the handlers of one event, or of what happens to the connection under this name;
+    /// says how many there were.
+    pub fn off(&mut self, name: &str) -> usize {
+        let removed = [self.named.remove(name), self.stream.remove(name)];
+        removed.iter().flatten().map(Vec::len).sum()
+    }
+
+    /// Removes the handlers of all events (`on` and `once`), and of what happens to the connection.
     pub fn off_all(&mut self) {
         self.named.clear();
+        self.stream.clear();
     }
 
     /// Removes all `on_any` handlers.
@@ -171,16 +188,36 @@ impl<S: EventSocket> Listeners<S> {
         };
         self.any.retain(&mut keep);
         self.any_outgoing.retain(&mut keep);
-        self.named.retain(|_, listeners| {
-            listeners.retain(&mut keep);
-            !listeners.is_empty()
-        });
+        for table in [&mut self.named, &mut self.stream] {
+            table.retain(|_, listeners| {
+                listeners.retain(&mut keep);
+                !listeners.is_empty()
+            });
+        }
         found
     }
 
-    /// The events that have handlers, in no particular order.
-    pub fn event_names(&self) -> impl Iterator<Item = &str> {
-        self.named.keys().map(AsRef::as_ref)
+    /// The names of the events, and of what happens to the connection, that have handlers: each
+    /// once, in the order in which their oldest handlers were added.
+    #[must_use]
+    pub fn event_names(&self) -> Vec<String> {
+        let tables = self.named.iter().chain(&self.stream);
+        let mut names: Vec<(ListenerId, &str)> = tables
+            .filter_map(|(name, listeners)| Some((listeners.first()?.id, &**name)))
+            .collect();
+        names.sort_unstable();
+        let mut seen = HashSet::new();
+        names.retain(|(_, name)| seen.insert(*name));
+        names.iter().map(|(_, name)| (*name).to_owned()).collect()
+    }
+
+    /// How many handlers there are for this event, or for what happens to the connection under this
+    /// name. Those of every event do not count.
+    #[must_use]
+    pub fn count(&self, name: &str) -> usize {
+        let tables = [&self.named, &self.stream];
+        let listeners = tables.iter().filter_map(|table| table.get(name)).flatten();
+        listeners.filter(|listener| !listener.is_spent()).count()
     }
 
     /// Whether outgoing events have a handler.
@@ -214,6 +251,17 @@ impl<S: EventSocket> Listeners<S> {
         run(self.reached_by(event.name()).named, event, running, cx)
     }
 
+    /// Calls the handlers of what has happened to the connection; `start` gets each future right
+    /// after its handler was called.
+    pub fn dispatch_stream(&self, event: &Event<'_, S>, start: impl FnMut(HandlerFuture)) {
+        let listeners = self.stream.get(event.name());
+        listeners
+            .into_iter()
+            .flatten()
+            .filter_map(|listener| listener.handler.call(event))
+            .for_each(start);
+    }
+
     /// Runs the handlers of outgoing events.
     pub fn dispatch_outgoing(&self, event: &Event<'_, S>) -> Vec<HandlerFuture> {
         self.any_outgoing
@@ -230,10 +278,6 @@ impl<S: EventSocket> Listeners<S> {
                 self.named.remove(name);
             }
         }
-    }
-
-    fn add(&mut self, name: &str, listener: Listener<S>) -> ListenerId {
-        push(self.named.entry(name.into()).or_default(), listener)
     }
 }
 
@@ -273,6 +317,10 @@ fn run<S: EventSocket>(
         }
     }
     used_up
+}
+
+fn add<S>(table: &mut Table<S>, name: &str, listener: Listener<S>) -> ListenerId {
+    push(table.entry(name.into()).or_default(), listener)
 }
 
 fn push<S>(list: &mut Vec<Listener<S>>, listener: Listener<S>) -> ListenerId {
@@ -318,6 +366,7 @@ impl<S> Clone for Listeners<S> {
     fn clone(&self) -> Self {
         Self {
             named: self.named.clone(),
+            stream: self.stream.clone(),
             any: self.any.clone(),
             any_outgoing: self.any_outgoing.clone(),
         }
@@ -328,6 +377,7 @@ impl<S> Default for Listeners<S> {
     fn default() -> Self {
         Self {
             named: HashMap::default(),
+            stream: HashMap::default(),
             any: Vec::new(),
             any_outgoing: Vec::new(),
         }
@@ -347,6 +397,7 @@ impl<S> fmt::Debug for Listeners<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Listeners")
             .field("named", &self.named.keys())
+            .field("stream", &self.stream.keys())
             .field("any", &self.any.len())
             .field("any_outgoing", &self.any_outgoing.len())
             .finish()

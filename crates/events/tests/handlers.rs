@@ -262,6 +262,44 @@ fn bytes_come_out_of_attachments() {
 }
 
 #[test]
+fn names_are_in_the_order_of_their_oldest_handlers() {
+    let mut listeners = Listeners::<Fake>::default();
+    let names = ["z", "close", "b", "y", "a", "x", "c"];
+    for name in names {
+        listeners.on(name, erase(|| ()));
+    }
+    for name in names.iter().rev() {
+        listeners.once(name, erase(|| ()));
+    }
+    listeners.on_stream("close", erase(|| ()));
+    listeners.on_stream("end", erase(|| ()));
+    assert_eq!(
+        listeners.event_names(),
+        ["z", "close", "b", "y", "a", "x", "c", "end"]
+    );
+}
+
+#[test]
+fn handlers_of_the_connection_are_removed_as_others_are() {
+    let socket = Fake::default();
+    let mut listeners = Listeners::default();
+    listeners.on("close", erase(|| 1));
+    let first = listeners.on_stream("close", erase(|| ()));
+    listeners.on_stream("close", erase(|| async {}));
+    let event = Event::local(&socket, "close");
+    let mut futures = 0;
+    listeners.dispatch_stream(&event, |_| futures += 1);
+    assert_eq!(futures, 1);
+    assert_eq!(listeners.reached_by("close").count(), 1, "the peer's own");
+    assert_eq!(listeners.count("close"), 3);
+    assert!(listeners.remove(first) && !listeners.remove(first));
+    assert_eq!(listeners.off("close"), 2);
+    listeners.on_stream("end", erase(|| ()));
+    listeners.off_all();
+    assert!(listeners.event_names().is_empty());
+}
+
+#[test]
 fn listeners_are_found_removed_and_used_up() {
     let socket = Fake::default();
     let mut listeners = Listeners::default();
@@ -272,9 +310,8 @@ fn listeners_are_found_removed_and_used_up() {
     assert_eq!(listeners.reached_by("a").count(), 3);
     assert_eq!(listeners.reached_by("other").count(), 2);
     assert!(listeners.remove(any) && !listeners.remove(any));
-    let mut names: Vec<_> = listeners.event_names().collect();
-    names.sort_unstable();
-    assert_eq!(names, ["a", "b"]);
+    assert_eq!(listeners.event_names(), ["a", "b"]);
+    assert_eq!((listeners.count("a"), listeners.count("b")), (1, 1));
 
     assert!(!dispatch(&listeners, &socket, "a", "[]", Some(1)));
     assert!(dispatch(&listeners, &socket, "b", "[]", Some(2)));
@@ -282,10 +319,11 @@ fn listeners_are_found_removed_and_used_up() {
     dispatch(&listeners.clone(), &socket, "b", "[]", Some(3));
     let expected = [(1, "[1]".to_owned()), (2, "[2]".to_owned())];
     assert_eq!(socket.answers(), expected);
+    assert_eq!(listeners.count("b"), 0);
     listeners.sweep("b");
-    assert_eq!(listeners.event_names().collect::<Vec<_>>(), ["a"]);
+    assert_eq!(listeners.event_names(), ["a"]);
     assert!(listeners.remove(first));
-    assert_eq!(listeners.event_names().count(), 0);
+    assert!(listeners.event_names().is_empty());
     assert_eq!(listeners.off("a"), 0);
     assert_eq!(listeners.reached_by("a").count(), 1);
     listeners.off_any();

@@ -15,7 +15,7 @@ use sockeye_engine::{
 use sockeye_events::{DisconnectReason, Event, EventError, EventErrorKind, EventSocket, Refusal};
 use sockeye_link::middleware::{self, Verdict};
 use sockeye_link::packet::{self, with_buffers};
-use sockeye_link::{Inbox, Next, Said, disconnect_reason, read_line, socket_revision};
+use sockeye_link::{Inbox, Next, Receiver, Said, disconnect_reason, read_line, socket_revision};
 use sockeye_socket_proto::{
     self as proto, Args, Input, NamespaceKey, Violation, encode_connect_accepted,
     encode_connect_error, encode_invalid_namespace,
@@ -412,9 +412,7 @@ impl sockeye_engine::Connection for Connection {
 
     fn handle_gone(&mut self, cx: &mut Context<'_>) {
         for (socket, reason) in std::mem::take(&mut self.closed) {
-            let listeners = socket.namespace().stream_listeners();
-            let event = Event::disconnect(&socket, CLOSE, reason);
-            self.inbox.dispatch_from(listeners, &event, cx);
+            self.dispatch_stream(&Event::disconnect(&socket, CLOSE, reason), cx);
         }
     }
 }
@@ -424,9 +422,17 @@ impl Connection {
     fn tell_all(&mut self, name: &str, cx: &mut Context<'_>) {
         let members: Vec<_> = self.inbox.sockets().map(cloned).collect();
         for (_, socket) in members {
-            let listeners = socket.namespace().stream_listeners();
-            self.inbox
-                .dispatch_from(listeners, &Event::local(&socket, name), cx);
+            self.dispatch_stream(&Event::local(&socket, name), cx);
+        }
+    }
+
+    /// Runs the handlers of what has happened to the connection: those of the namespace, then the
+    /// socket's own.
+    fn dispatch_stream(&mut self, event: &Event<'_, Socket>, cx: &mut Context<'_>) {
+        let socket = event.socket();
+        let own = socket.own().map(|own| own.listeners.load());
+        for table in std::iter::once(socket.shared().load()).chain(own) {
+            table.dispatch_stream(event, |future| self.inbox.start(future, cx));
         }
     }
 

@@ -30,8 +30,6 @@ struct Inner {
     state: Arc<StateMap>,
     rooms: RwLock<RoomIndex<Socket>>,
     listeners: Snapshot<Listeners<Socket>>,
-    /// Those of `end`, `drain` and `close`.
-    stream_listeners: Snapshot<Listeners<Socket>>,
     /// Whether there are handlers of outgoing events, so that emitting need not look.
     has_outgoing: AtomicBool,
     middlewares: Snapshot<Vec<BoxMiddleware<Socket>>>,
@@ -56,7 +54,6 @@ impl Namespace {
             state,
             rooms: RwLock::new(RoomIndex::new()),
             listeners: Snapshot::default(),
-            stream_listeners: Snapshot::default(),
             has_outgoing: AtomicBool::new(false),
             middlewares: Snapshot::default(),
             error_hook: Snapshot::default(),
@@ -197,15 +194,29 @@ impl Namespace {
         F: Callback<Socket, M>,
         F::Output: IntoReply,
     {
-        let handler = erase(handler);
-        self.0
-            .listeners
-            .update(|listeners| listeners.on_any_outgoing(handler));
+        self.add_outgoing(|listeners| listeners.on_any_outgoing(erase(handler)))
+    }
+
+    /// Adds a handler of every event that is emitted in front of the others; see
+    /// [`on_any_outgoing`](Self::on_any_outgoing).
+    pub fn prepend_any_outgoing<M: 'static, F>(&self, handler: F) -> &Self
+    where
+        F: Callback<Socket, M>,
+        F::Output: IntoReply,
+    {
+        self.add_outgoing(|listeners| listeners.prepend_any_outgoing(erase(handler)))
+    }
+
+    fn add_outgoing(&self, add: impl FnOnce(&mut Listeners<Socket>) -> ListenerId) -> &Self {
+        self.0.listeners.update(add);
         self.0.has_outgoing.store(true, Ordering::Release);
         self
     }
 
-    /// Removes the handlers of one event; says how many there were.
+    /// Removes the handlers of one event; says how many there were. What [`on_end`](Self::on_end),
+    /// [`on_drain`](Self::on_drain) and [`on_close`](Self::on_close) have added goes by `end`,
+    /// `drain` and `close`, here and in [`event_names`](Self::event_names), beside the handlers of
+    /// events that are called so.
     pub fn off(&self, name: &str) -> usize {
         self.0
             .listeners
@@ -216,7 +227,6 @@ impl Namespace {
     /// [`on_any`](Self::on_any) and [`on_any_outgoing`](Self::on_any_outgoing) stay.
     pub fn off_all(&self) {
         self.0.listeners.update(Listeners::off_all);
-        self.0.stream_listeners.update(Listeners::off_all);
     }
 
     /// Removes the handlers of [`on_any`](Self::on_any) and [`prepend_any`](Self::prepend_any).
@@ -234,15 +244,22 @@ impl Namespace {
         self.0.listeners.update(|listeners| listeners.remove(id))
     }
 
-    /// The events that have handlers.
+    /// The events that have handlers, in the order in which their oldest handlers were added.
     #[must_use]
     pub fn event_names(&self) -> Vec<String> {
-        self.0
-            .listeners
-            .load()
-            .event_names()
-            .map(str::to_owned)
-            .collect()
+        self.0.listeners.load().event_names()
+    }
+
+    /// How many handlers one event has. Those of every event, and of single sockets, do not count.
+    #[must_use]
+    pub fn listener_count(&self, name: &str) -> usize {
+        self.0.listeners.load().count(own_name(name))
+    }
+
+    /// Whether an event has handlers, for all sockets of the namespace.
+    #[must_use]
+    pub fn has_listeners(&self, name: &str) -> bool {
+        self.listener_count(name) > 0
     }
 
     /// Adds a middleware that decides whether a socket may join. They run in the order of their

@@ -512,6 +512,48 @@ async fn host_option_is_for_urls_without_one() {
 }
 
 #[tokio::test]
+async fn sockets_are_told_of_their_own_connection_only() {
+    let dir = Dir::new("halves-own");
+    let io = Server::new();
+    let log = note(&io);
+    let own = log.clone();
+    io.on("watch", move |socket: Socket| {
+        let (end, close) = (own.clone(), own.clone());
+        let removed = own.clone();
+        let removed = socket.on_close(move || removed.push("removed".to_owned()));
+        socket.on_end(move |socket: Socket| {
+            end.push("own end".to_owned());
+            socket.emit("bye", ())
+        });
+        socket.on_drain(|| ());
+        socket.on_close(move |reason: DisconnectReason| {
+            close.push(format!("own close {reason}"));
+        });
+        assert_eq!(socket.event_names(), ["close", "end", "drain"]);
+        assert_eq!(socket.listener_count("close"), 2);
+        assert!(socket.remove_listener(removed) && socket.has_listeners("close"));
+        assert_eq!(socket.off("drain"), 1);
+    });
+    let _listener = listen(&io, &dir, ListenOptions::default()).await;
+    let mut other = Peer::unix(&dir).await;
+    other.write(say("other")).await;
+    expect(&log, &["connect", "other"]).await;
+    let mut peer = Peer::unix(&dir).await;
+    peer.write("{\"eventName\":\"watch\"}\n").await;
+    peer.write(say("peer")).await;
+    expect(&log, &["connect", "peer"]).await;
+    peer.shutdown().await;
+    assert_eq!(peer.line().await.unwrap(), r#"{"eventName":"bye"}"#);
+    expect(&log, &["end", "own end"]).await;
+    expect(&log, CLOSED_BY_PEER).await;
+    expect(&log, &["own close transport close"]).await;
+    drop(other);
+    expect(&log, &["end"]).await;
+    expect(&log, CLOSED_BY_PEER).await;
+    assert!(log.rest().is_empty());
+}
+
+#[tokio::test]
 async fn own_names_are_free_for_events_of_clients() {
     let io = Server::new();
     let log = note(&io);

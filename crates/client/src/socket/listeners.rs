@@ -101,12 +101,25 @@ impl Socket {
         self.change_listeners(|listeners| listeners.on_any_outgoing(erase(handler)))
     }
 
-    /// Removes the handlers of one event; says how many.
+    /// Adds a handler of every event that is sent in front of the others.
+    pub fn prepend_any_outgoing<M: 'static, F>(&self, handler: F) -> ListenerId
+    where
+        F: Callback<Self, M>,
+        F::Output: IntoReply,
+    {
+        self.change_listeners(|listeners| listeners.prepend_any_outgoing(erase(handler)))
+    }
+
+    /// Removes the handlers of one event; says how many. What [`on_end`](Self::on_end),
+    /// [`on_drain`](Self::on_drain) and [`on_close`](Self::on_close) have added goes by `end`,
+    /// `drain` and `close`, here and in [`event_names`](Self::event_names), beside the handlers of
+    /// events that are called so.
     pub fn off(&self, name: &str) -> usize {
         self.change_listeners(|listeners| listeners.off(name))
     }
 
-    /// Removes the handlers of all events (`on` and `once`).
+    /// Removes the handlers of all events, those of the library's own included. Those of
+    /// [`on_any`](Self::on_any) and [`on_any_outgoing`](Self::on_any_outgoing) stay.
     pub fn off_all(&self) {
         self.change_listeners(Listeners::off_all);
     }
@@ -127,11 +140,22 @@ impl Socket {
         self.change_listeners(|listeners| listeners.remove(id))
     }
 
-    /// The events that have handlers, in no particular order.
+    /// The events that have handlers, in the order in which their oldest handlers were added.
     #[must_use]
     pub fn event_names(&self) -> Vec<String> {
-        let listeners = self.inner.listeners.load();
-        listeners.event_names().map(str::to_owned).collect()
+        self.inner.listeners.load().event_names()
+    }
+
+    /// How many handlers one event has. Those of every event do not count.
+    #[must_use]
+    pub fn listener_count(&self, name: &str) -> usize {
+        self.inner.listeners.load().count(name)
+    }
+
+    /// Whether an event has handlers.
+    #[must_use]
+    pub fn has_listeners(&self, name: &str) -> bool {
+        self.listener_count(name) > 0
     }
 
     /// Adds a middleware for incoming events, which runs before their handlers and decides what
@@ -151,7 +175,7 @@ impl Socket {
             .update(|middlewares| middlewares.push(middleware));
     }
 
-    fn change_listeners<R>(&self, change: impl FnOnce(&mut Listeners<Self>) -> R) -> R {
+    pub(super) fn change_listeners<R>(&self, change: impl FnOnce(&mut Listeners<Self>) -> R) -> R {
         self.inner.listeners.update(|listeners| {
             let result = change(listeners);
             let has_outgoing = &self.inner.has_outgoing;

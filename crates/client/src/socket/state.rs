@@ -10,7 +10,6 @@ use sockeye_events::{AckTable, Event, Listeners, NoAnswer, Snapshot, StateMap};
 use sockeye_link::{Own, packet};
 use tokio::sync::oneshot;
 
-use super::stream::StreamListeners;
 use super::{CONNECT_ERROR, Socket};
 use crate::buffer::Buffer;
 use crate::config::SocketConfig;
@@ -31,8 +30,6 @@ pub(crate) struct Inner {
     pub(crate) listeners: Snapshot<Listeners<Socket>>,
     /// What few sockets have.
     pub(crate) own: OnceLock<Box<Own<Socket>>>,
-    /// What only programs have that look at the connection itself.
-    pub(super) stream_listeners: OnceLock<Box<StreamListeners>>,
     /// Whether there are handlers of outgoing events, so that emitting need not look.
     pub(crate) has_outgoing: AtomicBool,
     /// Whether the session can be recovered, so that offsets of events need not be looked for
@@ -118,7 +115,6 @@ impl Inner {
             config,
             listeners: Snapshot::default(),
             own: OnceLock::new(),
-            stream_listeners: OnceLock::new(),
             has_outgoing: AtomicBool::new(false),
             recovers: AtomicBool::new(false),
             acks: AckTable::default(),

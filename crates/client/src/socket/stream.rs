@@ -1,14 +1,11 @@
 //! What can be done with the connection below a socket, and what is told of it.
 
 use sockeye_engine::NetSocket;
-use sockeye_events::{Callback, Event, IntoReply, ListenerId, Listeners, Snapshot, erase};
+use sockeye_events::{Callback, Event, IntoReply, ListenerId, erase};
 
-use super::Socket;
+use super::{Socket, run};
 
-/// The handlers of what happens to the connection. Their names are ordinary ones on the wire, so
-/// they have a table of their own.
-pub(crate) type StreamListeners = Snapshot<Listeners<Socket>>;
-
+/// What happens to the connection. On the wire these are ordinary names.
 pub(crate) const END: &str = "end";
 pub(crate) const DRAIN: &str = "drain";
 pub(crate) const CLOSE: &str = "close";
@@ -105,14 +102,16 @@ impl Socket {
         F: Callback<Self, M>,
         F::Output: IntoReply,
     {
-        let listeners = self.inner.stream_listeners.get_or_init(Box::default);
-        listeners.update(|listeners| listeners.on(name, erase(handler)))
+        self.change_listeners(|listeners| listeners.on_stream(name, erase(handler)))
     }
 
     /// Runs the handlers of something that has happened to the connection.
     pub(crate) fn dispatch_stream(&self, event: &Event<'_, Self>) {
-        if let Some(listeners) = self.inner.stream_listeners.get() {
-            Self::dispatch_from(listeners, event);
-        }
+        let listeners = self.inner.listeners.load();
+        run(|running, cx| {
+            listeners.dispatch_stream(event, |future| {
+                running.start(future, cx);
+            });
+        });
     }
 }

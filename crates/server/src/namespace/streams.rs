@@ -1,10 +1,11 @@
 //! Handlers of what happens to the connection itself.
 
-use sockeye_events::{Callback, IntoReply, Listeners, Snapshot, erase};
+use sockeye_events::{Callback, IntoReply, erase};
 
 use crate::{Namespace, Socket};
 
-/// Their names, in a table of its own: events of clients may well be called the same.
+/// Their names, for which events have a table of their own: those of clients may well be called the
+/// same.
 pub(crate) const END: &str = "end";
 pub(crate) const DRAIN: &str = "drain";
 pub(crate) const CLOSE: &str = "close";
@@ -60,12 +61,8 @@ impl Namespace {
         F::Output: IntoReply,
     {
         let handler = erase(handler);
-        self.stream_listeners()
-            .update(|listeners| listeners.on(name, handler));
+        self.listeners()
+            .update(|listeners| listeners.on_stream(name, handler));
         self
-    }
-
-    pub(crate) fn stream_listeners(&self) -> &Snapshot<Listeners<Socket>> {
-        &self.0.stream_listeners
     }
 }

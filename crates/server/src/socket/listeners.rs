@@ -7,6 +7,7 @@ use sockeye_link::middleware::{self, IntoVerdict};
 use sockeye_link::{Own, Receiver};
 
 use super::Socket;
+use crate::namespace::{CLOSE, DRAIN, END};
 
 impl Socket {
     /// Adds a handler of an event of this socket only. Handlers of the namespace, which are shared
@@ -86,7 +87,60 @@ impl Socket {
             .update(|listeners| listeners.on_any_outgoing(erase(handler)))
     }
 
-    /// Removes the handlers of one event that were added to this socket; says how many.
+    /// Adds a handler of every event that is emitted to this socket in front of the others.
+    pub fn prepend_any_outgoing<M: 'static, F>(&self, handler: F) -> ListenerId
+    where
+        F: Callback<Self, M>,
+        F::Output: IntoReply,
+    {
+        self.own_or_new()
+            .listeners
+            .update(|listeners| listeners.prepend_any_outgoing(erase(handler)))
+    }
+
+    /// Calls this handler when this socket's peer has closed its half of the stream; see
+    /// [`Namespace::on_end`](crate::Namespace::on_end).
+    pub fn on_end<M: 'static, F>(&self, handler: F) -> ListenerId
+    where
+        F: Callback<Self, M>,
+        F::Output: IntoReply,
+    {
+        self.on_stream(END, handler)
+    }
+
+    /// Calls this handler when everything is written to this socket's peer after much had to wait;
+    /// see [`Namespace::on_drain`](crate::Namespace::on_drain).
+    pub fn on_drain<M: 'static, F>(&self, handler: F) -> ListenerId
+    where
+        F: Callback<Self, M>,
+        F::Output: IntoReply,
+    {
+        self.on_stream(DRAIN, handler)
+    }
+
+    /// Calls this handler when this socket's connection is closed for good; see
+    /// [`Namespace::on_close`](crate::Namespace::on_close).
+    pub fn on_close<M: 'static, F>(&self, handler: F) -> ListenerId
+    where
+        F: Callback<Self, M>,
+        F::Output: IntoReply,
+    {
+        self.on_stream(CLOSE, handler)
+    }
+
+    fn on_stream<M: 'static, F>(&self, name: &str, handler: F) -> ListenerId
+    where
+        F: Callback<Self, M>,
+        F::Output: IntoReply,
+    {
+        self.own_or_new()
+            .listeners
+            .update(|listeners| listeners.on_stream(name, erase(handler)))
+    }
+
+    /// Removes the handlers of one event that were added to this socket; says how many. What
+    /// [`on_end`](Self::on_end), [`on_drain`](Self::on_drain) and [`on_close`](Self::on_close) have
+    /// added goes by `end`, `drain` and `close`, beside the handlers of events that are called so.
     pub fn off(&self, name: &str) -> usize {
         self.change_listeners(|listeners| listeners.off(name))
     }
@@ -101,17 +155,26 @@ impl Socket {
         self.change_listeners(|listeners| listeners.remove(id))
     }
 
-    /// The events for which handlers were added to this socket.
+    /// The events for which handlers were added to this socket, in the order in which the oldest of
+    /// them were.
     #[must_use]
     pub fn event_names(&self) -> Vec<String> {
-        let Some(own) = self.own() else {
-            return Vec::new();
-        };
-        own.listeners
-            .load()
-            .event_names()
-            .map(str::to_owned)
-            .collect()
+        let own = self.own().map(|own| own.listeners.load());
+        own.map_or_else(Vec::new, |listeners| listeners.event_names())
+    }
+
+    /// How many handlers of one event were added to this socket. Those of every event, and of the
+    /// namespace, do not count.
+    #[must_use]
+    pub fn listener_count(&self, name: &str) -> usize {
+        let own = self.own().map(|own| own.listeners.load());
+        own.map_or(0, |listeners| listeners.count(name))
+    }
+
+    /// Whether handlers of one event were added to this socket.
+    #[must_use]
+    pub fn has_listeners(&self, name: &str) -> bool {
+        self.listener_count(name) > 0
     }
 
     /// Adds a middleware for this socket's incoming events, which runs before their handlers and
