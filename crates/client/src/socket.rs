@@ -64,6 +64,7 @@ pub struct Socket {
 /// The library's own events. No event from the wire can have these names.
 pub(crate) const CONNECT: &str = "connect";
 pub(crate) const CONNECT_ERROR: &str = "connect_error";
+pub(crate) const DISCONNECTING: &str = "disconnecting";
 pub(crate) const DISCONNECT: &str = "disconnect";
 
 impl Socket {
@@ -71,6 +72,15 @@ impl Socket {
         Self {
             inner,
             alive: Some(alive),
+            origin: None,
+        }
+    }
+
+    /// For what the library itself does with a socket.
+    pub(crate) const fn internal(inner: Arc<Inner>) -> Self {
+        Self {
+            inner,
+            alive: None,
             origin: None,
         }
     }
@@ -130,6 +140,8 @@ impl Socket {
     ///
     /// Acknowledgements that are waited for fail. Events that wait for a connection stay, for
     /// the next [`connect`](Self::connect).
+    ///
+    /// This is `disconnect(false)` of net-socket.io; `disconnect(true)` is [`close`](Self::close).
     pub fn disconnect(&self) {
         self.inner.disconnect();
         if let Some(client) = self.inner.client() {
@@ -266,6 +278,32 @@ impl Socket {
     /// The next emit may be compressed or not, where the transport compresses at all.
     pub const fn compress(&self, compress: bool) -> Emission<'_> {
         self.emission().compress(compress)
+    }
+
+    /// The next emit is marked as binary even if it has no attachments, as old peers may want it.
+    /// Bytes become attachments in any case.
+    pub const fn binary(&self, binary: bool) -> Emission<'_> {
+        self.emission().binary(binary)
+    }
+
+    /// Stores a value for this socket, replacing an earlier one of the same type. It is found by
+    /// its type, so give it one of its own rather than `String`. It stays through reconnections
+    /// and disconnections.
+    pub fn set_data<T: Clone + Send + Sync + 'static>(&self, value: T) {
+        self.inner.data.insert(value);
+    }
+
+    /// A clone of the value of this type that was stored for this socket. What changes is best
+    /// kept in an `Arc<Mutex<…>>`.
+    #[must_use]
+    pub fn data<T: Clone + Send + Sync + 'static>(&self) -> Option<T> {
+        self.inner.data.cloned()
+    }
+
+    /// Takes the value of this type out.
+    #[must_use]
+    pub fn take_data<T: Clone + Send + Sync + 'static>(&self) -> Option<T> {
+        self.inner.data.remove()
     }
 
     const fn emission(&self) -> Emission<'_> {

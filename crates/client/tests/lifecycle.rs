@@ -581,6 +581,66 @@ async fn ended_socket_still_hears_and_then_comes_back() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn disconnecting_is_told_while_everything_is_still_there() {
+    let url = place();
+    let io = serve(&url).await;
+    io.on("never", |_: sockeye_server::Ack<u32>| ());
+    let (sender, mut heard) = mpsc::unbounded_channel();
+    let socket = socket(&url);
+    let tell = sender.clone();
+    socket.on_disconnecting(move |socket: Socket, reason: DisconnectReason| {
+        assert!(socket.id().is_some());
+        tell.send(format!("disconnecting {reason}")).unwrap();
+    });
+    let tell = sender.clone();
+    socket.on_disconnect(move |socket: Socket, reason: DisconnectReason| {
+        assert!(socket.id().is_none());
+        tell.send(format!("disconnect {reason}")).unwrap();
+    });
+    let ends: [(&str, &dyn Fn()); 3] = [
+        ("io client disconnect", &|| socket.disconnect()),
+        ("io server disconnect", &|| io.disconnect_sockets(false)),
+        ("transport close", &|| io.sockets()[0].end()),
+    ];
+    for (reason, end) in ends {
+        socket.connect().await.unwrap();
+        let answer = socket.emit_with_ack::<u32>("never", ());
+        let told = sender.clone();
+        let waiting = tokio::spawn(async move {
+            assert!(matches!(answer.await, Err(AckError::Disconnected)));
+            told.send("failed".to_owned()).unwrap();
+        });
+        let _: u32 = socket.emit_with_ack("echo", 1).await.unwrap();
+        end();
+        assert_eq!(heard.recv().await, Some(format!("disconnecting {reason}")));
+        assert_eq!(heard.recv().await, Some(format!("disconnect {reason}")));
+        assert_eq!(heard.recv().await.as_deref(), Some("failed"));
+        waiting.await.unwrap();
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn sockets_keep_what_the_application_gives_them() {
+    #[derive(Clone, Debug, PartialEq)]
+    struct Name(&'static str);
+
+    let url = place();
+    let _io = serve(&url).await;
+    let socket = socket(&url);
+    let other = socket.client().socket("/other");
+    socket.set_data(Name("first"));
+    socket.set_data(Name("second"));
+    socket.connect().await.unwrap();
+    socket.disconnect();
+    let again = socket.client().socket("/");
+    assert_eq!(again.data(), Some(Name("second")));
+    assert_eq!(other.data::<Name>(), None);
+    assert_eq!(again.take_data(), Some(Name("second")));
+    assert_eq!(socket.data::<Name>(), None);
+    socket.binary(true).emit("collect", 1).unwrap();
+}
+
+#[tokio::test(start_paused = true)]
 async fn handlers_of_the_connection_are_removed_as_others_are() {
     let url = place();
     let _io = serve(&url).await;

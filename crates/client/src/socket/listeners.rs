@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use sockeye_events::{Callback, IntoReply, ListenerId, Listeners, erase};
 use sockeye_link::{IntoVerdict, middleware};
 
-use super::{CONNECT, CONNECT_ERROR, DISCONNECT, Socket};
+use super::{CONNECT, CONNECT_ERROR, DISCONNECT, DISCONNECTING, Socket};
 
 impl Socket {
     /// Calls this handler whenever the socket has been connected: first and after each
@@ -39,6 +39,21 @@ impl Socket {
         F::Output: IntoReply,
     {
         self.on(CONNECT_ERROR, handler)
+    }
+
+    /// Calls this handler whenever the socket is about to be disconnected, by whomever: right before
+    /// [`disconnect`](Self::on_disconnect), while the [`id`](Self::id) is still known and no
+    /// acknowledgement that is waited for has failed yet. What is emitted from here on waits for
+    /// the next connection. The handler can take the
+    /// [`DisconnectReason`](crate::DisconnectReason) as a parameter.
+    ///
+    /// After this side's own `disconnect` it is told by the connection's task, a little later.
+    pub fn on_disconnecting<M: 'static, F>(&self, handler: F) -> ListenerId
+    where
+        F: Callback<Self, M>,
+        F::Output: IntoReply,
+    {
+        self.on(DISCONNECTING, handler)
     }
 
     /// Calls this handler whenever the socket has been disconnected, by whomever. It can take the

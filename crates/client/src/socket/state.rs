@@ -6,11 +6,13 @@ use std::sync::{Arc, OnceLock, Weak};
 
 use parking_lot::{Mutex, MutexGuard};
 use sockeye_engine::SessionHandle;
-use sockeye_events::{AckTable, Event, Listeners, NoAnswer, Snapshot, StateMap};
+use sockeye_events::{
+    AckTable, DisconnectReason, Event, Listeners, NoAnswer, Snapshot, StateMap,
+};
 use sockeye_link::{Own, packet};
 use tokio::sync::oneshot;
 
-use super::{CONNECT_ERROR, Socket};
+use super::{CONNECT_ERROR, DISCONNECTING, Socket};
 use crate::buffer::Buffer;
 use crate::config::SocketConfig;
 use crate::heartbeat::Heartbeat;
@@ -28,6 +30,8 @@ pub(crate) struct Inner {
     pub(crate) client_config: Arc<ClientConfig>,
     pub(crate) config: SocketConfig,
     pub(crate) listeners: Snapshot<Listeners<Socket>>,
+    /// What the application keeps with the socket.
+    pub(super) data: StateMap,
     /// What few sockets have.
     pub(crate) own: OnceLock<Box<Own<Socket>>>,
     /// Whether there are handlers of outgoing events, so that emitting need not look.
@@ -114,6 +118,7 @@ impl Inner {
             client_config: Arc::clone(&client.config),
             config,
             listeners: Snapshot::default(),
+            data: StateMap::default(),
             own: OnceLock::new(),
             has_outgoing: AtomicBool::new(false),
             recovers: AtomicBool::new(false),
@@ -235,7 +240,12 @@ impl Inner {
     }
 
     /// The connection lets go of the socket, if it does not want to be in any more.
-    pub(crate) fn take_leave(&self) -> Leave {
+    pub(crate) fn take_leave(self: &Arc<Self>) -> Leave {
+        let leaving = matches!(self.lock().phase, Phase::Leaving);
+        if leaving {
+            // Nobody but the one who calls this leads out of that phase.
+            self.tell_disconnecting(DisconnectReason::IoClientDisconnect);
+        }
         let mut state = self.lock();
         match (&state.phase, state.activation) {
             (Phase::Leaving, _) => {
@@ -313,12 +323,14 @@ impl Inner {
 
     pub(crate) fn tell_connect_error(self: &Arc<Self>, error: &ConnectError) {
         tracing::debug!(namespace = self.namespace(), %error, "not connected");
-        let socket = Socket {
-            inner: Arc::clone(self),
-            alive: None,
-            origin: None,
-        };
+        let socket = Socket::internal(Arc::clone(self));
         socket.dispatch_own(&Event::local(&socket, CONNECT_ERROR).with_detail(error));
+    }
+
+    /// The socket is about to leave. What it waits for has not failed yet.
+    fn tell_disconnecting(self: &Arc<Self>, reason: DisconnectReason) {
+        let socket = Socket::internal(Arc::clone(self));
+        socket.dispatch_own(&Event::disconnect(&socket, DISCONNECTING, reason));
     }
 
     /// The socket is connected: who waits for that can be told.
@@ -337,11 +349,15 @@ impl Inner {
 
     /// The session is over, or the server has disconnected the socket; whether it was connected,
     /// or at least being connected.
-    pub(crate) fn handle_left(&self, error: &ConnectError, stays_active: bool) -> bool {
-        let mut state = self.lock();
-        if matches!(state.phase, Phase::Idle) {
+    pub(crate) fn handle_left(self: &Arc<Self>, error: &ConnectError, stays_active: bool) -> bool {
+        let idle = matches!(self.lock().phase, Phase::Idle);
+        if idle {
             return false;
         }
+        if let ConnectError::Ended(reason) = error {
+            self.tell_disconnecting(*reason);
+        }
+        let mut state = self.lock();
         state.leave();
         if !stays_active || state.activation == Activation::Attempt {
             state.activation = Activation::Off;

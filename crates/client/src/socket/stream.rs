@@ -33,7 +33,9 @@ impl Socket {
     }
 
     /// Disconnects all sockets of the client, and closes the connection after what waits is
-    /// written. They do not come back by themselves.
+    /// written. They do not come back by themselves. The same as
+    /// [`Client::disconnect`](crate::Client::disconnect); to wait until it is done, there is
+    /// [`Client::close`](crate::Client::close).
     pub fn close(&self) {
         if let Some(client) = self.inner.client() {
             client.disconnect_all();
