@@ -242,11 +242,16 @@ impl Socket {
                     session.wake();
                     return;
                 }
-                // It counts as a try: its time passes, or the connection ends.
-                Err(error @ (EmitError::OutboxFull | EmitError::Disconnected)) => {
-                    tracing::debug!(event = %name, %error, "an event was not sent");
+                // Nothing was written, so that it is no try. Without a connection it is the next
+                // one that begins with it; here somebody has to look when there is room again.
+                Err(EmitError::Disconnected) => return queue.put_off(),
+                Err(EmitError::OutboxFull) => {
+                    queue.put_off();
+                    let waits = queue.wait_for_room();
                     drop(state);
-                    session.wake();
+                    if waits {
+                        self.send_next_with_room(session);
+                    }
                     return;
                 }
                 // To try again would not help. The next one may go.
@@ -257,6 +262,22 @@ impl Socket {
                 }
             }
         }
+    }
+
+    /// Sends the head of the retry queue when the outbox has room for it, which others have filled.
+    fn send_next_with_room(&self, session: SessionHandle) {
+        let Some(client) = self.inner().client() else {
+            return;
+        };
+        let socket = Self::internal(Arc::clone(self.inner()));
+        client.spawn(async move {
+            // At the end of the session, too: there may be another one by now.
+            let _ = session.ready().await;
+            if let Some(queue) = &mut socket.inner().lock().retry {
+                queue.found_room();
+            }
+            socket.send_next();
+        });
     }
 
     /// The time of the head of the retry queue is over: it is sent again, or given up.

@@ -18,6 +18,8 @@ pub(crate) struct RetryQueue {
     bytes: usize,
     /// When the answer to the head must be there, if it is on its way.
     deadline: Option<Instant>,
+    /// Somebody waits for the outbox to have room for the head.
+    waits_for_room: bool,
 }
 
 #[derive(Debug)]
@@ -38,6 +40,7 @@ impl RetryQueue {
             entries: VecDeque::new(),
             bytes: 0,
             deadline: None,
+            waits_for_room: false,
         }
     }
 
@@ -73,6 +76,24 @@ impl RetryQueue {
         let deadline = now.checked_add(head.timeout);
         self.deadline = Some(deadline.unwrap_or_else(|| now + FAR));
         Some((&head.event, head.ack_id))
+    }
+
+    /// The head could not be written after all, so that it is not on its way, and was not tried.
+    pub(crate) fn put_off(&mut self) {
+        self.deadline = None;
+        if let Some(head) = self.entries.front_mut() {
+            head.tries -= 1;
+        }
+    }
+
+    /// Whether the caller is the one who has to wait for room: nobody else does.
+    pub(crate) const fn wait_for_room(&mut self) -> bool {
+        !std::mem::replace(&mut self.waits_for_room, true)
+    }
+
+    /// There is room, or there will be none.
+    pub(crate) const fn found_room(&mut self) {
+        self.waits_for_room = false;
     }
 
     /// An acknowledgement came; whether it was the head's, so that the next one can go.
@@ -187,6 +208,22 @@ mod tests {
         assert_eq!(next(&mut queue, now), Some(4));
         assert_eq!(queue.handle_failure(), Some(4));
         assert_eq!(next(&mut queue, now), Some(5));
+    }
+
+    #[test]
+    fn what_was_not_written_was_not_tried() {
+        let now = Instant::now();
+        let mut queue = queue(0, [4]);
+        for _ in 0..3 {
+            assert_eq!(next(&mut queue, now), Some(4));
+            queue.put_off();
+            assert_eq!((queue.deadline(), queue.handle_failure()), (None, None));
+        }
+        assert!(queue.wait_for_room() && !queue.wait_for_room());
+        queue.found_room();
+        assert!(queue.wait_for_room());
+        next(&mut queue, now);
+        assert_eq!(queue.handle_failure(), Some(4));
     }
 
     #[test]

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use sockeye_client::{
     AckError, Client, ClientConfig, ClientEvent, ConnectError, DisconnectReason, Reconnection,
-    Socket,
+    Socket, SocketConfig,
 };
 use sockeye_server::{Args, Data, Refusal, Server, Socket as Peer};
 use tokio::sync::mpsc;
@@ -135,6 +135,32 @@ async fn event_that_comes_while_kept_events_are_sent_is_not_lost() {
     soon(socket.connect()).await.unwrap();
     assert_eq!(soon(story.recv()).await, Some(7));
     assert_eq!(soon(story.recv()).await, Some(0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn event_that_finds_the_outbox_full_waits_for_room_and_is_not_given_up() {
+    let url = place();
+    let io = serve(&url).await;
+    let client = client(&url);
+    let config = SocketConfig::default()
+        .retries(0)
+        .ack_timeout(Duration::from_secs(1));
+    let socket = client.socket_with("/", config).unwrap();
+    let other = client.socket("/other");
+    socket.connect().await.unwrap();
+    other.connect().await.unwrap();
+    let echo: u32 = socket.emit_with_ack("echo", 1).await.unwrap();
+    assert_eq!(echo, 1);
+    // The server does not read for longer than the only try may take.
+    let peer = io.sockets().pop().unwrap();
+    peer.pause();
+    while other.emit("much", "x".repeat(1000)).is_ok() {}
+    let answer = tokio::spawn(socket.emit_with_ack::<u32>("echo", 2));
+    sleep(Duration::from_secs(5)).await;
+    assert!(!answer.is_finished());
+    peer.resume();
+    assert_eq!(soon(answer).await.unwrap().unwrap(), 2);
+    assert_eq!(socket.waiting_events(), 0);
 }
 
 #[tokio::test(start_paused = true)]

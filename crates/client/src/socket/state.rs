@@ -6,9 +6,7 @@ use std::sync::{Arc, OnceLock, Weak};
 
 use parking_lot::{Mutex, MutexGuard};
 use sockeye_engine::SessionHandle;
-use sockeye_events::{
-    AckTable, DisconnectReason, Event, Listeners, NoAnswer, Snapshot, StateMap,
-};
+use sockeye_events::{AckTable, DisconnectReason, Event, Listeners, NoAnswer, Snapshot, StateMap};
 use sockeye_link::{Own, packet};
 use tokio::sync::oneshot;
 
