@@ -292,10 +292,21 @@ impl Socket {
         }
         let given_up = queue.handle_failure();
         drop(state);
-        if let Some(waiter) = given_up.and_then(|id| inner.acks.remove(id)) {
-            waiter.tell(Err(NoAnswer::Timeout));
+        if let Some(event) = given_up {
+            self.give_up(&event, NoAnswer::Timeout);
         }
         self.send_next();
+    }
+
+    /// An event was sent often enough: whoever waits for its answer is told, or else the error hook.
+    pub(crate) fn give_up(&self, event: &Waiting, why: NoAnswer) {
+        match event.ack_id.and_then(|id| self.inner().acks.remove(id)) {
+            Some(waiter) => waiter.tell(Err(why)),
+            None => {
+                let kind = EventErrorKind::GivenUp(why.into());
+                self.report(EventError::new(&event.name, kind));
+            }
+        }
     }
 
     /// An acknowledgement came.

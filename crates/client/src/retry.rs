@@ -113,17 +113,14 @@ impl RetryQueue {
         self.deadline
     }
 
-    /// The head was not answered, or the connection was lost while it was on its way. Gives its
-    /// ack id if it was given up.
-    pub(crate) fn handle_failure(&mut self) -> Option<u64> {
+    /// The head was not answered, or the connection was lost while it was on its way. Gives it if
+    /// it was given up.
+    pub(crate) fn handle_failure(&mut self) -> Option<Waiting> {
         self.deadline.take()?;
-        let head = self.entries.front()?;
-        if head.tries <= self.retries {
+        if self.entries.front()?.tries <= self.retries {
             return None;
         }
-        let ack_id = head.ack_id;
-        self.drop_head();
-        Some(ack_id)
+        self.drop_head()
     }
 
     /// The ack ids of all events here.
@@ -136,14 +133,14 @@ impl RetryQueue {
     }
 
     /// Takes the head out, which need not be sent any more.
-    pub(crate) fn drop_head(&mut self) {
-        if let Some(head) = self.entries.pop_front() {
-            self.bytes -= head.event.size();
-        }
+    pub(crate) fn drop_head(&mut self) -> Option<Waiting> {
         self.deadline = None;
+        let head = self.entries.pop_front()?;
+        self.bytes -= head.event.size();
         if self.entries.is_empty() {
             self.entries = VecDeque::new();
         }
+        Some(head.event)
     }
 }
 
@@ -176,6 +173,10 @@ mod tests {
         queue
     }
 
+    fn failure(queue: &mut RetryQueue) -> Option<u64> {
+        queue.handle_failure().and_then(|event| event.ack_id)
+    }
+
     fn next(queue: &mut RetryQueue, now: Instant) -> Option<u64> {
         queue.next(now).map(|(_, id)| id)
     }
@@ -203,10 +204,10 @@ mod tests {
         let mut queue = queue(2, [4, 5]);
         for _ in 0..2 {
             assert_eq!(next(&mut queue, now), Some(4));
-            assert_eq!(queue.handle_failure(), None);
+            assert_eq!(failure(&mut queue), None);
         }
         assert_eq!(next(&mut queue, now), Some(4));
-        assert_eq!(queue.handle_failure(), Some(4));
+        assert_eq!(failure(&mut queue), Some(4));
         assert_eq!(next(&mut queue, now), Some(5));
     }
 
@@ -217,19 +218,19 @@ mod tests {
         for _ in 0..3 {
             assert_eq!(next(&mut queue, now), Some(4));
             queue.put_off();
-            assert_eq!((queue.deadline(), queue.handle_failure()), (None, None));
+            assert_eq!((queue.deadline(), failure(&mut queue)), (None, None));
         }
         assert!(queue.wait_for_room() && !queue.wait_for_room());
         queue.found_room();
         assert!(queue.wait_for_room());
         next(&mut queue, now);
-        assert_eq!(queue.handle_failure(), Some(4));
+        assert_eq!(failure(&mut queue), Some(4));
     }
 
     #[test]
     fn nothing_fails_that_is_not_on_its_way() {
         let mut queue = queue(0, [4]);
-        assert_eq!(queue.handle_failure(), None);
+        assert_eq!(failure(&mut queue), None);
         assert_eq!(queue.ack_ids().collect::<Vec<_>>(), [4]);
     }
 

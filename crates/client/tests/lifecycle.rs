@@ -515,6 +515,34 @@ async fn event_that_is_never_answered_is_given_up_by_name() {
     assert_eq!(echo, 6);
 }
 
+#[tokio::test(start_paused = true)]
+async fn event_that_nobody_waits_for_is_reported_when_it_is_given_up() {
+    let url = place();
+    let io = serve(&url).await;
+    io.on("void", |_: sockeye_server::Ack<u32>| ());
+    io.on("fatal", |peer: Peer, _: sockeye_server::Ack<u32>| {
+        peer.disconnect(true);
+    });
+    let config = SocketConfig::default()
+        .retries(0)
+        .ack_timeout(Duration::from_secs(1));
+    let client = Client::new(&url).unwrap();
+    let (sender, mut heard) = mpsc::unbounded_channel();
+    client.on_error(move |_, error| sender.send(error.to_string()).unwrap());
+    let socket = client.socket_with("/", config).unwrap();
+    socket.connect().await.unwrap();
+    socket.emit("void", 1).unwrap();
+    drop(socket.emit_with_ack::<u32>("void", 2));
+    socket.emit("fatal", 3).unwrap();
+    for expected in [
+        r#"event "void": it was given up: operation has timed out"#,
+        r#"event "void": it was given up: operation has timed out"#,
+        r#"event "fatal": it was given up: socket has been disconnected"#,
+    ] {
+        assert_eq!(heard.recv().await.as_deref(), Some(expected));
+    }
+}
+
 #[tokio::test]
 async fn retries_without_a_time_are_refused() {
     let client = Client::new(place()).unwrap();

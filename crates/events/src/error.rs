@@ -110,6 +110,10 @@ pub enum EventErrorKind {
     /// waits for its acknowledgement is told instead.
     #[error("it was not sent: {0}")]
     NotSent(EmitError),
+    /// An event of a client's socket with `retries` was not acknowledged, however often it was
+    /// sent, and nobody waits for the answer.
+    #[error("it was given up: {0}")]
+    GivenUp(AckError),
     /// A middleware of the socket refused the event.
     #[error("a middleware refused it: {}", .0.message())]
     Middleware(Refusal),

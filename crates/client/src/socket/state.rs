@@ -300,7 +300,7 @@ impl Inner {
 
     /// The client's task is gone without having ended its session: its runtime was shut down, or
     /// something in it panicked.
-    pub(crate) fn handle_lost_task(&self) {
+    pub(crate) fn handle_lost_task(self: &Arc<Self>) {
         self.lock().leave();
         self.deactivate();
         self.fail_acks();
@@ -368,7 +368,7 @@ impl Inner {
 
     /// Fails the acknowledgements of what was sent, but not of what waits to be sent, or to be
     /// sent again.
-    pub(crate) fn fail_acks(&self) {
+    pub(crate) fn fail_acks(self: &Arc<Self>) {
         let mut state = self.lock();
         let given_up = state.retry.as_mut().and_then(RetryQueue::handle_failure);
         let waiting: HashSet<u64> = state
@@ -379,8 +379,9 @@ impl Inner {
             .collect();
         let fresh = state.next_ack;
         drop(state);
-        if let Some(waiter) = given_up.and_then(|id| self.acks.remove(id)) {
-            waiter.tell(Err(NoAnswer::Disconnected));
+        if let Some(event) = given_up {
+            let socket = Socket::internal(Arc::clone(self));
+            socket.give_up(&event, NoAnswer::Disconnected);
         }
         self.acks
             .fail_where(|id| id < fresh && !waiting.contains(&id));
