@@ -36,10 +36,15 @@ use crate::{Ack, Socket};
 /// server lets events wait, then the server itself; see [`InboxLimits`](crate::InboxLimits).
 #[must_use = "events are only had by polling"]
 pub struct EventStream<T = Args> {
-    socket: Socket,
-    listener: ListenerId,
+    listening: Listening,
     events: mpsc::Receiver<Received>,
     data: PhantomData<fn() -> T>,
+}
+
+/// The handler behind a stream, which goes with it.
+pub(crate) struct Listening {
+    socket: Socket,
+    listener: ListenerId,
 }
 
 /// One event out of an [`EventStream`].
@@ -55,7 +60,7 @@ pub struct ReceivedEvent<T = Args> {
 }
 
 /// How many events a stream holds before the connection's limits count.
-const CAPACITY: usize = 64;
+pub(crate) const CAPACITY: usize = 64;
 
 impl<T: FromArgs> ReceivedEvent<T> {
     /// The arguments as the type of the stream: the first one, or several as a tuple.
@@ -87,18 +92,14 @@ impl Socket {
     /// all of them.
     pub fn events<T: FromArgs>(&self, name: &str) -> EventStream<T> {
         let (handler, events) = channel();
-        let listener = self
-            .inner()
-            .listeners
-            .update(|table| table.on(name, handler));
-        EventStream::new(self, listener, events)
+        EventStream::new(Listening::to(self, name, handler), events)
     }
 
     /// All events from the server as a stream, from now on.
     pub fn all_events(&self) -> EventStream {
         let (handler, events) = channel();
         let listener = self.inner().listeners.update(|table| table.on_any(handler));
-        EventStream::new(self, listener, events)
+        EventStream::new(Listening::new(self, listener), events)
     }
 }
 
@@ -118,11 +119,23 @@ fn channel() -> (BoxHandler<Socket>, mpsc::Receiver<Received>) {
     (erase(handler), receiver)
 }
 
+impl Listening {
+    fn new(socket: &Socket, listener: ListenerId) -> Self {
+        let socket = socket.clone();
+        Self { socket, listener }
+    }
+
+    /// Adds a handler of the events of this name.
+    pub(crate) fn to(socket: &Socket, name: &str, handler: BoxHandler<Socket>) -> Self {
+        let listeners = &socket.inner().listeners;
+        Self::new(socket, listeners.update(|table| table.on(name, handler)))
+    }
+}
+
 impl<T> EventStream<T> {
-    fn new(socket: &Socket, listener: ListenerId, events: mpsc::Receiver<Received>) -> Self {
+    const fn new(listening: Listening, events: mpsc::Receiver<Received>) -> Self {
         Self {
-            socket: socket.clone(),
-            listener,
+            listening,
             events,
             data: PhantomData,
         }
@@ -145,7 +158,7 @@ impl<T> Stream for EventStream<T> {
     }
 }
 
-impl<T> Drop for EventStream<T> {
+impl Drop for Listening {
     fn drop(&mut self) {
         self.socket.remove_listener(self.listener);
     }
@@ -153,6 +166,12 @@ impl<T> Drop for EventStream<T> {
 
 impl<T> fmt::Debug for EventStream<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("EventStream").field(&self.listener).finish()
+        f.debug_tuple("EventStream").field(&self.listening).finish()
+    }
+}
+
+impl fmt::Debug for Listening {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.listener.fmt(f)
     }
 }

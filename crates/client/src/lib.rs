@@ -31,6 +31,7 @@ pub use error::{ConfigError, ConnectError};
 pub use events::{EventStream, ReceivedEvent};
 pub use hooks::ClientEvent;
 pub use socket::{DisconnectDetail, Socket};
+pub use typed::{ReceivedTypedEvent, TypedEventStream};
 
 /// One emit, with options: what [`Socket::timeout`], [`Socket::volatile`] and [`Socket::compress`]
 /// begin. See [`sockeye_link::Emission`].

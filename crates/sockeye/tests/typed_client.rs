@@ -5,6 +5,7 @@
 
 use std::time::Duration;
 
+use futures_util::StreamExt;
 use serde::{Deserialize, Serialize};
 use sockeye::{AckError, Bytes, Client, Event, Server, client};
 use tokio::sync::mpsc;
@@ -85,6 +86,40 @@ async fn typed_events_go_both_ways_with_their_acknowledgements() {
     let peer = io.sockets().pop().unwrap();
     let receipt = peer.emit_event_with_ack(chat("you")).await.unwrap();
     assert_eq!(receipt, Receipt { seen: 103 });
+}
+
+#[tokio::test]
+async fn typed_events_are_had_from_a_stream_with_their_acknowledgement() {
+    let (io, url) = serve().await;
+    let socket = Client::connect(&url).await.unwrap();
+    let (sender, mut errors) = mpsc::unbounded_channel();
+    let client = socket.client();
+    client.on_error(move |_, error| sender.send(error.to_string()).unwrap());
+    let mut chats = socket.typed_events::<Chat>();
+    let mut byes = socket.typed_events::<Bye>();
+    let peer = io.sockets().pop().unwrap();
+    let asking = tokio::spawn(peer.emit_event_with_ack(chat("one")));
+    let received = chats.next().await.unwrap();
+    assert_eq!(received.event, chat("one"));
+    received.answer(Receipt { seen: 3 }).unwrap();
+    assert_eq!(asking.await.unwrap().unwrap(), Receipt { seen: 3 });
+
+    // What is no chat is an error of its own event, and the stream goes on.
+    peer.emit("chat", 7).unwrap();
+    peer.emit_event(Bye()).unwrap();
+    peer.emit_event(chat("two")).unwrap();
+    let received = chats.next().await.unwrap();
+    assert_eq!(received.event, chat("two"));
+    assert!(!received.ack.is_wanted());
+    assert_eq!(byes.next().await.unwrap().event, Bye());
+    assert!(errors.recv().await.unwrap().contains("argument 1"));
+
+    drop(byes);
+    assert_eq!(socket.event_names(), ["chat"], "it is gone with its stream");
+    socket.off("chat");
+    // The connection lets go of the handlers when the next event comes.
+    peer.emit_event(Bye()).unwrap();
+    assert!(chats.next().await.is_none());
 }
 
 #[tokio::test]
