@@ -68,6 +68,10 @@ impl ClientBuilder {
 
     /// What the socket shows when it joins its namespace: anything that serialises to a JSON
     /// object.
+    ///
+    /// Servers before Socket.IO 3 are not shown it for `/`, which they let everyone into by
+    /// themselves, nor are those that speak lines, which have nothing like it. What the first are
+    /// to see belongs into the [`query`](ClientConfig::query). The log has a warning.
     pub fn auth(mut self, auth: impl Serialize) -> Self {
         self.socket = self.socket.and_then(|socket| socket.auth(auth));
         self

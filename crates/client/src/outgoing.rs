@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use sockeye_engine::{Dialect, SendError, SessionHandle};
+use sockeye_engine::{Dialect, Revision, SendError, SessionHandle};
 use sockeye_events::{
     AckFuture, AckTable, EmitError, Event, EventError, EventErrorKind, EventSocket, NoAnswer,
 };
@@ -156,6 +156,8 @@ impl Socket {
             }
             let Some(event) = state.buffer.pop() else {
                 state.enter(session);
+                drop(state);
+                inner.warn_of_unseen_auth(session);
                 return true;
             };
             drop(state);
@@ -355,6 +357,19 @@ impl Inner {
         self.has_outgoing.load(Ordering::Acquire)
     }
 
+    /// Some servers let everyone into `/` without being asked, so that there is nothing to show what
+    /// was configured with. Said once, and without what it is.
+    fn warn_of_unseen_auth(&self, session: &SessionHandle) {
+        let unseen = session.dialect() == Dialect::Lines || session.revision() == Revision::V3;
+        if unseen
+            && self.config.auth.is_some()
+            && self.namespace() == "/"
+            && !self.has_warned_of_auth.swap(true, Ordering::Relaxed)
+        {
+            tracing::warn!("the server takes no auth for `/`: it is not sent");
+        }
+    }
+
     /// Whether an event may go over the session now. A machine that has slept through its
     /// heartbeat still believes in a connection that the server has given up: it is ended here.
     fn is_live(&self, session: &SessionHandle) -> bool {
@@ -457,11 +472,16 @@ fn waiting<A: ToArgs + ?Sized>(
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use serde_json::json;
     use sockeye_events::{Data, DisconnectReason};
     use sockeye_server::Server;
     use tokio::sync::mpsc;
+    use tracing::{Level, Metadata, Subscriber, span};
 
-    use crate::Client;
+    use crate::{Client, StreamDialect};
 
     #[tokio::test(start_paused = true)]
     async fn heartbeat_does_not_count_for_a_connection_that_is_paused() {
@@ -484,6 +504,51 @@ mod tests {
         io.on("number", move |Data(n): Data<u32>| sender.send(n).unwrap());
         io.listen(&url).await.unwrap();
         (io, url, numbers)
+    }
+
+    /// Counts warnings.
+    #[derive(Clone, Default)]
+    struct Warnings(Arc<AtomicUsize>);
+
+    impl Subscriber for Warnings {
+        fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+            *metadata.level() == Level::WARN
+        }
+
+        fn new_span(&self, _: &span::Attributes<'_>) -> span::Id {
+            span::Id::from_u64(1)
+        }
+
+        fn record(&self, _: &span::Id, _: &span::Record<'_>) {}
+
+        fn record_follows_from(&self, _: &span::Id, _: &span::Id) {}
+
+        fn event(&self, _: &tracing::Event<'_>) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+
+        fn enter(&self, _: &span::Id) {}
+
+        fn exit(&self, _: &span::Id) {}
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn auth_that_the_server_does_not_see_is_warned_of_once() {
+        let (_io, url, _numbers) = serve("auth").await;
+        let warnings = Warnings::default();
+        let _guard = tracing::subscriber::set_default(warnings.clone());
+        for (dialect, expected) in [(StreamDialect::Native, 0), (StreamDialect::Lines, 1)] {
+            let socket = Client::builder(&url)
+                .config(|config| config.connector(|connector| connector.stream_dialect(dialect)))
+                .auth(json!({ "token": "t" }))
+                .build()
+                .unwrap();
+            for _ in 0..2 {
+                socket.connect().await.unwrap();
+                socket.client().close().await;
+            }
+            assert_eq!(warnings.0.load(Ordering::Relaxed), expected);
+        }
     }
 
     #[tokio::test(start_paused = true)]

@@ -37,6 +37,7 @@ pub(crate) struct Inner {
     /// Whether the session can be recovered, so that offsets of events need not be looked for
     /// otherwise.
     pub(crate) recovers: AtomicBool,
+    pub(crate) has_warned_of_auth: AtomicBool,
     pub(crate) acks: AckTable,
     state: Mutex<State>,
 }
@@ -120,6 +121,7 @@ impl Inner {
             own: OnceLock::new(),
             has_outgoing: AtomicBool::new(false),
             recovers: AtomicBool::new(false),
+            has_warned_of_auth: AtomicBool::new(false),
             acks: AckTable::default(),
             state: Mutex::new(state),
         })
