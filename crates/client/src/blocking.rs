@@ -27,11 +27,12 @@ use std::ops::Deref;
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use sockeye_events::{AckError, EmitError};
+use futures_util::{Stream, StreamExt};
+use sockeye_events::{AckError, EmitError, EventArgs, FromEvent, TypedEvent};
 use sockeye_socket_proto::{FromArgs, ToArgs};
 use tokio::runtime::{Builder, Handle};
 
-use crate::{ClientBuilder, ConfigError, ConnectError};
+use crate::{ClientBuilder, ConfigError, ConnectError, EventStream, TypedEventStream};
 
 /// Where blocking sockets come from.
 #[derive(Debug)]
@@ -41,6 +42,28 @@ pub struct Client(());
 /// async. It dereferences to that, for all the others.
 #[derive(Clone, Debug)]
 pub struct Socket(crate::Socket);
+
+/// One emit, with options, as [`crate::Emission`]; what waits for an answer blocks.
+#[derive(Clone, Debug)]
+#[must_use = "nothing is sent before `emit` is called"]
+pub struct Emission<'s>(crate::Emission<'s>);
+
+/// The events of a stream, one after the other: the iterator blocks until the next one is there.
+/// It ends with the stream.
+///
+/// ```no_run
+/// # use sockeye_client as sockeye;
+/// # fn run(socket: sockeye::blocking::Socket) -> Result<(), Box<dyn std::error::Error>> {
+/// for event in socket.events::<(String, f64)>("price") {
+///     let (name, price) = event.data()?;
+///     println!("{name}: {price}");
+/// }
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug)]
+#[must_use = "events are only had by iterating"]
+pub struct Events<S>(S);
 
 impl Client {
     /// Connects to a server, and waits until the socket of the URL's namespace is connected.
@@ -92,7 +115,7 @@ impl Socket {
         name: impl AsRef<str>,
         args: impl ToArgs,
     ) -> Result<T, AckError> {
-        block_on(self.0.emit_with_ack(name, args))
+        self.emission().emit_with_ack(name, args)
     }
 
     /// Emits an event and waits for the server's answer for this long at most.
@@ -106,9 +129,61 @@ impl Socket {
         name: impl AsRef<str>,
         args: impl ToArgs,
     ) -> Result<T, AckError> {
-        let _inside = runtime().enter();
-        let answer = self.0.timeout(timeout).emit_with_ack(name, args);
-        block_on(answer)
+        self.timeout(timeout).emit_with_ack(name, args)
+    }
+
+    /// Emits a typed event and waits for its acknowledgement, until the socket is disconnected.
+    ///
+    /// # Errors
+    ///
+    /// As for [`emit_with_ack`](Self::emit_with_ack).
+    pub fn emit_event_with_ack<E>(&self, event: E) -> Result<E::Ack, AckError>
+    where
+        E: TypedEvent<Ack: FromArgs>,
+    {
+        self.emission().emit_event_with_ack(event)
+    }
+
+    /// The next emit waits this long for its acknowledgement.
+    pub fn timeout(&self, timeout: Duration) -> Emission<'_> {
+        self.emission().timeout(timeout)
+    }
+
+    /// The next emit is dropped if it cannot go right now; see [`crate::Socket::volatile`].
+    pub fn volatile(&self) -> Emission<'_> {
+        self.emission().volatile()
+    }
+
+    /// The next emit may be compressed or not, where the transport compresses at all.
+    pub fn compress(&self, compress: bool) -> Emission<'_> {
+        self.emission().compress(compress)
+    }
+
+    /// The next emit is marked as binary or not; see [`crate::Socket::binary`].
+    pub fn binary(&self, binary: bool) -> Emission<'_> {
+        self.emission().binary(binary)
+    }
+
+    /// The events of this name, one after the other, from now on; see [`crate::Socket::events`].
+    pub fn events<T: FromArgs>(&self, name: &str) -> Events<EventStream<T>> {
+        Events(self.0.events(name))
+    }
+
+    /// All events from the server, one after the other; see [`crate::Socket::all_events`].
+    pub fn all_events(&self) -> Events<EventStream> {
+        Events(self.0.all_events())
+    }
+
+    /// The typed events of one kind, one after the other; see [`crate::Socket::typed_events`].
+    pub fn typed_events<E>(&self) -> Events<TypedEventStream<E>>
+    where
+        E: TypedEvent<Ack: 'static> + FromEvent<crate::Socket> + Send + 'static,
+    {
+        Events(self.0.typed_events())
+    }
+
+    const fn emission(&self) -> Emission<'_> {
+        Emission(crate::Emission::new(&self.0))
     }
 
     /// Waits for room in the outbox; see [`crate::Socket::ready`].
@@ -130,6 +205,90 @@ impl Socket {
     pub fn wait_closed(&self) {
         let client = self.0.client();
         block_on(client.closed());
+    }
+}
+
+impl Emission<'_> {
+    /// See [`volatile`](sockeye_link::Emission::volatile) there.
+    pub fn volatile(self) -> Self {
+        Self(self.0.volatile())
+    }
+
+    /// See [`compress`](sockeye_link::Emission::compress) there.
+    pub fn compress(self, compress: bool) -> Self {
+        Self(self.0.compress(compress))
+    }
+
+    /// See [`binary`](sockeye_link::Emission::binary) there.
+    pub fn binary(self, binary: bool) -> Self {
+        Self(self.0.binary(binary))
+    }
+
+    /// See [`timeout`](sockeye_link::Emission::timeout) there.
+    pub fn timeout(self, timeout: Duration) -> Self {
+        Self(self.0.timeout(timeout))
+    }
+
+    /// Emits an event, which never waits; see [`crate::Socket::emit`].
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn emit(&self, name: impl AsRef<str>, args: impl ToArgs) -> Result<(), EmitError> {
+        self.0.emit(name, args)
+    }
+
+    /// Emits the event `message`.
+    ///
+    /// # Errors
+    ///
+    /// As for [`emit`](Self::emit).
+    pub fn send(&self, args: impl ToArgs) -> Result<(), EmitError> {
+        self.0.send(args)
+    }
+
+    /// Emits a typed event; give it away or lend it.
+    ///
+    /// # Errors
+    ///
+    /// As for [`emit`](Self::emit).
+    pub fn emit_event<E: TypedEvent>(&self, event: E) -> Result<(), EmitError> {
+        self.0.emit_event(event)
+    }
+
+    /// Emits an event and waits for the server's answer.
+    ///
+    /// # Errors
+    ///
+    /// [`AckError`] if there is none in time, or of another shape.
+    pub fn emit_with_ack<T: FromArgs>(
+        &self,
+        name: impl AsRef<str>,
+        args: impl ToArgs,
+    ) -> Result<T, AckError> {
+        // The time that it may take is kept by the runtime.
+        let _inside = runtime().enter();
+        block_on(self.0.emit_with_ack(name, args))
+    }
+
+    /// Emits a typed event and waits for its acknowledgement.
+    ///
+    /// # Errors
+    ///
+    /// As for [`emit_with_ack`](Self::emit_with_ack).
+    pub fn emit_event_with_ack<E>(&self, event: E) -> Result<E::Ack, AckError>
+    where
+        E: TypedEvent<Ack: FromArgs>,
+    {
+        self.emit_with_ack(E::NAME, EventArgs(&event))
+    }
+}
+
+impl<S: Stream + Unpin> Iterator for Events<S> {
+    type Item = S::Item;
+
+    fn next(&mut self) -> Option<S::Item> {
+        block_on(self.0.next())
     }
 }
 

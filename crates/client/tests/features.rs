@@ -515,6 +515,18 @@ fn blocking_client_connects_talks_and_closes() {
     assert_eq!(heard.recv().unwrap(), 6);
     let late = socket.emit_with_ack_within::<u32>(Duration::from_millis(1), "nobody", ());
     assert!(matches!(late, Err(AckError::Timeout)));
+    let late = socket
+        .timeout(Duration::from_millis(1))
+        .compress(false)
+        .emit_with_ack::<u32>("nobody", ());
+    assert!(matches!(late, Err(AckError::Timeout)));
+    let mut numbers = socket.events::<u32>("back");
+    socket.binary(true).emit("back", 1).unwrap();
+    socket.volatile().emit("back", 2).unwrap();
+    for n in 1..3 {
+        assert_eq!(numbers.next().unwrap().data().unwrap(), n);
+        assert_eq!(heard.recv().unwrap(), n);
+    }
     socket.ready().unwrap();
     socket.close();
     socket.wait_closed();
