@@ -144,8 +144,17 @@ impl Server {
         self.engine.session_count()
     }
 
-    /// Listens on a URL: `http://host:port`, or `https://host:port` with TLS options. The host
-    /// may be left out, which means every address of this machine; port 0 is any free port.
+    /// Listens on a URL, for HTTP or for bare streams; one server may listen on many.
+    ///
+    /// | URL | what is served there |
+    /// |---|---|
+    /// | `http://host:port` | long-polling and WebSocket; `https://…` with TLS options |
+    /// | `tcp://host:port`, or the port alone | packets and JSON lines on TCP; `tls://…` with TLS options |
+    /// | `unix:/path`, a path with a slash, `unix:@name` | the same on a Unix-domain socket |
+    /// | `\\.\pipe\name` | the same on a named pipe of Windows |
+    ///
+    /// The host may be left out, which means every address of this machine; port 0 is any free
+    /// port. [`ListenUrl`](crate::ListenUrl) has all forms.
     ///
     /// It returns as soon as connections are accepted. The [`Listener`] tells the address, and
     /// can be closed on its own; dropping it changes nothing.
