@@ -255,7 +255,9 @@ impl Socket {
     ///
     /// It waits until the socket is disconnected, or for the socket's `ack_timeout`; use
     /// [`timeout`](Self::timeout) to wait less. An event that still waits for a connection when its
-    /// future is dropped, or its time is over, is not sent any more.
+    /// future is dropped, or its time is over, is not sent any more; with
+    /// [`retries`](crate::SocketConfig::retries) it is, until the server has acknowledged it or it
+    /// is given up.
     pub fn emit_with_ack<T: FromArgs>(
         &self,
         name: impl AsRef<str>,
