@@ -105,9 +105,10 @@ async fn handlers_come_and_go() {
     settle(&socket).await;
     assert_eq!(read(), "");
     let outgoing = socket.on_any_outgoing(add("out"));
+    let before = socket.prepend_any_outgoing(add("before"));
     settle(&socket).await;
-    assert_eq!(read(), "out");
-    socket.remove_listener(outgoing);
+    assert_eq!(read(), "before out");
+    assert!(socket.remove_listener(outgoing) && socket.remove_listener(before));
     settle(&socket).await;
     assert_eq!(read(), "");
 }

@@ -580,6 +580,39 @@ async fn outgoing_handlers_see_emits_and_broadcasts_but_no_acks() {
 }
 
 #[tokio::test]
+async fn outgoing_handlers_have_their_order_and_go() {
+    let io = server();
+    let log = Log::new();
+    let note = |who: &'static str| {
+        let log = log.clone();
+        move || log.push(who)
+    };
+    io.on_any_outgoing(note("shared"));
+    io.prepend_any_outgoing(note("shared before"));
+    let rig = ServerRig::tcp(&io).await;
+    let peer = rig.connect().await;
+    let socket = io.socket(&peer.id).unwrap();
+    socket.on_any_outgoing(note("own"));
+    socket.prepend_any_outgoing(note("own before"));
+    socket.on_any(note("incoming"));
+    socket.emit("a", ()).unwrap();
+    let all = ["shared before", "shared", "own before", "own"];
+    assert_eq!(log.take(4).await, all);
+    socket.off_any_outgoing();
+    socket.off_any();
+    socket.emit("b", ()).unwrap();
+    assert_eq!(log.take(2).await, all[..2]);
+    io.off_any_outgoing();
+    socket.emit("c", ()).unwrap();
+    let mut peer = peer;
+    for name in ["a", "b", "c"] {
+        peer.expect(&format!(r#"2["{name}"]"#)).await;
+    }
+    peer.expect_nothing(1).await;
+    assert!(log.rest().is_empty());
+}
+
+#[tokio::test]
 async fn socket_middlewares_rewrite_drop_and_refuse() {
     let io = server();
     let log = errors(&io);

@@ -150,6 +150,17 @@ impl Socket {
         self.change_listeners(Listeners::off_all);
     }
 
+    /// Removes the handlers that [`on_any`](Self::on_any) and [`prepend_any`](Self::prepend_any)
+    /// have added to this socket.
+    pub fn off_any(&self) {
+        self.change_listeners(Listeners::off_any);
+    }
+
+    /// Removes the handlers of outgoing events that were added to this socket.
+    pub fn off_any_outgoing(&self) {
+        self.change_listeners(Listeners::off_any_outgoing);
+    }
+
     /// Removes one handler that was added to this socket; says whether it was there.
     pub fn remove_listener(&self, id: ListenerId) -> bool {
         self.change_listeners(|listeners| listeners.remove(id))
