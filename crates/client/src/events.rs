@@ -6,8 +6,8 @@ use std::task::{Context, Poll};
 use futures_util::Stream;
 use sockeye_events::{BoxHandler, EmitError, EventName, ListenerId, erase};
 use sockeye_socket_proto::{Args, ArgsError, FromArgs, ToArgs};
-use tokio::sync::mpsc;
 
+use crate::handover::{Taker, handover};
 use crate::{Ack, Socket};
 
 /// The events of one name, or of all names, one after the other.
@@ -37,7 +37,7 @@ use crate::{Ack, Socket};
 #[must_use = "events are only had by polling"]
 pub struct EventStream<T = Args> {
     listening: Listening,
-    events: mpsc::Receiver<Received>,
+    events: Taker<Received>,
     data: PhantomData<fn() -> T>,
 }
 
@@ -58,9 +58,6 @@ pub struct ReceivedEvent<T = Args> {
     pub ack: Ack,
     data: PhantomData<fn() -> T>,
 }
-
-/// How many events a stream holds before the connection's limits count.
-pub(crate) const CAPACITY: usize = 64;
 
 impl<T: FromArgs> ReceivedEvent<T> {
     /// The arguments as the type of the stream: the first one, or several as a tuple.
@@ -107,16 +104,12 @@ type Received = (Box<str>, Args, Ack);
 
 /// A handler that hands on what it gets. While the other end is full it waits, as any handler may,
 /// and counts as one that does.
-fn channel() -> (BoxHandler<Socket>, mpsc::Receiver<Received>) {
-    let (sender, receiver) = mpsc::channel(CAPACITY);
+fn channel() -> (BoxHandler<Socket>, Taker<Received>) {
+    let (giver, taker) = handover();
     let handler = move |EventName(name): EventName, args: Args, ack: Ack| {
-        let sender = sender.clone();
-        async move {
-            // If the stream is gone, nobody wants the event.
-            let _ = sender.send((name.into(), args, ack)).await;
-        }
+        giver.give((name.into(), args, ack))
     };
-    (erase(handler), receiver)
+    (erase(handler), taker)
 }
 
 impl Listening {
@@ -133,7 +126,7 @@ impl Listening {
 }
 
 impl<T> EventStream<T> {
-    const fn new(listening: Listening, events: mpsc::Receiver<Received>) -> Self {
+    const fn new(listening: Listening, events: Taker<Received>) -> Self {
         Self {
             listening,
             events,
@@ -146,7 +139,7 @@ impl<T> Stream for EventStream<T> {
     type Item = ReceivedEvent<T>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        self.events.poll_recv(cx).map(|event| {
+        self.events.poll_take(cx).map(|event| {
             let (name, args, ack) = event?;
             Some(ReceivedEvent {
                 name,

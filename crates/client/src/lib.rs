@@ -14,6 +14,7 @@ mod config;
 mod connection;
 mod error;
 mod events;
+mod handover;
 mod heartbeat;
 mod hooks;
 mod outgoing;

@@ -3,6 +3,7 @@ mod state;
 mod stream;
 
 use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::{Context, Waker};
@@ -153,7 +154,8 @@ impl Socket {
     ///
     /// # Panics
     ///
-    /// Never: a handle that an application holds keeps its client.
+    /// Only for a socket that an extractor of the application's own has cloned out of an event and
+    /// kept beyond the client's end. Every other handle keeps its client.
     #[must_use]
     pub fn client(&self) -> Client {
         let client = self.inner.client();
@@ -359,7 +361,10 @@ impl EventSocket for Socket {
             Some(hook) => {
                 let mut socket = self.clone();
                 socket.alive = client.map(|client| client.alive());
-                hook(&socket, &error);
+                // The hook is the last resort: what it panics with can only be logged.
+                if catch_unwind(AssertUnwindSafe(|| hook(&socket, &error))).is_err() {
+                    tracing::error!("the error hook panicked");
+                }
             }
             None => tracing::warn!(namespace = self.namespace(), "{error}"),
         }

@@ -10,9 +10,9 @@ use sockeye_events::{
     erase_event,
 };
 use sockeye_socket_proto::{FromArgs, ToArgs};
-use tokio::sync::mpsc;
 
-use crate::events::{CAPACITY, Listening};
+use crate::events::Listening;
+use crate::handover::{Taker, handover};
 use crate::{Ack, ClientBuilder, Socket};
 
 /// The typed events of one kind, one after the other; see [`Socket::typed_events`].
@@ -21,7 +21,7 @@ use crate::{Ack, ClientBuilder, Socket};
 #[must_use = "events are only had by polling"]
 pub struct TypedEventStream<E: TypedEvent> {
     listening: Listening,
-    events: mpsc::Receiver<ReceivedTypedEvent<E>>,
+    events: Taker<ReceivedTypedEvent<E>>,
 }
 
 /// One event out of a [`TypedEventStream`].
@@ -109,14 +109,9 @@ impl Socket {
     where
         E: TypedEvent<Ack: 'static> + FromEvent<Self> + Send + 'static,
     {
-        let (sender, events) = mpsc::channel(CAPACITY);
-        let handler = move |event: E, ack: Ack<E::Ack>| {
-            let sender = sender.clone();
-            async move {
-                // If the stream is gone, nobody wants the event.
-                let _ = sender.send(ReceivedTypedEvent { event, ack }).await;
-            }
-        };
+        let (giver, events) = handover();
+        let handler =
+            move |event: E, ack: Ack<E::Ack>| giver.give(ReceivedTypedEvent { event, ack });
         TypedEventStream {
             listening: Listening::to(self, E::NAME, erase(handler)),
             events,
@@ -156,7 +151,7 @@ impl<E: TypedEvent> Stream for TypedEventStream<E> {
     type Item = ReceivedTypedEvent<E>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        self.events.poll_recv(cx)
+        self.events.poll_take(cx)
     }
 }
 

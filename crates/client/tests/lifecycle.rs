@@ -858,7 +858,7 @@ async fn answers_that_are_waited_for_are_limited() {
 async fn end_of_a_connection_is_told_once_to_a_socket_that_came_and_went() {
     let url = place();
     let io = serve(&url).await;
-    io.of("/other");
+    let _ = io.of("/other");
     let first = Client::connect(&url).await.unwrap();
     let second = first.client().socket("/other");
     let (sender, mut closes) = mpsc::unbounded_channel();
@@ -905,7 +905,7 @@ async fn server_that_says_much_waits_until_kept_events_are_sent() {
     });
     let (sender, mut kept) = mpsc::unbounded_channel();
     io.on("kept", move |Data((n, _)): Data<(usize, String)>| {
-        sender.send(n).unwrap()
+        sender.send(n).unwrap();
     });
     io.listen(&url).await.unwrap();
     let (sender, mut said) = mpsc::unbounded_channel();
