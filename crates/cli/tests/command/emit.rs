@@ -118,7 +118,7 @@ async fn auth_headers_and_namespace_go_along() {
 /// next one speaks lines; all without an option, as `auto` is the default.
 fn finds_out_that_a_server_is_plain(show: impl FnOnce(PlainPeer) -> Option<PlainPeer>) {
     let server = PlainServer::start();
-    let mut child = sockeye()
+    let child = sockeye()
         .args(["emit", &server.url, "sum", "[1,2]", "--ack"])
         .stdout(Stdio::piped())
         .spawn()
