@@ -6,7 +6,7 @@ mod join;
 
 use std::fmt;
 use std::pin::pin;
-use std::sync::Arc;
+use std::sync::{Arc, atomic};
 use std::task::{Context, Poll};
 use std::time::Instant;
 
@@ -122,6 +122,10 @@ impl Connection {
             }
             ClientInput::Ack { key, id, args } => {
                 if let Some(socket) = self.inbox.socket(key) {
+                    if self.proto.uses_counted_acks() {
+                        let counted = &socket.inner().counted_acks;
+                        counted.store(true, atomic::Ordering::Relaxed);
+                    }
                     socket.handle_ack(id, || args.into_args());
                 }
             }

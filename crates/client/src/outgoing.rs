@@ -67,8 +67,11 @@ impl Socket {
         let EmitOptions { flags, timeout } = options;
         let inner = self.inner();
         let session = inner.session();
-        // What the next connection speaks is not known before it is there.
-        let dialect = session.as_ref().map(SessionHandle::dialect);
+        let dialect = match &session {
+            Some(session) => Some(session.dialect()),
+            None => inner.client().and_then(|client| client.next_dialect()),
+        };
+        // Where it is not known yet, the name is looked at once more when the event is sent.
         packet::check_name(dialect.unwrap_or(Dialect::Packets), name)?;
         if inner.config.retries.is_some() && !flags.send.volatile {
             return self.emit_until_answered(name, args, ack_id, timeout, flags);
@@ -444,7 +447,11 @@ impl Inner {
         args: &A,
     ) -> Result<(), EmitError> {
         with_buffers(|buffers| {
-            let (namespace, form) = (self.namespace(), AckForm::Plain);
+            let namespace = self.namespace();
+            let form = match self.counted_acks.load(Ordering::Relaxed) {
+                true => AckForm::Counted,
+                false => AckForm::Plain,
+            };
             let start = encode_ack_for(session, buffers, namespace, id, args, form)?;
             // Locked, so that nothing can be sent behind the packet that leaves the namespace.
             let state = self.lock();

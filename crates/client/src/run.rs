@@ -3,6 +3,7 @@
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use futures_util::FutureExt;
 use sockeye_engine::{ClientSession, ConnectRequest, Opened};
@@ -158,6 +159,8 @@ async fn open(
         if let Some(hook) = &shared.config.request {
             request = caught(async { (hook.0)(request).await }, "before_connect").await?;
         }
+        let secure = request.url.is_secure();
+        shared.secure.store(secure, Ordering::Relaxed);
         let build = |opened: &Opened| Connection::new(shared, opened, tell);
         Ok(shared.connector.open(request, build).await?)
     };

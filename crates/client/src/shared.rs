@@ -3,7 +3,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 
 use parking_lot::Mutex;
-use sockeye_engine::{ClientSession, ConnectUrl, Connector, SessionHandle};
+use sockeye_engine::{ClientSession, ConnectUrl, Connector, Dialect, SessionHandle};
 use sockeye_events::{EventError, Snapshot, StateMap};
 use sockeye_link::InboxLimits;
 use tokio::runtime::Handle;
@@ -29,6 +29,8 @@ pub(crate) struct Shared {
     pub(crate) error_hook: Snapshot<Option<ErrorHook>>,
     /// What the application's handles hold.
     alive: Mutex<Weak<Alive>>,
+    /// Whether the session goes over TLS.
+    pub(crate) secure: AtomicBool,
     state: Mutex<State>,
     /// Where the task runs, or did.
     runtime: Mutex<Option<Handle>>,
@@ -83,6 +85,7 @@ impl Shared {
             hooks: Hooks::default(),
             error_hook: Snapshot::default(),
             alive: Mutex::default(),
+            secure: AtomicBool::new(false),
             state: Mutex::default(),
             runtime: Mutex::default(),
             changed: Notify::new(),
@@ -253,6 +256,15 @@ impl Shared {
     pub(crate) fn set_session(&self, session: Option<SessionHandle>) {
         self.state.lock().session = session;
         self.dirty.store(true, Ordering::Release);
+    }
+
+    /// What the next session is going to speak, if that is known.
+    pub(crate) fn next_dialect(&self) -> Option<Dialect> {
+        match self.config.request {
+            // The URL may be another one then.
+            Some(_) => None,
+            None => self.config.connector.dialect(&self.url),
+        }
     }
 
     /// The session that is open.

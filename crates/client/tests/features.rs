@@ -240,16 +240,20 @@ async fn reserved_names_are_refused_over_packets_and_lines() {
     ] {
         let socket = Client::builder(&url)
             .config(|config| config.connector(|connector| connector.stream_dialect(dialect)))
-            .connect()
-            .await
+            .build()
             .unwrap();
-        let refused = socket.emit(name, ());
-        assert!(matches!(refused, Err(EmitError::ReservedName(_))));
-        let refused = socket.emit_with_ack::<u32>(name, ()).await;
-        assert!(matches!(
-            refused,
-            Err(AckError::Emit(EmitError::ReservedName(_)))
-        ));
+        for connected in [false, true] {
+            if connected {
+                socket.connect().await.unwrap();
+            }
+            let refused = socket.emit(name, ());
+            assert!(matches!(refused, Err(EmitError::ReservedName(_))));
+            let refused = socket.emit_with_ack::<u32>(name, ()).await;
+            assert!(matches!(
+                refused,
+                Err(AckError::Emit(EmitError::ReservedName(_)))
+            ));
+        }
     }
 }
 
@@ -307,7 +311,10 @@ async fn kept_event_that_cannot_travel_on_lines_fails_by_name() {
         let (_io, url) = serve().await;
         let socket = Client::builder(&url)
             .config(|config| {
-                config.connector(|connector| connector.stream_dialect(StreamDialect::Lines))
+                // The URL may turn out to be another one, so that the dialect is not known before.
+                config
+                    .before_connect(async |request| Ok(request))
+                    .connector(|connector| connector.stream_dialect(StreamDialect::Lines))
             })
             .socket_config(|socket| match retries {
                 Some(retries) => socket.retries(retries).ack_timeout(Duration::from_secs(9)),

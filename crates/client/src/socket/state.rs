@@ -37,6 +37,8 @@ pub(crate) struct Inner {
     /// Whether the session can be recovered, so that offsets of events need not be looked for
     /// otherwise.
     pub(crate) recovers: AtomicBool,
+    /// Whether the server expects acknowledgements in the form of the first releases.
+    pub(crate) counted_acks: AtomicBool,
     pub(crate) has_warned_of_auth: AtomicBool,
     pub(crate) acks: AckTable,
     state: Mutex<State>,
@@ -121,6 +123,7 @@ impl Inner {
             own: OnceLock::new(),
             has_outgoing: AtomicBool::new(false),
             recovers: AtomicBool::new(false),
+            counted_acks: AtomicBool::new(false),
             has_warned_of_auth: AtomicBool::new(false),
             acks: AckTable::default(),
             state: Mutex::new(state),
@@ -342,6 +345,7 @@ impl Inner {
     /// Takes note of what the server has said when it let the socket in.
     pub(crate) fn handle_connected(&self, id: Option<Arc<str>>, pid: Option<&str>) {
         self.recovers.store(pid.is_some(), Ordering::Relaxed);
+        self.counted_acks.store(false, Ordering::Relaxed);
         let mut state = self.lock();
         state.id = id;
         state.recovered = state.recovery.handle_connected(pid);

@@ -1,5 +1,7 @@
 //! What can be done with the connection below a socket, and what is told of it.
 
+use std::sync::atomic::Ordering;
+
 use sockeye_engine::NetSocket;
 use sockeye_events::{Callback, Event, IntoReply, ListenerId, erase};
 
@@ -15,7 +17,7 @@ impl Socket {
     /// while the socket is not connected.
     #[must_use]
     pub fn net_socket(&self) -> Option<NetSocket> {
-        let secure = self.inner.client()?.url.is_secure();
+        let secure = self.inner.client()?.secure.load(Ordering::Relaxed);
         Some(self.inner.session()?.net_socket_to(secure))
     }
 

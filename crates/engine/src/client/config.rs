@@ -7,6 +7,7 @@ use sockeye_engine_proto::{Limits, Revision, TransportKind};
 
 use crate::bounds::Bounds;
 use crate::dial::{ConnectUrl, ConnectorError, DialConfig};
+use crate::handle::Dialect;
 
 /// How a client opens and runs its sessions.
 ///
@@ -56,8 +57,9 @@ pub enum StreamDialect {
     Native,
     /// Lines of JSON, as the peers of `net-socket.io` speak.
     Lines,
-    /// Packets, and if the peer does not answer them within three seconds, closes, or answers
-    /// otherwise, lines, on another connection.
+    /// Packets; and lines, on another connection, if the peer answers in lines, does not answer within
+    /// three seconds, or hangs up on packets but not on a connection without any. A refusal is an
+    /// answer, and an error.
     Auto,
 }
 
@@ -205,6 +207,16 @@ impl ConnectorConfig {
     ) -> Self {
         self.sub_protocols = protocols.into_iter().map(Into::into).collect();
         self
+    }
+
+    /// What is spoken with the server of this URL, if that is known before it has been asked.
+    #[must_use]
+    pub const fn dialect(&self, url: &ConnectUrl) -> Option<Dialect> {
+        match (url.is_http(), self.stream_dialect) {
+            (true, _) | (false, StreamDialect::Native) => Some(Dialect::Packets),
+            (false, StreamDialect::Lines) => Some(Dialect::Lines),
+            (false, StreamDialect::Auto) => None,
+        }
     }
 
     /// The largest message or polling answer that is taken from the server, in bytes. Default:
