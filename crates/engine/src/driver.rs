@@ -419,6 +419,7 @@ impl<S: Side, C: Connection> Driver<S, C> {
 
     /// Reads once from whatever there is to read from; whether something came.
     fn read(&mut self, now: Instant, cx: &mut Context<'_>) -> bool {
+        self.held_up = false;
         let mut probed = self.read_probe(now, cx);
         if !matches!(self.stage, Stage::Open) {
             return probed;

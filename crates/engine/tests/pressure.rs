@@ -333,3 +333,40 @@ async fn what_comes_while_the_outbox_is_full_is_read_afterwards() {
         assert_eq!(session.seen().await, Some(Seen::Text("hello".to_owned())));
     }
 }
+
+/// A driver that is woken for no reason, again and again, would take a core for itself.
+#[tokio::test]
+async fn driver_rests_when_the_outbox_empties_while_nothing_may_be_read() {
+    let mut rig = EngineRig::tcp(config().outbox_limit(50_000)).await;
+    let (client, session) = rig.open(Case::WEBSOCKET).await;
+    let mut websocket = client.into_websocket();
+    let mut sent = 0;
+    let message = Message::text(&"x".repeat(10_000));
+    while session
+        .handle
+        .send(std::slice::from_ref(&message), SendOptions::default())
+        .is_ok()
+    {
+        sent += 1;
+    }
+    websocket
+        .write(&WebSocket::encoded(OpCode::Text, b"4unread"))
+        .await;
+    // The driver sees that there is something to read, and may not.
+    let polls = session.polls();
+    while session.polls() == polls {
+        tokio::task::yield_now().await;
+    }
+    session.set_ready(false);
+    for _ in 0..sent {
+        websocket.next().await.unwrap();
+    }
+    while session.handle.queued() > 0 {
+        tokio::task::yield_now().await;
+    }
+    let polls = session.polls();
+    for _ in 0..1000 {
+        tokio::task::yield_now().await;
+    }
+    assert!(session.polls() < polls + 10, "it goes round and round");
+}

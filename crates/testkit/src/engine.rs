@@ -1,5 +1,5 @@
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 
 use sockeye_engine::{
@@ -27,6 +27,7 @@ pub struct Session {
     pub handshake: Arc<Handshake>,
     seen: mpsc::UnboundedReceiver<Seen>,
     ready: Arc<AtomicBool>,
+    polls: Arc<AtomicUsize>,
 }
 
 /// What a session's connection has seen.
@@ -46,6 +47,7 @@ pub struct Reporter {
     session: SessionHandle,
     echo: bool,
     ready: Arc<AtomicBool>,
+    polls: Arc<AtomicUsize>,
     seen: mpsc::UnboundedSender<Seen>,
 }
 
@@ -153,6 +155,12 @@ impl Session {
         self.seen.is_empty()
     }
 
+    /// How often the connection was polled, which it is at least once in a turn of the driver.
+    #[must_use]
+    pub fn polls(&self) -> usize {
+        self.polls.load(Ordering::SeqCst)
+    }
+
     /// Says whether the connection takes messages.
     pub fn set_ready(&self, ready: bool) {
         self.ready.store(ready, Ordering::SeqCst);
@@ -173,10 +181,12 @@ impl Application for App {
     fn connect(&self, session: SessionHandle, handshake: Arc<Handshake>) -> Reporter {
         let (sender, seen) = mpsc::unbounded_channel();
         let ready = Arc::new(AtomicBool::new(self.ready));
+        let polls = Arc::default();
         let reporter = Reporter {
             session: session.clone(),
             echo: self.echo,
             ready: Arc::clone(&ready),
+            polls: Arc::clone(&polls),
             seen: sender,
         };
         // A test that does not care for its sessions has let go of the other end.
@@ -185,6 +195,7 @@ impl Application for App {
             handshake,
             seen,
             ready,
+            polls,
         });
         reporter
     }
@@ -207,6 +218,7 @@ impl Connection for Reporter {
     }
 
     fn poll(&mut self, _cx: &mut Context<'_>) -> Poll<()> {
+        self.polls.fetch_add(1, Ordering::SeqCst);
         Poll::Ready(())
     }
 
