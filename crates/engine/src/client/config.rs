@@ -4,6 +4,7 @@ use std::time::Duration;
 use http::HeaderMap;
 use http::uri::PathAndQuery;
 use sockeye_engine_proto::{Limits, Revision, TransportKind};
+use sockeye_websocket::handshake;
 
 use crate::bounds::Bounds;
 use crate::dial::{ConnectUrl, ConnectorError, DialConfig};
@@ -321,7 +322,11 @@ impl ConnectorConfig {
             return Err(ConnectorError::UnwritablePath(self.path));
         }
         self.path.truncate(self.path.trim_end_matches('/').len());
-        if let Some(name) = self.sub_protocols.iter().find(|name| !is_token(name)) {
+        if let Some(name) = self
+            .sub_protocols
+            .iter()
+            .find(|name| !handshake::is_token(name))
+        {
             return Err(ConnectorError::SubProtocol(name.clone()));
         }
         let possible = |kind: &TransportKind| {
@@ -344,12 +349,6 @@ impl ConnectorConfig {
         }
         Ok(self)
     }
-}
-
-/// Whether a text is what HTTP calls a token (RFC 9110, section 5.6.2).
-fn is_token(text: &str) -> bool {
-    let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
-    !text.is_empty() && text.bytes().all(is_allowed)
 }
 
 /// Without the values of headers, which may be tokens.

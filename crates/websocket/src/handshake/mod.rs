@@ -11,6 +11,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use sha1::{Digest, Sha1};
 
+use crate::extensions::is_token_byte;
+
 pub use client::{AcceptedResponse, ClientRequest, ResponseError};
 pub use server::{AcceptedRequest, RequestError, verify_request};
 
@@ -26,6 +28,12 @@ pub fn accept_key(key: impl AsRef<[u8]>) -> String {
     hash.update(key);
     hash.update(GUID);
     STANDARD.encode(hash.finalize())
+}
+
+/// Whether this can be the name of a sub-protocol: a `token` of HTTP (§4.1, RFC 9110 §5.6.2).
+#[must_use]
+pub fn is_token(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(is_token_byte)
 }
 
 /// Proof that the answer comes from something that knows the protocol; the RFC picked it.

@@ -1,10 +1,9 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-use super::{VERSION, accept_key, list};
+use super::{VERSION, accept_key, is_token, list};
 use crate::extensions::{
-    DeflateConfig, ExtensionOffer, ExtensionSyntaxError, Extensions, is_token_byte,
-    parse_extensions,
+    DeflateConfig, ExtensionOffer, ExtensionSyntaxError, Extensions, parse_extensions,
 };
 
 /// A request that may be upgraded to a WebSocket connection.
@@ -207,7 +206,7 @@ impl<'a> Seen<'a> {
         } else if name.eq_ignore_ascii_case("sec-websocket-protocol") {
             let value = std::str::from_utf8(value).map_err(|_| RequestError::Protocols)?;
             for protocol in list(value) {
-                if !protocol.bytes().all(is_token_byte) || self.protocols.contains(&protocol) {
+                if !is_token(protocol) || self.protocols.contains(&protocol) {
                     return Err(RequestError::Protocols);
                 }
                 self.protocols.push(protocol);
