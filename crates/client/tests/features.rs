@@ -264,7 +264,10 @@ fn settings_that_cannot_work_are_found_before_anything_is_tried() {
     let connector = |change: fn(ConnectorConfig) -> ConnectorConfig| {
         refused(base().config(|config| config.connector(change)))
     };
-    assert_eq!(connector(|to| to.transports([])), "No transports available");
+    assert_eq!(
+        connector(|to| to.transports([])),
+        "there is no transport to use"
+    );
     assert_eq!(
         connector(|to| to.path("/a b")),
         r#"the path "/a b" cannot be written into a request"#

@@ -223,16 +223,7 @@ impl<S: Receiver> Inbox<S> {
 
     /// The same, but for the handlers of the shared table alone.
     pub fn dispatch_shared(&mut self, event: &Event<'_, S>, cx: &mut Context<'_>) {
-        self.dispatch_from(event.socket().shared(), event, cx);
-    }
-
-    /// The same, but for the handlers of another table.
-    pub fn dispatch_from(
-        &mut self,
-        listeners: &Snapshot<Listeners<S>>,
-        event: &Event<'_, S>,
-        cx: &mut Context<'_>,
-    ) {
+        let listeners = event.socket().shared();
         if listeners.load().dispatch(event, &mut self.running, cx) {
             sweep(listeners, event.name());
         }

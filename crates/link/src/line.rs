@@ -43,7 +43,7 @@ pub fn read_line<'a>(line: &'a [u8], config: &LinesConfig) -> Said<'a> {
     match lines::decode(line, config) {
         Ok(Line::Event(event)) => {
             if event.args_dropped {
-                tracing::warn!(event = %event.name, "the arguments of a line are no array: it has none");
+                tracing::debug!(event = %event.name, "the arguments of a line are no array: it has none");
             }
             Said::Event {
                 name: event.name,

@@ -228,8 +228,8 @@ impl BroadcastOperator {
 
     /// Those that can be told.
     fn receivers_of(&self, packet: &Packet) -> Vec<Socket> {
-        let mut receivers = self.receivers();
-        receivers.retain(|socket| packet.reaches(&socket.link().session));
+        let mut receivers = self.namespace.rooms().read().select(&self.target);
+        receivers.retain(|socket| socket.connected() && packet.reaches(&socket.link().session));
         receivers
     }
 

@@ -77,9 +77,7 @@ impl OpenError {
                 code: refusal.code,
                 message: shortened(refusal.message),
             },
-            None => Self::Closed {
-                detail: "it sent a close packet".to_owned(),
-            },
+            None => Self::handshake("the first packet closes the session"),
         }
     }
 

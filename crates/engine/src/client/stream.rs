@@ -7,7 +7,6 @@ use std::time::Duration;
 use sockeye_engine_proto::{
     Compression, OpenPacket, OpenRequest, Packet, Revision, Session, TransportKind, WireKind, frame,
 };
-
 use sockeye_socket_proto::lines::{self as proto, dialect_of_first_byte};
 
 use super::config::{ConnectorConfig, StreamDialect};

@@ -118,7 +118,7 @@ pub enum ConnectorError {
     #[error("{0:?} is no name of a sub-protocol")]
     SubProtocol(String),
     /// No transport is left to reach a server over HTTP.
-    #[error("No transports available")]
+    #[error("there is no transport to use")]
     NoTransport,
     /// The URL asks for TLS, and the library was built without the feature `tls`.
     #[error("{0} needs TLS, and the feature `tls` is off")]

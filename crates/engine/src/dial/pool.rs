@@ -90,7 +90,7 @@ impl Pool {
             since: Instant::now(),
         });
         if !std::mem::replace(&mut state.swept, true) {
-            tokio::spawn(sweep(Arc::downgrade(&self.0)));
+            tokio::spawn(sweep(Sweeper(Arc::downgrade(&self.0))));
         }
     }
 
@@ -107,10 +107,10 @@ impl Pool {
 
 /// Closes connections that have rested too long, for as long as there are any: a session that has
 /// moved to a WebSocket makes no request by which they would be noticed.
-async fn sweep(pool: Weak<Mutex<State>>) {
+async fn sweep(sweeper: Sweeper) {
     loop {
-        tokio::time::sleep(MAX_REST).await;
-        let Some(pool) = pool.upgrade() else {
+        tokio::time::sleep(MAX_REST / 2).await;
+        let Some(pool) = sweeper.0.upgrade() else {
             return;
         };
         let mut state = pool.lock();
@@ -119,6 +119,17 @@ async fn sweep(pool: Weak<Mutex<State>>) {
             state.idle = VecDeque::new();
             state.swept = false;
             return;
+        }
+    }
+}
+
+/// When the task goes, be it with its runtime, the next connection begins another.
+struct Sweeper(Weak<Mutex<State>>);
+
+impl Drop for Sweeper {
+    fn drop(&mut self) {
+        if let Some(pool) = self.0.upgrade() {
+            pool.lock().swept = false;
         }
     }
 }

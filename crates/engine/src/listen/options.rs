@@ -102,7 +102,7 @@ impl ListenOptions {
         self
     }
 
-    /// Whether small writes leave at once (`TCP_NODELAY`). Default: yes.
+    /// Whether small writes leave at once (`TCP_NODELAY`). On WebSockets they always do. Default: yes.
     #[must_use]
     pub const fn nodelay(mut self, nodelay: bool) -> Self {
         self.nodelay = nodelay;
