@@ -74,7 +74,7 @@ impl Session {
     pub(super) fn judge_poll(&mut self, now: Instant) -> PollVerdict {
         if let State::Closed { tombstone, .. } = &mut self.state {
             return match tombstone.take() {
-                Some(until) if now < until => PollVerdict::AnswerNoop,
+                Some(until) if now < *until => PollVerdict::AnswerNoop,
                 _ => PollVerdict::Refuse(RequestError::UnknownSession),
             };
         }
@@ -156,7 +156,7 @@ impl Session {
     pub(super) fn check_time(&mut self, now: Instant) {
         match self.state {
             State::Closed { .. } => return,
-            State::Closing { deadline, .. } if deadline <= now => {
+            State::Closing { ref deadline, .. } if **deadline <= now => {
                 self.finish(CloseReason::ForcedClose);
                 return;
             }
@@ -264,7 +264,9 @@ impl Session {
                 (Role::Server, Ending::ByPeer(_)) if self.polling => {
                     self.send(Lane::Current, Packet::Noop);
                 }
-                (Role::Server, Ending::ByPeer(now)) => tombstone = Some(now + TOMBSTONE),
+                (Role::Server, Ending::ByPeer(now)) => {
+                    tombstone = Some(Box::new(now + TOMBSTONE));
+                }
                 (Role::Server, _) if self.polling => self.send(Lane::Current, Packet::Close),
                 (Role::Server, _) | (Role::Client, Ending::ByPeer(_)) => {}
                 // After a failed request another one would fail too.
