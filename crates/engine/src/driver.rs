@@ -16,6 +16,7 @@ mod stream;
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::OnceLock;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
@@ -62,17 +63,21 @@ pub(crate) struct Driver<S: Side, C: Connection> {
     /// The peer was not read from, as it does not take what waits for it: nobody is told when
     /// something comes.
     held_up: bool,
-    /// When something was last read from the peer while the timer was watched; see
-    /// [`excuse_silence`](Self::excuse_silence).
-    heard: Instant,
+    /// When something was last read from the peer; see [`excuse_silence`](Self::excuse_silence).
+    heard: Moment,
     stage: Stage,
 }
 
 /// How far a session is in its life.
 enum Stage {
     Open,
-    /// Closed; what waits is being written.
-    Ending(Box<Ending>),
+    /// Boxed, so that the stage is one pointer while the session is open.
+    Closed(Box<Closed>),
+}
+
+enum Closed {
+    /// What waits is being written.
+    Ending(Ending),
     /// Nothing is left of it but handlers that are still running.
     Over,
 }
@@ -123,7 +128,7 @@ impl<S: Side, C: Connection> Driver<S, C> {
 
     /// What has to be said before anything else, such as the open packet, is in the outbox or
     /// said already.
-    pub(crate) const fn new(
+    pub(crate) fn new(
         side: S,
         handle: SessionHandle,
         session: Session,
@@ -141,7 +146,7 @@ impl<S: Side, C: Connection> Driver<S, C> {
             timer: Timer::new(),
             stalled: false,
             held_up: false,
-            heard: now,
+            heard: Moment::of(now),
             stage: Stage::Open,
         }
     }
@@ -170,14 +175,14 @@ impl<S: Side, C: Connection> Driver<S, C> {
                 self.write(now, cx);
                 self.carry_out(now, cx);
             }
-            if let Stage::Ending(ending) = &mut self.stage
+            if let Some(ending) = self.stage.ending()
                 && ending
                     .poll(&mut self.carrier, &self.handle, now, cx)
                     .is_ready()
             {
                 self.end(cx);
             }
-            if matches!(self.stage, Stage::Over) && self.connection.poll(cx).is_ready() {
+            if self.stage.is_over() && self.connection.poll(cx).is_ready() {
                 return Poll::Ready(());
             }
             if more {
@@ -262,7 +267,7 @@ impl<S: Side, C: Connection> Driver<S, C> {
     fn excuse_silence(&mut self, now: Instant) {
         let late = self.timer.delay(now) > self.side.slack();
         let deaf = std::mem::take(&mut self.stalled) || late;
-        if deaf && now.duration_since(self.heard) < self.side.bounds().stall_timeout {
+        if deaf && self.heard.until(now) < self.side.bounds().stall_timeout {
             self.session.excuse(now);
         }
     }
@@ -270,7 +275,7 @@ impl<S: Side, C: Connection> Driver<S, C> {
     /// The transport is done with: everything is given back that only it needed.
     fn end(&mut self, cx: &mut Context<'_>) {
         self.carrier = Carrier::Gone;
-        self.stage = Stage::Over;
+        self.stage = Stage::Closed(Box::new(Closed::Over));
         self.handle.shared().lock().outbox.close();
         self.side.forget(&self.handle);
         self.connection.handle_gone(cx);
@@ -287,17 +292,16 @@ impl<S: Side, C: Connection> Driver<S, C> {
     }
 
     fn arm_timer(&mut self, now: Instant, cx: &mut Context<'_>) {
-        let transport = match &self.stage {
+        let transport = match &mut self.stage {
             Stage::Open => self.session.poll_timeout(),
-            Stage::Ending(ending) => Some(ending.deadline()),
-            Stage::Over => None,
+            closed => closed.ending().map(|ending| ending.deadline()),
         };
         let due = [transport, self.connection.poll_timeout()]
             .into_iter()
             .flatten()
             .min();
         let mut fired = self.timer.arm(due, now, cx);
-        if matches!(self.stage, Stage::Ending(_)) {
+        if self.stage.ending().is_some() {
             // A client hands a session that ends on to another task, and the timer may be set for
             // the one before.
             fired = self.timer.poll(cx);
@@ -364,7 +368,8 @@ impl<S: Side, C: Connection> Driver<S, C> {
                         polling.tombstone = self.session.tombstone_until().is_some();
                         self.handle.shared().lock().tombstone = polling.tombstone;
                     }
-                    self.stage = Stage::Ending(Box::new(Ending::begin(self, now)));
+                    let ending = Closed::Ending(Ending::begin(self, now));
+                    self.stage = Stage::Closed(Box::new(ending));
                     if reason == CloseReason::TransportClose {
                         // Unless it has been noted that the transport itself came to an end.
                         self.side
@@ -451,7 +456,7 @@ impl<S: Side, C: Connection> Driver<S, C> {
             Carrier::Gone => false,
         };
         if read {
-            self.heard = now;
+            self.heard = Moment::of(now);
         }
         read || probed
     }
@@ -548,6 +553,40 @@ impl<S: Side, C: Connection> fmt::Debug for Driver<S, C> {
 /// Whether what comes next may be handed on.
 fn is_ready(connection: &impl Connection, session: &SessionHandle) -> bool {
     connection.is_ready() && !session.is_paused()
+}
+
+impl Stage {
+    fn ending(&mut self) -> Option<&mut Ending> {
+        match self {
+            Self::Closed(closed) => match &mut **closed {
+                Closed::Ending(ending) => Some(ending),
+                Closed::Over => None,
+            },
+            Self::Open => None,
+        }
+    }
+
+    fn is_over(&self) -> bool {
+        matches!(self, Self::Closed(closed) if matches!(**closed, Closed::Over))
+    }
+}
+
+/// A time in full seconds, which is a quarter of what an [`Instant`] takes.
+#[derive(Clone, Copy)]
+struct Moment(u32);
+
+impl Moment {
+    fn of(now: Instant) -> Self {
+        static BEGUN: OnceLock<Instant> = OnceLock::new();
+        // No clock that tests move is behind this one.
+        let begun = BEGUN.get_or_init(Instant::now);
+        let since = now.saturating_duration_since(*begun);
+        Self(u32::try_from(since.as_secs()).unwrap_or(u32::MAX))
+    }
+
+    fn until(self, now: Instant) -> Duration {
+        Duration::from_secs(Self::of(now).0.saturating_sub(self.0).into())
+    }
 }
 
 /// The session's one timer.

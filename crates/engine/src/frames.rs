@@ -50,12 +50,27 @@ pub(crate) enum Found<E> {
 #[derive(Debug)]
 pub(crate) struct FrameReader<F> {
     format: F,
-    /// Bytes that were read but not decoded.
+    /// What was read and not decoded; nothing most of the time, and one pointer then.
+    unfinished: Option<Box<Unfinished>>,
+}
+
+/// The beginning of a frame.
+#[derive(Debug, Default)]
+struct Unfinished {
     kept: Vec<u8>,
-    /// How many bytes `kept` must have before decoding makes sense.
-    wanted: usize,
-    /// What is kept is the beginning of something whose length is not known.
-    open_ended: bool,
+    need: Need,
+}
+
+/// What decoding needs to make sense.
+#[derive(Clone, Copy, Debug, Default)]
+enum Need {
+    /// Nothing that is known.
+    #[default]
+    Nothing,
+    /// As many bytes as this.
+    Bytes(usize),
+    /// More bytes than there are: it is the beginning of something whose length is not known.
+    More,
 }
 
 /// Why no more frames come.
@@ -75,27 +90,26 @@ pub(crate) enum ReadError<E> {
 impl<F: Format> FrameReader<F> {
     /// `read` is what came already.
     pub(crate) fn new(format: F, read: &[u8]) -> Self {
-        Self {
+        let mut reader = Self {
             format,
-            kept: read.to_vec(),
-            wanted: 0,
-            open_ended: false,
-        }
+            unfinished: None,
+        };
+        reader.keep(read, Need::Nothing);
+        reader
     }
 
     /// Puts a whole frame back in front of what is to be decoded. Only between two frames.
     #[cfg(feature = "client")]
     pub(crate) fn unread(&mut self, frame: &[u8]) {
-        self.kept.splice(..0, frame.iter().copied());
-        self.wanted = 0;
-        self.open_ended = false;
+        let unfinished = self.unfinished.get_or_insert_default();
+        unfinished.kept.splice(..0, frame.iter().copied());
+        unfinished.need = Need::Nothing;
     }
 
     /// Takes out what was read and is no whole frame, when nothing more will come.
     pub(crate) fn take_unread(&mut self) -> Vec<u8> {
-        self.wanted = 0;
-        self.open_ended = false;
-        std::mem::take(&mut self.kept)
+        let unfinished = self.unfinished.take();
+        unfinished.map_or_else(Vec::new, |unfinished| unfinished.kept)
     }
 
     /// How the frames are cut.
@@ -111,36 +125,50 @@ impl<F: Format> FrameReader<F> {
         cx: &mut Context<'_>,
         handle: impl FnMut(F::Event<'_>) -> ControlFlow<()>,
     ) -> Poll<Result<(), ReadError<F::Error>>> {
-        if !self.kept.is_empty() && self.kept.len() >= self.wanted && !self.open_ended {
-            return Poll::Ready(self.decode_kept(handle));
-        }
-        let mut scratch = Scratch::take();
-        let buf = scratch.bytes();
-        if self.open_ended && self.kept.len() > scratch::SIZE / 2 {
-            let read = nonzero(ready!(io.poll_read(cx, buf))?)?;
-            self.kept.extend_from_slice(&buf[..read]);
-            return Poll::Ready(self.decode_kept(handle));
-        }
-        if self.wanted > scratch::SIZE {
-            // A large frame: read no further than its end, so that its buffer holds nothing else
-            // and can be handed on as it is. It grows with what came, not with what was promised.
-            let missing = self.wanted - self.kept.len();
-            let room = buf.len().min(missing);
-            let read = nonzero(ready!(io.poll_read(cx, &mut buf[..room]))?)?;
-            self.kept
-                .reserve_exact(self.kept.len().min(missing).max(read));
-            self.kept.extend_from_slice(&buf[..read]);
-            return Poll::Ready(match self.kept.len() < self.wanted {
-                true => Ok(()),
-                false => self.decode_kept(handle),
-            });
-        }
-        let kept = self.kept.len();
+        let mut scratch;
+        let (buf, kept) = match &mut self.unfinished {
+            None => {
+                scratch = Scratch::take();
+                (scratch.bytes(), 0)
+            }
+            Some(unfinished) if unfinished.may_be_decoded() => {
+                return Poll::Ready(self.decode_kept(handle));
+            }
+            Some(unfinished) => {
+                scratch = Scratch::take();
+                let (buf, kept) = (scratch.bytes(), &mut unfinished.kept);
+                match unfinished.need {
+                    Need::More if kept.len() > scratch::SIZE / 2 => {
+                        let read = nonzero(ready!(io.poll_read(cx, buf))?)?;
+                        kept.extend_from_slice(&buf[..read]);
+                        return Poll::Ready(self.decode_kept(handle));
+                    }
+                    Need::Bytes(wanted) if wanted > scratch::SIZE => {
+                        // A large frame: read no further than its end, so that its buffer holds
+                        // nothing else and can be handed on as it is. It grows with what came, not
+                        // with what was promised.
+                        let missing = wanted - kept.len();
+                        let room = buf.len().min(missing);
+                        let read = nonzero(ready!(io.poll_read(cx, &mut buf[..room]))?)?;
+                        kept.reserve_exact(kept.len().min(missing).max(read));
+                        kept.extend_from_slice(&buf[..read]);
+                        return Poll::Ready(match kept.len() < wanted {
+                            true => Ok(()),
+                            false => self.decode_kept(handle),
+                        });
+                    }
+                    _ => {}
+                }
+                (buf, kept.len())
+            }
+        };
         let read = nonzero(ready!(io.poll_read(cx, &mut buf[kept..]))?)?;
-        buf[..kept].copy_from_slice(&self.kept);
+        if let Some(unfinished) = &self.unfinished {
+            buf[..kept].copy_from_slice(&unfinished.kept);
+        }
         let buf = &mut buf[..kept + read];
-        let used = self.decode(buf, handle)?;
-        self.keep(&buf[used..]);
+        let (used, need) = self.decode(buf, handle)?;
+        self.keep(&buf[used..], need);
         Poll::Ready(Ok(()))
     }
 
@@ -148,44 +176,48 @@ impl<F: Format> FrameReader<F> {
         &mut self,
         mut handle: impl FnMut(F::Event<'_>) -> ControlFlow<()>,
     ) -> Result<(), ReadError<F::Error>> {
-        let mut kept = std::mem::take(&mut self.kept);
-        if self.wanted == 0 || kept.len() > self.wanted {
-            match self.decode(&mut kept, handle)? {
+        let Some(mut unfinished) = self.unfinished.take() else {
+            return Ok(());
+        };
+        let kept = &mut unfinished.kept;
+        if !matches!(unfinished.need, Need::Bytes(wanted) if wanted == kept.len()) {
+            let (used, need) = self.decode(kept, handle)?;
+            match used {
                 // What is long is not copied again and again while it grows.
-                0 => self.kept = kept,
-                used => self.keep(&kept[used..]),
+                0 => {
+                    unfinished.need = need;
+                    self.unfinished = Some(unfinished);
+                }
+                used => self.keep(&kept[used..], need),
             }
             return Ok(());
         }
         // Exactly what was asked for: one frame, or no more than its header.
-        self.wanted = 0;
-        let found = self.format.decode_owned(&mut kept);
-        let needed = match found.map_err(ReadError::Format)? {
+        let found = self.format.decode_owned(kept);
+        let need = match found.map_err(ReadError::Format)? {
             Found::Event { event, .. } => {
                 let _ = handle(event);
                 None
             }
             Found::Skip { .. } => None,
-            Found::NeedMore { total } => Some(total),
-            Found::NeedAny => Some(0),
+            Found::NeedMore { total } => Some(Need::Bytes(total)),
+            Found::NeedAny => Some(Need::More),
         };
         self.format.release();
-        if let Some(total) = needed {
-            self.wanted = total;
-            self.kept = kept;
+        if let Some(need) = need {
+            unfinished.need = need;
+            self.unfinished = Some(unfinished);
         }
         Ok(())
     }
 
-    /// Decodes what is complete; says how much of `buf` that was.
+    /// Decodes what is complete; says how much of `buf` that was, and what the rest needs.
     fn decode(
         &mut self,
         buf: &mut [u8],
         mut handle: impl FnMut(F::Event<'_>) -> ControlFlow<()>,
-    ) -> Result<usize, ReadError<F::Error>> {
-        let mut done = 0;
-        self.wanted = 0;
-        self.open_ended = false;
+    ) -> Result<(usize, Need), ReadError<F::Error>> {
+        let (mut done, mut need) = (0, Need::Nothing);
         while done < buf.len() {
             match self
                 .format
@@ -201,22 +233,39 @@ impl<F: Format> FrameReader<F> {
                 }
                 Found::Skip { used } => done += used,
                 Found::NeedMore { total } => {
-                    self.wanted = total;
+                    need = Need::Bytes(total);
                     break;
                 }
                 Found::NeedAny => {
-                    self.open_ended = true;
+                    need = Need::More;
                     break;
                 }
             }
         }
         self.format.release();
-        Ok(done)
+        Ok((done, need))
     }
 
-    fn keep(&mut self, rest: &[u8]) {
+    fn keep(&mut self, rest: &[u8], need: Need) {
+        if rest.is_empty() {
+            self.unfinished = None;
+            return;
+        }
+        let unfinished = self.unfinished.get_or_insert_default();
         // A new vector, so that one large frame does not leave a large buffer behind.
-        self.kept = rest.to_vec();
+        unfinished.kept = rest.to_vec();
+        unfinished.need = need;
+    }
+}
+
+impl Unfinished {
+    /// Whether decoding makes sense without another byte.
+    fn may_be_decoded(&self) -> bool {
+        match self.need {
+            Need::Nothing => true,
+            Need::Bytes(wanted) => self.kept.len() >= wanted,
+            Need::More => false,
+        }
     }
 }
 
@@ -272,7 +321,7 @@ mod tests {
         let (mut near, far) = tokio::io::duplex(piece);
         let bytes = bytes.to_vec();
         tokio::spawn(async move { near.write_all(&bytes).await });
-        let mut io = Io::Boxed(Box::pin(far));
+        let mut io = Io::boxed(far);
         let mut reader = FrameReader::new(Decoder::new(Role::Server, Limits::default()), &[]);
         let mut seen = Vec::new();
         loop {
@@ -415,7 +464,7 @@ mod tests {
             prop_assume!(bytes.len() / sizes.iter().sum::<usize>() * sizes.len() < 100_000);
             let early = early.min(bytes.len());
             let stream = tokio::io::join(Pieces(cut(&bytes[early..], &sizes)), tokio::io::sink());
-            let mut io = Io::Boxed(Box::pin(stream));
+            let mut io = Io::boxed(stream);
             let decoder = Decoder::new(Role::Server, Limits::default());
             let mut reader = FrameReader::new(decoder, &bytes[..early]);
             let mut cx = Context::from_waker(Waker::noop());
@@ -443,7 +492,7 @@ mod tests {
             let expected: Vec<_> = messages.iter().map(|(size, _)| pattern(*size)).collect();
             prop_assert!(seen == expected, "{} of {} messages", seen.len(), expected.len());
             prop_assert_eq!(pings, messages.iter().map(|(_, fragments)| fragments).sum::<usize>());
-            prop_assert!(reader.kept.is_empty(), "nothing is left over");
+            prop_assert!(reader.unfinished.is_none(), "nothing is left over");
         }
     }
 }

@@ -17,8 +17,9 @@ use crate::scratch::Scratch;
 pub(crate) enum Io {
     /// A bare socket, which other threads may write to directly.
     Bare(Socket),
-    /// Anything else, such as TLS: only the driver reads and writes.
-    Boxed(Pin<Box<dyn Stream>>),
+    /// Anything else, such as TLS: only the driver reads and writes. One pointer, so that it does not
+    /// make a bare socket larger.
+    Boxed(Box<Pin<Box<dyn Stream>>>),
 }
 
 /// A bare socket. Clones are the same socket.
@@ -100,7 +101,7 @@ impl Io {
 
     /// Any other stream.
     pub(crate) fn boxed(stream: impl AsyncRead + AsyncWrite + Send + 'static) -> Self {
-        Self::Boxed(Box::pin(stream))
+        Self::Boxed(Box::new(Box::pin(stream)))
     }
 
     /// The socket, for writes from other threads.
@@ -127,7 +128,7 @@ impl Io {
             },
             Self::Boxed(stream) => {
                 let mut buf = ReadBuf::new(buf);
-                ready!(stream.as_mut().poll_read(cx, &mut buf))?;
+                ready!((**stream).as_mut().poll_read(cx, &mut buf))?;
                 Poll::Ready(Ok(buf.filled().len()))
             }
         }
@@ -147,7 +148,7 @@ impl Io {
                     result => return Poll::Ready(result),
                 }
             },
-            Self::Boxed(stream) => stream.as_mut().poll_write_vectored(cx, slices),
+            Self::Boxed(stream) => (**stream).as_mut().poll_write_vectored(cx, slices),
         }
     }
 
@@ -163,7 +164,7 @@ impl Io {
     pub(crate) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self {
             Self::Bare(_) => Poll::Ready(Ok(())),
-            Self::Boxed(stream) => stream.as_mut().poll_flush(cx),
+            Self::Boxed(stream) => (**stream).as_mut().poll_flush(cx),
         }
     }
 
@@ -184,7 +185,7 @@ impl Io {
     pub(crate) fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self {
             Self::Bare(socket) => Poll::Ready(socket.shutdown_write()),
-            Self::Boxed(stream) => stream.as_mut().poll_shutdown(cx),
+            Self::Boxed(stream) => (**stream).as_mut().poll_shutdown(cx),
         }
     }
 }

@@ -35,10 +35,17 @@ pub(crate) struct Connection {
     inbox: Inbox<Socket>,
     /// Sockets about which a middleware is still thinking. Most connections never have one.
     joining: Option<Box<FuturesUnordered<Joining>>>,
+    /// Boxed, as a connection does without for nearly all of its life.
+    end: Option<Box<End>>,
+}
+
+/// How a connection ends, as soon as something of it is known.
+#[derive(Default)]
+struct End {
     /// Why the sockets are disconnected, where it is this side that closes the session.
     verdict: Option<DisconnectReason>,
-    /// The sockets that go together with the connection, once it is being closed.
-    closed: Box<[(Socket, DisconnectReason)]>,
+    /// The sockets that go together with the connection.
+    closed: Vec<(Socket, DisconnectReason)>,
 }
 
 // Every connection has one of these for as long as it lives, in a task whose size grows in large steps.
@@ -67,8 +74,7 @@ impl Connection {
             proto,
             inbox,
             joining: None,
-            verdict: None,
-            closed: Box::default(),
+            end: None,
         }
     }
 
@@ -247,12 +253,23 @@ impl Connection {
                     socket.report(EventError::new("error", kind));
                 }
                 if close {
-                    self.verdict.get_or_insert(DisconnectReason::ParseError);
+                    self.decide(DisconnectReason::ParseError);
                     self.link.session.abort(CloseReason::ParseError);
                 }
             }
             Said::Nothing => {}
         }
+    }
+
+    /// Why this side closes the session, if it does.
+    fn verdict(&self) -> Option<DisconnectReason> {
+        self.end.as_ref()?.verdict
+    }
+
+    /// This side closes the session, for this reason unless there was one before.
+    fn decide(&mut self, reason: DisconnectReason) {
+        let end = self.end.get_or_insert_default();
+        end.verdict.get_or_insert(reason);
     }
 
     /// Reports something that concerns every socket of the connection.
@@ -269,7 +286,7 @@ impl Connection {
             true => DisconnectReason::ForcedClose,
             false => DisconnectReason::ForcedServerClose,
         };
-        self.verdict.get_or_insert(reason);
+        self.decide(reason);
         if violation.is_decode_error() {
             self.report(|| EventErrorKind::Undecodable(violation.to_string().into()));
         }
@@ -319,9 +336,7 @@ impl Connection {
             self.proto.leave(*key);
         }
         let told = members.into_iter().map(|(_, socket)| (socket, reason));
-        let mut closed = std::mem::take(&mut self.closed).into_vec();
-        closed.extend(told);
-        self.closed = closed.into();
+        self.end.get_or_insert_default().closed.extend(told);
     }
 
     fn send(&self, encode: impl FnOnce(&mut Vec<u8>) -> usize) {
@@ -346,7 +361,7 @@ impl Connection {
 
 impl sockeye_engine::Connection for Connection {
     fn handle_message(&mut self, message: Incoming<'_>, cx: &mut Context<'_>) {
-        if self.verdict.is_some() {
+        if self.verdict().is_some() {
             return;
         }
         match message {
@@ -389,7 +404,7 @@ impl sockeye_engine::Connection for Connection {
 
     fn handle_close(&mut self, reason: CloseReason, cx: &mut Context<'_>) {
         self.handle_requests(cx);
-        let reason = self.verdict.unwrap_or_else(|| self.reason(reason));
+        let reason = self.verdict().unwrap_or_else(|| self.reason(reason));
         self.inbox.close(cx);
         // Whoever has not joined yet goes without a word.
         for joining in self.joining.take().iter().flat_map(|set| set.iter()) {
@@ -411,7 +426,7 @@ impl sockeye_engine::Connection for Connection {
     }
 
     fn handle_gone(&mut self, cx: &mut Context<'_>) {
-        for (socket, reason) in std::mem::take(&mut self.closed) {
+        for (socket, reason) in self.end.take().into_iter().flat_map(|end| end.closed) {
             self.dispatch_stream(&Event::disconnect(&socket, CLOSE, reason), cx);
         }
     }

@@ -89,7 +89,7 @@ impl Link {
             #[cfg(unix)]
             Self::Unix(stream) => Io::unix(stream),
             #[cfg(feature = "tls")]
-            Self::Boxed(stream) => Io::Boxed(stream),
+            Self::Boxed(stream) => Io::Boxed(Box::new(stream)),
         }
     }
 

@@ -27,8 +27,9 @@ pub(crate) trait Delivery<'a> {
 pub(crate) struct Assembly {
     revision: SocketRevision,
     counted_acks: bool,
-    max_attachments: usize,
-    max_attachment_bytes: usize,
+    // Both fit into what is left of a word, of which every idle connection has one less then.
+    max_attachments: u16,
+    max_attachment_bytes: u32,
     // Boxed because most connections never see an attachment.
     pending: Option<Box<Pending>>,
 }
@@ -38,8 +39,8 @@ impl Assembly {
         Self {
             revision,
             counted_acks: false,
-            max_attachments: config.max_attachments,
-            max_attachment_bytes: config.max_attachment_bytes,
+            max_attachments: u16::try_from(config.max_attachments).unwrap_or(u16::MAX),
+            max_attachment_bytes: u32::try_from(config.max_attachment_bytes).unwrap_or(u32::MAX),
             pending: None,
         }
     }
@@ -61,7 +62,7 @@ impl Assembly {
                 owed: pending.owed(),
             });
         }
-        Ok(decode(text, self.revision, self.max_attachments)?)
+        Ok(decode(text, self.revision, self.max_attachments.into())?)
     }
 
     /// Delivers an event to `key`, or keeps it until its attachments have come. If it is for nobody they are taken
@@ -110,10 +111,9 @@ impl Assembly {
         is_wanted: impl FnOnce(NamespaceKey) -> bool,
     ) -> Result<Option<D>, Violation> {
         let pending = self.pending.as_mut().ok_or(Violation::UnexpectedBinary)?;
-        if !pending.push(data, self.max_attachment_bytes) {
-            return Err(Violation::AttachmentsTooLarge {
-                max: self.max_attachment_bytes,
-            });
+        let max = self.max_attachment_bytes as usize;
+        if !pending.push(data, max) {
+            return Err(Violation::AttachmentsTooLarge { max });
         }
         if pending.owed() > 0 {
             return Ok(None);

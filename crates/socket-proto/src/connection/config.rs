@@ -8,10 +8,11 @@ use std::time::Duration;
 pub struct ConnectionConfig {
     /// How long a peer may stay connected without having joined a namespace. Default: 45 seconds.
     pub connect_timeout: Duration,
-    /// Attachments that one packet may have. Default: 10, as in the reference since socket.io-parser 4.2.6.
+    /// Attachments that one packet may have. Default: 10, as in the reference since socket.io-parser 4.2.6;
+    /// at most 65,535.
     pub max_attachments: usize,
     /// Bytes that the attachments of one packet may have together. Default: 10,000,000, which is the default size
-    /// limit of a message times the default number of attachments.
+    /// limit of a message times the default number of attachments; at most 4 GiB.
     pub max_attachment_bytes: usize,
     /// Namespaces that one connection may join or be joining at the same time. Default: 1,000.
     pub max_namespaces: u16,

@@ -25,7 +25,11 @@ pub(crate) enum State {
 #[derive(Debug)]
 pub(crate) struct Namespaces {
     first: Slot,
-    more: Vec<Slot>,
+    #[expect(
+        clippy::box_collection,
+        reason = "every idle connection has this, and nearly all have nothing in it"
+    )]
+    more: Option<Box<Vec<Slot>>>,
 }
 
 #[derive(Debug)]
@@ -54,7 +58,7 @@ impl Default for Namespaces {
     fn default() -> Self {
         Self {
             first: Slot::new("/"),
-            more: Vec::new(),
+            more: None,
         }
     }
 }
@@ -79,14 +83,14 @@ impl Namespaces {
 
     /// Begins a stay in `name`, which must not be joined or joining. `None` if `max` places are taken.
     pub(crate) fn open(&mut self, name: &str, max: u16) -> Option<NamespaceKey> {
-        let len = 1 + self.more.len();
+        let len = 1 + self.more.as_ref().map_or(0, |more| more.len());
         // A place that already has the name saves an allocation, and a namespace that was left keeps one place.
         let index = self
             .position(|slot| matches!(slot.state, State::Free | State::Left) && slot.name() == name)
             .or_else(|| self.position(|slot| slot.state == State::Free))
             .or_else(|| {
                 (len < usize::from(max)).then(|| {
-                    self.more.push(Slot::new(name));
+                    self.more.get_or_insert_default().push(Slot::new(name));
                     len
                 })
             })
@@ -130,7 +134,7 @@ impl Namespaces {
 
     fn slots(&self) -> impl Iterator<Item = (NamespaceKey, &Slot)> {
         std::iter::once(&self.first)
-            .chain(&self.more)
+            .chain(self.more.iter().flat_map(|more| more.iter()))
             .zip(0..)
             .map(|(slot, index)| {
                 let generation = slot.generation;
@@ -147,7 +151,7 @@ impl Namespaces {
     fn slot(&self, key: NamespaceKey) -> Option<&Slot> {
         let slot = match key.index() {
             0 => &self.first,
-            index => self.more.get(index - 1)?,
+            index => self.more.as_ref()?.get(index - 1)?,
         };
         (slot.generation == key.generation).then_some(slot)
     }
@@ -155,7 +159,7 @@ impl Namespaces {
     fn slot_mut(&mut self, index: usize) -> Option<&mut Slot> {
         match index {
             0 => Some(&mut self.first),
-            index => self.more.get_mut(index - 1),
+            index => self.more.as_mut()?.get_mut(index - 1),
         }
     }
 }
@@ -176,7 +180,7 @@ mod tests {
         let key = join(&mut table, "/", 10).unwrap();
         assert_eq!(key.index(), 0);
         assert!(table.first.name.is_none());
-        assert_eq!(table.more.capacity(), 0);
+        assert!(table.more.is_none());
     }
 
     #[test]
