@@ -613,11 +613,16 @@ async fn disconnecting_is_told_while_everything_is_still_there() {
     let url = place();
     let io = serve(&url).await;
     io.on("never", |_: sockeye_server::Ack<u32>| ());
+    let (collect, mut collected) = mpsc::unbounded_channel();
+    io.on("collect", move |Data(text): Data<String>| {
+        collect.send(text).unwrap();
+    });
     let (sender, mut heard) = mpsc::unbounded_channel();
     let socket = socket(&url);
     let tell = sender.clone();
     socket.on_disconnecting(move |socket: Socket, reason: DisconnectReason| {
         assert!(socket.id().is_some());
+        socket.emit("collect", reason.to_string()).unwrap();
         tell.send(format!("disconnecting {reason}")).unwrap();
     });
     let tell = sender.clone();
@@ -644,6 +649,10 @@ async fn disconnecting_is_told_while_everything_is_still_there() {
         assert_eq!(heard.recv().await, Some(format!("disconnect {reason}")));
         assert_eq!(heard.recv().await.as_deref(), Some("failed"));
         waiting.await.unwrap();
+        // What was emitted meanwhile has waited for the next connection.
+        assert!(collected.try_recv().is_err());
+        socket.connect().await.unwrap();
+        hears(&mut collected, reason).await;
     }
 }
 

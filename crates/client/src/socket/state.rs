@@ -84,6 +84,10 @@ pub(crate) enum Phase {
     Leaving,
     /// The same, but while it was joining.
     Abandoned,
+    /// Its stay has been ended by the server, or with the connection, and its handlers are being
+    /// told. What is emitted meanwhile must not go to a namespace that the server may have left
+    /// already, but the id is still known.
+    Ending,
 }
 
 /// What a connection finds out about a socket that may not want to be in any more.
@@ -354,10 +358,13 @@ impl Inner {
     /// The session is over, or the server has disconnected the socket; whether it was connected,
     /// or at least being connected.
     pub(crate) fn handle_left(self: &Arc<Self>, error: &ConnectError, stays_active: bool) -> bool {
-        let idle = matches!(self.lock().phase, Phase::Idle);
-        if idle {
-            return false;
+        let mut state = self.lock();
+        match state.phase {
+            Phase::Idle => return false,
+            Phase::Connected(_) => state.phase = Phase::Ending,
+            _ => {}
         }
+        drop(state);
         if let ConnectError::Ended(reason) = error {
             self.tell_disconnecting(*reason);
         }
