@@ -94,6 +94,17 @@ async fn what_is_left_on_purpose_is_not_recovered() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_is_left_on_purpose_while_it_is_being_lost_is_not_recovered() {
+    let (listener, socket, mut story) = start().await;
+    socket.on_disconnecting(|socket: Socket| socket.disconnect());
+    lose_the_first(&listener, &mut story).await;
+    socket.client().closed().await;
+    socket.connect_lazy();
+    let mut peer = Peer::accept(&listener).await;
+    assert_eq!(peer.receive().await, "40");
+}
+
+#[tokio::test(start_paused = true)]
 async fn event_that_wants_an_answer_has_no_offset() {
     let (listener, _socket, mut story) = start().await;
     let mut peer = Peer::accept(&listener).await;

@@ -369,6 +369,10 @@ impl Inner {
             self.tell_disconnecting(*reason);
         }
         let mut state = self.lock();
+        if state.activation == Activation::Off {
+            // A handler has left on purpose what was about to be lost.
+            state.recovery = Recovery::default();
+        }
         state.leave();
         if !stays_active || state.activation == Activation::Attempt {
             state.activation = Activation::Off;
