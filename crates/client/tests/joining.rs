@@ -196,6 +196,30 @@ async fn socket_that_waits_for_the_answer_hears_of_the_error_of_the_connection()
     assert_eq!(soon(story.recv()).await.unwrap(), "transport error");
 }
 
+#[tokio::test(start_paused = true)]
+async fn only_a_socket_that_was_connected_is_disconnecting() {
+    let (listener, url) = peer::listen();
+    let socket = client(&url).socket("/");
+    let (sender, mut story) = mpsc::unbounded_channel();
+    let tell = sender.clone();
+    socket.on_disconnecting(move || tell.send("disconnecting").unwrap());
+    let tell = sender.clone();
+    socket.on_disconnect(move || tell.send("disconnect").unwrap());
+    socket.on_connect(move || sender.send("connect").unwrap());
+    socket.connect_lazy();
+    let mut peer = Peer::accept(&listener).await;
+    peer.receive().await;
+    drop(peer);
+    assert_eq!(soon(story.recv()).await.unwrap(), "disconnect");
+    let mut peer = Peer::accept(&listener).await;
+    peer.receive().await;
+    peer.send(r#"40{"sid":"one"}"#).await;
+    assert_eq!(soon(story.recv()).await.unwrap(), "connect");
+    drop(peer);
+    assert_eq!(soon(story.recv()).await.unwrap(), "disconnecting");
+    assert_eq!(soon(story.recv()).await.unwrap(), "disconnect");
+}
+
 /// A server that speaks revision 3, and lets nobody into `/`.
 async fn serve_old() -> (Server, String) {
     let config = ServerConfig::default().engine(|engine| engine.allow_v3(true));

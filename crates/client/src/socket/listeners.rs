@@ -41,13 +41,15 @@ impl Socket {
         self.on(CONNECT_ERROR, handler)
     }
 
-    /// Calls this handler whenever the socket is about to be disconnected, by whomever: right before
-    /// [`disconnect`](Self::on_disconnect), while the [`id`](Self::id) is still known and no
-    /// acknowledgement that is waited for has failed yet. What is emitted from here on waits for
-    /// the next connection. The handler can take the
+    /// Calls this handler whenever the socket is about to be disconnected, by whomever: right
+    /// before [`disconnect`](Self::on_disconnect), while the [`id`](Self::id) is still known and
+    /// no acknowledgement that is waited for has failed yet. What is emitted from here on waits
+    /// for the next connection. The handler can take the
     /// [`DisconnectReason`](crate::DisconnectReason) as a parameter.
     ///
-    /// After this side's own `disconnect` it is told by the connection's task, a little later.
+    /// A socket that was only being connected when its connection ended hears of `disconnect`
+    /// alone. After this side's own `disconnect` this is told by the connection's task, a little
+    /// later.
     pub fn on_disconnecting<M: 'static, F>(&self, handler: F) -> ListenerId
     where
         F: Callback<Self, M>,

@@ -359,13 +359,18 @@ impl Inner {
     /// or at least being connected.
     pub(crate) fn handle_left(self: &Arc<Self>, error: &ConnectError, stays_active: bool) -> bool {
         let mut state = self.lock();
-        match state.phase {
+        let was_connected = match state.phase {
             Phase::Idle => return false,
-            Phase::Connected(_) => state.phase = Phase::Ending,
-            _ => {}
-        }
+            Phase::Connected(_) => {
+                state.phase = Phase::Ending;
+                true
+            }
+            // Left a moment ago, which the connection does not know yet.
+            Phase::Leaving => true,
+            _ => false,
+        };
         drop(state);
-        if let ConnectError::Ended(reason) = error {
+        if was_connected && let ConnectError::Ended(reason) = error {
             self.tell_disconnecting(*reason);
         }
         let mut state = self.lock();
