@@ -101,6 +101,24 @@ async fn waiting_once_more_over_the_same_session_ends_too() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn time_of_an_attempt_that_was_given_up_does_not_count_for_the_next_one() {
+    let url = place();
+    let (_io, _gate) = serve(&url).await;
+    let client = client(&url);
+    client.socket("/").connect().await.unwrap();
+    let admin = client.socket("/admin");
+    // The first one asks the server, whose answer the others have to wait for.
+    for _ in 0..3 {
+        let given_up = timeout(Duration::from_secs(19), admin.connect()).await;
+        assert!(given_up.is_err());
+    }
+    let begun = Instant::now();
+    let error = soon(admin.connect()).await.unwrap_err();
+    assert!(matches!(error, ConnectError::Timeout), "{error}");
+    assert_eq!(begun.elapsed().as_secs(), 20);
+}
+
+#[tokio::test(start_paused = true)]
 async fn lazy_socket_waits_for_the_answer_and_is_told_how_long_it_takes() {
     let url = place();
     let (_io, gate) = serve(&url).await;

@@ -76,6 +76,8 @@ enum Activation {
 #[derive(Clone, Debug)]
 pub(crate) enum Phase {
     Idle,
+    /// It cannot ask to be let in before the server has answered an earlier request.
+    PutOff,
     /// The connection sees to its joining.
     Joining,
     /// The server has let it in.
@@ -261,7 +263,7 @@ impl Inner {
                 state.recovery = Recovery::default();
                 Leave::Left
             }
-            (Phase::Abandoned, _) | (Phase::Joining, Activation::Off) => {
+            (Phase::Abandoned, _) | (Phase::Joining | Phase::PutOff, Activation::Off) => {
                 state.leave();
                 Leave::Abandoned
             }
@@ -272,7 +274,8 @@ impl Inner {
     /// The connection sees to the socket's joining from now on, if it wants to be in and is not.
     pub(crate) fn begin_join(&self) -> bool {
         let mut state = self.lock();
-        let wants = matches!(state.phase, Phase::Idle) && state.activation != Activation::Off;
+        let waits = matches!(state.phase, Phase::Idle | Phase::PutOff);
+        let wants = waits && state.activation != Activation::Off;
         if wants {
             state.phase = Phase::Joining;
         }
@@ -281,7 +284,10 @@ impl Inner {
 
     /// The connection cannot see to it yet.
     pub(crate) fn put_off_join(&self) {
-        self.lock().leave();
+        let mut state = self.lock();
+        if matches!(state.phase, Phase::Joining) {
+            state.phase = Phase::PutOff;
+        }
     }
 
     /// An attempt to open a session has failed. What is to be told of it comes back, if it
@@ -361,6 +367,11 @@ impl Inner {
         let mut state = self.lock();
         let was_connected = match state.phase {
             Phase::Idle => return false,
+            Phase::PutOff => {
+                // It has asked for nothing yet, and the next session owes it no answer.
+                state.phase = Phase::Idle;
+                return false;
+            }
             Phase::Connected(_) => {
                 state.phase = Phase::Ending;
                 true
@@ -449,7 +460,7 @@ impl State {
     /// Gives up joining. If the socket wants to join again before the connection has seen to this,
     /// it is by another request.
     fn abandon(&mut self) {
-        if matches!(self.phase, Phase::Joining) {
+        if matches!(self.phase, Phase::Joining | Phase::PutOff) {
             self.phase = Phase::Abandoned;
         }
     }
