@@ -137,6 +137,7 @@ impl Peer {
             ClientInput::Refused { .. } => {
                 (&[Place::Asked, Place::Abandoned, Place::Joined][..], true)
             }
+            ClientInput::TooOld { .. } => (&[Place::Asked][..], true),
             ClientInput::Event { .. } => (&[Place::Asked, Place::Joined][..], false),
             ClientInput::Ack { .. } | ClientInput::Error { .. } => (&[Place::Joined][..], false),
             ClientInput::Disconnected { .. } => (&[Place::Asked, Place::Joined][..], true),

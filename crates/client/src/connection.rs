@@ -132,9 +132,7 @@ impl Connection {
             ClientInput::Connected { key, sid, pid } => {
                 self.handle_connected(key, sid.as_deref(), pid.as_deref(), cx);
             }
-            ClientInput::Refused { key, message, .. } if message == ClientInput::OLD_SERVER => {
-                self.handle_old_server(key);
-            }
+            ClientInput::TooOld { key } => self.handle_old_server(key),
             ClientInput::Refused { key, message, data } => {
                 let refusal = refusal(&message, data);
                 let is_main = self.proto.namespace(key) == Some("/");
@@ -243,7 +241,7 @@ impl Connection {
         let place = self.places.iter().find(|place| place.key == key);
         if let Some(socket) = place.map(|place| Arc::clone(&place.socket)) {
             self.answers.remove(&socket);
-            let error = ConnectError::Namespace(ClientInput::OLD_SERVER.into());
+            let error = ConnectError::Namespace(TOO_OLD.into());
             self.fail_attempt(&socket, error);
             self.close_if_unwanted();
         }
@@ -517,6 +515,9 @@ impl sockeye_engine::Connection for Connection {
         }
     }
 }
+
+/// What those are told who wait for a server that [is too old](ClientInput::TooOld).
+const TOO_OLD: &str = "the server speaks Socket.IO 2 or older: its connect packet has no socket id";
 
 /// The time, on the clock that the runtime's timers follow.
 fn now() -> Instant {

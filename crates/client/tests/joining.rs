@@ -181,6 +181,20 @@ async fn server_that_gives_no_id_is_too_old_but_the_next_one_need_not_be() {
     assert!(story.try_recv().is_err());
 }
 
+#[tokio::test(start_paused = true)]
+async fn refusal_is_one_whatever_the_server_says() {
+    let (listener, url) = peer::listen();
+    let socket = client(&url).socket("/");
+    let connecting = socket.clone();
+    let connecting = tokio::spawn(async move { connecting.connect().await });
+    let mut peer = Peer::accept(&listener).await;
+    peer.receive().await;
+    let said = "the server speaks Socket.IO 2 or older: its connect packet has no socket id";
+    peer.send(&format!(r#"44{{"message":"{said}"}}"#)).await;
+    let error = connecting.await.unwrap().unwrap_err();
+    assert_eq!(error.refusal().unwrap().message(), said);
+}
+
 /// Breaks the connection: what the client has sent is not read to its end.
 async fn reset(mut peer: Peer) {
     peer.0.read_u8().await.unwrap();

@@ -107,8 +107,8 @@ impl ClientConnection {
     }
 
     /// Begins to join `namespace`. The caller sends a CONNECT packet if [`needs_request`](Self::needs_request) says so,
-    /// and hears [`ClientInput::Connected`] or [`ClientInput::Refused`] in any case but one: a server of revision 4 may
-    /// have let us into `/` before; then [`is_joined`](Self::is_joined) is true at once and nothing more is heard.
+    /// and hears [`ClientInput::Connected`], [`ClientInput::Refused`] or [`ClientInput::TooOld`] in any case but one: a
+    /// server of revision 4 may have let us into `/` before; then [`is_joined`](Self::is_joined) is true at once and nothing more is heard.
     ///
     /// The server's answer cannot be done without: a packet that might fail to be encoded should be encoded first.
     ///
@@ -265,11 +265,7 @@ impl ClientConnection {
                 let (sid, pid) = read_accepted(packet.payload);
                 if sid.is_none() && self.revision() == SocketRevision::V5 {
                     self.set(key, State::Free);
-                    return Some(ClientInput::Refused {
-                        key,
-                        message: ClientInput::OLD_SERVER.into(),
-                        data: None,
-                    });
+                    return Some(ClientInput::TooOld { key });
                 }
                 self.set(key, State::Joined);
                 Some(ClientInput::Connected { key, sid, pid })

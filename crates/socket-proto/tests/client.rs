@@ -313,7 +313,11 @@ proptest! {
                 Some(ClientInput::Connected { .. }) => {
                     let _ = client.leave(key);
                 }
-                Some(ClientInput::Disconnected { .. } | ClientInput::Abandoned { .. }) => {
+                Some(
+                    ClientInput::TooOld { .. }
+                    | ClientInput::Disconnected { .. }
+                    | ClientInput::Abandoned { .. },
+                ) => {
                     let _ = client.join("/x");
                 }
                 None => {}

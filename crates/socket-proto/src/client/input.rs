@@ -26,10 +26,16 @@ pub enum ClientInput<'a> {
     Refused {
         /// Which.
         key: NamespaceKey,
-        /// Why; may be empty. [`OLD_SERVER`](Self::OLD_SERVER) if it is for our own reasons.
+        /// Why; may be empty.
         message: Cow<'a, str>,
         /// More about it: JSON, known to be valid. In revision 4 all that was said if it was more than a message.
         data: Option<&'a str>,
+    },
+    /// A server of Socket.IO 2 was asked in the words of a later protocol: it has let us into a namespace, but the
+    /// socket has no id, so that we are not in. The namespace may be asked for again under another key.
+    TooOld {
+        /// Which.
+        key: NamespaceKey,
     },
     /// The server reports an error to a socket that stays connected, such as a middleware's that has refused an event
     /// (revision 4).
@@ -87,17 +93,13 @@ pub enum ClientInput<'a> {
 }
 
 impl ClientInput<'_> {
-    /// The message of [`Refused`](Self::Refused) when a server of Socket.IO 2 was asked in the words of a later
-    /// protocol: it has let us in, but the socket has no id.
-    pub const OLD_SERVER: &'static str =
-        "the server speaks Socket.IO 2 or older: its connect packet has no socket id";
-
     /// The namespace that it is about, unless it is about all of them.
     #[must_use]
     pub fn key(&self) -> Option<NamespaceKey> {
         match self {
             Self::Connected { key, .. }
             | Self::Refused { key, .. }
+            | Self::TooOld { key }
             | Self::Error { key, .. }
             | Self::Event { key, .. }
             | Self::Ack { key, .. }

@@ -67,11 +67,7 @@ fn answer_without_sid_is_that_of_an_old_server() {
         let key = connection.join("/").unwrap();
         assert_eq!(
             connection.handle_text(text),
-            Ok(Some(ClientInput::Refused {
-                key,
-                message: ClientInput::OLD_SERVER.into(),
-                data: None,
-            }))
+            Ok(Some(ClientInput::TooOld { key }))
         );
         assert!(connection.join("/").is_ok(), "may be tried again");
     }
