@@ -19,6 +19,7 @@ use sockeye_socket_proto::{
 use tokio::sync::oneshot;
 
 use crate::recovery::Recovery;
+use crate::retry::RetryQueue;
 use crate::shared::Shared;
 use crate::socket::{CLOSE, CONNECT, DISCONNECT, DRAIN, END, Inner};
 use crate::{ClientEvent, ConnectError, DisconnectDetail, Socket};
@@ -389,12 +390,35 @@ impl Connection {
         }
     }
 
+    /// Goes on with events that are sent until they are acknowledged, if they wait for the outbox
+    /// to have room.
+    ///
+    /// Not in tasks of their own: who emits may do so in a runtime that is gone before there is.
+    fn poll_room(&self, cx: &mut Context<'_>) {
+        let waits = |queue: &RetryQueue| queue.waits_for_room();
+        let waiting = self
+            .retrying()
+            .filter(|socket| socket.inner().lock().retry.as_ref().is_some_and(waits));
+        let waiting: Vec<_> = waiting.cloned().collect();
+        if waiting.is_empty() || !matches!(pin!(self.session.ready()).poll(cx), Poll::Ready(Ok(())))
+        {
+            return;
+        }
+        for socket in waiting {
+            socket.handle_room();
+        }
+    }
+
     fn retry_deadline(&self) -> Option<Instant> {
-        let sockets = self.inbox.sockets().map(|(_, socket)| socket.inner());
-        let retrying = sockets.filter(|socket| socket.config.retries.is_some());
-        retrying
-            .filter_map(|socket| socket.lock().retry.as_ref()?.deadline())
+        self.retrying()
+            .filter_map(|socket| socket.inner().lock().retry.as_ref()?.deadline())
             .min()
+    }
+
+    /// The sockets whose events are sent until they are acknowledged.
+    fn retrying(&self) -> impl Iterator<Item = &Socket> {
+        let sockets = self.inbox.sockets().map(|(_, socket)| socket);
+        sockets.filter(|socket| socket.inner().config.retries.is_some())
     }
 }
 
@@ -433,6 +457,7 @@ impl sockeye_engine::Connection for Connection {
         if !self.flushing.is_empty() {
             self.poll_flushing(cx);
         }
+        self.poll_room(cx);
         self.inbox.poll(cx)
     }
 

@@ -16,6 +16,7 @@ use sockeye_socket_proto::{Args, FromArgs, ToArgs};
 
 use crate::Socket;
 use crate::buffer::Waiting;
+use crate::retry::RetryQueue;
 use crate::socket::{Inner, Phase};
 
 impl Emitter for Socket {
@@ -255,7 +256,8 @@ impl Socket {
                     let waits = queue.wait_for_room();
                     drop(state);
                     if waits {
-                        self.send_next_with_room(session);
+                        // The connection looks after it, which outlives whoever emits here.
+                        session.wake();
                     }
                     return;
                 }
@@ -269,20 +271,14 @@ impl Socket {
         }
     }
 
-    /// Sends the head of the retry queue when the outbox has room for it, which others have filled.
-    fn send_next_with_room(&self, session: SessionHandle) {
-        let Some(client) = self.inner().client() else {
-            return;
-        };
-        let socket = Self::internal(Arc::clone(self.inner()));
-        client.spawn(async move {
-            // At the end of the session, too: there may be another one by now.
-            let _ = session.ready().await;
-            if let Some(queue) = &mut socket.inner().lock().retry {
-                queue.found_room();
-            }
-            socket.send_next();
-        });
+    /// The outbox has room: sends the head of the retry queue, if it waits for that.
+    pub(crate) fn handle_room(&self) {
+        let mut state = self.inner().lock();
+        let waited = state.retry.as_mut().is_some_and(RetryQueue::found_room);
+        drop(state);
+        if waited {
+            self.send_next();
+        }
     }
 
     /// The time of the head of the retry queue is over: it is sent again, or given up.

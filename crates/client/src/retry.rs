@@ -18,7 +18,7 @@ pub(crate) struct RetryQueue {
     bytes: usize,
     /// When the answer to the head must be there, if it is on its way.
     deadline: Option<Instant>,
-    /// Somebody waits for the outbox to have room for the head.
+    /// The head waits for the outbox to have room.
     waits_for_room: bool,
 }
 
@@ -86,14 +86,19 @@ impl RetryQueue {
         }
     }
 
-    /// Whether the caller is the one who has to wait for room: nobody else does.
+    /// The head has found no room; whether that is new, so that somebody has to look after it.
     pub(crate) const fn wait_for_room(&mut self) -> bool {
         !std::mem::replace(&mut self.waits_for_room, true)
     }
 
-    /// There is room, or there will be none.
-    pub(crate) const fn found_room(&mut self) {
-        self.waits_for_room = false;
+    /// Whether the head waits for the outbox to have room.
+    pub(crate) const fn waits_for_room(&self) -> bool {
+        self.waits_for_room
+    }
+
+    /// There is room; whether the head has waited for it.
+    pub(crate) const fn found_room(&mut self) -> bool {
+        std::mem::replace(&mut self.waits_for_room, false)
     }
 
     /// An acknowledgement came; whether it was the head's, so that the next one can go.
@@ -221,7 +226,7 @@ mod tests {
             assert_eq!((queue.deadline(), failure(&mut queue)), (None, None));
         }
         assert!(queue.wait_for_room() && !queue.wait_for_room());
-        queue.found_room();
+        assert!(queue.found_room() && !queue.found_room());
         assert!(queue.wait_for_room());
         next(&mut queue, now);
         assert_eq!(failure(&mut queue), Some(4));

@@ -164,6 +164,34 @@ async fn event_that_finds_the_outbox_full_waits_for_room_and_is_not_given_up() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn event_that_waits_for_room_outlives_the_runtime_it_was_emitted_in() {
+    let url = place();
+    let io = serve(&url).await;
+    let client = client(&url);
+    let config = SocketConfig::default()
+        .retries(0)
+        .ack_timeout(Duration::from_secs(1));
+    let socket = client.socket_with("/", config).unwrap();
+    let other = client.socket("/other");
+    socket.connect().await.unwrap();
+    other.connect().await.unwrap();
+    let peer = io.sockets().pop().unwrap();
+    peer.pause();
+    while other.emit("much", "x".repeat(1000)).is_ok() {}
+    let emitting = socket.clone();
+    let thread = std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .build()
+            .unwrap();
+        let _entered = runtime.enter();
+        emitting.emit_with_ack::<u32>("echo", 1)
+    });
+    let answer = thread.join().unwrap();
+    peer.resume();
+    assert_eq!(soon(answer).await.unwrap(), 1);
+}
+
+#[tokio::test(start_paused = true)]
 async fn leaving_while_kept_events_are_sent_is_told_to_the_server() {
     let url = place();
     let io = serve(&url).await;
