@@ -25,8 +25,12 @@ pub enum ClientEvent {
     ReconnectAttempt(u32),
     /// It has failed.
     ReconnectError(ConnectError),
-    /// There were as many attempts as may be, or no other one can succeed: it is given up. Sockets
-    /// that are connected by this begin anew.
+    /// The attempts to bring the connection back are given up: there were as many as may be, or
+    /// the last one has failed with what no other one can mend. Sockets that are connected by
+    /// this begin anew.
+    ///
+    /// Only told after a [`ReconnectAttempt`](Self::ReconnectAttempt): a first attempt after
+    /// which there is no other one is told by [`Error`](Self::Error) alone.
     ReconnectFailed,
     /// The connection is back, after this many attempts.
     Reconnect(u32),
