@@ -545,7 +545,7 @@ impl sockeye_engine::Connection for Connection {
 const TOO_OLD: &str = "the server speaks Socket.IO 2 or older: its connect packet has no socket id";
 
 /// The time, on the clock that the runtime's timers follow.
-fn now() -> Instant {
+pub(crate) fn now() -> Instant {
     tokio::time::Instant::now().into_std()
 }
 

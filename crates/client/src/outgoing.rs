@@ -16,6 +16,7 @@ use sockeye_socket_proto::{Args, FromArgs, ToArgs};
 
 use crate::Socket;
 use crate::buffer::Waiting;
+use crate::connection::now;
 use crate::retry::RetryQueue;
 use crate::socket::{Inner, Phase};
 
@@ -231,11 +232,10 @@ impl Socket {
                 // The next connection begins with the head of the queue.
                 return;
             }
-            let now = tokio::time::Instant::now().into_std();
             let Some(queue) = &mut state.retry else {
                 return;
             };
-            let Some((event, id)) = queue.next(now) else {
+            let Some((event, id)) = queue.next(now()) else {
                 return;
             };
             let (name, args) = (event.name.clone(), event.args.clone());

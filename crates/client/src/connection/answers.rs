@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use sockeye_events::Refusal;
 
-use super::Connection;
+use super::{Connection, now};
 use crate::ConnectError;
 use crate::socket::Inner;
 
@@ -129,8 +129,4 @@ impl Connection {
             tell();
         }
     }
-}
-
-fn now() -> Instant {
-    tokio::time::Instant::now().into_std()
 }
