@@ -31,9 +31,10 @@ use crate::{Ack, Socket};
 /// ```
 ///
 /// It lasts through reconnections and disconnections: it ends only if its handler is removed, by
-/// [`off`](Socket::off) for one, and the connection has noticed at its next event. A program that is to end with the connection awaits
-/// [`closed`](crate::Client::closed) beside it. A loop that is slower than the
-/// server lets events wait, then the server itself; see [`InboxLimits`](crate::InboxLimits).
+/// [`off`](Socket::off) for one, and the connection has noticed at its next event. A program that
+/// is to end with the connection awaits [`closed`](crate::Client::closed) beside it. A loop that is
+/// slower than the server lets events wait, then the server itself; see
+/// [`InboxLimits`](crate::InboxLimits).
 #[must_use = "events are only had by polling"]
 pub struct EventStream<T = Args> {
     listening: Listening,

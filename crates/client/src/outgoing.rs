@@ -239,7 +239,8 @@ impl Socket {
                 return;
             };
             let (name, args) = (event.name.clone(), event.args.clone());
-            // Still locked, so that it is not sent behind the end of the connection that it counts for.
+            // Still locked, so that it is not sent behind the end of the connection that it counts
+            // for.
             match inner.write_event(&session, event) {
                 Ok(()) => {
                     drop(state);
@@ -299,7 +300,8 @@ impl Socket {
         self.send_next();
     }
 
-    /// An event was sent often enough: whoever waits for its answer is told, or else the error hook.
+    /// An event was sent often enough: whoever waits for its answer is told, or else the error
+    /// hook.
     pub(crate) fn give_up(&self, event: &Waiting, why: NoAnswer) {
         match event.ack_id.and_then(|id| self.inner().acks.remove(id)) {
             Some(waiter) => waiter.tell(Err(why)),

@@ -420,8 +420,8 @@ impl FromEvent<Socket> for ConnectError {
     }
 }
 
-/// What else is known of the end of a connection, for logs: the code of a WebSocket's close frame, or
-/// the error of the transport. A parameter of handlers of `disconnect`.
+/// What else is known of the end of a connection, for logs: the code of a WebSocket's close frame,
+/// or the error of the transport. A parameter of handlers of `disconnect`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct DisconnectDetail(pub Option<Arc<str>>);
 
