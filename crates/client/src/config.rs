@@ -181,6 +181,9 @@ impl ClientConfig {
     /// any case, by [`connect_lazy`](crate::Socket::connect_lazy) or because it has been before,
     /// goes on waiting, and fails again after the same time: unlike another session, another
     /// answer cannot be asked for. The JavaScript client waits without a word.
+    ///
+    /// Servers of Socket.IO 1 and 2 answer no other namespace once they have refused `/`. Whoever
+    /// waits for one then waits for a second at most, and fails with what `/` was refused with.
     #[must_use]
     pub fn timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
         self.timeout = timeout.into();
