@@ -23,7 +23,7 @@ pub struct Cached<T> {
 }
 
 impl<T: Clone> Snapshot<T> {
-    /// Replaces the value by a changed copy.
+    /// Replaces the value by a changed copy, which is made each time.
     pub fn update<R>(&self, change: impl FnOnce(&mut T) -> R) -> R {
         let mut current = self.current.write();
         // What the change takes out is dropped behind the lock: a handler may own what looks at this

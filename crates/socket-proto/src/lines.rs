@@ -23,8 +23,8 @@
 //! unknown keys are all fine.
 //!
 //! Bytes are what Node makes of a `Buffer`: `{"type":"Buffer","data":[1,2,255]}`. They grow to three or four times their
-//! size. Between peers of this and of other dialects, bytes change
-//! their form: attachments become Buffers, and, with [`LinesConfig::revive_buffers`], Buffers become attachments.
+//! size. Between peers of this and of other dialects, bytes change their form: attachments become Buffers, and, with
+//! [`LinesConfig::revive_buffers`], Buffers become attachments.
 //!
 //! ```
 //! use sockeye_socket_proto::lines::{Found, Line, LinesConfig, decode, encode_event, next_line};
