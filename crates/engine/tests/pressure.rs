@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use sockeye_engine::{CloseReason, EngineConfig, Message, SendError, SendOptions, batch};
+use sockeye_engine::{
+    CloseReason, EngineConfig, Message, SendError, SendOptions, SessionHandle, batch,
+};
 use sockeye_testkit::{Case, EngineRig, Seen, WebSocket};
 use sockeye_websocket::OpCode;
 
@@ -304,6 +306,15 @@ async fn sending_while_closing_is_refused_or_delivered_but_ends() {
     }
 }
 
+/// Sends until the outbox is full; says how many messages that were.
+fn fill(session: &SessionHandle) -> usize {
+    let message = Message::text(&"x".repeat(10_000));
+    let sending = std::iter::repeat_with(|| {
+        session.send(std::slice::from_ref(&message), SendOptions::default())
+    });
+    sending.take_while(Result::is_ok).count()
+}
+
 /// What comes while nobody reads, as the outbox is full, must be read when it is not any more, without
 /// anything else having to happen: the heartbeats are hours away.
 #[tokio::test]
@@ -314,15 +325,7 @@ async fn what_comes_while_the_outbox_is_full_is_read_afterwards() {
         let mut rig = EngineRig::tcp(patient).await;
         let (client, mut session) = rig.open(Case::WEBSOCKET).await;
         let mut websocket = client.into_websocket();
-        let mut sent = 0;
-        let message = Message::text(&"x".repeat(10_000));
-        while session
-            .handle
-            .send(std::slice::from_ref(&message), SendOptions::default())
-            .is_ok()
-        {
-            sent += 1;
-        }
+        let sent = fill(&session.handle);
         websocket
             .write(&WebSocket::encoded(OpCode::Text, b"4hello"))
             .await;
@@ -340,15 +343,7 @@ async fn driver_rests_when_the_outbox_empties_while_nothing_may_be_read() {
     let mut rig = EngineRig::tcp(config().outbox_limit(50_000)).await;
     let (client, session) = rig.open(Case::WEBSOCKET).await;
     let mut websocket = client.into_websocket();
-    let mut sent = 0;
-    let message = Message::text(&"x".repeat(10_000));
-    while session
-        .handle
-        .send(std::slice::from_ref(&message), SendOptions::default())
-        .is_ok()
-    {
-        sent += 1;
-    }
+    let sent = fill(&session.handle);
     websocket
         .write(&WebSocket::encoded(OpCode::Text, b"4unread"))
         .await;
