@@ -137,11 +137,8 @@ async fn event_that_comes_while_kept_events_are_sent_is_not_lost() {
     assert_eq!(soon(story.recv()).await, Some(0));
 }
 
-#[tokio::test(start_paused = true)]
-async fn event_that_finds_the_outbox_full_waits_for_room_and_is_not_given_up() {
-    let url = place();
-    let io = serve(&url).await;
-    let client = client(&url);
+/// A socket whose events have one try of a second each, and another one that fills the outbox of both.
+async fn retrying_beside_another(client: &Client) -> (Socket, Socket) {
     let config = SocketConfig::default()
         .retries(0)
         .ack_timeout(Duration::from_secs(1));
@@ -149,6 +146,15 @@ async fn event_that_finds_the_outbox_full_waits_for_room_and_is_not_given_up() {
     let other = client.socket("/other");
     socket.connect().await.unwrap();
     other.connect().await.unwrap();
+    (socket, other)
+}
+
+#[tokio::test(start_paused = true)]
+async fn event_that_finds_the_outbox_full_waits_for_room_and_is_not_given_up() {
+    let url = place();
+    let io = serve(&url).await;
+    let client = client(&url);
+    let (socket, other) = retrying_beside_another(&client).await;
     let echo: u32 = socket.emit_with_ack("echo", 1).await.unwrap();
     assert_eq!(echo, 1);
     // The server does not read for longer than the only try may take.
@@ -168,13 +174,7 @@ async fn event_that_waits_for_room_outlives_the_runtime_it_was_emitted_in() {
     let url = place();
     let io = serve(&url).await;
     let client = client(&url);
-    let config = SocketConfig::default()
-        .retries(0)
-        .ack_timeout(Duration::from_secs(1));
-    let socket = client.socket_with("/", config).unwrap();
-    let other = client.socket("/other");
-    socket.connect().await.unwrap();
-    other.connect().await.unwrap();
+    let (socket, other) = retrying_beside_another(&client).await;
     let peer = io.sockets().pop().unwrap();
     peer.pause();
     while other.emit("much", "x".repeat(1000)).is_ok() {}

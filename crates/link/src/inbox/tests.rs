@@ -41,6 +41,17 @@ impl Fake {
         self.0.away.store(!connected, Atomic::Relaxed);
     }
 
+    /// Adds a middleware that lets one event pass for each permit.
+    fn think_about_events(&self) -> Arc<Semaphore> {
+        let gate = Arc::new(Semaphore::new(0));
+        let permits = Arc::clone(&gate);
+        self.middleware(move || {
+            let permits = Arc::clone(&permits);
+            async move { permits.acquire().await.unwrap().forget() }
+        });
+        gate
+    }
+
     /// The arguments of the events that are through.
     fn receipts(&self) -> String {
         self.0.receipts.lock().unwrap().clone()
@@ -381,12 +392,7 @@ fn middlewares_change_drop_and_refuse_events() {
 fn events_wait_behind_one_that_a_middleware_thinks_about() {
     let (mut rig, key, socket) = Rig::with_socket(limits());
     socket.log_numbers();
-    let gate = Arc::new(Semaphore::new(0));
-    let permits = Arc::clone(&gate);
-    socket.middleware(move || {
-        let permits = Arc::clone(&permits);
-        async move { permits.acquire().await.unwrap().forget() }
-    });
+    let gate = socket.think_about_events();
     rig.numbers(key, 0..3);
     assert!(rig.poll().is_pending());
     assert!(socket.take().is_empty());
@@ -419,12 +425,7 @@ fn event_has_a_receipt_once_it_has_reached_its_handlers() {
 fn event_that_a_middleware_thinks_about_to_the_end_has_no_receipt() {
     let (mut rig, key, socket) = Rig::with_socket(limits());
     socket.log_numbers();
-    let gate = Arc::new(Semaphore::new(0));
-    let permits = Arc::clone(&gate);
-    socket.middleware(move || {
-        let permits = Arc::clone(&permits);
-        async move { permits.acquire().await.unwrap().forget() }
-    });
+    let gate = socket.think_about_events();
     rig.numbers(key, 0..3);
     gate.add_permits(1);
     assert!(rig.poll().is_pending());
