@@ -32,7 +32,8 @@ use crate::application::Connection;
 use crate::command::{Command, Request};
 use crate::handle::SessionHandle;
 use crate::io::Io;
-use crate::outbox::{Flushed, Framing};
+use crate::mailbox::{Awaited, Flushed, Rest};
+use crate::outbox::Framing;
 use crate::turn::Turn;
 use ending::Ending;
 #[cfg(feature = "client")]
@@ -99,6 +100,9 @@ pub(crate) enum Carrier {
 /// How many reads one turn makes before it writes and lets other tasks run.
 const READS_PER_TURN: usize = 4;
 
+/// How often one turn looks for what has come while it was at work before it lets other tasks run.
+const ROUNDS_PER_TURN: usize = 16;
+
 /// How far the answers to a peer's pings may go beyond the outbox limit.
 const CONTROL_SLACK: usize = 64 * 1024;
 
@@ -154,12 +158,13 @@ impl<S: Side, C: Connection> Driver<S, C> {
     /// One turn; ready when there is nothing left to do for this session, ever.
     fn turn(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let now = tokio::time::Instant::now().into_std();
-        let mut commands = self.handle.shared().begin_work(cx.waker());
+        let mut commands = self.handle.shared().lock().begin_turn(cx.waker());
         if self.timer.is_due(now) {
             self.excuse_silence(now);
         }
-        let mut reads = 0;
+        let (mut reads, mut rounds) = (0, 0);
         loop {
+            rounds += 1;
             for command in commands {
                 self.handle_command(command, now, cx);
             }
@@ -186,22 +191,30 @@ impl<S: Side, C: Connection> Driver<S, C> {
                 return Poll::Ready(());
             }
             if more {
-                commands = self.handle.shared().take_commands();
+                commands = self.handle.shared().lock().take_commands();
                 continue;
             }
-            if reads > 0 && self.session.role() == Role::Client && matches!(self.stage, Stage::Open)
-            {
-                // Whoever waited for what came, tasks of the application mostly, runs now, and
-                // what these send leaves in one write: the driver counts as being at work until
-                // its next turn, which comes right behind them.
+            let awaits_tasks = reads > 0
+                && self.session.role() == Role::Client
+                && matches!(self.stage, Stage::Open);
+            if awaits_tasks || rounds > ROUNDS_PER_TURN {
+                // At a client, whoever waited for what came, tasks of the application mostly, runs
+                // now, and what these send leaves in one write: the next turn comes right behind
+                // them. And nobody keeps a driver at work for ever by appending to its outbox.
+                self.handle.shared().lock().go_on();
                 cx.waker().wake_by_ref();
                 self.arm_timer(now, cx);
                 return Poll::Pending;
             }
-            match self.handle.shared().end_work() {
-                Some(new) => commands = new,
-                None => {
-                    if read || (self.held_up && !self.is_outbox_full()) {
+            let awaited = match self.held_up {
+                true => Awaited::Room,
+                false => Awaited::Nothing,
+            };
+            let rest = self.handle.shared().lock().end_turn(awaited);
+            match rest {
+                Rest::NotYet(new) => commands = new,
+                Rest::WakeSelf | Rest::Granted => {
+                    if read || matches!(rest, Rest::WakeSelf) {
                         // There may be more to read: let others run first.
                         cx.waker().wake_by_ref();
                     }
@@ -344,7 +357,7 @@ impl<S: Side, C: Connection> Driver<S, C> {
                         .outbox_limit
                         .saturating_add(CONTROL_SLACK);
                     let mut state = self.handle.shared().lock();
-                    state.outbox.push_control(packet);
+                    state.push(|outbox| outbox.push_control(packet));
                     if state.outbox.queued() > limit {
                         drop(state);
                         // The peer asks and asks, and does not take the answers.
@@ -366,7 +379,7 @@ impl<S: Side, C: Connection> Driver<S, C> {
                     self.answer_poll();
                     if let Carrier::Polling(polling) = &mut self.carrier {
                         polling.tombstone = self.session.tombstone_until().is_some();
-                        self.handle.shared().lock().tombstone = polling.tombstone;
+                        self.handle.shared().lock().facts.tombstone = polling.tombstone;
                     }
                     let ending = Closed::Ending(Ending::begin(self, now));
                     self.stage = Stage::Closed(Box::new(ending));
@@ -404,11 +417,9 @@ impl<S: Side, C: Connection> Driver<S, C> {
         };
         {
             let mut state = self.handle.shared().lock();
-            state.transport = to;
-            state.poll_pending = false;
-            state
-                .outbox
-                .become_stream(wire.direct(), framing, unwritten);
+            state.facts.transport = to;
+            state.facts.poll_pending = false;
+            state.push(|outbox| outbox.become_stream(wire.direct(), framing, unwritten));
         }
         match std::mem::replace(&mut self.carrier, Carrier::Stream(wire)) {
             Carrier::Polling(mut polling) => {
@@ -484,6 +495,7 @@ impl<S: Side, C: Connection> Driver<S, C> {
     fn write(&mut self, now: Instant, cx: &mut Context<'_>) {
         match &mut self.carrier {
             Carrier::Polling(_) => {
+                self.handle.shared().lock().begin_write();
                 self.answer_poll();
                 if self.take_drained() {
                     self.connection.handle_drain(cx);
@@ -491,6 +503,7 @@ impl<S: Side, C: Connection> Driver<S, C> {
                 }
             }
             Carrier::Requests(_) => {
+                self.handle.shared().lock().begin_write();
                 self.begin_post(now, cx);
                 if self.take_drained() {
                     self.connection.handle_drain(cx);

@@ -268,14 +268,12 @@ impl<A: Application> Engine<A> {
     ) {
         {
             let mut state = session.shared().lock();
-            state
-                .outbox
-                .become_stream(wire.direct(), framing, Vec::new());
+            state.push(|outbox| outbox.become_stream(wire.direct(), framing, Vec::new()));
             if framing != Framing::Lines {
-                let mut open = self.open_packet(&session, state.transport);
+                let mut open = self.open_packet(&session, state.facts.transport);
                 open.compression = compression;
                 let open = open.to_json();
-                state.outbox.push_control(Packet::Open(open.into()));
+                state.push(|outbox| outbox.push_control(Packet::Open(open.into())));
             }
         }
         self.drive(session, handshake, Carrier::Stream(wire));

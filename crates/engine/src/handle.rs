@@ -1,7 +1,7 @@
 use std::future::poll_fn;
 use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
 use std::task::{Context, Poll, Waker};
 use std::{fmt, io};
 
@@ -15,10 +15,10 @@ use crate::deflate;
 use crate::driver::Wire;
 use crate::handshake::Handshake;
 use crate::id::SessionId;
+use crate::mailbox::{Flushed, Mailbox, Queue};
 use crate::message::{Message, type_text};
 use crate::net_socket::NetSocket;
-use crate::outbox::{Flushed, Outbox};
-use crate::seldom::Seldom;
+use crate::outbox::Outbox;
 use crate::turn;
 
 /// A session as everyone but its driver sees it: something to send to and to close.
@@ -81,13 +81,10 @@ pub(crate) struct Shared {
     id: SessionId,
     revision: Revision,
     dialect: Dialect,
-    outbox_limit: usize,
     /// From how many bytes on messages are compressed; the largest number stands for never.
     compress_from: AtomicUsize,
     /// A [`Reading`].
     reading: AtomicU8,
-    /// A POST is being served.
-    posting: AtomicBool,
     state: Mutex<State>,
 }
 
@@ -105,25 +102,17 @@ enum Reading {
 }
 
 /// Everything that others may touch, behind one short lock.
-pub(crate) struct State {
-    pub(crate) outbox: Outbox,
-    pub(crate) commands: Seldom<Command>,
-    /// The driver is to poll its connection once more.
-    woken: bool,
-    /// The driver is gone: nobody carries out commands any more.
-    dead: bool,
+pub(crate) type State = Mailbox<Outbox, Command, Facts>;
+
+/// What others may know of the transport.
+pub(crate) struct Facts {
+    pub(crate) transport: TransportKind,
+    /// Long-polling takes a packet at once, as a poll is pending: a volatile message may go.
+    pub(crate) poll_pending: bool,
+    /// A POST is being served.
+    posting: bool,
     /// The session is closed, but one more poll is told so in a friendly way.
     pub(crate) tombstone: bool,
-    /// The driver is at work and will flush, and look at the commands, before it rests.
-    busy: bool,
-    /// The outbox is on some turn's list already.
-    listed: bool,
-    /// The last write would have blocked: the driver waits for the socket.
-    pub(crate) blocked: bool,
-    /// A poll is pending, or the stream took the last write: a volatile message may go.
-    pub(crate) poll_pending: bool,
-    pub(crate) transport: TransportKind,
-    driver: Option<Waker>,
 }
 
 /// The state, locked. Tasks that waited for room are woken after it is unlocked: on some
@@ -169,27 +158,22 @@ impl SessionHandle {
         base64: bool,
         bounds: &Bounds,
     ) -> Self {
-        let state = Mutex::new(State {
-            outbox: Outbox::new(revision, base64).high_water_mark(bounds.high_water_mark),
-            commands: Seldom::new(),
-            woken: false,
-            dead: false,
-            tombstone: false,
-            busy: false,
-            listed: false,
-            blocked: false,
-            poll_pending: false,
+        let outbox = Outbox::new(revision, base64)
+            .limit(bounds.outbox_limit)
+            .high_water_mark(bounds.high_water_mark);
+        let facts = Facts {
             transport,
-            driver: None,
-        });
+            poll_pending: false,
+            posting: false,
+            tombstone: false,
+        };
+        let state = Mutex::new(Mailbox::new(outbox, facts));
         Self(Arc::new(Shared {
             id,
             revision,
             dialect,
-            outbox_limit: bounds.outbox_limit,
             compress_from: AtomicUsize::new(usize::MAX),
             reading: AtomicU8::new(Reading::Flowing as u8),
-            posting: AtomicBool::new(false),
             state,
         }))
     }
@@ -220,21 +204,21 @@ impl SessionHandle {
     /// The transport that carries the session now.
     #[must_use]
     pub fn transport(&self) -> TransportKind {
-        self.0.lock().transport
+        self.0.lock().facts.transport
     }
 
     /// The network socket that carries the session now. The handshake is the session's own.
     #[must_use]
     pub fn net_socket(&self, handshake: &Handshake) -> NetSocket {
         let state = self.0.lock();
-        NetSocket::new(state.transport, state.outbox.socket(), handshake)
+        NetSocket::new(state.facts.transport, state.outbox.socket(), handshake)
     }
 
     /// The same for the session of a client, which knows of itself whether it speaks TLS.
     #[must_use]
     pub fn net_socket_to(&self, secure: bool) -> NetSocket {
         let state = self.0.lock();
-        NetSocket::dialed(state.transport, state.outbox.socket(), secure)
+        NetSocket::dialed(state.facts.transport, state.outbox.socket(), secure)
     }
 
     /// Whether the session still accepts messages.
@@ -252,7 +236,7 @@ impl SessionHandle {
     /// How many bytes may wait before nothing more is accepted.
     #[must_use]
     pub fn outbox_limit(&self) -> usize {
-        self.0.outbox_limit
+        self.0.lock().outbox.limit_bytes()
     }
 
     /// Whether both are handles of the same session.
@@ -331,10 +315,7 @@ impl SessionHandle {
 
     /// Wakes the driver, which then polls its connection.
     pub fn wake(&self) {
-        let mut state = self.0.lock();
-        state.woken = true;
-        let waker = state.wake_driver();
-        drop(state);
+        let waker = self.0.lock().summon();
         wake(waker);
     }
 
@@ -350,11 +331,13 @@ impl SessionHandle {
         if options.volatile && !state.takes_volatile() {
             return Err(SendError::NotReady);
         }
-        if state.outbox.queued() >= self.0.outbox_limit && !options.beyond_limit {
+        if state.outbox.is_full() && !options.beyond_limit {
             return Err(SendError::Full);
         }
         push(&mut state.outbox);
-        Shared::written(&self.0, state);
+        let waker = state.appended(|| turn::defer(&self.0));
+        drop(state);
+        wake(waker);
         Ok(())
     }
 
@@ -369,7 +352,7 @@ impl SessionHandle {
             if state.outbox.is_closed() {
                 return Poll::Ready(Err(SendError::Closed));
             }
-            if state.outbox.queued() < self.0.outbox_limit.div_ceil(2) {
+            if state.outbox.is_half_empty() {
                 return Poll::Ready(Ok(()));
             }
             state.outbox.push_waker(cx.waker());
@@ -448,8 +431,11 @@ impl SessionHandle {
 
     /// A POST has come. Two at a time end the session: their packets have no order.
     pub(crate) fn begin_post(&self) -> Result<(), RequestError> {
-        let overlap = self.0.posting.swap(true, Ordering::AcqRel);
-        self.command(Command::BeginPost);
+        let mut state = self.0.lock();
+        let overlap = std::mem::replace(&mut state.facts.posting, true);
+        let asked = state.command(Command::BeginPost);
+        drop(state);
+        asked.map_or_else(drop, wake);
         if overlap {
             Err(RequestError::Overlap)
         } else {
@@ -459,49 +445,20 @@ impl SessionHandle {
 
     /// The POST is answered, or is none any more.
     pub(crate) fn end_post(&self) {
-        self.0.posting.store(false, Ordering::Release);
+        self.0.lock().facts.posting = false;
     }
 
     pub(crate) fn command(&self, command: Command) {
-        let mut state = self.0.lock();
-        if state.dead {
-            // Dropped outside the lock: with it goes whoever waits for an answer.
-            drop(state);
-            return;
-        }
-        state.commands.push(command);
-        let waker = state.wake_driver();
-        drop(state);
-        wake(waker);
+        // If it comes back it is dropped outside the lock: with it goes whoever waits for an answer.
+        let asked = self.0.lock().command(command);
+        asked.map_or_else(drop, wake);
     }
 }
 
 impl Shared {
-    /// Sees to it that what was appended is written: by the driver if it is at work, at the end
-    /// of this thread's turn, directly, or by waking the driver, whichever comes first.
-    fn written(this: &Arc<Self>, mut state: Locked<'_>) {
-        if state.busy || state.blocked || state.listed {
-            return;
-        }
-        if turn::defer(this) {
-            state.listed = true;
-            return;
-        }
-        let waker = state.flush();
-        drop(state);
-        wake(waker);
-    }
-
     /// The flush that a turn has put off.
     pub(crate) fn flush_deferred(&self) {
-        let mut state = self.lock();
-        state.listed = false;
-        let waker = if state.busy || state.blocked {
-            None
-        } else {
-            state.flush()
-        };
-        drop(state);
+        let waker = self.lock().keep_promise();
         wake(waker);
     }
 
@@ -509,33 +466,11 @@ impl Shared {
         Locked(Some(self.state.lock()))
     }
 
-    /// The driver starts to work: whatever is appended from now on, it will flush.
-    pub(crate) fn begin_work(&self, waker: &Waker) -> Vec<Command> {
-        let mut state = self.lock();
-        state.busy = true;
-        state.woken = false;
-        if !state
-            .driver
-            .as_ref()
-            .is_some_and(|known| known.will_wake(waker))
-        {
-            state.driver = Some(waker.clone());
-        }
-        state.commands.take()
-    }
-
-    pub(crate) fn take_commands(&self) -> Vec<Command> {
-        let mut state = self.lock();
-        state.woken = false;
-        state.commands.take()
-    }
-
     /// The driver is gone, and what was asked of it last will not happen.
     pub(crate) fn retire(&self) {
         let mut state = self.lock();
-        state.dead = true;
         state.outbox.close();
-        let commands = state.commands.take();
+        let commands = state.retire();
         drop(state);
         drop(commands);
     }
@@ -543,22 +478,15 @@ impl Shared {
     /// Whether requests with this session's id still have something to find.
     pub(crate) fn is_findable(&self) -> bool {
         let state = self.lock();
-        state.tombstone || !state.outbox.is_closed()
-    }
-
-    /// The driver rests: from now on others flush, or wake it. If there are new commands, or it
-    /// was woken, it is still at work.
-    pub(crate) fn end_work(&self) -> Option<Vec<Command>> {
-        let mut state = self.lock();
-        state.busy = std::mem::take(&mut state.woken) || !state.commands.is_empty();
-        state.busy.then(|| state.commands.take())
+        state.facts.tombstone || !state.outbox.is_closed()
     }
 
     /// The driver writes.
     pub(crate) fn flush(&self, wire: &mut Wire, cx: &mut Context<'_>) -> Flushed {
         let mut state = self.lock();
+        state.begin_write();
         loop {
-            let flushed = match state.outbox.flush_direct() {
+            let flushed = match state.outbox.flush() {
                 Flushed::NotHere => {
                     state
                         .outbox
@@ -569,13 +497,12 @@ impl Shared {
                 }
                 flushed => flushed,
             };
-            state.blocked = flushed == Flushed::Blocked;
             wire.drained |= state.outbox.take_drained();
             if flushed == Flushed::All && wire.io.poll_flush(cx).is_pending() {
                 return Flushed::Blocked;
             }
             // The direct write has left no waker behind.
-            if !state.blocked || wire.io.poll_writable(cx).is_pending() {
+            if flushed != Flushed::Blocked || wire.io.poll_writable(cx).is_pending() {
                 return flushed;
             }
         }
@@ -586,27 +513,18 @@ impl State {
     /// Whether a volatile message may go: to a peer that takes everything at once, or on a bare
     /// stream if it would not wait behind much.
     fn takes_volatile(&self) -> bool {
-        let takes_all = !self.blocked
-            && (self.poll_pending || self.outbox.is_stream())
-            && (self.outbox.is_empty() || self.busy || self.listed);
-        takes_all || self.outbox.is_shallow()
+        let Self { outbox, facts, .. } = self;
+        let takes_all = !outbox.is_blocked()
+            && (facts.poll_pending || outbox.is_stream())
+            && (outbox.is_empty() || self.will_be_written());
+        takes_all || outbox.is_shallow()
     }
 
-    /// Flushes from outside the driver; gives the driver's waker if it has to go on.
-    fn flush(&mut self) -> Option<Waker> {
-        match self.outbox.flush_direct() {
-            Flushed::All => None,
-            Flushed::Blocked => {
-                self.blocked = true;
-                self.wake_driver()
-            }
-            Flushed::NotHere | Flushed::Failed => self.wake_driver(),
-        }
-    }
-
-    /// The driver's waker, unless it is at work anyway.
-    fn wake_driver(&self) -> Option<Waker> {
-        if self.busy { None } else { self.driver.clone() }
+    /// Appends something of the driver's own, in its turn or before the first one.
+    pub(crate) fn push(&mut self, append: impl FnOnce(&mut Outbox)) {
+        append(&mut self.outbox);
+        let waker = self.appended(|| false);
+        debug_assert!(waker.is_none(), "the driver is at work");
     }
 }
 

@@ -38,6 +38,7 @@ mod http;
 mod id;
 mod io;
 mod listen;
+mod mailbox;
 mod mask;
 mod message;
 mod net;

@@ -9,6 +9,7 @@ use sockeye_engine_proto::{Packet, Revision};
 use sockeye_websocket::OpCode;
 
 use crate::io::Socket;
+use crate::mailbox::{Flushed, Queue};
 use crate::message::{HEADROOM, Message};
 use crate::seldom::Seldom;
 pub(crate) use stream::Framing;
@@ -27,8 +28,12 @@ pub(crate) struct Outbox {
     base64: bool,
     /// Nothing more is accepted; what waits is still written.
     sealed: bool,
+    /// The last write would have blocked: the driver waits for the socket.
+    blocked: bool,
     /// Bytes that wait in the sink.
     queued: usize,
+    /// How many may wait.
+    limit: usize,
     /// The tasks that wait for room.
     waiting: Seldom<Waker>,
     /// There is more room than there was: they are to be woken.
@@ -56,19 +61,6 @@ pub(crate) enum Item {
     Control(Packet<'static>),
 }
 
-/// How a flush ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Flushed {
-    /// Nothing is left.
-    All,
-    /// The socket takes no more for now.
-    Blocked,
-    /// There is no socket that could be written to from here: the driver must do it.
-    NotHere,
-    /// Writing failed; the driver will find the same error.
-    Failed,
-}
-
 impl Outbox {
     pub(crate) const fn new(revision: Revision, base64: bool) -> Self {
         Self {
@@ -76,13 +68,21 @@ impl Outbox {
             revision,
             base64,
             sealed: false,
+            blocked: false,
             queued: 0,
+            limit: usize::MAX,
             waiting: Seldom::new(),
             has_room: false,
             high_water: usize::MAX,
             above: false,
             drained: false,
         }
+    }
+
+    /// How many bytes may wait before nothing more is accepted.
+    pub(crate) const fn limit(mut self, bytes: usize) -> Self {
+        self.limit = bytes;
+        self
     }
 
     /// How many bytes make the peer a slow one.
@@ -124,6 +124,16 @@ impl Outbox {
 
     pub(crate) const fn is_empty(&self) -> bool {
         self.queued == 0
+    }
+
+    /// How many bytes may wait.
+    pub(crate) const fn limit_bytes(&self) -> usize {
+        self.limit
+    }
+
+    /// Whether less waits than half of what may: room for those who have waited for it.
+    pub(crate) const fn is_half_empty(&self) -> bool {
+        self.queued < self.limit.div_ceil(2)
     }
 
     /// Whether nothing is accepted any more.
@@ -238,6 +248,7 @@ impl Outbox {
             return;
         };
         self.queued = written_first;
+        self.blocked = false;
         for item in packets {
             match item {
                 Item::Message(message) => self.push(&message),
@@ -267,24 +278,17 @@ impl Outbox {
         }
     }
 
-    /// Writes to the socket directly, as far as that is possible from any thread.
-    pub(crate) fn flush_direct(&mut self) -> Flushed {
-        if self.queued == 0 {
-            return Flushed::All;
-        }
-        let Sink::Stream(Stream {
-            direct: Some(socket),
-            ..
-        }) = &self.sink
-        else {
-            return Flushed::NotHere;
-        };
-        let socket = socket.clone();
-        self.flush_with(|slices| socket.try_write(slices))
-    }
-
     /// Writes with the given function until nothing is left or it would block.
     pub(crate) fn flush_with(
+        &mut self,
+        write: impl FnMut(&[IoSlice<'_>]) -> io::Result<usize>,
+    ) -> Flushed {
+        let flushed = self.write_with(write);
+        self.blocked = flushed == Flushed::Blocked;
+        flushed
+    }
+
+    fn write_with(
         &mut self,
         mut write: impl FnMut(&[IoSlice<'_>]) -> io::Result<usize>,
     ) -> Flushed {
@@ -336,6 +340,27 @@ impl Outbox {
             true => self.waiting.take(),
             false => Vec::new(),
         }
+    }
+}
+
+impl Queue for Outbox {
+    fn flush(&mut self) -> Flushed {
+        if self.queued == 0 {
+            self.blocked = false;
+            return Flushed::All;
+        }
+        let Some(socket) = self.socket().cloned() else {
+            return Flushed::NotHere;
+        };
+        self.flush_with(|slices| socket.try_write(slices))
+    }
+
+    fn is_blocked(&self) -> bool {
+        self.blocked
+    }
+
+    fn is_full(&self) -> bool {
+        self.queued >= self.limit
     }
 }
 

@@ -1,6 +1,7 @@
 use std::fmt;
 
 /// A list that is nearly always empty: it is one pointer then, where a vector would be three words.
+#[cfg_attr(test, derive(Clone))]
 pub(crate) struct Seldom<T>(
     #[expect(
         clippy::box_collection,

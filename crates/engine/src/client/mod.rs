@@ -182,12 +182,12 @@ impl Begun {
             let mut state = handle.shared().lock();
             match &self.carrier {
                 Carrier::Stream(wire) => {
-                    state
-                        .outbox
-                        .become_stream(wire.direct(), self.framing, Vec::new());
+                    state.push(|outbox| {
+                        outbox.become_stream(wire.direct(), self.framing, Vec::new());
+                    });
                 }
                 // A POST may be made at once.
-                _ => state.poll_pending = true,
+                _ => state.facts.poll_pending = true,
             }
         }
         let opened = Opened {

@@ -9,7 +9,7 @@ use super::stream::{Fate, Wire};
 use super::{Carrier, Driver, Side};
 use crate::application::Connection;
 use crate::handle::SessionHandle;
-use crate::outbox::Flushed;
+use crate::mailbox::Flushed;
 
 /// The way out of a closed session: write what waits and a close frame, say that no more will
 /// come, and wait for the peer to do the same.
@@ -30,9 +30,11 @@ impl Ending {
         let mut state = driver.handle.shared().lock();
         if let Carrier::Stream(wire) = &driver.carrier {
             match wire.fate {
-                Fate::Open | Fate::PeerClosed(None) => state.outbox.push_frame(OpCode::Close, &[]),
+                Fate::Open | Fate::PeerClosed(None) => {
+                    state.push(|outbox| outbox.push_frame(OpCode::Close, &[]));
+                }
                 Fate::PeerClosed(Some(code)) | Fate::Violated(code) => {
-                    state.outbox.push_frame(OpCode::Close, &code.to_be_bytes());
+                    state.push(|outbox| outbox.push_frame(OpCode::Close, &code.to_be_bytes()));
                 }
                 Fate::Ended => {}
                 Fate::Gone => state.outbox.clear(),

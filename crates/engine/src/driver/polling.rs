@@ -55,7 +55,7 @@ impl<S: Side, C: Connection> Driver<S, C> {
             PollVerdict::Hold => {
                 if let Carrier::Polling(polling) = &mut self.carrier {
                     polling.pending = Some(answer);
-                    self.handle.shared().lock().poll_pending = true;
+                    self.handle.shared().lock().facts.poll_pending = true;
                 }
             }
             PollVerdict::AnswerNoop => {
@@ -165,7 +165,7 @@ impl<S: Side, C: Connection> Driver<S, C> {
             return;
         };
         let payload = self.take_payload_of_current();
-        self.handle.shared().lock().poll_pending = false;
+        self.handle.shared().lock().facts.poll_pending = false;
         if pending.send(Ok(payload)).is_ok() {
             self.session.end_poll();
         }

@@ -95,7 +95,7 @@ impl Requests {
         let mut encoder = payload::Encoder::new(&self.dialect, self.max_payload);
         let mut state = handle.shared().lock();
         fill(&mut encoder, &mut state.outbox, self.max_packets);
-        state.poll_pending = false;
+        state.facts.poll_pending = false;
         drop(state);
         self.post = Some(self.exchange.post(encoder.finish()));
     }
@@ -165,7 +165,7 @@ impl<S: Side, C: Connection> Driver<S, C> {
             requests.post = None;
             match result {
                 Ok(()) => {
-                    self.handle.shared().lock().poll_pending = true;
+                    self.handle.shared().lock().facts.poll_pending = true;
                     self.session.end_post();
                 }
                 Err(detail) => {

@@ -317,11 +317,8 @@ impl<S: Side, C: Connection> Reader<'_, S, C> {
             Event::Text(text) => Packet::decode_text(revision, text),
             Event::Binary(data) => Packet::decode_binary(revision, data),
             Event::Ping(payload) => {
-                self.handle
-                    .shared()
-                    .lock()
-                    .outbox
-                    .push_frame(OpCode::Pong, payload);
+                let mut state = self.handle.shared().lock();
+                state.push(|outbox| outbox.push_frame(OpCode::Pong, payload));
                 return;
             }
             Event::Pong(_) | Event::Close(_) => return,
