@@ -7,6 +7,7 @@ mod ci;
 mod fuzz;
 mod interop;
 mod size;
+mod stalls;
 mod test;
 
 use crate::Result;
@@ -30,6 +31,7 @@ pub(crate) const TASKS: &[Task] = &[
     autobahn::TASK,
     bench::TASK,
     fuzz::TASK,
+    stalls::TASK,
     size::TASK,
     ci::TASK,
 ];
