@@ -16,10 +16,17 @@ pub(crate) struct RetryQueue {
     retries: u32,
     entries: VecDeque<Entry>,
     bytes: usize,
-    /// When the answer to the head must be there, if it is on its way.
-    deadline: Option<Instant>,
+    head: Head,
     /// The head waits for the outbox to have room.
     waits_for_room: bool,
+}
+
+/// Whether the first event is on its way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Head {
+    Waits,
+    /// Its answer must be there by this time; with `None` it may take for ever.
+    OnItsWay(Option<Instant>),
 }
 
 #[derive(Debug)]
@@ -30,16 +37,13 @@ struct Entry {
     tries: u32,
 }
 
-/// Stands for a time that is too far away to be told.
-const FAR: Duration = Duration::from_secs(86_400 * 365);
-
 impl RetryQueue {
     pub(crate) const fn new(retries: u32) -> Self {
         Self {
             retries,
             entries: VecDeque::new(),
             bytes: 0,
-            deadline: None,
+            head: Head::Waits,
             waits_for_room: false,
         }
     }
@@ -68,19 +72,18 @@ impl RetryQueue {
 
     /// The event that is to be sent now, if none is on its way.
     pub(crate) fn next(&mut self, now: Instant) -> Option<(&Waiting, u64)> {
-        if self.deadline.is_some() {
+        if self.head != Head::Waits {
             return None;
         }
         let head = self.entries.front_mut()?;
         head.tries += 1;
-        let deadline = now.checked_add(head.timeout);
-        self.deadline = Some(deadline.unwrap_or_else(|| now + FAR));
+        self.head = Head::OnItsWay(now.checked_add(head.timeout));
         Some((&head.event, head.ack_id))
     }
 
     /// The head could not be written after all, so that it is not on its way, and was not tried.
     pub(crate) fn put_off(&mut self) {
-        self.deadline = None;
+        self.head = Head::Waits;
         if let Some(head) = self.entries.front_mut() {
             head.tries -= 1;
         }
@@ -113,15 +116,20 @@ impl RetryQueue {
         is_head
     }
 
-    /// When [`handle_failure`](Self::handle_failure) is due.
+    /// When [`handle_failure`](Self::handle_failure) is due, if there is such a time.
     pub(crate) const fn deadline(&self) -> Option<Instant> {
-        self.deadline
+        match self.head {
+            Head::OnItsWay(deadline) => deadline,
+            Head::Waits => None,
+        }
     }
 
     /// The head was not answered, or the connection was lost while it was on its way. Gives it if
     /// it was given up.
     pub(crate) fn handle_failure(&mut self) -> Option<Waiting> {
-        self.deadline.take()?;
+        if std::mem::replace(&mut self.head, Head::Waits) == Head::Waits {
+            return None;
+        }
         if self.entries.front()?.tries <= self.retries {
             return None;
         }
@@ -139,7 +147,7 @@ impl RetryQueue {
 
     /// Takes the head out, which need not be sent any more.
     pub(crate) fn drop_head(&mut self) -> Option<Waiting> {
-        self.deadline = None;
+        self.head = Head::Waits;
         let head = self.entries.pop_front()?;
         self.bytes -= head.event.size();
         if self.entries.is_empty() {
@@ -250,12 +258,12 @@ mod tests {
     }
 
     #[test]
-    fn endless_timeout_is_far_away() {
+    fn endless_timeout_has_no_deadline() {
         let now = Instant::now();
         let mut queue = queue(0, [4]);
         queue.entries[0].timeout = Duration::MAX;
         next(&mut queue, now);
-        assert!(queue.deadline().unwrap() > now + TIMEOUT);
+        assert_eq!(queue.deadline(), None);
     }
 
     #[test]
