@@ -605,26 +605,42 @@ impl Moment {
 /// The session's one timer.
 struct Timer {
     sleep: Option<Pin<Box<Sleep>>>,
-    /// What the sleep is set to, and polled for.
-    armed: Option<Instant>,
+    armed: Armed,
+}
+
+/// What a timer waits for.
+#[derive(Clone, Copy)]
+enum Armed {
+    /// Nobody has said yet; it counts as due.
+    Unset,
+    /// The sleep is set to this time, and polled for it.
+    At(Instant),
+    /// There is nothing to wait for.
+    Never,
 }
 
 impl Timer {
     const fn new() -> Self {
         Self {
             sleep: None,
-            armed: None,
+            armed: Armed::Unset,
         }
     }
 
     /// How long ago the timer should have fired.
     fn delay(&self, now: Instant) -> Duration {
-        self.armed
-            .map_or(Duration::ZERO, |armed| now.saturating_duration_since(armed))
+        match self.armed {
+            Armed::At(at) => now.saturating_duration_since(at),
+            Armed::Unset | Armed::Never => Duration::ZERO,
+        }
     }
 
     fn is_due(&self, now: Instant) -> bool {
-        self.armed.is_none_or(|at| at <= now)
+        match self.armed {
+            Armed::Unset => true,
+            Armed::At(at) => at <= now,
+            Armed::Never => false,
+        }
     }
 
     /// Sees to it that the task is woken when `due` comes; ready if it has come already.
@@ -634,11 +650,10 @@ impl Timer {
     fn arm(&mut self, due: Option<Instant>, now: Instant, cx: &mut Context<'_>) -> Poll<()> {
         let Some(due) = due else {
             self.sleep = None;
-            // There is nothing to wait for; a far time stands for that.
-            self.armed = Some(now + FAR);
+            self.armed = Armed::Never;
             return Poll::Pending;
         };
-        if self.sleep.is_some() && self.armed.is_some_and(|armed| now < armed && armed <= due) {
+        if matches!(self.armed, Armed::At(at) if now < at && at <= due) {
             return Poll::Pending;
         }
         let at = tokio::time::Instant::from_std(due);
@@ -649,7 +664,7 @@ impl Timer {
             }
             none => none.insert(Box::pin(tokio::time::sleep_until(at))),
         };
-        self.armed = Some(due);
+        self.armed = Armed::At(due);
         sleep.as_mut().poll(cx)
     }
 
@@ -661,8 +676,6 @@ impl Timer {
         }
     }
 }
-
-const FAR: Duration = Duration::from_secs(86_400 * 365);
 
 #[cfg(test)]
 mod tests {

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use sockeye_engine::{CloseReason, EngineConfig};
+use sockeye_engine::{CloseReason, EngineConfig, ListenOptions};
 use sockeye_engine_proto::Packet;
-use sockeye_testkit::{Case, EngineRig};
-use tokio::time::{Instant, advance};
+use sockeye_testkit::{Case, EngineRig, Seen, SocketDir, StreamPeer};
+use tokio::time::{Instant, advance, pause};
 
 const INTERVAL: Duration = Duration::from_secs(25);
 const TIMEOUT: Duration = Duration::from_secs(20);
@@ -334,10 +334,7 @@ async fn unready_connection_is_not_timed_out() {
         advance(Duration::from_secs(40)).await;
         assert!(session.is_quiet(), "nothing was read, nothing was closed");
         session.set_ready(true);
-        assert_eq!(
-            session.seen().await,
-            Some(sockeye_testkit::Seen::Text("waits".into()))
-        );
+        assert_eq!(session.seen().await, Some(Seen::Text("waits".into())));
         // From now on the heartbeat counts again.
         client.hung_up().await;
         assert_eq!(session.closed().await, CloseReason::PingTimeout);
@@ -367,7 +364,7 @@ async fn unready_connection_holds_its_post_and_is_not_timed_out() {
         assert_eq!(posting.response().await.unwrap().brief(), (200, "ok"));
         for text in ["a", "b"] {
             let seen = session.seen().await;
-            assert_eq!(seen, Some(sockeye_testkit::Seen::Text(text.into())));
+            assert_eq!(seen, Some(Seen::Text(text.into())));
         }
     }
 }
@@ -385,5 +382,45 @@ async fn connection_that_is_unready_for_ever_ends() {
             "{:?}",
             start.elapsed()
         );
+    }
+}
+
+/// Past 49.7 days, the milliseconds of a time do not fit 32 bits any more.
+const HUNDRED_DAYS: Duration = Duration::from_secs(100 * 86_400);
+
+/// A driver that waits for a time which is over goes round and round.
+#[cfg(unix)]
+#[tokio::test]
+async fn streams_without_a_heartbeat_rest_for_a_hundred_days() {
+    let dir = SocketDir::new("hundred-days");
+    let mut rig = EngineRig::memory(config());
+    let options = ListenOptions::default().allow_half_open(true);
+    let _listener = rig.engine.listen(&dir.url(), options).await.unwrap();
+    let mut lines = StreamPeer::unix(&dir).await;
+    lines.write(b"{\"event\":\"a\"}\n").await;
+    let mut of_lines = rig.session().await;
+    assert!(matches!(of_lines.seen().await, Some(Seen::Binary(_))));
+    let mut native = StreamPeer::unix(&dir).await;
+    native.write(b"\x010").await;
+    assert!(native.text().await.starts_with('0'));
+    let mut half_open = rig.session().await;
+    native.send_text("4last").await;
+    assert_eq!(half_open.seen().await, Some(Seen::Text("last".into())));
+    native.shutdown().await;
+    for _ in 0..100 {
+        tokio::task::yield_now().await;
+    }
+    pause();
+    for session in [&mut of_lines, &mut half_open] {
+        let before = session.polls();
+        for days in [1, 50, 100] {
+            advance(HUNDRED_DAYS / 100 * days).await;
+            for _ in 0..1000 {
+                tokio::task::yield_now().await;
+            }
+        }
+        let polls = session.polls() - before;
+        assert!(polls < 20, "{polls} polls, and nothing to do");
+        assert!(session.is_quiet() && session.handle.is_open());
     }
 }

@@ -26,8 +26,8 @@ enum State {
     AwaitPong(Instant),
     /// The peer pings, and must have done so by this time.
     AwaitPing(Instant),
-    /// Nobody pings; this is a time that does not come.
-    Off(Instant),
+    /// Nobody pings, and there is no time to wait for.
+    Off,
     /// Engine.IO 3 client.
     Client3 {
         /// When the next ping goes out; `None` while one is unanswered.
@@ -80,20 +80,23 @@ impl Heartbeat {
     }
 
     /// No heartbeat at all, for peers that know none.
-    pub(super) fn off(now: Instant) -> Self {
+    pub(super) fn off() -> Self {
         let never = Millis::from(Duration::MAX);
         Self {
             interval: never,
             timeout: never,
-            state: State::Off(never.after(now)),
+            state: State::Off,
         }
     }
 
-    /// When [`on_time`](Self::on_time) has something to say next.
-    pub(super) fn next(&self) -> Instant {
+    /// When [`on_time`](Self::on_time) has something to say next; `None` if it never has.
+    pub(super) fn next(&self) -> Option<Instant> {
         match self.state {
-            State::PingAt(at) | State::AwaitPong(at) | State::AwaitPing(at) | State::Off(at) => at,
-            State::Client3 { ping_at, deadline } => ping_at.map_or(deadline, |at| at.min(deadline)),
+            State::PingAt(at) | State::AwaitPong(at) | State::AwaitPing(at) => Some(at),
+            State::Off => None,
+            State::Client3 { ping_at, deadline } => {
+                Some(ping_at.map_or(deadline, |at| at.min(deadline)))
+            }
         }
     }
 
@@ -103,7 +106,7 @@ impl Heartbeat {
             State::AwaitPong(at) | State::AwaitPing(at) | State::Client3 { deadline: at, .. } => {
                 Some(at)
             }
-            State::PingAt(_) | State::Off(_) => None,
+            State::PingAt(_) | State::Off => None,
         }
     }
 
@@ -142,7 +145,7 @@ impl Heartbeat {
     pub(super) fn excuse(&mut self, now: Instant) {
         let (silence, answer) = (self.silence(now), self.timeout.after(now));
         match &mut self.state {
-            State::PingAt(_) | State::Off(_) => {}
+            State::PingAt(_) | State::Off => {}
             State::AwaitPong(deadline) => *deadline = answer,
             State::AwaitPing(deadline) | State::Client3 { deadline, .. } => *deadline = silence,
         }
@@ -174,7 +177,7 @@ impl Heartbeat {
         match &mut self.state {
             State::PingAt(_) | State::AwaitPong(_) => self.state = State::PingAt(next),
             State::Client3 { ping_at, .. } => *ping_at = Some(next),
-            State::AwaitPing(_) | State::Off(_) => return Err(WrongDirection),
+            State::AwaitPing(_) | State::Off => return Err(WrongDirection),
         }
         Ok(())
     }

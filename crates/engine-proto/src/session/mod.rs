@@ -51,9 +51,8 @@ pub struct Session {
     state: State,
     upgrade: Upgrade,
     heartbeat: Heartbeat,
-    /// Until when messages on the current transport can go to the application without another thought. It saves the
-    /// hot path from looking at everything else.
-    direct_until: Option<Instant>,
+    /// Saves the hot path from looking at everything else.
+    direct: Direct,
     outputs: Outputs,
 }
 
@@ -74,6 +73,26 @@ enum State {
         /// Until when one GET is still answered with a noop.
         tombstone: Option<Box<Instant>>,
     },
+}
+
+/// Whether messages on the current transport can go to the application without another thought.
+#[derive(Debug, Clone, Copy)]
+enum Direct {
+    Never,
+    Until(Instant),
+    /// There is no deadline that a message could come behind.
+    Always,
+}
+
+impl Direct {
+    #[inline]
+    fn covers(self, now: Instant) -> bool {
+        match self {
+            Self::Never => false,
+            Self::Until(at) => now < at,
+            Self::Always => true,
+        }
+    }
 }
 
 impl Session {
@@ -107,7 +126,7 @@ impl Session {
     pub fn plain(transport: TransportKind, now: Instant) -> Self {
         let config = SessionConfig::default();
         let mut session = Self::new(Role::Server, &config, Revision::V4, transport, now);
-        session.heartbeat = Heartbeat::off(now);
+        session.heartbeat = Heartbeat::off();
         session.settle();
         session
     }
@@ -136,7 +155,7 @@ impl Session {
                 config.ping_timeout,
                 now,
             ),
-            direct_until: None,
+            direct: Direct::Never,
             outputs: Outputs::default(),
         };
         session.settle();
@@ -157,9 +176,7 @@ impl Session {
         packet: Packet<'a>,
     ) -> Option<Message<'a>> {
         match packet {
-            Packet::Message(message)
-                if lane == Lane::Current && self.direct_until.is_some_and(|until| now < until) =>
-            {
+            Packet::Message(message) if lane == Lane::Current && self.direct.covers(now) => {
                 Some(message)
             }
             packet => self.handle_packet_with_care(now, lane, packet),
@@ -332,7 +349,7 @@ impl Session {
     /// so that there is none from now on.
     pub fn end_heartbeat(&mut self, now: Instant) {
         self.check_time(now);
-        self.heartbeat = Heartbeat::off(now);
+        self.heartbeat = Heartbeat::off();
         self.settle();
     }
 
@@ -350,17 +367,18 @@ impl Session {
         self.outputs.pop()
     }
 
-    /// When [`handle_timeout`](Self::handle_timeout) is due; `None` once the session is closed.
+    /// When [`handle_timeout`](Self::handle_timeout) is due; `None` while there is nothing to wait for: once the
+    /// session is closed, and without a heartbeat.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {
         let main = match &self.state {
             State::Open => self.heartbeat.next(),
-            State::Closing { deadline, .. } => **deadline,
+            State::Closing { deadline, .. } => Some(**deadline),
             State::Closed { .. } => return None,
         };
         let upgrade = self.upgrade.target().map(|target| target.deadline);
         let noop = self.upgrade.noop_at().filter(|_| self.polling);
-        [upgrade, noop].into_iter().flatten().chain([main]).min()
+        [upgrade, noop, main].into_iter().flatten().min()
     }
 
     /// By when the peer must have been heard, if it is waited for and the session is open.

@@ -7,7 +7,7 @@ use crate::{BadRequest, Message, Packet, RequestError, TransportKind};
 
 use super::heartbeat::Beat;
 use super::upgrade::{PollAge, Target, Upgrade};
-use super::{CloseReason, Lane, Output, PollVerdict, Role, Session, State, UpgradeRefused};
+use super::{CloseReason, Direct, Lane, Output, PollVerdict, Role, Session, State, UpgradeRefused};
 
 /// What comes in on the two lanes.
 impl Session {
@@ -295,9 +295,11 @@ impl Session {
 
     /// Brings what is derived from the state up to date, after every input.
     pub(super) fn settle(&mut self) {
-        self.direct_until = match self.state {
-            State::Open if !self.heartbeat.wants_every_packet() => self.poll_timeout(),
-            _ => None,
+        self.direct = match self.state {
+            State::Open if !self.heartbeat.wants_every_packet() => {
+                self.poll_timeout().map_or(Direct::Always, Direct::Until)
+            }
+            _ => Direct::Never,
         };
     }
 }

@@ -253,3 +253,31 @@ fn a_closed_session_is_not_excused() {
     assert_eq!(server.session.poll_timeout(), None);
     assert!(server.session.is_closed());
 }
+
+/// Longer than a time in milliseconds that has 32 bits.
+const HUNDRED_DAYS: std::time::Duration = std::time::Duration::from_secs(100 * 86_400);
+
+#[test]
+fn a_session_without_a_heartbeat_waits_for_no_time() {
+    let now = std::time::Instant::now();
+    let plain = crate::Session::plain(TransportKind::Tcp, now);
+    let mut half_open = [Revision::V3, Revision::V4].map(|revision| {
+        [
+            Lone::server(revision, TransportKind::Tcp).session,
+            Lone::client(revision, TransportKind::Tcp).session,
+        ]
+    });
+    for session in half_open.as_flattened_mut() {
+        session.end_heartbeat(now);
+    }
+    for mut session in half_open.into_iter().flatten().chain([plain]) {
+        for now in [now, now + HUNDRED_DAYS] {
+            session.handle_timeout(now);
+            assert_eq!(session.poll_timeout(), None, "{session:?}");
+            assert_eq!(session.heartbeat_due(), None, "{session:?}");
+            let message = session.handle_packet(now, Lane::Current, Packet::text("a"));
+            assert!(message.is_some(), "{session:?}");
+            assert!(!session.has_output(), "{session:?}");
+        }
+    }
+}

@@ -372,6 +372,28 @@ async fn automatic_dialect_prefers_packets() {
     assert_eq!(peer.opened.dialect, Dialect::Packets);
 }
 
+/// A driver that waits for a time which is over goes round and round.
+#[tokio::test]
+async fn client_of_lines_rests_for_a_hundred_days() {
+    let (mut rig, url) = serve(EngineConfig::default(), "tcp://127.0.0.1:0").await;
+    let config = ConnectorConfig::default().stream_dialect(StreamDialect::Lines);
+    let peer = Peer::open(&connector(config), &url).await.unwrap();
+    peer.text("{\"a\":1}\r\n");
+    let mut server = rig.session().await;
+    assert!(matches!(within(server.seen()).await, Some(Seen::Binary(_))));
+    tokio::time::pause();
+    let before = peer.polls();
+    for days in [1, 49, 50] {
+        tokio::time::advance(Duration::from_secs(days * 86_400)).await;
+        for _ in 0..1000 {
+            tokio::task::yield_now().await;
+        }
+    }
+    let polls = peer.polls() - before;
+    assert!(polls < 20, "{polls} polls, and nothing to do");
+    assert!(peer.is_quiet() && peer.opened.session.is_open());
+}
+
 #[tokio::test]
 async fn refusal_on_a_stream_is_no_reason_to_speak_in_lines() {
     let config = EngineConfig::default().allow_request(async |_| Err("not you".to_owned()));

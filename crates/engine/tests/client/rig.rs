@@ -3,7 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "what fails here fails the test")]
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -25,6 +25,7 @@ pub(crate) struct Peer {
     seen: mpsc::UnboundedReceiver<Seen>,
     detail: mpsc::UnboundedReceiver<String>,
     ready: Arc<AtomicBool>,
+    polls: Arc<AtomicUsize>,
     task: JoinHandle<Ended>,
 }
 
@@ -32,6 +33,7 @@ struct Recorder {
     seen: mpsc::UnboundedSender<Seen>,
     detail: mpsc::UnboundedSender<String>,
     ready: Arc<AtomicBool>,
+    polls: Arc<AtomicUsize>,
     closed: bool,
 }
 
@@ -46,6 +48,7 @@ impl Connection for Recorder {
     }
 
     fn poll(&mut self, _: &mut Context<'_>) -> Poll<()> {
+        self.polls.fetch_add(1, Ordering::SeqCst);
         Poll::Ready(())
     }
 
@@ -87,10 +90,12 @@ impl Peer {
         let (seen_sender, seen) = mpsc::unbounded_channel();
         let (detail_sender, detail) = mpsc::unbounded_channel();
         let ready = Arc::new(AtomicBool::new(true));
+        let polls = Arc::default();
         let recorder = Recorder {
             seen: seen_sender,
             detail: detail_sender,
             ready: Arc::clone(&ready),
+            polls: Arc::clone(&polls),
             closed: false,
         };
         let mut kept = None;
@@ -105,6 +110,7 @@ impl Peer {
             seen,
             detail,
             ready,
+            polls,
             task: tokio::spawn(session),
         })
     }
@@ -125,6 +131,11 @@ impl Peer {
 
     pub(crate) async fn seen(&mut self) -> Seen {
         within(self.seen.recv()).await.expect("more to be seen")
+    }
+
+    /// How often the connection was polled, which it is in every turn of the driver.
+    pub(crate) fn polls(&self) -> usize {
+        self.polls.load(Ordering::SeqCst)
     }
 
     pub(crate) fn is_quiet(&self) -> bool {
