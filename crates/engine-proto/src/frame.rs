@@ -108,6 +108,35 @@ pub fn decode(buf: &[u8], max_payload: usize) -> Result<Decoded<'_>, FrameError>
     Ok(Decoded::Frame { frame, used })
 }
 
+/// How many bytes the frame has whose header stands at the front of `buf`, [compressed] or not; `None` if the header is
+/// cut off.
+///
+/// For somebody who has encoded frames and wants to know where one ends.
+#[must_use]
+pub fn frame_len(buf: &[u8]) -> Option<usize> {
+    let marker = usize::from(buf.first() == Some(&compressed::MARKER));
+    let (header, len) = read_header(&buf[marker..]).ok()?;
+    usize::try_from(len).ok()?.checked_add(marker + header)
+}
+
+/// Reads the length of the header and that of the payload; fails with how many bytes the header needs.
+#[inline]
+fn read_header(buf: &[u8]) -> Result<(usize, u64), usize> {
+    let Some(&first) = buf.first() else {
+        return Err(1);
+    };
+    let (header, bytes) = match first & LENGTH_BITS {
+        LENGTH_IN_2 => (3, buf.get(1..3)),
+        LENGTH_IN_8 => (9, buf.get(1..9)),
+        short => return Ok((1, u64::from(short))),
+    };
+    let bytes = bytes.ok_or(header)?;
+    let len = bytes
+        .iter()
+        .fold(0, |len, &byte| len << 8 | u64::from(byte));
+    Ok((header, len))
+}
+
 /// A frame whose payload was not looked at.
 enum Raw<'b> {
     Frame {
@@ -122,29 +151,9 @@ enum Raw<'b> {
 
 #[inline]
 fn decode_raw(buf: &[u8], max_payload: usize) -> Result<Raw<'_>, FrameError> {
-    let Some(&first) = buf.first() else {
-        return Ok(Raw::NeedMore { total: 1 });
-    };
-    let (header, len) = match first & LENGTH_BITS {
-        LENGTH_IN_2 => match buf.get(1..3) {
-            Some(bytes) => (
-                3,
-                bytes
-                    .iter()
-                    .fold(0, |len, &byte| len << 8 | u64::from(byte)),
-            ),
-            None => return Ok(Raw::NeedMore { total: 3 }),
-        },
-        LENGTH_IN_8 => match buf.get(1..9) {
-            Some(bytes) => (
-                9,
-                bytes
-                    .iter()
-                    .fold(0, |len, &byte| len << 8 | u64::from(byte)),
-            ),
-            None => return Ok(Raw::NeedMore { total: 9 }),
-        },
-        short => (1, u64::from(short)),
+    let (header, len) = match read_header(buf) {
+        Ok(header) => header,
+        Err(total) => return Ok(Raw::NeedMore { total }),
     };
     if len == 0 {
         return Err(FrameError::Empty);
@@ -162,7 +171,7 @@ fn decode_raw(buf: &[u8], max_payload: usize) -> Result<Raw<'_>, FrameError> {
     let Some(payload) = buf.get(header..total) else {
         return Ok(Raw::NeedMore { total });
     };
-    let kind = match first & BINARY_FLAG {
+    let kind = match buf[0] & BINARY_FLAG {
         0 => WireKind::Text,
         _ => WireKind::Binary,
     };
@@ -270,6 +279,18 @@ mod tests {
             frame(WireKind::Binary, &[0; 70_000])[..9],
             [0xff, 0, 0, 0, 0, 0, 1, 0x11, 0x70]
         );
+    }
+
+    #[test]
+    fn length_of_a_frame_is_told_by_its_header() {
+        for len in [1, 125, 126, 65_535, 65_536] {
+            let header = encode_header(WireKind::Binary, len);
+            assert_eq!(frame_len(&header), Some(header.len() + len));
+            assert_eq!(frame_len(&header[..header.len() - 1]), None);
+            let compressed = [&[compressed::MARKER], &header[..]].concat();
+            assert_eq!(frame_len(&compressed), Some(compressed.len() + len));
+        }
+        assert_eq!(frame_len(&[0xff; 20]), None);
     }
 
     #[test]

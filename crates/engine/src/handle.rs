@@ -498,6 +498,7 @@ impl Shared {
                 flushed => flushed,
             };
             wire.drained |= state.outbox.take_drained();
+            wire.moved |= state.outbox.take_moved();
             if flushed == Flushed::All && wire.io.poll_flush(cx).is_pending() {
                 return Flushed::Blocked;
             }

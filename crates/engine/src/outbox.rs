@@ -1,4 +1,7 @@
+mod borders;
+mod chunks;
 mod stream;
+mod urgent;
 
 use std::collections::VecDeque;
 use std::io::{self, IoSlice};
@@ -12,8 +15,10 @@ use crate::io::Socket;
 use crate::mailbox::{Flushed, Queue};
 use crate::message::{HEADROOM, Message};
 use crate::seldom::Seldom;
+use chunks::Chunk;
 pub(crate) use stream::Framing;
 use stream::Stream;
+use urgent::Beat;
 
 /// What waits to be written to one peer, in order.
 ///
@@ -163,12 +168,11 @@ impl Outbox {
     pub(crate) fn clear(&mut self) {
         match &mut self.sink {
             Sink::Packets(packets) => packets.clear(),
-            Sink::Stream(stream) if !stream.underway => {
-                stream.chunks.clear();
-                stream.tail.clear();
+            Sink::Stream(stream) => {
+                // Half a frame would be worse than none.
+                self.queued = stream.keep_begun();
+                return;
             }
-            // Frame borders are not known any more, and half a frame would be worse than none.
-            Sink::Stream(_) => return,
             Sink::Closed => {}
         }
         self.queued = 0;
@@ -205,27 +209,61 @@ impl Outbox {
     /// Appends a frame that was made elsewhere. Only for a stream whose framing it has.
     pub(crate) fn push_frame_bytes(&mut self, frame: &Bytes) {
         if let Sink::Stream(stream) = &mut self.sink {
-            self.queued += stream.copy_or_share(frame);
+            self.queued += stream.copy_or_share(frame, Chunk::Frame);
         }
     }
 
-    /// Appends a packet of the session itself.
+    /// Appends a packet of the session itself. A heartbeat goes ahead of what waits, and if the same one
+    /// waits already because the peer takes nothing, it is not said twice.
     pub(crate) fn push_control(&mut self, packet: Packet<'static>) {
+        let is_beat = matches!(packet, Packet::Ping(_) | Packet::Pong(_));
         match &mut self.sink {
             Sink::Packets(packets) => {
+                if is_beat && packets.front().is_some_and(|front| front.is(&packet)) {
+                    return;
+                }
                 let item = Item::Control(packet);
                 self.queued += item.cost();
-                packets.push_back(item);
+                match is_beat {
+                    true => packets.push_front(item),
+                    false => packets.push_back(item),
+                }
             }
-            Sink::Stream(stream) => self.queued += stream.push_control(&packet, self.revision),
+            Sink::Stream(stream) => {
+                let revision = self.revision;
+                let append = |stream: &mut Stream| stream.push_control(&packet, revision);
+                let (added, dropped) = match is_beat {
+                    true => stream.push_urgent(Beat::EngineIo, append),
+                    false => (append(stream), 0),
+                };
+                self.queued = self.queued + added - dropped;
+            }
             Sink::Closed => {}
         }
     }
 
-    /// Appends a WebSocket control frame: a pong, or a close.
+    /// Answers a ping of WebSocket, ahead of what waits.
+    pub(crate) fn push_pong(&mut self, payload: &[u8]) {
+        if let Sink::Stream(stream) = &mut self.sink {
+            let append = |stream: &mut Stream| stream.push_frame(OpCode::Pong, payload);
+            let (added, dropped) = stream.push_urgent(Beat::WebSocket, append);
+            self.queued = self.queued + added - dropped;
+        }
+    }
+
+    /// Appends a WebSocket control frame: a close.
     pub(crate) fn push_frame(&mut self, op: OpCode, payload: &[u8]) {
         if let Sink::Stream(stream) = &mut self.sink {
             self.queued += stream.push_frame(op, payload);
+        }
+    }
+
+    /// Whether the peer has made room for something since it was asked last: the socket was full, and
+    /// has taken bytes.
+    pub(crate) fn take_moved(&mut self) -> bool {
+        match &mut self.sink {
+            Sink::Stream(stream) => stream.take_moved(self.queued == 0),
+            Sink::Packets(_) | Sink::Closed => false,
         }
     }
 
@@ -238,12 +276,16 @@ impl Outbox {
         unwritten: Vec<u8>,
     ) {
         let written_first = unwritten.len();
-        let stream = Sink::Stream(Stream {
+        let mut stream = Stream {
             direct,
             framing,
-            tail: unwritten,
             ..Stream::default()
-        });
+        };
+        if !unwritten.is_empty() {
+            // Its first frame may be written in part.
+            stream.chunks.push_back(Chunk::Rest(unwritten.into()));
+        }
+        let stream = Sink::Stream(stream);
         let Sink::Packets(packets) = std::mem::replace(&mut self.sink, stream) else {
             return;
         };
@@ -301,11 +343,10 @@ impl Outbox {
                 Ok(written) => {
                     stream.advance(written);
                     self.queued -= written;
-                    stream.underway = self.queued > 0;
                     self.has_room = true;
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    stream.shrink();
+                    stream.fill();
                     self.above |= self.queued >= self.high_water;
                     return Flushed::Blocked;
                 }
@@ -365,6 +406,11 @@ impl Queue for Outbox {
 }
 
 impl Item {
+    /// Whether it is this packet of the session itself.
+    fn is(&self, packet: &Packet<'static>) -> bool {
+        matches!(self, Self::Control(control) if control == packet)
+    }
+
     /// What it counts: also empty packets take memory.
     fn cost(&self) -> usize {
         let content = match self {
@@ -468,7 +514,8 @@ mod tests {
         ) {
             let revision = if v3 { Revision::V3 } else { Revision::V4 };
             let mut outbox = Outbox::new(revision, base64);
-            let (mut expected, mut written) = (b"unwritten".to_vec(), Vec::new());
+            let (mut expected, mut written) = (Vec::new(), Vec::new());
+            let (mut beats, mut pongs) = (0, Vec::new());
             for (count, step) in steps.iter().enumerate() {
                 if count == upgrade {
                     outbox.become_stream(None, Framing::WebSocket, b"unwritten".to_vec());
@@ -493,37 +540,177 @@ mod tests {
                     }
                     Step::Control => {
                         outbox.push_control(Packet::PONG);
-                        encode_frame(&mut expected, OpCode::Text, b"3", None);
+                        beats += 1;
                     }
                     Step::Ping(size) if outbox.is_stream() => {
-                        outbox.push_frame(OpCode::Pong, &vec![7; size]);
-                        encode_frame(&mut expected, OpCode::Pong, &vec![7; size], None);
+                        let payload = format!("{count:0size$}").into_bytes();
+                        outbox.push_pong(&payload);
+                        pongs.push(payload);
                     }
                     Step::Ping(_) => {}
                     Step::Flush(room) => {
                         let before = written.len();
                         let flushed = outbox.flush_with(socket(&mut written, room, at_once));
-                        let all = outbox.is_stream() && written.len() == expected.len();
                         match flushed {
                             Flushed::NotHere => prop_assert!(!outbox.is_stream()),
-                            Flushed::All => prop_assert!(all),
+                            Flushed::All => prop_assert!(outbox.is_empty()),
                             Flushed::Blocked => prop_assert_eq!(written.len(), before + room),
                             Flushed::Failed => prop_assert!(false, "nothing has failed"),
                         }
                     }
                 }
-                if outbox.is_stream() {
-                    prop_assert_eq!(outbox.queued(), expected.len() - written.len());
-                }
             }
             if !outbox.is_stream() {
                 outbox.become_stream(None, Framing::WebSocket, b"unwritten".to_vec());
             }
+            let left = outbox.queued();
+            let before = written.len();
             let flushed = outbox.flush_with(socket(&mut written, usize::MAX, at_once));
             prop_assert_eq!(flushed, Flushed::All);
             prop_assert!(outbox.is_empty());
-            prop_assert!(written == expected, "{} of {} bytes", written.len(), expected.len());
+            prop_assert_eq!(written.len() - before, left);
+
+            // Heartbeats may be anywhere between the frames; everything else is where it was put.
+            let mut rest = written.strip_prefix(b"unwritten").unwrap();
+            let (mut seen, mut seen_beats, mut seen_pongs) = (Vec::new(), 0, Vec::new());
+            while !rest.is_empty() {
+                let (frame, behind) = rest.split_at(sockeye_websocket::frame_len(rest).unwrap());
+                rest = behind;
+                match frame[0] & 0x0f {
+                    0xa => seen_pongs.push(frame[2..].to_vec()),
+                    _ if frame == b"\x81\x013" => seen_beats += 1,
+                    _ => seen.extend_from_slice(frame),
+                }
+            }
+            prop_assert!(seen == expected, "{} of {} bytes", seen.len(), expected.len());
+            prop_assert!(seen_beats <= beats && (seen_beats > 0) == (beats > 0));
+            prop_assert_eq!(seen_pongs.last(), pongs.last());
+            let mut asked = pongs.iter();
+            prop_assert!(seen_pongs.iter().all(|seen| asked.any(|pong| pong == seen)));
         }
+    }
+
+    /// What waits in an outbox of WebSocket frames of which a peer has taken so many bytes and no
+    /// more.
+    fn stuck(messages: &[Message], taken: usize) -> (Outbox, Vec<u8>) {
+        let mut outbox = Outbox::new(Revision::V4, false);
+        outbox.become_stream(None, Framing::WebSocket, Vec::new());
+        for message in messages {
+            outbox.push(message);
+        }
+        let mut written = Vec::new();
+        let flushed = outbox.flush_with(socket(&mut written, taken, usize::MAX));
+        assert_eq!(flushed, Flushed::Blocked);
+        (outbox, written)
+    }
+
+    #[test]
+    fn heartbeat_goes_ahead_of_all_frames_but_the_one_that_is_begun() {
+        let small = Message::text(&"s".repeat(100));
+        let large = Message::text(&"l".repeat(5000));
+        let binary = Message::binary(vec![7; 5000]);
+        for (first, second) in [(&small, &large), (&large, &binary), (&binary, &small)] {
+            let messages = [first.clone(), second.clone(), second.clone()];
+            let mut plain = Vec::new();
+            let (mut outbox, _) = stuck(&messages, 0);
+            outbox.flush_with(socket(&mut plain, usize::MAX, usize::MAX));
+            let first = sockeye_websocket::frame_len(&plain).unwrap();
+            for taken in [0, 1, 3, 50, first - 1, first, first + 1] {
+                let (mut outbox, mut written) = stuck(&messages, taken);
+                outbox.push_control(Packet::PING);
+                outbox.push_pong(b"now");
+                outbox.flush_with(socket(&mut written, usize::MAX, 1000));
+                let border = match taken {
+                    0 => 0,
+                    taken if taken <= first => first,
+                    _ => first + sockeye_websocket::frame_len(&plain[first..]).unwrap(),
+                };
+                let beats: &[u8] = b"\x81\x012\x8a\x03now";
+                let expected = [&plain[..border], beats, &plain[border..]].concat();
+                assert!(written == expected, "{taken} bytes were taken");
+            }
+        }
+    }
+
+    #[test]
+    fn heartbeat_goes_ahead_of_small_frames_that_were_copied_together() {
+        let messages: Vec<_> = (100..300).map(|n| Message::text(&n.to_string())).collect();
+        // Each frame has six bytes.
+        for taken in [0, 5, 6, 7, 600, 1199] {
+            let (mut outbox, mut written) = stuck(&messages, taken);
+            outbox.push_control(Packet::PING);
+            outbox.flush_with(socket(&mut written, usize::MAX, usize::MAX));
+            let at = taken.next_multiple_of(6);
+            assert_eq!(
+                written[at..at + 3],
+                *b"\x81\x012",
+                "{taken} bytes were taken"
+            );
+            assert_eq!(written.len(), 1203);
+        }
+    }
+
+    #[test]
+    fn of_pings_that_pile_up_the_newest_is_answered() {
+        let (mut outbox, mut written) = stuck(&[Message::text("waits")], 2);
+        for n in 0..100_000 {
+            outbox.push_pong(format!("{n}").as_bytes());
+            outbox.push_control(Packet::PONG);
+            if n % 1000 == 0 {
+                outbox.flush_with(socket(&mut written, 0, usize::MAX));
+            }
+            assert!(outbox.queued() < 40, "{} bytes wait", outbox.queued());
+        }
+        outbox.flush_with(socket(&mut written, usize::MAX, usize::MAX));
+        assert_eq!(written, b"\x81\x064waits\x81\x013\x8a\x0599999");
+    }
+
+    #[test]
+    fn pings_that_come_together_are_answered_one_by_one() {
+        let mut outbox = Outbox::new(Revision::V4, false);
+        outbox.become_stream(None, Framing::WebSocket, Vec::new());
+        for n in 0..10 {
+            outbox.push_pong(&[n]);
+        }
+        let mut written = Vec::new();
+        outbox.flush_with(socket(&mut written, usize::MAX, usize::MAX));
+        let expected: Vec<_> = (0..10).flat_map(|n| [0x8a, 1, n]).collect();
+        assert_eq!(written, expected);
+    }
+
+    #[test]
+    fn heartbeat_of_long_polling_waits_once_and_in_front() {
+        let mut outbox = Outbox::new(Revision::V3, false);
+        outbox.push(&Message::text("x"));
+        for _ in 0..1000 {
+            outbox.push_control(Packet::PONG);
+        }
+        let packets = outbox.packets().unwrap();
+        assert_eq!(packets.len(), 2);
+        assert!(packets[0].is(&Packet::PONG));
+    }
+
+    #[test]
+    fn only_a_socket_that_was_full_tells_of_its_peer() {
+        let mut outbox = Outbox::new(Revision::V4, false);
+        outbox.become_stream(None, Framing::WebSocket, Vec::new());
+        let mut written = Vec::new();
+        outbox.push(&Message::text("taken by the buffer of the system"));
+        outbox.flush_with(socket(&mut written, usize::MAX, usize::MAX));
+        assert!(!outbox.take_moved());
+        outbox.push(&Message::text("taken in part"));
+        outbox.flush_with(socket(&mut written, 3, usize::MAX));
+        assert!(!outbox.take_moved());
+        for room in [0, 1, 0, 2] {
+            outbox.flush_with(socket(&mut written, room, usize::MAX));
+            assert_eq!(outbox.take_moved(), room > 0);
+            assert!(!outbox.take_moved(), "it is told once");
+        }
+        outbox.flush_with(socket(&mut written, usize::MAX, usize::MAX));
+        assert!(outbox.take_moved());
+        outbox.push(&Message::text("taken by the buffer again"));
+        outbox.flush_with(socket(&mut written, usize::MAX, usize::MAX));
+        assert!(!outbox.take_moved());
     }
 
     #[test]
@@ -547,10 +734,16 @@ mod tests {
             outbox.push(&Message::text(&text));
             let mut written = Vec::new();
             outbox.flush_with(socket(&mut written, 3, usize::MAX));
+            // What is behind it is forgotten.
+            outbox.push(&Message::text(&"never sent".repeat(500)));
+            outbox.push(&Message::text("never sent"));
+            outbox.push_control(Packet::PING);
             outbox.clear();
+            outbox.push_frame(OpCode::Close, &[]);
             outbox.flush_with(socket(&mut written, usize::MAX, usize::MAX));
             let mut expected = Vec::new();
             expect_text(&mut expected, &text);
+            expected.extend_from_slice(b"\x88\0");
             assert_eq!(written, expected);
         }
     }
@@ -611,7 +804,8 @@ mod tests {
                         }
                         Step::Binary(size) => outbox.push(&Message::binary(vec![7; size])),
                         Step::Control => outbox.push_control(Packet::PONG),
-                        Step::Ping(size) => outbox.push_frame(OpCode::Pong, &vec![7; size]),
+                        // So few that all of them are answered, whatever the mask adds.
+                        Step::Ping(size) => outbox.push_pong(&vec![7; size % 32]),
                         Step::Flush(_) => {}
                     }
                 }

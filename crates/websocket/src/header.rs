@@ -66,6 +66,21 @@ impl fmt::Display for OpCode {
     }
 }
 
+/// How many bytes the frame has whose header stands at the front of `bytes`; `None` if the header is cut off
+/// or none.
+///
+/// For somebody who has encoded frames and wants to know where one ends. It does not fit a frame of more bytes than
+/// there is memory for.
+pub fn frame_len(bytes: &[u8]) -> Option<usize> {
+    let [first, second, ..] = *bytes else {
+        return None;
+    };
+    let prefix = Prefix::parse(first, second).ok()?;
+    let header = bytes.get(..prefix.header_len())?;
+    let payload = usize::try_from(prefix.payload_len(header).ok()?).ok()?;
+    header.len().checked_add(payload)
+}
+
 /// Length in bytes of the longest frame header: a masked frame of more than 65,535 bytes.
 pub const MAX_HEADER: usize = 14;
 
@@ -243,6 +258,18 @@ mod tests {
         assert_eq!(header(126, None), [0x82, 126, 0, 126]);
         assert_eq!(header(65_535, None), [0x82, 126, 0xff, 0xff]);
         assert_eq!(header(65_536, None), [0x82, 127, 0, 0, 0, 0, 0, 1, 0, 0]);
+    }
+
+    #[test]
+    fn length_of_a_frame_is_told_by_its_header() {
+        for len in [0, 125, 126, 65_535, 65_536] {
+            for mask in [None, Some([1, 2, 3, 4])] {
+                let header = header(len, mask);
+                assert_eq!(frame_len(&header), Some(header.len() + len));
+                assert_eq!(frame_len(&header[..header.len() - 1]), None);
+            }
+        }
+        assert_eq!(frame_len(&[0xff; 20]), None);
     }
 
     #[test]

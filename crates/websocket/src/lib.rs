@@ -73,6 +73,6 @@ pub use extensions::{
     Extensions, parse_extensions,
 };
 pub use frame::Frame;
-pub use header::{Header, MAX_HEADER, MAX_SERVER_HEADER, OpCode, encode_header};
+pub use header::{Header, MAX_HEADER, MAX_SERVER_HEADER, OpCode, encode_header, frame_len};
 pub use mask::apply_mask;
 pub use utf8::{InvalidUtf8, Utf8Bytes};

@@ -197,7 +197,7 @@ impl Default for Decompressor {
     }
 }
 
-const MARKER: u8 = 0;
+pub(super) const MARKER: u8 = 0;
 
 /// Between zlib's fastest, 1, and its default, 6: events are small and many.
 const LEVEL: u32 = 3;

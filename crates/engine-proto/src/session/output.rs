@@ -29,7 +29,8 @@ pub enum Lane {
 pub enum Output {
     /// Send a control packet (never an open packet or a message).
     ///
-    /// On [`Lane::Current`] it queues behind the messages accepted before it; on polling that means that it goes out
+    /// On [`Lane::Current`] it queues behind the messages accepted before it, except that a ping or a pong had better
+    /// go ahead of those that are not begun; on polling that means that it goes out
     /// with the answer to the pending GET or the next (client: with the next POST).
     Send {
         /// Where to.

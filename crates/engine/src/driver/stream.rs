@@ -32,6 +32,8 @@ pub(crate) struct Wire {
     pub(super) halves: Halves,
     /// Much has waited to be written, and is.
     pub(crate) drained: bool,
+    /// The peer has made room for what was written, and the driver was not told yet.
+    pub(crate) moved: bool,
 }
 
 /// How the stream is cut into packets.
@@ -70,6 +72,7 @@ impl Wire {
             fate: Fate::Open,
             halves: Halves::default(),
             drained: false,
+            moved: false,
         }
     }
 
@@ -87,6 +90,7 @@ impl Wire {
             fate: Fate::Open,
             halves: Halves::default(),
             drained: false,
+            moved: false,
         }
     }
 
@@ -318,7 +322,7 @@ impl<S: Side, C: Connection> Reader<'_, S, C> {
             Event::Binary(data) => Packet::decode_binary(revision, data),
             Event::Ping(payload) => {
                 let mut state = self.handle.shared().lock();
-                state.push(|outbox| outbox.push_frame(OpCode::Pong, payload));
+                state.push(|outbox| outbox.push_pong(payload));
                 return;
             }
             Event::Pong(_) | Event::Close(_) => return,

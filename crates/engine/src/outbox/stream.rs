@@ -1,25 +1,27 @@
 //! Bytes that wait for a stream.
 
-use std::collections::VecDeque;
 use std::io::{self, IoSlice};
 
 use bytes::Bytes;
 use sockeye_engine_proto::{Packet, Revision, WireKind, frame};
 use sockeye_websocket::{OpCode, apply_mask, encode_frame, encode_header};
 
+use super::chunks::{Chunk, Chunks};
+use super::urgent::{Beat, Reception, Urgent};
 use crate::io::Socket;
 use crate::mask;
 use crate::message::{Message, View, frame_text, type_text};
 
-/// Bytes that wait for a stream: `chunks` first, then `tail`.
+/// Bytes that wait for a stream: `chunks` first, then `tail`, which begins with a frame.
 #[derive(Debug, Default)]
 pub(super) struct Stream {
-    pub(super) chunks: VecDeque<Chunk>,
+    pub(super) chunks: Chunks,
     pub(super) tail: Vec<u8>,
     /// How much of the first chunk, or of the tail if there is none, has been written.
     pub(super) written: usize,
-    /// Something was written, but not everything: nobody knows any more where a frame begins.
-    pub(super) underway: bool,
+    /// What goes ahead of all that is not begun.
+    pub(super) urgent: Option<Box<Urgent>>,
+    pub(super) intake: Intake,
     /// The socket, if it can be written to from any thread.
     pub(super) direct: Option<Socket>,
     pub(super) framing: Framing,
@@ -39,10 +41,16 @@ pub(crate) enum Framing {
     Lines,
 }
 
-#[derive(Debug)]
-pub(super) enum Chunk {
-    Owned(Box<[u8]>),
-    Shared(Bytes),
+/// Whether the socket takes what is written to it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Intake {
+    /// It takes everything, which says nothing about the peer: its buffer has room.
+    #[default]
+    Open,
+    /// It was full, and has taken nothing since.
+    Full,
+    /// It was full, and has taken something since: the peer has made room for it.
+    Moving,
 }
 
 /// Frames up to this length are copied: a reference and its share of a vectored write cost more.
@@ -58,12 +66,17 @@ impl Stream {
     /// Appends a message; returns how many bytes that is.
     pub(super) fn push(&mut self, message: &Message, revision: Revision, base64: bool) -> usize {
         match (message.view(), self.framing) {
-            (View::Text(text), Framing::WebSocket) => self.copy_or_share(text.frame()),
+            (View::Text(text), Framing::WebSocket) => {
+                self.copy_or_share(text.frame(), Chunk::Frame)
+            }
             (View::Text(text), Framing::Native) => {
                 let packet = text.packet_bytes();
-                self.native_header(WireKind::Text, packet.len()) + self.copy_or_share(&packet)
+                self.native_header(WireKind::Text, packet.len())
+                    + self.copy_or_share(&packet, Chunk::Payload)
             }
-            (View::Text(text), Framing::Lines) => self.copy_or_share(&text.text_bytes()),
+            (View::Text(text), Framing::Lines) => {
+                self.copy_or_share(&text.text_bytes(), Chunk::Frame)
+            }
             (View::Text(text), Framing::MaskedWebSocket) => {
                 self.masked(OpCode::Text, &[], text.packet())
             }
@@ -76,7 +89,7 @@ impl Stream {
                 let prefix = binary_prefix(revision);
                 let len = prefix.len() + data.len();
                 let header = encode_header(OpCode::Binary, len, None);
-                self.copy(&header) + self.copy(prefix) + self.copy_or_share(data)
+                self.copy(&header) + self.copy(prefix) + self.copy_or_share(data, Chunk::Payload)
             }
             (View::Binary(data), Framing::MaskedWebSocket) => {
                 self.masked(OpCode::Binary, binary_prefix(revision), data)
@@ -86,7 +99,8 @@ impl Stream {
                 self.native_header(WireKind::Text, 1) + self.copy(b"b")
             }
             (View::Binary(data), Framing::Native) => {
-                self.native_header(WireKind::Binary, data.len()) + self.copy_or_share(data)
+                self.native_header(WireKind::Binary, data.len())
+                    + self.copy_or_share(data, Chunk::Payload)
             }
             // There is no such thing as a binary line.
             (View::Binary(_), Framing::Lines) => 0,
@@ -109,7 +123,7 @@ impl Stream {
         if len <= COPY_MAX {
             return self.copy(&buf[start..]);
         }
-        self.share(Chunk::Shared(take_from(buf, start)));
+        self.share(Chunk::Frame(take_from(buf, start)));
         len
     }
 
@@ -124,7 +138,7 @@ impl Stream {
         if len <= COPY_MAX {
             return header + self.copy(&buf[packet..]);
         }
-        self.share(Chunk::Shared(take_from(buf, packet)));
+        self.share(Chunk::Payload(take_from(buf, packet)));
         header + len
     }
 
@@ -141,7 +155,7 @@ impl Stream {
         } else {
             let mut payload = [prefix, data].concat();
             apply_mask(&mut payload, key, 0);
-            self.share(Chunk::Owned(payload.into()));
+            self.share(Chunk::Payload(payload.into()));
         }
         header + len
     }
@@ -165,15 +179,36 @@ impl Stream {
         }
     }
 
+    /// Puts a heartbeat ahead of everything that is not begun, by what appends it. Gives how many bytes
+    /// it has, and how many of others were dropped for it.
+    pub(super) fn push_urgent(
+        &mut self,
+        beat: Beat,
+        append: impl FnOnce(&mut Self) -> usize,
+    ) -> (usize, usize) {
+        self.prepare_tail();
+        let before = self.tail.len();
+        let added = append(self);
+        let peer = match self.intake {
+            Intake::Open => Reception::Takes,
+            Intake::Full | Intake::Moving => Reception::Refuses,
+        };
+        let urgent = self.urgent.get_or_insert_default();
+        let dropped = urgent.push(beat, &self.tail[before..], peer);
+        self.tail.truncate(before);
+        (added, dropped)
+    }
+
     fn native_header(&mut self, kind: WireKind, len: usize) -> usize {
         self.copy(&frame::encode_header(kind, len))
     }
 
-    pub(super) fn copy_or_share(&mut self, bytes: &Bytes) -> usize {
+    /// Appends bytes; as such a chunk, if they are too many to be copied.
+    pub(super) fn copy_or_share(&mut self, bytes: &Bytes, chunk: fn(Bytes) -> Chunk) -> usize {
         if bytes.len() <= COPY_MAX {
             return self.copy(bytes);
         }
-        self.share(Chunk::Shared(bytes.clone()));
+        self.share(chunk(bytes.clone()));
         bytes.len()
     }
 
@@ -195,7 +230,7 @@ impl Stream {
         if !self.tail.is_empty() {
             // A copy of the right size: the tail is the thread's roomy buffer, and is used on.
             self.chunks
-                .push_back(Chunk::Owned(self.tail.as_slice().into()));
+                .push_back(Chunk::Frames(self.tail.as_slice().into()));
             self.tail.clear();
         }
         self.chunks.push_back(chunk);
@@ -211,21 +246,58 @@ impl Stream {
         &self,
         write: &mut impl FnMut(&[IoSlice<'_>]) -> io::Result<usize>,
     ) -> io::Result<usize> {
-        if self.chunks.is_empty() {
+        if self.chunks.is_empty() && self.urgent.is_none() {
             return write(&[IoSlice::new(&self.tail[self.written..])]);
         }
+        let urgent = self.urgent.as_deref();
+        // What is urgent goes behind the frame that is begun; the next write takes it.
+        let (urgent, most) = match urgent.map(|urgent| (urgent, self.begun())) {
+            Some((_, begun @ 1..)) => (None, begun),
+            Some((urgent, _)) => (Some(urgent), usize::MAX),
+            None => (None, usize::MAX),
+        };
         let mut slices = [IoSlice::new(&[]); MAX_SLICES];
-        let parts = self.chunks.iter().map(Chunk::bytes).chain([&self.tail[..]]);
         let mut used = 0;
-        for (slot, part) in slices.iter_mut().zip(parts) {
-            *slot = IoSlice::new(part);
+        let urgent = urgent.map(Urgent::slices).into_iter().flatten();
+        for slice in urgent.filter(|slice| !slice.is_empty()) {
+            slices[used] = slice;
             used += 1;
         }
-        slices[0] = IoSlice::new(&self.chunks[0].bytes()[self.written..]);
+        let (mut skip, mut most) = (self.written, most);
+        let parts = self.chunks.iter().map(Chunk::bytes).chain([&self.tail[..]]);
+        for (slot, part) in slices[used..].iter_mut().zip(parts) {
+            let part = &part[skip..];
+            skip = 0;
+            let fits = part.len().min(most);
+            *slot = IoSlice::new(&part[..fits]);
+            most -= fits;
+            used += 1;
+            if most == 0 {
+                break;
+            }
+        }
         write(&slices[..used])
     }
 
-    pub(super) fn advance(&mut self, written: usize) {
+    /// So many bytes were written, of what [`with_slices`](Self::with_slices) gave.
+    pub(super) fn advance(&mut self, mut written: usize) {
+        if self.intake == Intake::Full {
+            self.intake = Intake::Moving;
+        }
+        if let Some(urgent) = &self.urgent
+            && self.begun() == 0
+        {
+            let len = urgent.len();
+            if written < len {
+                let rest = Chunk::Rest(urgent.rest(written));
+                self.drop_written();
+                self.chunks.push_front(rest);
+                self.urgent = None;
+                return;
+            }
+            self.urgent = None;
+            written -= len;
+        }
         self.written += written;
         while let Some(first) = self.chunks.front() {
             let len = first.bytes().len();
@@ -233,7 +305,7 @@ impl Stream {
                 return;
             }
             self.written -= len;
-            self.chunks.pop_front();
+            self.chunks.drop_front();
         }
         if self.written == self.tail.len() {
             self.tail.clear();
@@ -241,17 +313,36 @@ impl Stream {
         }
     }
 
+    /// The socket takes no more for now.
+    pub(super) fn fill(&mut self) {
+        if self.intake == Intake::Open {
+            self.intake = Intake::Full;
+        }
+        self.shrink();
+    }
+
+    /// Whether the socket has taken something after it was full, which nobody was told yet.
+    pub(super) fn take_moved(&mut self, all: bool) -> bool {
+        let moved = self.intake == Intake::Moving;
+        if moved {
+            self.intake = if all { Intake::Open } else { Intake::Full };
+        }
+        moved
+    }
+
     /// Gives back what a burst has allocated, now that everything is written.
     pub(super) fn recycle(&mut self) {
-        self.chunks = VecDeque::new();
+        self.chunks.clear();
         spare::give(std::mem::take(&mut self.tail));
     }
 
     /// The peer is slow: keep what waits, but not the roomy buffer of the thread.
-    pub(super) fn shrink(&mut self) {
+    fn shrink(&mut self) {
         if self.written > 0 && self.chunks.is_empty() {
-            self.tail.drain(..self.written);
-            self.written = 0;
+            // The beginning of a frame stays, so that it is known where the frame ends.
+            let border = self.border_before();
+            self.tail.drain(..border);
+            self.written -= border;
         }
         if self.tail.capacity() > KEEP_TAIL {
             self.tail.shrink_to_fit();
@@ -272,15 +363,6 @@ fn take_from(buf: &mut Vec<u8>, start: usize) -> Bytes {
     match buf.capacity() <= 2 * buf.len() {
         true => Bytes::from(std::mem::take(buf)).split_off(start),
         false => Bytes::copy_from_slice(&buf[start..]),
-    }
-}
-
-impl Chunk {
-    fn bytes(&self) -> &[u8] {
-        match self {
-            Self::Owned(bytes) => bytes,
-            Self::Shared(bytes) => bytes,
-        }
     }
 }
 
