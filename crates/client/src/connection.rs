@@ -507,6 +507,13 @@ impl sockeye_engine::Connection for Connection {
         self.shared.hooks.tell(&ClientEvent::Ping);
     }
 
+    fn handle_progress(&mut self, due: Instant) {
+        // Clients of revision 3 wait for no heartbeat that they could have slept through.
+        if self.session.revision() == sockeye_engine::Revision::V4 {
+            self.shared.heartbeat.expect(due, now());
+        }
+    }
+
     fn handle_close_detail(&mut self, detail: &str) {
         self.detail = DisconnectDetail(Some(detail.into()));
     }

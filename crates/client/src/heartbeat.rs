@@ -41,9 +41,14 @@ impl Heartbeat {
 
     fn is_overdue_at(&self, now: SystemTime) -> bool {
         let due = self.due.load(Ordering::Relaxed);
-        due != 0 && millis(now) > due
+        let grace = u64::try_from(GRACE.as_millis()).unwrap_or(u64::MAX);
+        due != 0 && millis(now) > due.saturating_add(grace)
     }
 }
+
+/// How late a timer may be without having slept: it may be about to find that the heartbeat has more
+/// time, as bytes have been moving.
+const GRACE: Duration = Duration::from_millis(500);
 
 fn millis(time: SystemTime) -> u64 {
     let since = time.duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);

@@ -80,6 +80,13 @@ pub trait Connection: Send + 'static {
         let _ = due;
     }
 
+    /// The next heartbeat may come as late as this, later than was
+    /// [said](Self::handle_heartbeat), as bytes have been moving meanwhile. Called for the sessions of
+    /// clients only.
+    fn handle_progress(&mut self, due: Instant) {
+        let _ = due;
+    }
+
     /// Something is known about why the session ends, beyond the reason that
     /// [`handle_close`](Self::handle_close) is called with right after this: for logs and error
     /// messages. Called at most once, and only for the sessions of a client.

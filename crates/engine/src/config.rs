@@ -109,6 +109,9 @@ impl EngineConfig {
     }
 
     /// How long a peer may take to answer a heartbeat before it counts as gone. Default: 20 s.
+    ///
+    /// It may take longer while bytes move between the two ends: while some are read, if only of a part of
+    /// a message, or a socket that was full takes more. Heartbeats go ahead of messages that wait.
     #[must_use]
     pub const fn ping_timeout(mut self, timeout: Duration) -> Self {
         self.session.ping_timeout = timeout;

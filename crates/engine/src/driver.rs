@@ -64,8 +64,9 @@ pub(crate) struct Driver<S: Side, C: Connection> {
     /// The peer was not read from, as it does not take what waits for it: nobody is told when
     /// something comes.
     held_up: bool,
-    /// When something was last read from the peer; see [`excuse_silence`](Self::excuse_silence).
-    heard: Moment,
+    /// When bytes last moved between the peer and this end, as far as that says something about the
+    /// peer; see [`excuse_silence`](Self::excuse_silence).
+    moved: Moment,
     stage: Stage,
 }
 
@@ -102,9 +103,6 @@ const READS_PER_TURN: usize = 4;
 
 /// How often one turn looks for what has come while it was at work before it lets other tasks run.
 const ROUNDS_PER_TURN: usize = 16;
-
-/// How far the answers to a peer's pings may go beyond the outbox limit.
-const CONTROL_SLACK: usize = 64 * 1024;
 
 /// With more than this to write, a turn writes before it reads on: large answers are better sent
 /// while they are in the cache than heaped up.
@@ -150,7 +148,7 @@ impl<S: Side, C: Connection> Driver<S, C> {
             timer: Timer::new(),
             stalled: false,
             held_up: false,
-            heard: Moment::of(now),
+            moved: Moment::of(now),
             stage: Stage::Open,
         }
     }
@@ -227,9 +225,18 @@ impl<S: Side, C: Connection> Driver<S, C> {
 
     fn handle_command(&mut self, command: Command, now: Instant, cx: &mut Context<'_>) {
         match command {
-            Command::Poll(answer) => self.handle_poll(answer, now),
-            Command::BeginPost => self.handle_begin_post(now),
-            Command::Post(post) => self.handle_post(post, now, cx),
+            Command::Poll(answer) => {
+                self.note_request(now);
+                self.handle_poll(answer, now);
+            }
+            Command::BeginPost => {
+                self.note_request(now);
+                self.handle_begin_post(now);
+            }
+            Command::Post(post) => {
+                self.note_request(now);
+                self.handle_post(post, now, cx);
+            }
             Command::EndPost => self.session.end_post(),
             Command::Upgrade { io, read } => self.handle_upgrade(io, &read, now),
             Command::RequestDropped(request) => self.handle_dropped(request, now),
@@ -238,6 +245,14 @@ impl<S: Side, C: Connection> Driver<S, C> {
             Command::Abort(reason) => self.session.abort(reason),
         }
         self.carry_out(now, cx);
+    }
+
+    /// A request came, or its body did. It is no sign of life while the application is not ready: what
+    /// the peer has to say is not heard then.
+    fn note_request(&mut self, now: Instant) {
+        if is_ready(&self.connection, &self.handle) {
+            self.moved = Moment::of(now);
+        }
     }
 
     fn handle_upgrade(&mut self, io: Io, read: &Bytes, now: Instant) {
@@ -277,11 +292,20 @@ impl<S: Side, C: Connection> Driver<S, C> {
     ///
     /// Only for so long: handlers that wait for the peer itself, which cannot be heard, would
     /// otherwise keep its session for ever.
+    ///
+    /// A peer with which bytes have been moving has not been silent in the first place. That is looked
+    /// at here, when the time is over, so that it costs nothing with each packet.
     fn excuse_silence(&mut self, now: Instant) {
         let late = self.timer.delay(now) > self.side.slack();
         let deaf = std::mem::take(&mut self.stalled) || late;
-        if deaf && self.heard.until(now) < self.side.bounds().stall_timeout {
+        if deaf && self.moved.until(now) < self.side.bounds().stall_timeout {
             self.session.excuse(now);
+        }
+        if self.session.extend(self.moved.instant())
+            && self.session.role() == Role::Client
+            && let Some(due) = self.session.heartbeat_due()
+        {
+            self.connection.handle_progress(due);
         }
     }
 
@@ -351,18 +375,8 @@ impl<S: Side, C: Connection> Driver<S, C> {
                     if matches!(packet, Packet::Pong(_)) && self.session.role() == Role::Client {
                         self.tell_heartbeat();
                     }
-                    let limit = self
-                        .side
-                        .bounds()
-                        .outbox_limit
-                        .saturating_add(CONTROL_SLACK);
                     let mut state = self.handle.shared().lock();
                     state.push(|outbox| outbox.push_control(packet));
-                    if state.outbox.queued() > limit {
-                        drop(state);
-                        // The peer asks and asks, and does not take the answers.
-                        self.session.abort(CloseReason::TransportError);
-                    }
                 }
                 Output::Send {
                     lane: Lane::Probe,
@@ -440,7 +454,10 @@ impl<S: Side, C: Connection> Driver<S, C> {
         if !matches!(self.stage, Stage::Open) {
             return probed;
         }
-        probed |= self.read_answers(now, cx);
+        if self.read_answers(now, cx) {
+            self.moved = Moment::of(now);
+            probed = true;
+        }
         if !is_ready(&self.connection, &self.handle) {
             self.stalled = true;
             return probed;
@@ -467,7 +484,7 @@ impl<S: Side, C: Connection> Driver<S, C> {
             Carrier::Gone => false,
         };
         if read {
-            self.heard = Moment::of(now);
+            self.moved = Moment::of(now);
         }
         read || probed
     }
@@ -511,6 +528,9 @@ impl<S: Side, C: Connection> Driver<S, C> {
             }
             Carrier::Stream(wire) => {
                 let mut flushed = self.handle.shared().flush(wire, cx);
+                if std::mem::take(&mut wire.moved) {
+                    self.moved = Moment::of(now);
+                }
                 if std::mem::take(&mut wire.drained) && matches!(self.stage, Stage::Open) {
                     self.connection.handle_drain(cx);
                     flushed = self.handle.shared().flush(wire, cx);
@@ -584,21 +604,30 @@ impl Stage {
     }
 }
 
-/// A time in full seconds, which is a quarter of what an [`Instant`] takes.
+/// A time in full tenths of a second since the first one, which is a quarter of what an [`Instant`]
+/// takes, and enough for 13 years.
 #[derive(Clone, Copy)]
 struct Moment(u32);
 
 impl Moment {
     fn of(now: Instant) -> Self {
-        static BEGUN: OnceLock<Instant> = OnceLock::new();
-        // No clock that tests move is behind this one.
-        let begun = BEGUN.get_or_init(Instant::now);
-        let since = now.saturating_duration_since(*begun);
-        Self(u32::try_from(since.as_secs()).unwrap_or(u32::MAX))
+        let since = now.saturating_duration_since(Self::begun());
+        let tenths = since.as_secs() * 10 + u64::from(since.subsec_millis() / 100);
+        Self(u32::try_from(tenths).unwrap_or(u32::MAX))
+    }
+
+    fn instant(self) -> Instant {
+        Self::begun() + Duration::from_millis(u64::from(self.0) * 100)
     }
 
     fn until(self, now: Instant) -> Duration {
-        Duration::from_secs(Self::of(now).0.saturating_sub(self.0).into())
+        now.saturating_duration_since(self.instant())
+    }
+
+    fn begun() -> Instant {
+        static BEGUN: OnceLock<Instant> = OnceLock::new();
+        // No clock that tests move is behind this one.
+        *BEGUN.get_or_init(Instant::now)
     }
 }
 

@@ -151,6 +151,23 @@ impl Heartbeat {
         }
     }
 
+    /// Bytes have moved between the ends at this time, so that the peer was there: it does not count as gone before
+    /// the timeout has passed since then. Whether that changed something.
+    pub(super) fn extend(&mut self, moved: Instant) -> bool {
+        let earliest = self.timeout.after(moved);
+        match &mut self.state {
+            State::AwaitPong(deadline)
+            | State::AwaitPing(deadline)
+            | State::Client3 { deadline, .. }
+                if *deadline < earliest =>
+            {
+                *deadline = earliest;
+                true
+            }
+            _ => false,
+        }
+    }
+
     /// Any packet came.
     pub(super) fn on_packet(&mut self, now: Instant) {
         let silence = self.silence(now);

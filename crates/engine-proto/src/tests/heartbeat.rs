@@ -281,3 +281,46 @@ fn a_session_without_a_heartbeat_waits_for_no_time() {
         }
     }
 }
+
+#[test]
+fn bytes_that_move_give_a_late_peer_another_timeout() {
+    for revision in [Revision::V3, Revision::V4] {
+        for mut end in [
+            Lone::server(revision, TransportKind::WebSocket),
+            Lone::client(revision, TransportKind::WebSocket),
+        ] {
+            // Nothing comes whole, for ten times as long as the peer may be silent.
+            let mut moved = end.now;
+            for _ in 0..50 {
+                end.sleep(TIMEOUT / 2);
+                moved = end.now - ms(1);
+                if end.session.poll_timeout() <= Some(end.now) {
+                    end.session.extend(moved);
+                    end.session.handle_timeout(end.now);
+                }
+                assert!(
+                    end.session.is_open(),
+                    "{revision:?} {:?}",
+                    end.session.role()
+                );
+            }
+            end.session.extend(moved);
+            let outputs = end.advance(moved + TIMEOUT - ms(1) - end.now);
+            assert!(end.session.is_open(), "{outputs:?}");
+            let closed = [Output::Closed(CloseReason::PingTimeout)];
+            assert_eq!(end.advance(TIMEOUT), closed, "{revision:?}");
+        }
+    }
+}
+
+#[test]
+fn bytes_that_moved_before_the_heartbeat_give_no_more_time() {
+    let mut server = Lone::server(Revision::V4, TransportKind::WebSocket);
+    let moved = server.now;
+    server.advance(INTERVAL);
+    assert!(!server.session.extend(moved));
+    assert!(!server.session.extend(server.now), "the ping itself");
+    let closed = [Output::Closed(CloseReason::PingTimeout)];
+    assert_eq!(server.advance(TIMEOUT), closed);
+    assert!(!server.session.extend(server.now), "it is closed");
+}
