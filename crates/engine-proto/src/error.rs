@@ -38,9 +38,13 @@ pub enum RequestError {
     /// The body could not be decoded; the session is closed by it. Answered with an empty 400.
     #[error("undecodable payload")]
     BadPayload,
-    /// The body is larger than the limit. Answered with an empty 413; the session goes on.
+    /// The body is larger than the limit, or comes in more chunks than it may; where the rest of it is not read, the
+    /// session is closed by it. Answered with an empty 413.
     #[error("payload too large")]
     PayloadTooLarge,
+    /// The body did not come in time; the session is closed by it. Answered with an empty 408.
+    #[error("http request timeout")]
+    Timeout,
     /// A method other than GET and POST with a valid session id. Answered with an empty 500, as the originals do; the
     /// session goes on.
     #[error("unexpected method")]
@@ -59,6 +63,8 @@ pub enum BadRequest {
     TransportMismatch,
     /// The transport could not be set up, for example `transport=websocket` without an upgrade.
     TransportHandshake,
+    /// The request speaks another revision than the session.
+    ProtocolMismatch,
     /// No session id could be made.
     IdGeneration,
 }
@@ -72,6 +78,7 @@ impl BadRequest {
             Self::InvalidOrigin => "INVALID_ORIGIN",
             Self::TransportMismatch => "TRANSPORT_MISMATCH",
             Self::TransportHandshake => "TRANSPORT_HANDSHAKE_ERROR",
+            Self::ProtocolMismatch => "PROTOCOL_MISMATCH",
             Self::IdGeneration => "ID_GENERATION_ERROR",
         }
     }
@@ -92,6 +99,7 @@ impl RequestError {
             | Self::BadContentType
             | Self::BadPayload
             | Self::PayloadTooLarge
+            | Self::Timeout
             | Self::UnexpectedMethod => 3,
         }
     }
@@ -110,6 +118,7 @@ impl RequestError {
             | Self::BadContentType
             | Self::BadPayload
             | Self::PayloadTooLarge
+            | Self::Timeout
             | Self::UnexpectedMethod => "Bad request",
         }
     }
@@ -119,10 +128,18 @@ impl RequestError {
     pub const fn status(&self) -> u16 {
         match self {
             Self::Forbidden(_) => 403,
+            Self::Timeout => 408,
             Self::PayloadTooLarge => 413,
             Self::UnexpectedMethod => 500,
             _ => 400,
         }
+    }
+
+    /// Whether the rest of the request's body is left unread by the refusal, so that the connection cannot be used
+    /// again.
+    #[must_use]
+    pub const fn leaves_body_unread(&self) -> bool {
+        matches!(self, Self::PayloadTooLarge | Self::Timeout)
     }
 
     /// The body of the answer to a plain HTTP request: `{"code":N,"message":"…"}`, or nothing where the originals
@@ -149,6 +166,7 @@ impl RequestError {
             | Self::BadContentType
             | Self::BadPayload
             | Self::PayloadTooLarge
+            | Self::Timeout
             | Self::UnexpectedMethod => Cow::Borrowed(""),
         }
     }

@@ -14,8 +14,6 @@ pub(crate) enum Command {
     BeginPost,
     /// The body of the POST is there.
     Post(Post),
-    /// The POST was refused without its body being looked at.
-    EndPost,
     /// A WebSocket was opened for this session.
     Upgrade { io: Io, read: Bytes },
     /// The peer gave up on a request before it was answered.
@@ -26,6 +24,8 @@ pub(crate) enum Command {
     Close,
     /// Close now.
     Abort(CloseReason),
+    /// Be gone in this turn: the server closes, and its time for last words is over.
+    Vanish,
 }
 
 /// A POST with packets in its body.
@@ -54,12 +54,12 @@ impl fmt::Debug for Command {
             Self::Poll(_) => "Poll",
             Self::BeginPost => "BeginPost",
             Self::Post(_) => "Post",
-            Self::EndPost => "EndPost",
             Self::Upgrade { .. } => "Upgrade",
             Self::RequestDropped(_) => "RequestDropped",
             Self::End => "End",
             Self::Close => "Close",
             Self::Abort(_) => "Abort",
+            Self::Vanish => "Vanish",
         })
     }
 }

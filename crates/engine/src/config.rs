@@ -9,6 +9,7 @@ use sockeye_engine_proto::{SessionConfig, TransportKind};
 use thiserror::Error;
 
 use crate::bounds::Bounds;
+use crate::connections::ConnectionLimits;
 use crate::cookie::Cookie;
 use crate::cors::Cors;
 use crate::handshake::Handshake;
@@ -29,6 +30,10 @@ pub struct EngineConfig {
     pub(crate) allow_upgrades: bool,
     pub(crate) stream_compression: Option<usize>,
     pub(crate) max_sessions: usize,
+    pub(crate) connection_limits: ConnectionLimits,
+    pub(crate) max_body_chunks: usize,
+    pub(crate) body_timeout: Duration,
+    pub(crate) shutdown_timeout: Duration,
     pub(crate) cors: Option<Cors>,
     pub(crate) cookie: Option<Cookie>,
     pub(crate) hooks: Hooks,
@@ -84,6 +89,10 @@ impl Default for EngineConfig {
             allow_upgrades: true,
             stream_compression: Some(1024),
             max_sessions: 1_000_000,
+            connection_limits: ConnectionLimits::default(),
+            max_body_chunks: 10_000,
+            body_timeout: Duration::from_secs(30),
+            shutdown_timeout: Duration::from_secs(1),
             cors: None,
             cookie: None,
             hooks: Hooks::default(),
@@ -209,16 +218,73 @@ impl EngineConfig {
         self
     }
 
-    /// How many sessions may be open at once; a handshake beyond is refused. Default: 1,000,000,
-    /// which is more than a process usually has file descriptors for.
+    /// How many sessions may be open at once, those included whose handshake is being answered; a
+    /// handshake beyond is refused. Default: 1,000,000, which is more than a process usually has file
+    /// descriptors for.
     #[must_use]
     pub const fn max_sessions(mut self, sessions: usize) -> Self {
         self.max_sessions = sessions;
         self
     }
 
+    /// How many connections all listeners of the engine may have together, sessions' and others.
+    /// Default: 1,000,000.
+    ///
+    /// For one beyond, an HTTP connection is closed that waits for a request, or whose peer does not
+    /// read its answers; the first are those of the address that has most. If there is none, the new
+    /// connection is closed, on HTTP with status 503. The same is done when the process has no file
+    /// descriptors left, whatever the limit.
+    ///
+    /// Connections of another HTTP server, in which the engine is a layer, are that server's affair.
+    #[must_use]
+    pub const fn max_connections(mut self, connections: usize) -> Self {
+        self.connection_limits.total = connections;
+        self
+    }
+
+    /// How many connections there may be from one IP address, or from one network of IPv6 (the first
+    /// 64 bits of the address). Beyond it, the same is done as for
+    /// [`max_connections`](Self::max_connections), with connections from there. Default: 20,000.
+    ///
+    /// All connections through a proxy come from its address: behind one, this may have to be as
+    /// large as `max_connections`, and the proxy to count. On the open internet a few hundred do.
+    /// Unix-domain sockets are not counted by this.
+    #[must_use]
+    pub const fn max_connections_per_address(mut self, connections: usize) -> Self {
+        self.connection_limits.per_address = connections;
+        self
+    }
+
+    /// In how many chunks the body of a POST may come; beyond it, it is answered with status 413, and
+    /// its session ends with a transport error. Default: 10,000.
+    #[must_use]
+    pub const fn max_body_chunks(mut self, chunks: usize) -> Self {
+        self.max_body_chunks = chunks;
+        self
+    }
+
+    /// How long the body of a POST may take to come; after that it is answered with status 408, and
+    /// its session ends with a transport error. Default: 30 s.
+    #[must_use]
+    pub const fn body_timeout(mut self, timeout: Duration) -> Self {
+        self.body_timeout = timeout;
+        self
+    }
+
+    /// How long [closing the engine](crate::Engine::close) may take, for what waits to be written
+    /// and requests to be answered; what is not through by then is dropped. Default: 1 s.
+    ///
+    /// A client on long-polling that makes no request in this time is not told, and finds out by its
+    /// next one. To give all of them time, [drain](crate::Engine::close_when_idle) the engine before.
+    #[must_use]
+    pub const fn shutdown_timeout(mut self, timeout: Duration) -> Self {
+        self.shutdown_timeout = timeout;
+        self
+    }
+
     /// How long a closed session may take to write what still waits and to say goodbye before
-    /// its socket is dropped. Default: 5 s.
+    /// its socket is dropped. Default: 5 s. It ends sooner if the whole engine closes, by its
+    /// [`shutdown_timeout`](Self::shutdown_timeout).
     #[must_use]
     pub const fn linger(mut self, linger: Duration) -> Self {
         self.bounds.linger = linger;
@@ -234,7 +300,8 @@ impl EngineConfig {
     }
 
     /// How long a session on long-polling that this side closes is kept for a request to which
-    /// that can be told. Default: 30 s.
+    /// that can be told. Default: 30 s. It ends sooner if the whole engine closes, by its
+    /// [`shutdown_timeout`](Self::shutdown_timeout).
     #[must_use]
     pub const fn close_timeout(mut self, timeout: Duration) -> Self {
         self.session.close_timeout = timeout;
@@ -317,6 +384,7 @@ impl EngineConfig {
             (self.session.ping_interval, "the ping interval"),
             (self.session.ping_timeout, "the ping timeout"),
             (self.session.upgrade_timeout, "the upgrade timeout"),
+            (self.body_timeout, "the time for the body of a POST"),
         ];
         if let Some((_, name)) = durations.iter().find(|(duration, _)| duration.is_zero()) {
             return Err(ConfigError::Zero(name));
@@ -324,6 +392,12 @@ impl EngineConfig {
         let sizes = [
             (self.bounds.outbox_limit, "the outbox limit"),
             (self.bounds.limits.max_line_bytes, "the longest line"),
+            (self.connection_limits.total, "the number of connections"),
+            (
+                self.connection_limits.per_address,
+                "the number of connections from one address",
+            ),
+            (self.max_body_chunks, "the number of chunks in a POST"),
         ];
         if let Some((_, name)) = sizes.iter().find(|(size, _)| *size == 0) {
             return Err(ConfigError::Zero(name));

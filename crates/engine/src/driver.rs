@@ -237,12 +237,18 @@ impl<S: Side, C: Connection> Driver<S, C> {
                 self.note_request(now);
                 self.handle_post(post, now, cx);
             }
-            Command::EndPost => self.session.end_post(),
             Command::Upgrade { io, read } => self.handle_upgrade(io, &read, now),
             Command::RequestDropped(request) => self.handle_dropped(request, now),
             Command::End => self.handle_end_request(now),
             Command::Close => self.close(now),
             Command::Abort(reason) => self.session.abort(reason),
+            Command::Vanish => {
+                self.session.abort(CloseReason::ForcedClose);
+                self.carry_out(now, cx);
+                if let Some(ending) = self.stage.ending() {
+                    ending.expire(now);
+                }
+            }
         }
         self.carry_out(now, cx);
     }

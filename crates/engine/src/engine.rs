@@ -3,7 +3,6 @@ use std::collections::HashSet;
 use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -12,14 +11,17 @@ use sockeye_engine_proto::{
     Compression, OpenPacket, Packet, RequestError, Revision, Session, TransportKind, payload,
 };
 use sockeye_websocket::Role;
-use tokio::sync::Notify;
 
 use crate::application::Application;
 use crate::bounds::Bounds;
+use crate::command::Command;
 use crate::config::{ConfigError, EngineConfig};
+use crate::connections::Connections;
 use crate::driver::{Carrier, Driver, Side, Wire};
+use crate::gate::{Fate, Gate, Place};
 use crate::handle::{Dialect, SessionHandle};
 use crate::handshake::Handshake;
+use crate::http::Deliveries;
 use crate::id::SessionId;
 use crate::io::Io;
 use crate::listen::{BareOpening, Manners};
@@ -37,16 +39,15 @@ struct Inner<A> {
     config: EngineConfig,
     application: A,
     sessions: Sessions,
-    closing: AtomicBool,
-    /// Told when `closing` is set, and when the last session is gone.
-    changed: Notify,
+    gate: Arc<Gate>,
+    connections: Arc<Connections>,
+    deliveries: Arc<Deliveries>,
 }
 
 /// The open sessions by id, in shards, so that handshakes on many threads do not wait for each
 /// other.
 struct Sessions {
     shards: [RwLock<Shard>; SHARDS],
-    len: AtomicUsize,
 }
 
 type Shard = HashSet<ById, foldhash::fast::RandomState>;
@@ -83,12 +84,14 @@ impl<A: Application> Engine<A> {
     ///
     /// [`ConfigError`] names the setting that cannot work.
     pub fn new(config: EngineConfig, application: A) -> Result<Self, ConfigError> {
+        let config = config.checked()?;
         let inner = Inner {
-            config: config.checked()?,
+            gate: Gate::new(config.max_sessions),
+            connections: Connections::new(config.connection_limits),
+            deliveries: Arc::default(),
+            config,
             application,
             sessions: Sessions::new(),
-            closing: AtomicBool::new(false),
-            changed: Notify::new(),
         };
         Ok(Self {
             inner: Arc::new(inner),
@@ -107,66 +110,80 @@ impl<A: Application> Engine<A> {
         &self.inner.config
     }
 
-    /// How many sessions are open.
+    /// How many sessions are open, and about to be: those whose handshake is being answered count
+    /// already.
     #[must_use]
     pub fn session_count(&self) -> usize {
-        self.inner.sessions.len.load(Ordering::Relaxed)
+        self.inner.gate.sessions()
     }
 
-    /// Whether [`close`](Self::close) was called.
+    /// How many connections its own listeners have open, with a session or without.
+    #[must_use]
+    pub fn connection_count(&self) -> usize {
+        self.inner.connections.count()
+    }
+
+    /// Whether [`close`](Self::close) or [`close_when_idle`](Self::close_when_idle) was called.
     #[must_use]
     pub fn is_closing(&self) -> bool {
-        self.inner.closing.load(Ordering::Acquire)
+        self.inner.gate.is_closing()
     }
 
     /// Opens no more sessions, closes every one after what waits for it is written, and returns
-    /// when they are gone. Listeners accept until then: a session on long-polling is told by its
-    /// next request, which may need a new connection.
+    /// when nothing of the engine is left: sessions, connections, listeners and their socket files.
+    /// Listeners accept as long as there are sessions: one on long-polling is told by its next
+    /// request, which may need a new connection.
     ///
-    /// It takes no longer than the configured linger time, or the close timeout for sessions on
-    /// long-polling that send no further request.
+    /// It takes no longer than the [`shutdown_timeout`](EngineConfig::shutdown_timeout), give or
+    /// take a tenth; what has not come to its end by then is dropped.
+    ///
+    /// # Cancel safety
+    ///
+    /// If this is dropped, the engine closes all the same, but nobody is dropped before its own
+    /// time limits.
     pub async fn close(&self) {
+        let grace = self.config().shutdown_timeout;
         self.begin_close();
-        self.closed().await;
+        let gate = &self.inner.gate;
+        if tokio::time::timeout(grace, gate.emptied()).await.is_err() {
+            gate.expire();
+            for session in self.inner.sessions.all() {
+                session.command(Command::Vanish);
+            }
+        }
+        gate.gone().await;
     }
 
     /// Opens no more sessions, and tells every one to close.
     pub fn begin_close(&self) {
-        self.inner.closing.store(true, Ordering::Release);
-        self.inner.changed.notify_waiters();
+        let grace = self.config().shutdown_timeout;
+        let now = now();
+        self.inner
+            .gate
+            .begin_closing(now.checked_add(grace).unwrap_or(now));
         for session in self.inner.sessions.all() {
             session.close();
         }
     }
 
-    /// Opens no more sessions, and returns when those that are open have come to their ends. They
-    /// are not hurried: [`close`](Self::close) may still be called.
+    /// Opens no more sessions, and returns when those that are open have come to their ends, and
+    /// nothing else of the engine is left either. They are not hurried: [`close`](Self::close) may
+    /// still be called.
     pub async fn close_when_idle(&self) {
-        self.inner.closing.store(true, Ordering::Release);
-        self.inner.changed.notify_waiters();
-        self.closed().await;
+        self.inner.gate.begin_draining();
+        self.inner.gate.gone().await;
     }
 
-    /// Waits until the engine opens no more sessions.
-    pub(crate) async fn closing(&self) {
-        loop {
-            let changed = self.inner.changed.notified();
-            if self.is_closing() {
-                return;
-            }
-            changed.await;
-        }
+    pub(crate) fn gate(&self) -> &Arc<Gate> {
+        &self.inner.gate
     }
 
-    /// Waits until [`close`](Self::close) was called and all sessions are gone.
-    pub(crate) async fn closed(&self) {
-        loop {
-            let changed = self.inner.changed.notified();
-            if self.is_closing() && self.session_count() == 0 {
-                return;
-            }
-            changed.await;
-        }
+    pub(crate) fn connections(&self) -> &Arc<Connections> {
+        &self.inner.connections
+    }
+
+    pub(crate) fn deliveries(&self) -> &Arc<Deliveries> {
+        &self.inner.deliveries
     }
 
     pub(crate) fn session(&self, id: &str) -> Option<SessionHandle> {
@@ -174,27 +191,28 @@ impl<A: Application> Engine<A> {
         session.shared().is_findable().then_some(session)
     }
 
-    /// Asks the application whether a session may be opened.
-    pub(crate) async fn admit(&self, handshake: &Arc<Handshake>) -> Result<(), RequestError> {
+    /// Asks the application whether a session may be opened, and keeps a place for it.
+    pub(crate) async fn admit(&self, handshake: &Arc<Handshake>) -> Result<Place, RequestError> {
         if let Some(allow) = &self.config().hooks.allow_request {
             let verdict = allow(Arc::clone(handshake)).await;
             verdict.map_err(|text| RequestError::Forbidden(Some(text.into())))?;
         }
-        if self.is_closing() || self.session_count() >= self.config().max_sessions {
+        self.inner.gate.reserve().ok_or_else(|| {
             let text = "the server takes no more sessions";
-            return Err(RequestError::Forbidden(Some(text.into())));
-        }
-        Ok(())
+            RequestError::Forbidden(Some(text.into()))
+        })
     }
 
     /// Opens a session on long-polling.
     pub(crate) fn open_polling(
         &self,
+        place: Place,
         handshake: Arc<Handshake>,
         revision: Revision,
         dialect: payload::Dialect,
     ) -> Option<SessionHandle> {
         let session = self.register(
+            place,
             revision,
             TransportKind::Polling,
             Dialect::Packets,
@@ -207,14 +225,14 @@ impl<A: Application> Engine<A> {
     /// Opens a session on a WebSocket. `read` is what came behind the handshake already.
     pub(crate) fn open_stream(
         &self,
+        place: Place,
         handshake: Arc<Handshake>,
         revision: Revision,
         base64: bool,
-        io: Io,
-        read: &Bytes,
+        (io, read): (Io, &Bytes),
     ) {
         let kind = TransportKind::WebSocket;
-        if let Some(session) = self.register(revision, kind, Dialect::Packets, base64) {
+        if let Some(session) = self.register(place, revision, kind, Dialect::Packets, base64) {
             let limit = self.config().bounds.limits.max_payload;
             let wire = Wire::websocket(io, read, limit, Role::Server);
             self.drive_wire(session, handshake, wire, Framing::WebSocket, None);
@@ -224,6 +242,7 @@ impl<A: Application> Engine<A> {
     /// Opens a session on a bare stream.
     pub(crate) fn open_bare(
         &self,
+        place: Place,
         handshake: Arc<Handshake>,
         transport: TransportKind,
         io: Io,
@@ -235,7 +254,7 @@ impl<A: Application> Engine<A> {
             Framing::Lines => Dialect::Lines,
             _ => Dialect::Packets,
         };
-        let Some(session) = self.register(Revision::V4, transport, dialect, false) else {
+        let Some(session) = self.register(place, Revision::V4, transport, dialect, false) else {
             return;
         };
         let limits = &self.config().bounds.limits;
@@ -325,6 +344,7 @@ impl<A: Application> Engine<A> {
 
     fn register(
         &self,
+        place: Place,
         revision: Revision,
         transport: TransportKind,
         dialect: Dialect,
@@ -336,10 +356,13 @@ impl<A: Application> Engine<A> {
         let bounds = &self.config().bounds;
         let session = SessionHandle::new(id, revision, transport, dialect, base64, bounds);
         self.inner.sessions.insert(session.clone());
+        place.take();
         // Closing looks at the sessions once: one that was registered behind its back must see
         // to itself.
-        if self.is_closing() {
-            session.close();
+        match self.inner.gate.fate() {
+            Fate::Live => {}
+            Fate::Close => session.close(),
+            Fate::Vanish => session.command(Command::Vanish),
         }
         Some(session)
     }
@@ -355,8 +378,11 @@ impl<A: Application> Side for Engine<A> {
     }
 
     fn forget(&self, session: &SessionHandle) {
-        if self.inner.sessions.remove(session.id()) == 0 {
-            self.inner.changed.notify_waiters();
+        if self.inner.sessions.remove(session.id()) {
+            self.inner
+                .deliveries
+                .end(session.id(), self.config().bounds.linger);
+            self.inner.gate.leave();
         }
     }
 }
@@ -370,7 +396,6 @@ impl Sessions {
     fn new() -> Self {
         Self {
             shards: std::array::from_fn(|_| RwLock::default()),
-            len: AtomicUsize::new(0),
         }
     }
 
@@ -387,15 +412,11 @@ impl Sessions {
     fn insert(&self, session: SessionHandle) {
         let mut shard = self.shard(session.id()).write();
         shard.insert(ById(session));
-        self.len.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Returns how many are left.
-    fn remove(&self, id: &SessionId) -> usize {
-        match self.shard(id).write().remove(id) {
-            true => self.len.fetch_sub(1, Ordering::Relaxed) - 1,
-            false => self.len.load(Ordering::Relaxed),
-        }
+    /// Whether it was there still.
+    fn remove(&self, id: &SessionId) -> bool {
+        self.shard(id).write().remove(id)
     }
 
     fn all(&self) -> Vec<SessionHandle> {
@@ -424,7 +445,7 @@ impl<A> fmt::Debug for Engine<A> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Engine")
             .field("config", &self.inner.config)
-            .field("sessions", &self.inner.sessions.len)
+            .field("gate", &self.inner.gate)
             .finish_non_exhaustive()
     }
 }

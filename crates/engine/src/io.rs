@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::io::{self, IoSlice, Read};
+use std::ops::Deref;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -11,6 +12,7 @@ use tokio::net::TcpStream;
 #[cfg(unix)]
 use tokio::net::UnixStream;
 
+use crate::connections::Seat;
 use crate::scratch::Scratch;
 
 /// A stream that a driver owns.
@@ -25,9 +27,17 @@ pub(crate) enum Io {
 /// A bare socket. Clones are the same socket.
 #[derive(Clone, Debug)]
 pub(crate) enum Socket {
-    Tcp(Arc<TcpStream>),
+    Tcp(Arc<Seated<TcpStream>>),
     #[cfg(unix)]
-    Unix(Arc<UnixStream>),
+    Unix(Arc<Seated<UnixStream>>),
+}
+
+/// A stream, and what counts it among its listener's connections, if it came by one. So the
+/// connection counts until the socket is closed, whoever holds it last.
+#[derive(Debug)]
+pub(crate) struct Seated<S> {
+    stream: S,
+    _seat: Option<Seat>,
 }
 
 /// A byte stream both ways.
@@ -69,7 +79,9 @@ impl Socket {
     }
 
     fn shutdown_write(&self) -> io::Result<()> {
-        either!(self, socket => socket2::SockRef::from(&**socket).shutdown(std::net::Shutdown::Write))
+        either!(self, socket => {
+            socket2::SockRef::from(&socket.stream).shutdown(std::net::Shutdown::Write)
+        })
     }
 
     /// One read. If it did not fill the buffer, the socket is empty, and saying so to the
@@ -81,7 +93,7 @@ impl Socket {
     fn read(&self, buf: &mut [u8]) -> io::Result<usize> {
         let mut short = None;
         let result = either!(self, socket => socket.try_io(Interest::READABLE, || {
-            let read = (&*socket2::SockRef::from(&**socket)).read(buf)?;
+            let read = (&*socket2::SockRef::from(&socket.stream)).read(buf)?;
             if cfg!(target_os = "linux") && read > 0 && read < buf.len() {
                 short = Some(read);
                 return Err(io::ErrorKind::WouldBlock.into());
@@ -92,24 +104,81 @@ impl Socket {
     }
 }
 
+impl<S> Seated<S> {
+    pub(crate) const fn new(stream: S, seat: Option<Seat>) -> Self {
+        Self {
+            stream,
+            _seat: seat,
+        }
+    }
+}
+
+impl<S> Deref for Seated<S> {
+    type Target = S;
+
+    fn deref(&self) -> &S {
+        &self.stream
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Seated<S> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_read(cx, buf)
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Seated<S> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(cx, buf)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write_vectored(cx, bufs)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
+
 impl Io {
     /// A TCP connection.
     ///
     /// The system is to keep little that it cannot send yet: what waits there can be overtaken by no
     /// heartbeat, and may be megabytes, which a slow peer takes longer for than a heartbeat may be late.
-    pub(crate) fn tcp(stream: TcpStream) -> Self {
+    pub(crate) fn tcp(stream: TcpStream, seat: Option<Seat>) -> Self {
         #[cfg(any(target_os = "linux", target_os = "android"))]
         {
             // Without it, only slow peers fare worse.
             let _ = socket2::SockRef::from(&stream).set_tcp_notsent_lowat(UNSENT);
         }
-        Self::Bare(Socket::Tcp(Arc::new(stream)))
+        Self::Bare(Socket::Tcp(Arc::new(Seated::new(stream, seat))))
     }
 
     /// A connection over a Unix-domain socket.
     #[cfg(unix)]
-    pub(crate) fn unix(stream: UnixStream) -> Self {
-        Self::Bare(Socket::Unix(Arc::new(stream)))
+    pub(crate) fn unix(stream: UnixStream, seat: Option<Seat>) -> Self {
+        Self::Bare(Socket::Unix(Arc::new(Seated::new(stream, seat))))
     }
 
     /// Any other stream.

@@ -1,6 +1,8 @@
 //! Listeners of our own: for HTTP, and for bare streams.
 
 mod bare;
+mod guarded;
+mod http;
 mod options;
 #[cfg(windows)]
 mod pipe;
@@ -14,14 +16,11 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use ::http::{Request, Response};
 use bytes::Bytes;
-use http::{Request, Response};
 use hyper::body::Incoming;
-use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::service::TowerToHyperService;
 use sockeye_engine_proto::TransportKind;
 use thiserror::Error;
-use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 #[cfg(unix)]
 use tokio::net::{UnixListener, UnixStream};
@@ -30,15 +29,19 @@ use tokio::task::{JoinHandle, JoinSet};
 use tower_service::Service;
 
 use crate::application::Application;
+use crate::connections::Seat;
 use crate::engine::Engine;
-use crate::handshake::Handshake;
-#[cfg(unix)]
-use crate::handshake::PeerCredentials;
+use crate::gate::Door;
+use crate::handshake::{Handshake, PeerCredentials};
 use crate::http::ConnectionInfo;
 use crate::io::Io;
+#[cfg(any(windows, feature = "tls"))]
+use crate::io::Seated;
 use crate::net::Place;
 
+pub(crate) use self::http::Owner;
 pub(crate) use bare::BareOpening;
+pub(crate) use guarded::Guarded;
 pub use options::ListenOptions;
 pub(crate) use options::Manners;
 pub use url::{ListenUrl, UrlError};
@@ -110,13 +113,14 @@ impl Listener {
         }
     }
 
-    /// Stops accepting. HTTP connections end after the request that is being served; sessions
-    /// go on.
+    /// Stops accepting. HTTP connections end after the request that is being served, or after the
+    /// [`drain_timeout`](ListenOptions::drain_timeout); sessions go on.
     pub fn close(&self) {
         self.closing.send_replace(true);
     }
 
-    /// Waits until nothing is accepted any more and the HTTP connections are gone.
+    /// Waits until nothing is accepted any more, the file of a Unix-domain socket is removed, and
+    /// the HTTP connections are gone.
     pub async fn closed(&mut self) {
         for task in self.tasks.drain(..) {
             // A task that was cancelled together with its runtime is gone as well.
@@ -169,9 +173,13 @@ impl<A: Application> Engine<A> {
         if parsed.is_secure() && !options.has_tls() {
             return Err(ListenError::MissingTls { url: parsed });
         }
+        // From now on the engine's end waits for what comes of this.
+        let Some(door) = self.gate().open_door() else {
+            return Err(ListenError::Closed { url: parsed });
+        };
         let bound = tokio::select! {
             biased;
-            () = self.closing() => return Err(ListenError::Closed { url: parsed }),
+            () = self.gate().closing() => return Err(ListenError::Closed { url: parsed }),
             bound = bind(&parsed, &options) => bound.map_err(|source| ListenError::Bind {
                 url: parsed.clone(),
                 source,
@@ -190,7 +198,7 @@ impl<A: Application> Engine<A> {
                 secure: parsed.is_secure(),
                 service: parsed.is_http().then(|| service.clone()),
             };
-            tasks.push(tokio::spawn(acceptor.run(socket)));
+            tasks.push(tokio::spawn(acceptor.run(socket, door.clone())));
         }
         Ok(Listener {
             addresses,
@@ -305,6 +313,10 @@ struct Acceptor<A, S> {
 /// How long to wait when the process has no file descriptor left for a new connection.
 const EXHAUSTED_PAUSE: Duration = Duration::from_millis(50);
 
+/// How long to wait when the process has no file descriptor left for a new connection, but another
+/// connection was closed for it.
+const SHED_PAUSE: Duration = Duration::from_millis(1);
+
 impl<A, S, B> Acceptor<A, S>
 where
     A: Application,
@@ -318,7 +330,8 @@ where
         + Send
         + 'static,
 {
-    async fn run(self, mut socket: Bound) {
+    /// Accepts until it is to stop. The door is what the end of the engine waits for: it closes last.
+    async fn run(self, mut socket: Bound, _door: Door) {
         let mut connections = JoinSet::new();
         let stop = self.stop();
         let mut stop = std::pin::pin!(stop);
@@ -328,6 +341,10 @@ where
                 accepted = socket.accept() => match accepted {
                     Ok(accepted) => self.serve(&mut connections, accepted),
                     Err(error) if is_of_one_connection(&error) => {}
+                    Err(error) if self.engine.connections().shed() => {
+                        tracing::debug!(%error, "a connection is closed to make room for another");
+                        tokio::time::sleep(SHED_PAUSE).await;
+                    }
                     Err(error) => {
                         tracing::warn!(%error, "cannot accept connections for now");
                         tokio::time::sleep(EXHAUSTED_PAUSE).await;
@@ -338,7 +355,15 @@ where
             }
         }
         drop(socket);
-        while connections.join_next().await.is_some() {}
+        let over = self.time_is_over();
+        let mut over = std::pin::pin!(over);
+        loop {
+            tokio::select! {
+                ended = connections.join_next() => if ended.is_none() { break },
+                () = &mut over => break,
+            }
+        }
+        connections.shutdown().await;
     }
 
     /// Ready when this listener or the whole engine is closed.
@@ -346,70 +371,98 @@ where
         let (engine, mut closing) = (self.engine.clone(), self.closing.subscribe());
         async move {
             tokio::select! {
-                () = engine.closed() => {}
+                () = engine.gate().emptied() => {}
                 _ = closing.wait_for(|closing| *closing) => {}
             }
         }
     }
 
+    /// Ready when the requests that are still being served have had their time.
+    async fn time_is_over(&self) {
+        let gate = self.engine.gate();
+        let of_the_engine = async {
+            gate.emptied().await;
+            let now = tokio::time::Instant::now().into_std();
+            let grace = self.engine.config().shutdown_timeout;
+            tokio::time::sleep(gate.patience(now, grace)).await;
+        };
+        tokio::select! {
+            () = tokio::time::sleep(self.options.drain_timeout) => {}
+            () = of_the_engine => {}
+        }
+    }
+
     fn serve(&self, connections: &mut JoinSet<()>, accepted: Accepted) {
-        let (stream, address) = match accepted {
-            Accepted::Tcp(stream, address) => (stream, address),
-            #[cfg(windows)]
-            Accepted::Pipe(stream) => {
-                let handshake = Handshake::of_stream(None, None, false, SystemTime::now());
-                let (engine, kind) = (self.engine.clone(), TransportKind::Unix);
-                let (io, manners) = (Io::boxed(stream), self.options.manners);
-                self.spawn(
-                    connections,
-                    bare::serve(engine, io, kind, handshake, manners),
-                );
+        let address = match &accepted {
+            Accepted::Tcp(_, address) => Some(*address),
+            _ => None,
+        };
+        let seat = match self.engine.connections().admit(address.map(|at| at.ip())) {
+            Ok(seat) => seat,
+            Err(full) => {
+                tracing::debug!(%full, "a connection is refused");
+                if let (Accepted::Tcp(stream, _), Some(_), false) =
+                    (&accepted, &self.service, self.secure)
+                {
+                    // Whoever sends its request later than this only sees that it is closed.
+                    let _ = stream.try_write(http::UNAVAILABLE);
+                }
                 return;
+            }
+        };
+        match accepted {
+            Accepted::Tcp(stream, address) => {
+                self.options.prepare(&stream);
+                match &self.service {
+                    Some(service) => {
+                        self.serve_http(connections, stream, address, seat, service.clone());
+                    }
+                    None => self.serve_bare(connections, stream, address, seat),
+                }
             }
             #[cfg(unix)]
             Accepted::Unix(stream) => {
                 let credentials = PeerCredentials::of(&stream);
-                let handshake = Handshake::of_stream(None, credentials, false, SystemTime::now());
-                let (engine, kind) = (self.engine.clone(), TransportKind::Unix);
-                self.spawn(
-                    connections,
-                    bare::serve(
-                        engine,
-                        Io::unix(stream),
-                        kind,
-                        handshake,
-                        self.options.manners,
-                    ),
-                );
-                return;
+                self.serve_local(connections, Io::unix(stream, Some(seat)), credentials);
             }
-        };
-        self.options.prepare(&stream);
-        let options = Arc::clone(&self.options);
-        let Some(service) = &self.service else {
-            self.serve_bare(connections, stream, address);
-            return;
-        };
+            #[cfg(windows)]
+            Accepted::Pipe(stream) => {
+                let io = Io::boxed(Seated::new(stream, Some(seat)));
+                self.serve_local(connections, io, None);
+            }
+        }
+    }
+
+    fn serve_http(
+        &self,
+        connections: &mut JoinSet<()>,
+        stream: TcpStream,
+        address: SocketAddr,
+        seat: Seat,
+        service: S,
+    ) {
         let info = ConnectionInfo {
             remote_addr: Some(address),
             secure: self.secure,
         };
-        let (stop, service) = (
-            self.stop(),
-            WithInfo {
-                service: service.clone(),
-                info,
-            },
-        );
+        let watched = self.engine.connections().watch(seat);
+        let (stop, options) = (self.stop(), Arc::clone(&self.options));
         if self.secure {
             #[cfg(feature = "tls")]
             connections.spawn(async move {
-                if let Some(stream) = options.accept_tls(stream).await {
-                    serve_http(stop, stream, service, &options).await;
+                let mut stop = std::pin::pin!(stop);
+                let accepted = tokio::select! {
+                    () = &mut stop => None,
+                    accepted = options.accept_tls(stream) => accepted,
+                };
+                if let Some(stream) = accepted {
+                    http::serve(stop, stream, watched, service, info, &options).await;
                 }
             });
         } else {
-            connections.spawn(async move { serve_http(stop, stream, service, &options).await });
+            connections.spawn(async move {
+                http::serve(stop, stream, watched, service, info, &options).await;
+            });
         }
     }
 
@@ -428,7 +481,28 @@ where
         });
     }
 
-    fn serve_bare(&self, connections: &mut JoinSet<()>, stream: TcpStream, address: SocketAddr) {
+    fn serve_local(
+        &self,
+        connections: &mut JoinSet<()>,
+        io: Io,
+        credentials: Option<PeerCredentials>,
+    ) {
+        let handshake = Handshake::of_stream(None, credentials, false, SystemTime::now());
+        let (engine, manners) = (self.engine.clone(), self.options.manners);
+        let kind = TransportKind::Unix;
+        self.spawn(
+            connections,
+            bare::serve(engine, io, kind, handshake, manners),
+        );
+    }
+
+    fn serve_bare(
+        &self,
+        connections: &mut JoinSet<()>,
+        stream: TcpStream,
+        address: SocketAddr,
+        seat: Seat,
+    ) {
         let handshake = Handshake::of_stream(Some(address), None, self.secure, SystemTime::now());
         let (engine, kind) = (self.engine.clone(), TransportKind::Tcp);
         if self.secure {
@@ -437,56 +511,18 @@ where
                 let options = Arc::clone(&self.options);
                 self.spawn(connections, async move {
                     if let Some(stream) = options.accept_tls(stream).await {
-                        bare::serve(engine, Io::boxed(stream), kind, handshake, options.manners)
-                            .await;
+                        let io = Io::boxed(Seated::new(stream, Some(seat)));
+                        bare::serve(engine, io, kind, handshake, options.manners).await;
                     }
                 });
             }
         } else {
+            let io = Io::tcp(stream, Some(seat));
             self.spawn(
                 connections,
-                bare::serve(
-                    engine,
-                    Io::tcp(stream),
-                    kind,
-                    handshake,
-                    self.options.manners,
-                ),
+                bare::serve(engine, io, kind, handshake, self.options.manners),
             );
         }
-    }
-}
-
-/// Serves HTTP/1 on one connection until it ends, is taken over by a WebSocket, or is told to
-/// stop.
-async fn serve_http<S, B>(
-    stop: impl Future<Output = ()>,
-    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    service: S,
-    options: &ListenOptions,
-) where
-    S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible> + Clone + Send,
-    S::Future: Send,
-    B: http_body::Body<Data = Bytes, Error: Into<Box<dyn std::error::Error + Send + Sync>>>
-        + Send
-        + 'static,
-{
-    let connection = hyper::server::conn::http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(options.header_timeout)
-        .max_buf_size(options.max_header_bytes)
-        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(service))
-        .with_upgrades();
-    let mut connection = std::pin::pin!(connection);
-    let result = tokio::select! {
-        result = &mut connection => result,
-        () = stop => {
-            connection.as_mut().graceful_shutdown();
-            connection.await
-        }
-    };
-    if let Err(error) = result {
-        tracing::debug!(%error, "http connection ended");
     }
 }
 
@@ -499,29 +535,4 @@ fn is_of_one_connection(error: &io::Error) -> bool {
             | io::ErrorKind::ConnectionRefused
             | io::ErrorKind::Interrupted
     )
-}
-
-/// Tells the service whom it talks to.
-#[derive(Clone)]
-struct WithInfo<S> {
-    service: S,
-    info: ConnectionInfo,
-}
-
-impl<S: Service<Request<Incoming>>> Service<Request<Incoming>> for WithInfo<S> {
-    type Response = S::Response;
-    type Error = S::Error;
-    type Future = S::Future;
-
-    fn poll_ready(
-        &mut self,
-        cx: &mut std::task::Context<'_>,
-    ) -> std::task::Poll<Result<(), Self::Error>> {
-        self.service.poll_ready(cx)
-    }
-
-    fn call(&mut self, mut request: Request<Incoming>) -> Self::Future {
-        request.extensions_mut().insert(self.info);
-        self.service.call(request)
-    }
 }

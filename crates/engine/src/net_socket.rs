@@ -12,7 +12,7 @@ use tokio::net::TcpStream;
 use tokio::net::UnixStream;
 
 use crate::handshake::{Handshake, PeerCredentials};
-use crate::io::Socket;
+use crate::io::{Seated, Socket};
 
 /// The network socket below a session, as far as it is known: addresses, and options of the
 /// operating system. It cannot be read from or written to.
@@ -32,9 +32,9 @@ pub struct NetSocket {
 /// A socket that may be gone.
 #[derive(Clone)]
 enum Handle {
-    Tcp(Weak<TcpStream>),
+    Tcp(Weak<Seated<TcpStream>>),
     #[cfg(unix)]
-    Unix(Weak<UnixStream>),
+    Unix(Weak<Seated<UnixStream>>),
     Unknown,
 }
 
@@ -145,21 +145,21 @@ impl NetSocket {
     /// As for [`set_nodelay`](Self::set_nodelay).
     pub fn set_keep_alive(&self, idle: Option<Duration>) -> io::Result<()> {
         let stream = self.tcp_or_error()?;
-        let socket = socket2::SockRef::from(&*stream);
+        let socket = socket2::SockRef::from(&**stream);
         match idle {
             Some(idle) => socket.set_tcp_keepalive(&socket2::TcpKeepalive::new().with_time(idle)),
             None => socket.set_keepalive(false),
         }
     }
 
-    fn tcp_or_error(&self) -> io::Result<Arc<TcpStream>> {
+    fn tcp_or_error(&self) -> io::Result<Arc<Seated<TcpStream>>> {
         self.tcp().ok_or_else(|| {
             let what = "there is no tcp socket that could be got at";
             io::Error::new(io::ErrorKind::Unsupported, what)
         })
     }
 
-    fn tcp(&self) -> Option<Arc<TcpStream>> {
+    fn tcp(&self) -> Option<Arc<Seated<TcpStream>>> {
         match &self.socket {
             Handle::Tcp(socket) => socket.upgrade(),
             _ => None,
@@ -167,7 +167,7 @@ impl NetSocket {
     }
 
     #[cfg(unix)]
-    fn unix(&self) -> Option<Arc<UnixStream>> {
+    fn unix(&self) -> Option<Arc<Seated<UnixStream>>> {
         match &self.socket {
             Handle::Unix(socket) => socket.upgrade(),
             _ => None,

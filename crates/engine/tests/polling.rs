@@ -1,7 +1,7 @@
 //! Long-polling: its two kinds of requests, and what they do to each other.
 
 use sockeye_engine::{CloseReason, EngineConfig};
-use sockeye_testkit::{Case, EngineRig, Seen};
+use sockeye_testkit::{Case, Client, EngineRig, Http, Seen};
 
 fn config() -> EngineConfig {
     EngineConfig::default()
@@ -117,21 +117,52 @@ async fn octet_stream_is_binary_framing_under_revision_3() {
 }
 
 #[tokio::test]
-async fn body_beyond_the_limit_is_413_and_the_session_goes_on() {
+async fn body_beyond_the_limit_is_413_and_ends_the_session() {
     let mut rig = EngineRig::tcp(config().max_payload(100)).await;
-    let (mut client, _session) = rig.open(Case::POLLING).await;
+    let (mut client, mut session) = rig.open(Case::POLLING).await;
+    client.send_text(&"x".repeat(99)).await;
+    assert_eq!(client.text().await.len(), 99);
     let body = format!("4{}", "x".repeat(100));
     let answer = client.post(body).await;
     assert_eq!(answer.brief(), (413, ""));
     assert_eq!(answer.header("connection"), Some("close"));
-    client.send_text(&"x".repeat(99)).await;
-    assert_eq!(client.text().await.len(), 99);
+    assert_eq!(session.closed().await, CloseReason::TransportError);
 }
 
 #[tokio::test]
 async fn chunked_body_beyond_the_limit_is_413_too() {
     let mut rig = EngineRig::tcp(config().max_payload(100)).await;
-    let (mut client, _session) = rig.open(Case::POLLING).await;
+    let (client, mut session) = rig.open(Case::POLLING).await;
+    let mut http = begin_chunked(&rig, &client).await;
+    let chunk = format!("40\r\n{}\r\n", "x".repeat(64));
+    http.write(chunk.as_bytes()).await;
+    http.write(chunk.as_bytes()).await;
+    assert_eq!(http.response().await.unwrap().brief(), (413, ""));
+    assert_eq!(session.closed().await, CloseReason::TransportError);
+}
+
+#[tokio::test]
+async fn body_in_more_chunks_than_there_may_be_is_413() {
+    let mut rig = EngineRig::tcp(config().max_body_chunks(100)).await;
+    let (mut client, session) = rig.open(Case::POLLING).await;
+    let mut http = begin_chunked(&rig, &client).await;
+    let body = format!("1\r\n4\r\n{}0\r\n\r\n", "1\r\nx\r\n".repeat(99));
+    http.write(body.as_bytes()).await;
+    assert_eq!(http.response().await.unwrap().brief(), (200, "ok"));
+    assert_eq!(client.text().await, "x".repeat(99));
+
+    let mut session = session;
+    let mut http = begin_chunked(&rig, &client).await;
+    let body = format!("1\r\n4\r\n{}", "1\r\nx\r\n".repeat(100));
+    http.write(body.as_bytes()).await;
+    let answer = http.response().await.unwrap();
+    assert_eq!(answer.brief(), (413, ""));
+    assert_eq!(answer.header("connection"), Some("close"));
+    assert_eq!(session.closed().await, CloseReason::TransportError);
+}
+
+/// Begins a POST whose body comes in chunks.
+async fn begin_chunked(rig: &EngineRig, client: &Client) -> Http {
     let head = rig
         .net
         .to_get(&client.query())
@@ -139,12 +170,7 @@ async fn chunked_body_beyond_the_limit_is_413_too() {
         .header("transfer-encoding", "chunked");
     let mut http = rig.net.http().await;
     http.write(&head.to_bytes()).await;
-    let chunk = format!("40\r\n{}\r\n", "x".repeat(64));
-    http.write(chunk.as_bytes()).await;
-    http.write(chunk.as_bytes()).await;
-    assert_eq!(http.response().await.unwrap().brief(), (413, ""));
-    client.send_text("on we go").await;
-    assert_eq!(client.text().await, "on we go");
+    http
 }
 
 #[tokio::test]

@@ -194,6 +194,28 @@ async fn allow_request_decides_about_handshakes_only() {
 }
 
 #[tokio::test]
+async fn known_session_with_another_revision_is_a_bad_request() {
+    let mut rig = EngineRig::tcp(config()).await;
+    for (case, others) in [
+        (Case::POLLING, ["EIO=3", "EIO=5", "a=b"]),
+        (Case::POLLING_V3, ["EIO=4", "EIO=4", "EIO=4"]),
+    ] {
+        let (mut client, _session) = rig.open(case).await;
+        for eio in others {
+            let query = format!("{eio}&transport=polling&sid={}", client.sid());
+            assert_eq!(rig.net.get(&query).await.brief(), (400, BAD_REQUEST));
+            let posted = rig.net.post(&query, "4x").await;
+            assert_eq!(posted.brief(), (400, BAD_REQUEST));
+            let query = format!("{eio}&transport=websocket&sid={}", client.sid());
+            let refused = WebSocket::connect(&rig.net, &query).await.unwrap_err();
+            assert_eq!(refused.brief(), (400, "Bad request"));
+        }
+        client.send_text("undisturbed").await;
+        assert_eq!(client.text().await, "undisturbed");
+    }
+}
+
+#[tokio::test]
 async fn session_beyond_the_limit_is_refused() {
     let mut rig = EngineRig::tcp(config().max_sessions(2)).await;
     let (first, mut session) = rig.open(Case::POLLING).await;

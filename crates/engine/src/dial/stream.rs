@@ -85,9 +85,9 @@ impl Link {
     /// The same for a driver: a bare socket, if it is one.
     pub(super) fn into_io(self) -> Io {
         match self {
-            Self::Tcp(stream) => Io::tcp(stream),
+            Self::Tcp(stream) => Io::tcp(stream, None),
             #[cfg(unix)]
-            Self::Unix(stream) => Io::unix(stream),
+            Self::Unix(stream) => Io::unix(stream, None),
             #[cfg(feature = "tls")]
             Self::Boxed(stream) => Io::Boxed(Box::new(stream)),
         }

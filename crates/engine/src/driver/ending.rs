@@ -58,6 +58,11 @@ impl Ending {
         self.deadline
     }
 
+    /// There is no time left.
+    pub(super) const fn expire(&mut self, now: Instant) {
+        self.deadline = now;
+    }
+
     /// Goes on as far as possible now; ready when the transport may be dropped.
     pub(super) fn poll(
         &mut self,

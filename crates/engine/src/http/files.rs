@@ -7,7 +7,6 @@ use http::header::{
 };
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
-use http_body_util::Full;
 
 use super::{Body, empty};
 
@@ -92,7 +91,7 @@ impl StaticFile {
             .iter()
             .find(|(encoding, _)| accepts(request, encoding));
         let body = chosen.map_or(&self.plain, |(_, content)| content);
-        let mut response = Response::new(Full::new(body.clone()));
+        let mut response = Response::new(Body::from(body.clone()));
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(self.content_type));
         if let Some((encoding, _)) = chosen {

@@ -1,11 +1,15 @@
 //! Sessions over HTTP: long-polling, and the requests that open WebSockets.
 
+mod body;
+mod delivery;
 mod files;
 mod params;
 mod polling;
 mod service;
 mod upgrade;
 
+pub use body::Body;
+pub(crate) use delivery::Deliveries;
 pub use files::StaticFile;
 pub use service::{EngineLayer, EngineService, LayerBody, LayeredService};
 
@@ -13,20 +17,18 @@ use bytes::Bytes;
 use http::header::{CACHE_CONTROL, CONNECTION, CONTENT_TYPE, USER_AGENT};
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode};
-use http_body_util::Full;
-use sockeye_engine_proto::{BadRequest, RequestError, TransportKind};
+use sockeye_engine_proto::{BadRequest, RequestError, Revision, TransportKind};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::SystemTime;
 
 use crate::application::Application;
 use crate::engine::Engine;
+use crate::gate::Place;
 use crate::handshake::Handshake;
+use crate::listen::Owner;
 use params::Params;
 pub(crate) use upgrade::{requested, switching_protocols, upgraded};
-
-/// The body of the engine's own answers.
-pub type Body = Full<Bytes>;
 
 /// What is known of the connection that a request came on.
 #[derive(Clone, Copy, Debug, Default)]
@@ -49,6 +51,8 @@ where
 {
     let config = engine.config();
     let on_upgrade = upgrade::requested(&mut request);
+    // Out of the extensions, which may be kept for as long as the session lives.
+    let owner = request.extensions_mut().remove::<Owner>();
     let (parts, body) = request.into_parts();
     let mut response = match (&config.cors, &parts.method) {
         (Some(cors), &Method::OPTIONS) => {
@@ -58,13 +62,14 @@ where
         }
         _ => {
             let upgrading = on_upgrade.is_some();
-            let mut response = match route(engine, &parts, body, on_upgrade, connection).await {
-                Ok(response) => response,
-                Err(error) => {
-                    tracing::debug!(code = error.code(), %error, "request refused");
-                    refusal(&error, upgrading)
-                }
-            };
+            let mut response =
+                match route(engine, &parts, body, on_upgrade, connection, owner).await {
+                    Ok(response) => response,
+                    Err(error) => {
+                        tracing::debug!(code = error.code(), %error, "request refused");
+                        refusal(&error, upgrading)
+                    }
+                };
             if let Some(cors) = &config.cors {
                 cors.apply(&parts.headers, response.headers_mut());
             }
@@ -84,6 +89,7 @@ async fn route<A, B>(
     body: B,
     on_upgrade: Option<hyper::upgrade::OnUpgrade>,
     connection: ConnectionInfo,
+    owner: Option<Owner>,
 ) -> Result<Response<Body>, RequestError>
 where
     A: Application,
@@ -101,14 +107,19 @@ where
     let websocket = transport == TransportKind::WebSocket;
     if let Some(sid) = &params.sid {
         let session = engine.session(sid).ok_or(RequestError::UnknownSession)?;
-        return match on_upgrade {
-            Some(on_upgrade) if websocket && engine.config().allow_upgrades => {
-                upgrade::join_session(parts, on_upgrade, session)
-            }
+        let upgrade = match on_upgrade {
+            Some(on_upgrade) if websocket && engine.config().allow_upgrades => Some(on_upgrade),
             _ if websocket || session.transport() != transport => {
-                Err(RequestError::BadRequest(BadRequest::TransportMismatch))
+                return Err(RequestError::BadRequest(BadRequest::TransportMismatch));
             }
-            _ => polling::request(engine, parts, body, &session).await,
+            _ => None,
+        };
+        if params.revision_of_session() != session.revision() {
+            return Err(RequestError::BadRequest(BadRequest::ProtocolMismatch));
+        }
+        return match upgrade {
+            Some(on_upgrade) => upgrade::join_session(parts, on_upgrade, session),
+            None => polling::request(engine, parts, body, &session, owner).await,
         };
     }
     if parts.method != Method::GET {
@@ -130,13 +141,23 @@ where
         secure,
         SystemTime::now(),
     ));
-    engine.admit(&handshake).await?;
+    let place = engine.admit(&handshake).await?;
+    let opening = Opening {
+        place,
+        handshake,
+        revision,
+    };
     match on_upgrade {
-        Some(on_upgrade) => {
-            upgrade::open_session(engine, parts, on_upgrade, handshake, revision, &params)
-        }
-        None => polling::open_session(engine, parts, handshake, revision, &params),
+        Some(on_upgrade) => upgrade::open_session(engine, parts, on_upgrade, opening, &params),
+        None => polling::open_session(engine, parts, opening, &params),
     }
+}
+
+/// A session that may be opened.
+struct Opening {
+    place: Place,
+    handshake: Arc<Handshake>,
+    revision: Revision,
 }
 
 /// The answer to a request that is refused.
@@ -155,8 +176,8 @@ fn refusal(error: &RequestError, upgrading: bool) -> Response<Body> {
     }
     let status = StatusCode::from_u16(error.status()).unwrap_or(StatusCode::BAD_REQUEST);
     let mut response = text(status, error.body().into_owned(), "application/json");
-    if matches!(error, RequestError::PayloadTooLarge) {
-        // The rest of the body is not read, so the connection cannot be used again.
+    if error.leaves_body_unread() {
+        // The connection cannot be used again.
         response
             .headers_mut()
             .insert(CONNECTION, HeaderValue::from_static("close"));
@@ -167,7 +188,7 @@ fn refusal(error: &RequestError, upgrading: bool) -> Response<Body> {
 fn text(status: StatusCode, body: impl Into<Bytes>, content_type: &'static str) -> Response<Body> {
     let body = body.into();
     let with_type = !body.is_empty();
-    let mut response = Response::new(Full::new(body));
+    let mut response = Response::new(Body::from(body));
     *response.status_mut() = status;
     if with_type {
         response

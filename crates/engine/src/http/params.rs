@@ -31,6 +31,15 @@ impl<'a> Params<'a> {
         params
     }
 
+    /// The revision in which a request of an open session speaks: the reference server takes whatever
+    /// is not 4 for 3 here.
+    pub(super) fn revision_of_session(&self) -> Revision {
+        match self.eio.as_deref() {
+            Some("4") => Revision::V4,
+            _ => Revision::V3,
+        }
+    }
+
     /// The revision that is asked for, unless it is not served.
     pub(super) fn revision(&self, config: &EngineConfig) -> Option<Revision> {
         match self.eio.as_deref() {

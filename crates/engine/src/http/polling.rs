@@ -1,41 +1,44 @@
-use std::sync::Arc;
-
-use bytes::Bytes;
+use bytes::{Buf, BufMut, Bytes, BytesMut};
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, SET_COOKIE};
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
-use http_body_util::{BodyExt, Limited};
+use http_body_util::BodyExt;
 use sockeye_engine_proto::payload::{self, Dialect};
-use sockeye_engine_proto::{BadRequest, Packet, RequestError, Revision, TransportKind};
+use sockeye_engine_proto::{BadRequest, Packet, RequestError, TransportKind};
 use tokio::sync::oneshot;
 
+use super::body::PIECE;
 use super::params::Params;
-use super::{Body, apply_polling_headers, text};
+use super::{Body, Deliveries, Opening, apply_polling_headers, text};
 use crate::application::Application;
 use crate::command::{Command, PollAnswer, Post, Request};
 use crate::engine::Engine;
 use crate::handle::SessionHandle;
-use crate::handshake::Handshake;
+use crate::listen::Owner;
 
 /// Opens a session on long-polling; the answer is the open packet.
 pub(super) fn open_session<A: Application>(
     engine: &Engine<A>,
     parts: &Parts,
-    handshake: Arc<Handshake>,
-    revision: Revision,
+    opening: Opening,
     params: &Params<'_>,
 ) -> Result<Response<Body>, RequestError> {
+    let Opening {
+        place,
+        handshake,
+        revision,
+    } = opening;
     let dialect = Dialect::from_query(revision, params.t.as_deref(), params.b64.as_deref());
     let mut payload = payload::Encoder::new(&dialect, engine.config().bounds.limits.max_payload);
     let session = engine
-        .open_polling(handshake, revision, dialect)
+        .open_polling(place, handshake, revision, dialect)
         .ok_or(RequestError::BadRequest(BadRequest::IdGeneration))?;
     let open = engine
         .open_packet(&session, TransportKind::Polling)
         .to_json();
     let taken = payload.push(&Packet::Open(open.into()));
     debug_assert!(taken, "the first packet of a payload is always taken");
-    let mut response = answer(&parts.headers, payload.finish());
+    let mut response = answer(&parts.headers, payload.finish(), Body::from);
     if let Some(cookie) = &engine.config().cookie
         && let Some(value) = cookie.header(session.id().as_str())
     {
@@ -53,6 +56,7 @@ pub(super) async fn request<A, B>(
     parts: &Parts,
     body: B,
     session: &SessionHandle,
+    owner: Option<Owner>,
 ) -> Result<Response<Body>, RequestError>
 where
     A: Application,
@@ -60,8 +64,15 @@ where
 {
     match parts.method {
         Method::GET => {
-            let payload = poll(session).await?;
-            Ok(answer(&parts.headers, payload))
+            let deliveries = engine.deliveries();
+            let payload = poll(deliveries, session).await?;
+            if payload.body.len() <= PIECE {
+                return Ok(answer(&parts.headers, payload, Body::from));
+            }
+            let connection = owner.map(|owner| owner.0);
+            let delivery = deliveries.begin(session, connection).await;
+            let body = |content| Body::delivered(content, delivery);
+            Ok(answer(&parts.headers, payload, body))
         }
         Method::POST => {
             post(engine, parts, body, session).await?;
@@ -73,12 +84,21 @@ where
     }
 }
 
-/// Waits until there is something to send.
-async fn poll(session: &SessionHandle) -> Result<payload::Encoded, RequestError> {
-    let (sender, receiver) = oneshot::channel();
+/// Waits until there is something to send, and the peer has taken what was sent before.
+async fn poll(
+    deliveries: &Deliveries,
+    session: &SessionHandle,
+) -> Result<payload::Encoded, RequestError> {
     let pending = Pending::new(session, Request::Poll);
-    session.command(Command::Poll(sender));
-    let answer: PollAnswer = receiver.await.unwrap_or(Err(RequestError::UnknownSession));
+    let answer = match deliveries.wait(session).await {
+        Ok(()) => {
+            let (sender, receiver) = oneshot::channel();
+            session.command(Command::Poll(sender));
+            let answer: Result<PollAnswer, _> = receiver.await;
+            answer.unwrap_or(Err(RequestError::UnknownSession))
+        }
+        Err(overlap) => Err(overlap),
+    };
     pending.finished();
     answer
 }
@@ -95,61 +115,62 @@ where
     B: http_body::Body<Data: Send, Error: Into<Box<dyn std::error::Error + Send + Sync>>> + Send,
 {
     let limit = engine.config().bounds.limits.max_payload;
-    let announced = content_length(&parts.headers);
-    if announced.is_some_and(|len| len > limit) {
+    session.begin_post()?;
+    // Unless it is finished, dropping it tells the session that the body cannot be had, which ends it.
+    let pending = Pending::new(session, Request::Post);
+    if content_length(&parts.headers).is_some_and(|len| len > limit) {
         return Err(RequestError::PayloadTooLarge);
     }
-    session.begin_post()?;
-    let pending = Pending::new(session, Request::Post);
-    let result = match read(engine, body, limit).await {
-        Ok(body) => {
-            let kind = parts
-                .headers
-                .get(CONTENT_TYPE)
-                .and_then(|kind| kind.to_str().ok());
-            let content = payload::content_kind(kind);
-            let (verdict, receiver) = oneshot::channel();
-            session.command(Command::Post(Post {
-                content,
-                body,
-                verdict,
-            }));
-            receiver.await.unwrap_or(Err(RequestError::UnknownSession))
-        }
-        Err(ReadError::TooLarge) => {
-            session.command(Command::EndPost);
-            Err(RequestError::PayloadTooLarge)
-        }
-        // The body cannot be had any more: dropping `pending` tells the session.
-        Err(ReadError::Failed) => return Err(RequestError::BadPayload),
-    };
+    let body = read(engine, body, limit).await?;
+    let kind = parts
+        .headers
+        .get(CONTENT_TYPE)
+        .and_then(|kind| kind.to_str().ok());
+    let content = payload::content_kind(kind);
+    let (verdict, receiver) = oneshot::channel();
+    session.command(Command::Post(Post {
+        content,
+        body,
+        verdict,
+    }));
+    let result = receiver.await.unwrap_or(Err(RequestError::UnknownSession));
     session.end_post();
     pending.finished();
     result
 }
 
-enum ReadError {
-    TooLarge,
-    Failed,
-}
-
-/// Collects a body, within the size limit and the time in which the peer would miss its
-/// heartbeat anyway.
-async fn read<A, B>(engine: &Engine<A>, body: B, limit: usize) -> Result<Bytes, ReadError>
+/// Collects a body, within the limits of its size, its pieces and its time.
+///
+/// Into one buffer: the pieces as they come would each keep a buffer of the HTTP library alive, be
+/// they a byte long.
+async fn read<A, B>(engine: &Engine<A>, body: B, limit: usize) -> Result<Bytes, RequestError>
 where
     A: Application,
     B: http_body::Body<Data: Send, Error: Into<Box<dyn std::error::Error + Send + Sync>>> + Send,
 {
-    let session = &engine.config().session;
-    let patience = session.ping_interval.saturating_add(session.ping_timeout);
-    let body = std::pin::pin!(Limited::new(body, limit).collect());
-    match tokio::time::timeout(patience, body).await {
-        Ok(Ok(body)) => Ok(body.to_bytes()),
-        Ok(Err(error)) if error.is::<http_body_util::LengthLimitError>() => {
-            Err(ReadError::TooLarge)
+    let config = engine.config();
+    let collected = async {
+        let mut body = std::pin::pin!(body);
+        let mut collected = BytesMut::new();
+        let mut chunks = 0;
+        while let Some(frame) = body.frame().await {
+            let Ok(frame) = frame else {
+                return Err(RequestError::BadPayload);
+            };
+            let Ok(mut data) = frame.into_data() else {
+                continue;
+            };
+            chunks += 1;
+            if data.remaining() > limit - collected.len() || chunks > config.max_body_chunks {
+                return Err(RequestError::PayloadTooLarge);
+            }
+            collected.put(&mut data);
         }
-        Ok(Err(_)) | Err(_) => Err(ReadError::Failed),
-    }
+        Ok(collected.freeze())
+    };
+    tokio::time::timeout(config.body_timeout, collected)
+        .await
+        .unwrap_or(Err(RequestError::Timeout))
 }
 
 fn content_length(headers: &HeaderMap) -> Option<usize> {
@@ -157,9 +178,13 @@ fn content_length(headers: &HeaderMap) -> Option<usize> {
 }
 
 /// The answer to a poll.
-fn answer(request: &HeaderMap, payload: payload::Encoded) -> Response<Body> {
+fn answer(
+    request: &HeaderMap,
+    payload: payload::Encoded,
+    body: impl FnOnce(Bytes) -> Body,
+) -> Response<Body> {
     let content_type = payload.content_type();
-    let mut response = text(StatusCode::OK, payload.body, content_type);
+    let mut response = Response::new(body(payload.body.into()));
     response
         .headers_mut()
         .insert(CONTENT_TYPE, HeaderValue::from_static(content_type));

@@ -1,23 +1,26 @@
-use std::sync::Arc;
-
 use bytes::Bytes;
 use http::header::UPGRADE;
 use http::request::Parts;
 use http::{HeaderValue, Request, Response, StatusCode, Version};
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
-use sockeye_engine_proto::{BadRequest, RequestError, Revision};
+use sockeye_engine_proto::{BadRequest, RequestError};
 use sockeye_websocket::{Extensions, handshake};
 use tokio::net::TcpStream;
+#[cfg(feature = "tls")]
+use tokio_rustls::server::TlsStream;
 
-use super::Body;
 use super::params::Params;
+use super::{Body, Opening};
 use crate::application::Application;
 use crate::command::Command;
+use crate::connections::Seat;
 use crate::engine::Engine;
 use crate::handle::SessionHandle;
-use crate::handshake::Handshake;
 use crate::io::Io;
+#[cfg(feature = "tls")]
+use crate::io::Seated;
+use crate::listen::Guarded;
 
 /// Takes the upgrade out of a request that asks for a WebSocket.
 pub(crate) fn requested<B>(request: &mut Request<B>) -> Option<OnUpgrade> {
@@ -33,8 +36,7 @@ pub(super) fn open_session<A: Application>(
     engine: &Engine<A>,
     parts: &Parts,
     on_upgrade: OnUpgrade,
-    handshake: Arc<Handshake>,
-    revision: Revision,
+    opening: Opening,
     params: &Params<'_>,
 ) -> Result<Response<Body>, RequestError> {
     let mut response = switching_protocols(parts)?;
@@ -46,8 +48,19 @@ pub(super) fn open_session<A: Application>(
     // A task of its own, and none before it: a task keeps the size of the largest state it was
     // ever in, and this one only waits.
     tokio::spawn(async move {
-        if let Some((io, read)) = upgraded(on_upgrade).await {
-            engine.open_stream(handshake, revision, base64, io, &read);
+        // The place is kept meanwhile, so that the end of the engine would wait for a server around
+        // it that never gets so far.
+        let upgraded = tokio::select! {
+            upgraded = upgraded(on_upgrade) => upgraded,
+            () = engine.gate().expired() => None,
+        };
+        if let Some((io, read)) = upgraded {
+            let Opening {
+                place,
+                handshake,
+                revision,
+            } = opening;
+            engine.open_stream(place, handshake, revision, base64, (io, &read));
         }
     });
     Ok(response)
@@ -105,20 +118,36 @@ pub(crate) async fn upgraded(on_upgrade: OnUpgrade) -> Option<(Io, Bytes)> {
             return None;
         }
     };
+    // From a listener of our own.
+    let upgraded = match upgraded.downcast::<TokioIo<Guarded<TcpStream>>>() {
+        Ok(parts) => {
+            let (stream, seat) = parts.io.into_inner().into_parts()?;
+            return Some((nodelay(stream, Some(seat)), parts.read_buf));
+        }
+        Err(upgraded) => upgraded,
+    };
+    #[cfg(feature = "tls")]
+    let upgraded = match upgraded.downcast::<TokioIo<Guarded<TlsStream<TcpStream>>>>() {
+        Ok(parts) => {
+            let (stream, seat) = parts.io.into_inner().into_parts()?;
+            return Some((Io::boxed(Seated::new(stream, Some(seat))), parts.read_buf));
+        }
+        Err(upgraded) => upgraded,
+    };
     let upgraded = match upgraded.downcast::<TokioIo<TcpStream>>() {
-        Ok(parts) => return Some((nodelay(parts.io.into_inner()), parts.read_buf)),
+        Ok(parts) => return Some((nodelay(parts.io.into_inner(), None), parts.read_buf)),
         Err(upgraded) => upgraded,
     };
     // `axum::serve` and hyper-util's own server wrap the socket once more.
     match hyper_util::server::conn::auto::upgrade::downcast::<TokioIo<TcpStream>>(upgraded) {
-        Ok(parts) => Some((nodelay(parts.io.into_inner()), parts.read_buf)),
+        Ok(parts) => Some((nodelay(parts.io.into_inner(), None), parts.read_buf)),
         Err(upgraded) => Some((Io::boxed(TokioIo::new(upgraded)), Bytes::new())),
     }
 }
 
 /// Small frames would otherwise wait for the peer's acknowledgement of earlier ones, and not
 /// every server around the engine sees to that.
-fn nodelay(socket: TcpStream) -> Io {
+fn nodelay(socket: TcpStream, seat: Option<Seat>) -> Io {
     let _ = socket.set_nodelay(true);
-    Io::tcp(socket)
+    Io::tcp(socket, seat)
 }

@@ -57,7 +57,7 @@ pub(super) async fn serve<A: Application>(
     };
     let handshake = Arc::new(handshake);
     match engine.admit(&handshake).await {
-        Ok(()) => engine.open_bare(handshake, transport, io, &opening, manners),
+        Ok(place) => engine.open_bare(place, handshake, transport, io, &opening, manners),
         Err(error) => {
             tracing::debug!(%error, "a peer on a bare stream was refused");
             say_farewell(&engine, &mut io, &refusal(opening.framing, &error)).await;

@@ -20,6 +20,8 @@ pub struct ListenOptions {
     pub(super) writable_all: bool,
     pub(super) header_timeout: Duration,
     pub(super) max_header_bytes: usize,
+    pub(super) write_timeout: Duration,
+    pub(super) drain_timeout: Duration,
     #[cfg(feature = "tls")]
     tls: Option<std::sync::Arc<tokio_rustls::rustls::ServerConfig>>,
 }
@@ -38,6 +40,8 @@ impl Default for ListenOptions {
             writable_all: false,
             header_timeout: Duration::from_secs(10),
             max_header_bytes: 16 * 1024,
+            write_timeout: Duration::from_secs(20),
+            drain_timeout: Duration::from_secs(30),
             #[cfg(feature = "tls")]
             tls: None,
         }
@@ -141,6 +145,27 @@ impl ListenOptions {
         self
     }
 
+    /// How long the peer of an HTTP connection may take nothing of what is written to it; then it is
+    /// closed, and a session on long-polling whose answer is lost by that, too. Default: 20 s.
+    ///
+    /// WebSockets and bare streams have their own ways to notice: heartbeats, and the limit of the
+    /// outbox.
+    #[must_use]
+    pub const fn write_timeout(mut self, timeout: Duration) -> Self {
+        self.write_timeout = timeout;
+        self
+    }
+
+    /// How long HTTP connections may go on when the listener is [closed](crate::Listener::close), for
+    /// the requests that are being served by then. Default: 30 s, in which every long-poll has had its
+    /// answer. It ends sooner if the whole engine closes, by its
+    /// [`shutdown_timeout`](crate::EngineConfig::shutdown_timeout).
+    #[must_use]
+    pub const fn drain_timeout(mut self, timeout: Duration) -> Self {
+        self.drain_timeout = timeout;
+        self
+    }
+
     /// How large the head of a request may be, in bytes; at least 8192. Default: 16 KiB.
     #[must_use]
     pub const fn max_header_bytes(mut self, bytes: usize) -> Self {
@@ -227,6 +252,8 @@ impl fmt::Debug for ListenOptions {
             .field("manners", &self.manners)
             .field("header_timeout", &self.header_timeout)
             .field("max_header_bytes", &self.max_header_bytes)
+            .field("write_timeout", &self.write_timeout)
+            .field("drain_timeout", &self.drain_timeout)
             .field("tls", &self.has_tls())
             .finish()
     }

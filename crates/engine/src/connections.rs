@@ -1,0 +1,284 @@
+//! The connections of an engine's own listeners: each has an owner that counts it, and those that
+//! nobody would miss make room for others.
+
+mod requests;
+
+use std::cmp::Reverse;
+use std::collections::HashMap;
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+use thiserror::Error;
+
+pub(crate) use requests::{RequestConnection, Serving, Watched, Writing};
+
+/// All connections, in total and by address.
+pub(crate) struct Connections {
+    limits: ConnectionLimits,
+    state: Mutex<State>,
+}
+
+/// How many connections there may be.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ConnectionLimits {
+    pub(crate) total: usize,
+    pub(crate) per_address: usize,
+}
+
+#[derive(Default)]
+struct State {
+    total: usize,
+    origins: HashMap<Origin, Arc<Peers>, foldhash::fast::RandomState>,
+    /// Those that carry requests, by their numbers.
+    requests: HashMap<u64, Arc<RequestConnection>, foldhash::fast::RandomState>,
+    next: u64,
+    /// When it was last said that there is no room.
+    warned: Option<Instant>,
+}
+
+/// Where connections come from, as far as they are counted together. Whoever has an IPv6 address
+/// has a whole network of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Origin {
+    /// This machine, by sockets and pipes that have no address.
+    Local,
+    V4(Ipv4Addr),
+    /// The first 64 bits.
+    V6(u64),
+}
+
+/// The connections from one place.
+struct Peers {
+    connections: Arc<Connections>,
+    origin: Origin,
+    /// Changed under the lock of [`Connections`] only.
+    count: AtomicUsize,
+}
+
+/// What counts a connection. It lives as long as the socket does, whoever owns it: one pointer, as
+/// every idle connection has one.
+pub(crate) struct Seat(Arc<Peers>);
+
+/// Why there is no room for a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub(crate) enum Full {
+    #[error("there are as many connections as there may be")]
+    Total,
+    #[error("there are as many connections from this address as there may be")]
+    Address,
+}
+
+/// How often the log says that there is no room.
+const WARNING_PAUSE: Duration = Duration::from_secs(10);
+
+impl Default for ConnectionLimits {
+    fn default() -> Self {
+        Self {
+            total: 1_000_000,
+            per_address: 20_000,
+        }
+    }
+}
+
+impl Connections {
+    pub(crate) fn new(limits: ConnectionLimits) -> Arc<Self> {
+        Arc::new(Self {
+            limits,
+            state: Mutex::default(),
+        })
+    }
+
+    /// How many there are.
+    pub(crate) fn count(&self) -> usize {
+        self.state.lock().total
+    }
+
+    /// Counts a new connection. If there is no room, one that carries no request at the moment, or
+    /// whose peer does not read the answers, is closed for it.
+    pub(crate) fn admit(self: &Arc<Self>, address: Option<IpAddr>) -> Result<Seat, Full> {
+        let origin = Origin::of(address);
+        loop {
+            let mut state = self.state.lock();
+            let from_there = state.origins.get(&origin).map_or(0, |peers| peers.count());
+            let full = if origin != Origin::Local && from_there >= self.limits.per_address {
+                Full::Address
+            } else if state.total >= self.limits.total {
+                Full::Total
+            } else {
+                return Ok(self.seat(&mut state, origin));
+            };
+            let among = (full == Full::Address).then_some(origin);
+            let Some(dispensable) = state.most_dispensable(among) else {
+                self.warn(&mut state, full);
+                return Err(full);
+            };
+            drop(state);
+            // Gives its seat back, which takes the lock. Somebody else may be faster to take it, but
+            // then there is one fewer to close, so that this comes to an end.
+            dispensable.cut();
+        }
+    }
+
+    /// Closes one connection that nobody would miss; whether there was one.
+    pub(crate) fn shed(&self) -> bool {
+        let dispensable = self.state.lock().most_dispensable(None);
+        dispensable.inspect(|found| found.cut()).is_some()
+    }
+
+    fn seat(self: &Arc<Self>, state: &mut State, origin: Origin) -> Seat {
+        let peers = state.origins.entry(origin).or_insert_with(|| {
+            Arc::new(Peers {
+                connections: Arc::clone(self),
+                origin,
+                count: AtomicUsize::new(0),
+            })
+        });
+        peers.count.fetch_add(1, Ordering::Relaxed);
+        state.total += 1;
+        Seat(Arc::clone(peers))
+    }
+
+    fn warn(&self, state: &mut State, full: Full) {
+        let now = now();
+        let recently = |at: Instant| now.saturating_duration_since(at) < WARNING_PAUSE;
+        if !state.warned.is_some_and(recently) {
+            state.warned = Some(now);
+            tracing::warn!(limits = ?self.limits, "a connection is refused: {full}");
+        }
+    }
+}
+
+impl State {
+    /// Of the connections that can be done without, the one from where most come, and of these the
+    /// one that has done nothing for longest: so whoever takes all there are loses the first.
+    fn most_dispensable(&self, among: Option<Origin>) -> Option<Arc<RequestConnection>> {
+        self.requests
+            .values()
+            .filter(|found| among.is_none_or(|origin| found.peers().origin == origin))
+            .filter_map(|found| Some((found, found.useless_since()?)))
+            .max_by_key(|(found, since)| (found.peers().count(), Reverse((*since, found.number()))))
+            .map(|(found, _)| Arc::clone(found))
+    }
+}
+
+impl Origin {
+    fn of(address: Option<IpAddr>) -> Self {
+        match address.map(|address| address.to_canonical()) {
+            None => Self::Local,
+            Some(IpAddr::V4(address)) => Self::V4(address),
+            Some(IpAddr::V6(address)) => Self::V6((u128::from(address) >> 64) as u64),
+        }
+    }
+}
+
+impl Peers {
+    fn count(&self) -> usize {
+        self.count.load(Ordering::Relaxed)
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        let peers = &self.0;
+        let mut state = peers.connections.state.lock();
+        state.total -= 1;
+        if peers.count.fetch_sub(1, Ordering::Relaxed) == 1 {
+            state.origins.remove(&peers.origin);
+        }
+    }
+}
+
+/// The time, on the clock that the runtime's timers follow.
+fn now() -> Instant {
+    tokio::time::Instant::now().into_std()
+}
+
+impl fmt::Debug for Connections {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Connections")
+            .field("limits", &self.limits)
+            .field("total", &self.count())
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Seat {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Seat").field(&self.0.origin).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn address(text: &str) -> Option<IpAddr> {
+        Some(text.parse().unwrap())
+    }
+
+    fn connections(total: usize, per_address: usize) -> Arc<Connections> {
+        Connections::new(ConnectionLimits { total, per_address })
+    }
+
+    #[test]
+    fn seats_are_counted_in_total_and_by_address() {
+        let all = connections(3, 2);
+        let first = all.admit(address("10.0.0.1")).unwrap();
+        let second = all.admit(address("::ffff:10.0.0.1")).unwrap();
+        assert_eq!(all.admit(address("10.0.0.1")).unwrap_err(), Full::Address);
+        let other = all.admit(address("10.0.0.2")).unwrap();
+        assert_eq!(all.admit(address("10.0.0.3")).unwrap_err(), Full::Total);
+        drop((first, second));
+        assert_eq!(all.count(), 1);
+        all.admit(address("10.0.0.1")).unwrap();
+        drop(other);
+        assert!(all.state.lock().origins.is_empty());
+    }
+
+    #[test]
+    fn a_network_of_ipv6_addresses_is_one_place() {
+        let all = connections(9, 1);
+        let _first = all.admit(address("2001:db8::1")).unwrap();
+        let again = all.admit(address("2001:db8::ffff:2"));
+        assert_eq!(again.unwrap_err(), Full::Address);
+        all.admit(address("2001:db8:0:1::1")).unwrap();
+    }
+
+    #[test]
+    fn what_has_no_address_is_only_in_the_total() {
+        let all = connections(2, 1);
+        let _both = (all.admit(None).unwrap(), all.admit(None).unwrap());
+        assert_eq!(all.admit(None).unwrap_err(), Full::Total);
+    }
+
+    #[test]
+    fn whoever_has_most_and_does_least_makes_room() {
+        let all = connections(4, 3);
+        let open = |text| all.watch(all.admit(address(text)).unwrap());
+        let (busy, other) = (open("10.0.0.1"), open("10.0.0.2"));
+        let _serving = busy.serve();
+        let (old, young) = (open("10.0.0.1"), open("10.0.0.1"));
+        let _new = open("10.0.0.3");
+        let cut = [&busy, &other, &old, &young].map(|watched| watched.is_cut());
+        assert_eq!(cut, [false, false, true, false]);
+        assert_eq!(all.count(), 4);
+        let _fourth = open("10.0.0.1");
+        assert!(young.is_cut() && !other.is_cut());
+    }
+
+    #[test]
+    fn who_serves_a_request_is_not_cut() {
+        let all = connections(1, 1);
+        let watched = all.watch(all.admit(address("10.0.0.1")).unwrap());
+        let serving = watched.serve();
+        assert_eq!(all.admit(address("10.0.0.2")).unwrap_err(), Full::Total);
+        assert!(!all.shed());
+        drop(serving);
+        all.admit(address("10.0.0.2")).unwrap();
+        assert!(watched.is_cut());
+    }
+}

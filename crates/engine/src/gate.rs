@@ -1,0 +1,291 @@
+//! Who may still come in, and who is still there: what the end of an engine waits for.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+
+/// Counts what an engine has open, and says how far the engine is in its life.
+///
+/// Both stand behind one lock, so that nobody can come in between looking at the one and changing
+/// the other: a session is counted in the same step in which it is found that there is room for
+/// it, and none is once the engine closes.
+pub(crate) struct Gate {
+    max_sessions: usize,
+    state: Mutex<State>,
+    /// Told of every change that somebody may wait for.
+    changed: Notify,
+}
+
+#[derive(Debug)]
+struct State {
+    phase: Phase,
+    /// Sessions that are open, and places that are kept for those about to be.
+    sessions: usize,
+    /// Listening sockets, and the connections that came by them and belong to no session.
+    doors: usize,
+}
+
+/// How far an engine is in its life. It only goes forward.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Phase {
+    Open,
+    /// No more sessions are opened; nobody is hurried.
+    Draining,
+    /// Every session was told to close, and has time for it until then.
+    Closing {
+        until: Instant,
+    },
+    /// That time is over.
+    Expired,
+}
+
+/// What a session that is registered now has to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fate {
+    Live,
+    Close,
+    Vanish,
+}
+
+/// A place that is kept for a session which is about to be opened.
+#[must_use = "the place is free again when this is dropped"]
+pub(crate) struct Place(Option<Arc<Gate>>);
+
+/// A way in; the engine is not gone before all of them are closed.
+pub(crate) struct Door(Arc<Gate>);
+
+impl Gate {
+    pub(crate) fn new(max_sessions: usize) -> Arc<Self> {
+        Arc::new(Self {
+            max_sessions,
+            state: Mutex::new(State {
+                phase: Phase::Open,
+                sessions: 0,
+                doors: 0,
+            }),
+            changed: Notify::new(),
+        })
+    }
+
+    /// Keeps a place for a session, if there is room for one more.
+    pub(crate) fn reserve(self: &Arc<Self>) -> Option<Place> {
+        let mut state = self.state.lock();
+        if state.phase != Phase::Open || state.sessions >= self.max_sessions {
+            return None;
+        }
+        state.sessions += 1;
+        Some(Place(Some(Arc::clone(self))))
+    }
+
+    /// A session that was counted is over.
+    pub(crate) fn leave(&self) {
+        let mut state = self.state.lock();
+        state.sessions -= 1;
+        self.announce(&state);
+    }
+
+    pub(crate) fn open_door(self: &Arc<Self>) -> Option<Door> {
+        let mut state = self.state.lock();
+        if state.phase != Phase::Open {
+            return None;
+        }
+        state.doors += 1;
+        Some(Door(Arc::clone(self)))
+    }
+
+    pub(crate) fn sessions(&self) -> usize {
+        self.state.lock().sessions
+    }
+
+    pub(crate) fn is_closing(&self) -> bool {
+        self.state.lock().phase != Phase::Open
+    }
+
+    pub(crate) fn fate(&self) -> Fate {
+        match self.state.lock().phase {
+            Phase::Open | Phase::Draining => Fate::Live,
+            Phase::Closing { .. } => Fate::Close,
+            Phase::Expired => Fate::Vanish,
+        }
+    }
+
+    pub(crate) fn begin_draining(&self) {
+        self.go_to(Phase::Draining);
+    }
+
+    pub(crate) fn begin_closing(&self, until: Instant) {
+        let mut state = self.state.lock();
+        // Whoever closes once more does not give more time.
+        if !matches!(state.phase, Phase::Closing { .. }) {
+            self.advance(&mut state, Phase::Closing { until });
+        }
+    }
+
+    pub(crate) fn expire(&self) {
+        self.go_to(Phase::Expired);
+    }
+
+    fn go_to(&self, phase: Phase) {
+        self.advance(&mut self.state.lock(), phase);
+    }
+
+    fn advance(&self, state: &mut State, phase: Phase) {
+        state.phase = state.phase.max(phase);
+        self.announce(state);
+    }
+
+    fn announce(&self, state: &State) {
+        if state.phase != Phase::Open {
+            self.changed.notify_waiters();
+        }
+    }
+
+    /// How long connections without a session may go on, once there are no sessions: what is left
+    /// of the time for closing, but long enough to write what has just been answered.
+    pub(crate) fn patience(&self, now: Instant, grace: Duration) -> Duration {
+        match self.state.lock().phase {
+            Phase::Open | Phase::Draining => grace,
+            Phase::Closing { until } => until.saturating_duration_since(now).max(grace / 10),
+            Phase::Expired => grace / 10,
+        }
+    }
+
+    /// Waits until no more sessions are opened.
+    pub(crate) async fn closing(&self) {
+        self.until(|state| state.phase != Phase::Open).await;
+    }
+
+    /// Waits until there are no sessions and will be none.
+    pub(crate) async fn emptied(&self) {
+        self.until(|state| state.phase != Phase::Open && state.sessions == 0)
+            .await;
+    }
+
+    /// Waits until the time for closing is over.
+    pub(crate) async fn expired(&self) {
+        self.until(|state| state.phase == Phase::Expired).await;
+    }
+
+    /// Waits until nothing is left, and nothing can come.
+    pub(crate) async fn gone(&self) {
+        self.until(|state| state.phase != Phase::Open && state.sessions == 0 && state.doors == 0)
+            .await;
+    }
+
+    async fn until(&self, condition: impl Fn(&State) -> bool) {
+        loop {
+            let changed = self.changed.notified();
+            if condition(&self.state.lock()) {
+                return;
+            }
+            changed.await;
+        }
+    }
+}
+
+impl Place {
+    /// The session is open, and [leaves](Gate::leave) by itself.
+    pub(crate) fn take(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        if let Some(gate) = self.0.take() {
+            gate.leave();
+        }
+    }
+}
+
+impl Clone for Door {
+    fn clone(&self) -> Self {
+        self.0.state.lock().doors += 1;
+        Self(Arc::clone(&self.0))
+    }
+}
+
+impl Drop for Door {
+    fn drop(&mut self) {
+        let mut state = self.0.state.lock();
+        state.doors -= 1;
+        self.0.announce(&state);
+    }
+}
+
+impl fmt::Debug for Gate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.state.lock().fmt(f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::task::{Context, Waker};
+
+    use super::*;
+
+    const MOMENT: Duration = Duration::from_secs(1);
+
+    #[test]
+    fn place_that_is_not_taken_is_free_again() {
+        let gate = Gate::new(1);
+        let place = gate.reserve().unwrap();
+        assert!(gate.reserve().is_none());
+        drop(place);
+        gate.reserve().unwrap().take();
+        assert!(gate.reserve().is_none());
+        gate.leave();
+        assert_eq!(gate.sessions(), 0);
+    }
+
+    #[test]
+    fn nobody_comes_in_once_it_closes() {
+        let gate = Gate::new(1);
+        gate.begin_draining();
+        assert!(gate.reserve().is_none() && gate.open_door().is_none());
+        assert_eq!(gate.fate(), Fate::Live);
+    }
+
+    #[test]
+    fn time_for_closing_is_given_once_and_ends() {
+        let gate = Gate::new(1);
+        let now = Instant::now();
+        gate.begin_closing(now + MOMENT);
+        gate.begin_closing(now + 5 * MOMENT);
+        assert_eq!(gate.patience(now, MOMENT), MOMENT);
+        assert_eq!(gate.patience(now + MOMENT, MOMENT), MOMENT / 10);
+        assert_eq!(gate.fate(), Fate::Close);
+        gate.expire();
+        gate.begin_draining();
+        gate.begin_closing(now + MOMENT);
+        assert_eq!(gate.fate(), Fate::Vanish);
+    }
+
+    #[test]
+    fn gone_is_what_has_neither_sessions_nor_doors() {
+        let gate = Gate::new(1);
+        let (door, place) = (gate.open_door().unwrap(), gate.reserve().unwrap());
+        let mut gone = std::pin::pin!(gate.gone());
+        let mut is_waiting = || {
+            let mut cx = Context::from_waker(Waker::noop());
+            gone.as_mut().poll(&mut cx).is_pending()
+        };
+        for step in [0, 1, 2, 3] {
+            assert!(is_waiting(), "{step}");
+            match step {
+                0 => gate.begin_draining(),
+                1 => drop(door.clone()),
+                2 => gate.expire(),
+                _ => {}
+            }
+        }
+        drop(door);
+        assert!(is_waiting());
+        drop(place);
+        assert!(!is_waiting());
+    }
+}

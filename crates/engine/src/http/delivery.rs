@@ -1,0 +1,168 @@
+//! The large answers to polls that are on their way.
+//!
+//! To the session a poll is over when it has an answer. But as long as the peer has not taken it, a
+//! next poll would take as much again out of the outbox, whose limit would count for nothing.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use sockeye_engine_proto::{CloseReason, RequestError};
+use tokio::sync::Notify;
+
+use crate::command::{Command, Request};
+use crate::connections::RequestConnection;
+use crate::handle::SessionHandle;
+use crate::id::SessionId;
+
+/// Which sessions have such an answer on its way; there is one at a time.
+#[derive(Default)]
+pub(crate) struct Deliveries {
+    /// Saves those who look a lock: nearly always there is none.
+    len: AtomicUsize,
+    underway: Mutex<HashMap<SessionId, Arc<Underway>, foldhash::fast::RandomState>>,
+}
+
+struct Underway {
+    over: AtomicBool,
+    changed: Notify,
+    /// The next poll waits already.
+    awaited: AtomicBool,
+    /// The connection, if it is one of our own listeners'.
+    connection: Option<Arc<RequestConnection>>,
+}
+
+/// An answer that is on its way.
+pub(super) struct Delivery {
+    deliveries: Arc<Deliveries>,
+    session: SessionHandle,
+    underway: Arc<Underway>,
+    end: End,
+}
+
+/// How a delivery ends when it is dropped now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    Lost,
+    Taken,
+}
+
+impl Deliveries {
+    fn find(&self, session: &SessionId) -> Option<Arc<Underway>> {
+        if self.len.load(Ordering::Acquire) == 0 {
+            return None;
+        }
+        self.underway.lock().get(session).cloned()
+    }
+
+    /// Waits until the session's last answer has gone out.
+    ///
+    /// # Errors
+    ///
+    /// If another poll of the session waits already, which ends it like any two polls at once.
+    pub(super) async fn wait(&self, session: &SessionHandle) -> Result<(), RequestError> {
+        let Some(underway) = self.find(session.id()) else {
+            return Ok(());
+        };
+        if underway.awaited.swap(true, Ordering::AcqRel) {
+            session.abort(CloseReason::TransportError);
+            return Err(RequestError::Overlap);
+        }
+        underway.wait().await;
+        Ok(())
+    }
+
+    /// An answer is ready to go; if another one is still on its way, as two polls have come at once,
+    /// after that.
+    pub(super) async fn begin(
+        self: &Arc<Self>,
+        session: &SessionHandle,
+        connection: Option<Arc<RequestConnection>>,
+    ) -> Delivery {
+        let new = Arc::new(Underway {
+            over: AtomicBool::new(false),
+            changed: Notify::new(),
+            awaited: AtomicBool::new(false),
+            connection,
+        });
+        loop {
+            let earlier = {
+                let mut underway = self.underway.lock();
+                match underway.get(session.id()) {
+                    Some(earlier) => Arc::clone(earlier),
+                    None => {
+                        underway.insert(*session.id(), Arc::clone(&new));
+                        self.len.store(underway.len(), Ordering::Release);
+                        break;
+                    }
+                }
+            };
+            earlier.wait().await;
+        }
+        Delivery {
+            deliveries: Arc::clone(self),
+            session: session.clone(),
+            underway: new,
+            end: End::Lost,
+        }
+    }
+
+    /// The session is over; what it has said last has so much time to arrive.
+    pub(crate) fn end(&self, session: &SessionId, linger: Duration) {
+        if let Some(underway) = self.find(session)
+            && let Some(connection) = &underway.connection
+            && let Some(until) = tokio::time::Instant::now().into_std().checked_add(linger)
+        {
+            connection.hurry(until);
+        }
+    }
+}
+
+impl Underway {
+    async fn wait(&self) {
+        loop {
+            let changed = self.changed.notified();
+            if self.over.load(Ordering::Acquire) {
+                return;
+            }
+            changed.await;
+        }
+    }
+}
+
+impl Delivery {
+    /// All of it has been handed on.
+    pub(super) fn finish(mut self) {
+        self.end = End::Taken;
+    }
+}
+
+impl Drop for Delivery {
+    fn drop(&mut self) {
+        if self.end == End::Lost {
+            // Before the next poll may come, so that this is not taken for its end.
+            self.session.command(Command::RequestDropped(Request::Poll));
+        }
+        {
+            let mut underway = self.deliveries.underway.lock();
+            underway.remove(self.session.id());
+            self.deliveries.len.store(underway.len(), Ordering::Release);
+        }
+        if let Some(connection) = &self.underway.connection {
+            connection.forget_due();
+        }
+        self.underway.over.store(true, Ordering::Release);
+        self.underway.changed.notify_waiters();
+    }
+}
+
+impl fmt::Debug for Delivery {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Delivery")
+            .field("end", &self.end)
+            .finish_non_exhaustive()
+    }
+}
