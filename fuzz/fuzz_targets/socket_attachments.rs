@@ -9,7 +9,10 @@ use libfuzzer_sys::fuzz_target;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::Value;
-use sockeye_socket_proto::{Args, SocketRevision, decode, encode_event};
+use sockeye_socket_proto::{
+    Args, ArgsWriter, Attachments, Connection, ConnectionConfig, EncodeError, Input,
+    SocketRevision, ToArgs, decode, encode_event, lines,
+};
 
 const MAX_ATTACHMENTS: usize = 10;
 
@@ -27,11 +30,13 @@ fuzz_target!(|data: &[u8]| {
     };
     let attachments = attachments(rest.get(1..).unwrap_or_default());
     let args = args.with_attachments(&attachments).to_args();
-    if read::<Value>(&args).is_none() {
+    let Some(value) = read::<Value>(&args) else {
         return;
-    }
+    };
+    expansion_is_bounded(&args);
+    beside_bytes(&args, &value);
 
-    let (mut buf, mut sent) = (Vec::new(), Vec::new());
+    let (mut buf, mut sent) = (Vec::new(), Attachments::default());
     let Ok(start) = encode_event(&mut buf, 0, packet.namespace, None, &name, &args, &mut sent)
     else {
         return;
@@ -48,6 +53,69 @@ fuzz_target!(|data: &[u8]| {
     same::<BTreeMap<String, Bytes>>(&args, &again);
     same::<(IgnoredAny, BTreeMap<String, Vec<Bytes>>)>(&args, &again);
 });
+
+/// Where there are no attachments, bytes take four times their size, and each of them once.
+fn expansion_is_bounded(args: &Args) {
+    let received: usize = args.attachments().iter().map(Bytes::len).sum();
+    let mut line = Vec::new();
+    if lines::encode_event(&mut line, 1_000_000, None, "e", args).is_ok() {
+        let most = 100 + 3 * args.as_json().len() + 27 * args.attachments().len() + 4 * received;
+        assert!(line.len() <= most, "{} bytes of {args:?}", line.len());
+    }
+    let read = read::<Vec<Bytes>>(args).unwrap_or_default();
+    let read: usize = read.iter().map(Bytes::len).sum();
+    assert!(read <= received + args.as_json().len());
+}
+
+/// Whatever a peer has sent, read by serde or as it came: beside bytes of ours it is taken for none of them.
+fn beside_bytes(args: &Args, value: &Value) {
+    struct Beside<'a>(&'a Args, &'a Value);
+    impl ToArgs for Beside<'_> {
+        fn write_args(&self, out: &mut ArgsWriter<'_>) -> Result<(), EncodeError> {
+            out.push(self.1)?;
+            out.push(&Bytes::from_static(b"ours"))?;
+            // What had attachments, alone.
+            for json in self.0.iter() {
+                let json: &serde_json::value::RawValue =
+                    serde_json::from_str(json).expect("it was read before");
+                out.push(json)?;
+            }
+            Ok(())
+        }
+    }
+
+    if args
+        .iter()
+        .any(|json| serde_json::from_str::<IgnoredAny>(json).is_err())
+    {
+        return;
+    }
+    let (mut buf, mut sent) = (Vec::new(), Attachments::default());
+    let args = Beside(args, value);
+    let Ok(start) = encode_event(&mut buf, 0, "/", None, "e", &args, &mut sent) else {
+        // Deeper than the places of attachments are looked for.
+        return;
+    };
+    assert_eq!(&*sent, ["ours"]);
+    let text = std::str::from_utf8(&buf[start..]).expect("a packet is text");
+    let config = ConnectionConfig::default();
+    let now = std::time::Instant::now();
+    let mut connection = Connection::server(SocketRevision::V5, &config, now);
+    let joined = connection.handle_text("0").expect("a client may join");
+    connection.accept(joined.expect("it is asked for").key());
+    // Any other placeholder would be one without its attachment, or the second of this one.
+    let waits = connection
+        .handle_text(text)
+        .expect("our own event is in order");
+    assert!(waits.is_none());
+    let Ok(Some(Input::Event { args, .. })) = connection.handle_binary(sent[0].clone()) else {
+        panic!("the event is complete");
+    };
+    let (_, bytes) = args
+        .deserialize::<(IgnoredAny, Bytes)>()
+        .expect("our bytes");
+    assert_eq!(bytes, "ours");
+}
 
 fn attachments(mut rest: &[u8]) -> Vec<Bytes> {
     let mut attachments = Vec::new();

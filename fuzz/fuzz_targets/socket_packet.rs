@@ -5,7 +5,8 @@
 use libfuzzer_sys::fuzz_target;
 use serde_json::Value;
 use sockeye_socket_proto::{
-    PacketType, RawArgs, RawPacket, SocketRevision, decode, encode_ack, encode_event, escape_packet,
+    Attachments, PacketType, RawArgs, RawPacket, SocketRevision, decode, encode_ack, encode_event,
+    escape_packet,
 };
 
 const MAX_ATTACHMENTS: usize = 10;
@@ -28,7 +29,7 @@ fn event(packet: &RawPacket<'_>, revision: SocketRevision) {
     let Ok((name, args)) = packet.event() else {
         return;
     };
-    let (mut buf, mut attachments) = (Vec::new(), Vec::new());
+    let (mut buf, mut attachments) = (Vec::new(), Attachments::default());
     let (namespace, id) = (packet.namespace, packet.ack_id);
     let Some(values) = read(args) else {
         return;
@@ -55,7 +56,7 @@ fn ack(packet: &RawPacket<'_>, revision: SocketRevision) {
     let Some(values) = read(args) else {
         return;
     };
-    let (mut buf, mut attachments) = (Vec::new(), Vec::new());
+    let (mut buf, mut attachments) = (Vec::new(), Attachments::default());
     let namespace = packet.namespace;
     let Ok(start) = encode_ack(&mut buf, 16, namespace, id, &args, &mut attachments) else {
         return;

@@ -159,7 +159,7 @@ impl Socket {
         self.emission().compress(compress)
     }
 
-    /// The next emit is marked as binary or not; see [`crate::Socket::binary`].
+    /// Whether bytes in the next emit travel as attachments; see [`crate::Socket::binary`].
     pub fn binary(&self, binary: bool) -> Emission<'_> {
         self.emission().binary(binary)
     }

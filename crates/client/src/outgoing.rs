@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use sockeye_engine::{Dialect, Revision, SendError, SessionHandle};
 use sockeye_events::{
     AckFuture, AckTable, EmitError, Event, EventError, EventErrorKind, EventSocket, NoAnswer,
@@ -12,7 +13,7 @@ use sockeye_link::packet::{
     self, AckForm, Flags, emit_error, encode_ack_for, encode_for, send, with_buffers,
 };
 use sockeye_link::{EmitOptions, Emitter};
-use sockeye_socket_proto::{Args, FromArgs, ToArgs};
+use sockeye_socket_proto::{Args, BytesOut, EncodeError, EncodeErrorKind, FromArgs, ToArgs};
 
 use crate::Socket;
 use crate::buffer::Waiting;
@@ -66,7 +67,7 @@ impl Socket {
         ack_id: Option<u64>,
         options: EmitOptions,
     ) -> Result<(), EmitError> {
-        let EmitOptions { flags, timeout } = options;
+        let flags = options.flags;
         let inner = self.inner();
         let session = inner.session();
         let dialect = match &session {
@@ -76,7 +77,7 @@ impl Socket {
         // Where it is not known yet, the name is looked at once more when the event is sent.
         packet::check_name(dialect.unwrap_or(Dialect::Packets), name)?;
         if inner.config.retries.is_some() && !flags.send.volatile {
-            return self.emit_until_answered(name, args, ack_id, timeout, flags);
+            return self.emit_until_answered(name, args, ack_id, options, dialect);
         }
         let mut gone = None;
         if let Some(session) = session {
@@ -96,7 +97,7 @@ impl Socket {
             // Nobody waits for an event that may be dropped, unless for its answer.
             return ack_id.map_or(Ok(()), |_| Err(EmitError::NotReady));
         }
-        let event = waiting(name, args, ack_id, flags)?;
+        let event = waiting(name, args, ack_id, flags, dialect, inner.limits())?;
         self.keep(event, gone)
     }
 
@@ -200,12 +201,13 @@ impl Socket {
         name: &str,
         args: &A,
         ack_id: Option<u64>,
-        timeout: Option<Duration>,
-        flags: Flags,
+        options: EmitOptions,
+        dialect: Option<Dialect>,
     ) -> Result<(), EmitError> {
+        let EmitOptions { flags, timeout } = options;
         let inner = self.inner();
         let id = ack_id.unwrap_or_else(|| inner.next_ack_id());
-        let event = waiting(name, args, Some(id), flags)?;
+        let event = waiting(name, args, Some(id), flags, dialect, inner.limits())?;
         let timeout = timeout
             .or(inner.config.ack_timeout)
             .unwrap_or(Duration::MAX);
@@ -398,15 +400,8 @@ impl Inner {
     ) -> Result<Sent, EmitError> {
         with_buffers(|buffers| {
             let namespace = self.namespace();
-            let start = encode_for(
-                session,
-                buffers,
-                namespace,
-                name,
-                args,
-                ack_id,
-                flags.binary,
-            )?;
+            let limits = self.limits().inline(!flags.binary);
+            let start = encode_for(session, buffers, namespace, name, args, ack_id, limits)?;
             // Locked, so that nothing can be sent behind the packet that leaves the namespace.
             let mut state = self.lock();
             if !state.is_in(session) {
@@ -434,7 +429,20 @@ impl Inner {
             ack_id,
             flags,
         } = event;
-        packet::emit(session, self.namespace(), name, args, *ack_id, *flags)
+        packet::emit(
+            session,
+            self.namespace(),
+            name,
+            args,
+            *ack_id,
+            *flags,
+            self.limits(),
+        )
+    }
+
+    /// How many bytes may be sent at once.
+    fn limits(&self) -> BytesOut {
+        self.client_config.connection.bytes_out()
     }
 
     /// Answers an event that came over this session.
@@ -450,7 +458,8 @@ impl Inner {
                 true => AckForm::Counted,
                 false => AckForm::Plain,
             };
-            let start = encode_ack_for(session, buffers, namespace, id, args, form)?;
+            let limits = self.limits();
+            let start = encode_ack_for(session, buffers, namespace, id, args, form, limits)?;
             // Locked, so that nothing can be sent behind the packet that leaves the namespace.
             let state = self.lock();
             if !state.is_in(session) {
@@ -461,15 +470,32 @@ impl Inner {
     }
 }
 
+/// An event that is kept. What could not be sent later is refused now, as far as that can be known.
 fn waiting<A: ToArgs + ?Sized>(
     name: &str,
     args: &A,
     ack_id: Option<u64>,
     flags: Flags,
+    dialect: Option<Dialect>,
+    limits: BytesOut,
 ) -> Result<Waiting, EmitError> {
+    let args = Args::new(args).map_err(|error| error.of_event(name))?;
+    let parts = args.attachments();
+    let refusal = if dialect == Some(Dialect::Lines) || !flags.binary {
+        let max = limits.max_inline_bytes;
+        let bytes: usize = parts.iter().map(Bytes::len).sum();
+        (bytes > max).then_some(EncodeErrorKind::TooManyInlineBytes { max })
+    } else {
+        let max = limits.max_attachments;
+        let is_refused = dialect.is_some() && parts.len() > max;
+        is_refused.then_some(EncodeErrorKind::TooManyAttachments { max })
+    };
+    if let Some(refusal) = refusal {
+        return Err(EncodeError::from(refusal).of_event(name).into());
+    }
     Ok(Waiting {
         name: name.into(),
-        args: Args::new(args)?,
+        args,
         ack_id,
         flags,
     })

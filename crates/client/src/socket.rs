@@ -284,8 +284,8 @@ impl Socket {
         self.emission().compress(compress)
     }
 
-    /// The next emit is marked as binary even if it has no attachments, as old peers may want it.
-    /// Bytes become attachments in any case.
+    /// Whether bytes in the next emit travel as binary attachments, as they do by default, or stay
+    /// inside of its JSON; see [`Emission::binary`].
     pub const fn binary(&self, binary: bool) -> Emission<'_> {
         self.emission().binary(binary)
     }

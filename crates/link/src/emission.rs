@@ -69,8 +69,10 @@ impl<'s, S: Emitter> Emission<'s, S> {
         self
     }
 
-    /// Marks the event as binary even if it has no attachments, as old peers may want it. Default:
-    /// no. Bytes become attachments in any case.
+    /// Whether bytes travel as binary attachments. Default: yes. Otherwise they stay inside of the
+    /// event's JSON, in the form that Node gives to a Buffer: `{"type":"Buffer","data":[1,2]}`. They
+    /// grow to up to four times their size then, but there may be more of them than a peer takes
+    /// attachments.
     pub const fn binary(mut self, binary: bool) -> Self {
         self.options.flags.binary = binary;
         self

@@ -6,11 +6,10 @@
 use std::cell::Cell;
 use std::sync::OnceLock;
 
-use bytes::Bytes;
 use sockeye_engine::{Dialect, HEADROOM, Message, Revision, SendError, SendOptions, SessionHandle};
 use sockeye_events::{EmitError, Refusal};
 use sockeye_socket_proto::{
-    self as proto, EncodeError, SocketRevision, ToArgs, encode_ack, encode_binary_event,
+    self as proto, Attachments, BytesOut, EncodeError, SocketRevision, ToArgs, encode_ack,
     encode_counted_ack, encode_disconnect, encode_event, escape_packet, is_reserved_event, lines,
 };
 
@@ -19,12 +18,12 @@ use sockeye_socket_proto::{
 pub struct Flags {
     /// What the session may do with the packet: drop it, compress it.
     pub send: SendOptions,
-    /// Say that the packet is binary even if it has no attachments.
+    /// Bytes leave as attachments, rather than inside of the text.
     pub binary: bool,
 }
 
 impl Flags {
-    /// Neither volatile nor marked as binary; may be compressed.
+    /// Not volatile; may be compressed, and may have attachments.
     #[must_use]
     pub const fn new() -> Self {
         Self {
@@ -33,7 +32,7 @@ impl Flags {
                 compress: true,
                 beyond_limit: false,
             },
-            binary: false,
+            binary: true,
         }
     }
 }
@@ -60,7 +59,7 @@ pub struct Buffers {
     /// The packet's text, behind room for the headers of the layers below.
     pub text: Vec<u8>,
     /// Its binary parts.
-    pub attachments: Vec<Bytes>,
+    pub attachments: Attachments,
 }
 
 thread_local! {
@@ -105,8 +104,8 @@ pub fn check_name(dialect: Dialect, name: &str) -> Result<(), EmitError> {
 ///
 /// # Errors
 ///
-/// Nothing was sent: the session is over, its outbox is full, an argument cannot be encoded, or the
-/// name cannot travel on the peer's lines.
+/// Nothing was sent: the session is over, its outbox is full, an argument cannot be encoded, there
+/// are more bytes than `limits` allow, or the name cannot travel on the peer's lines.
 pub fn emit<A: ToArgs + ?Sized>(
     session: &SessionHandle,
     namespace: &str,
@@ -114,17 +113,11 @@ pub fn emit<A: ToArgs + ?Sized>(
     args: &A,
     ack_id: Option<u64>,
     flags: Flags,
+    limits: BytesOut,
 ) -> Result<(), EmitError> {
     with_buffers(|buffers| {
-        let start = encode_for(
-            session,
-            buffers,
-            namespace,
-            name,
-            args,
-            ack_id,
-            flags.binary,
-        )?;
+        let limits = limits.inline(!flags.binary);
+        let start = encode_for(session, buffers, namespace, name, args, ack_id, limits)?;
         match send(session, buffers, start, flags.send) {
             // Nobody waits for an event that may be dropped, unless for its answer.
             Err(SendError::NotReady) if ack_id.is_none() => Ok(()),
@@ -137,16 +130,18 @@ pub fn emit<A: ToArgs + ?Sized>(
 ///
 /// # Errors
 ///
-/// Nothing was sent: the session is over, its outbox is full, or an argument cannot be encoded.
+/// Nothing was sent: the session is over, its outbox is full, an argument cannot be encoded, or there
+/// are more bytes than `limits` allow.
 pub fn acknowledge<A: ToArgs + ?Sized>(
     session: &SessionHandle,
     namespace: &str,
     id: u64,
     args: &A,
     form: AckForm,
+    limits: BytesOut,
 ) -> Result<(), EmitError> {
     with_buffers(|buffers| {
-        let start = encode_ack_for(session, buffers, namespace, id, args, form)?;
+        let start = encode_ack_for(session, buffers, namespace, id, args, form, limits)?;
         send(session, buffers, start, Flags::new().send).map_err(emit_error)
     })
 }
@@ -184,7 +179,7 @@ pub fn refuse(session: &SessionHandle, refusal: &Refusal) {
 ///
 /// # Errors
 ///
-/// If the answer cannot be encoded.
+/// If the answer cannot be encoded, or there are more bytes than `limits` allow.
 pub fn encode_ack_for<A: ToArgs + ?Sized>(
     session: &SessionHandle,
     buffers: &mut Buffers,
@@ -192,10 +187,13 @@ pub fn encode_ack_for<A: ToArgs + ?Sized>(
     id: u64,
     args: &A,
     form: AckForm,
+    limits: BytesOut,
 ) -> Result<usize, EncodeError> {
     let Buffers { text, attachments } = buffers;
+    attachments.set_limits(limits);
+    let max = limits.max_inline_bytes;
     match (session.dialect(), form) {
-        (Dialect::Lines, _) => line(buffers, |out| lines::encode_ack(out, id, args)),
+        (Dialect::Lines, _) => line(buffers, |out| lines::encode_ack(out, max, id, args)),
         (Dialect::Packets, AckForm::Plain) => {
             encode_ack(text, HEADROOM, namespace, id, args, attachments)
         }
@@ -209,7 +207,8 @@ pub fn encode_ack_for<A: ToArgs + ?Sized>(
 ///
 /// # Errors
 ///
-/// If an argument cannot be encoded, or the name cannot travel on the peer's lines.
+/// If an argument cannot be encoded, there are more bytes than `limits` allow, or the name cannot
+/// travel on the peer's lines.
 pub fn encode_for<A: ToArgs + ?Sized>(
     session: &SessionHandle,
     buffers: &mut Buffers,
@@ -217,13 +216,15 @@ pub fn encode_for<A: ToArgs + ?Sized>(
     name: &str,
     args: &A,
     ack_id: Option<u64>,
-    binary: bool,
+    limits: BytesOut,
 ) -> Result<usize, EmitError> {
     Ok(match session.dialect() {
-        Dialect::Packets => encode(buffers, namespace, name, args, ack_id, binary)?,
+        Dialect::Packets => encode(buffers, namespace, name, args, ack_id, limits)?,
         Dialect::Lines => {
             check_name(Dialect::Lines, name)?;
-            line(buffers, |out| lines::encode_event(out, ack_id, name, args))?
+            let max = limits.max_inline_bytes;
+            let encode = |out: &mut _| lines::encode_event(out, max, ack_id, name, args);
+            line(buffers, encode)?
         }
     })
 }
@@ -251,14 +252,11 @@ fn encode<A: ToArgs + ?Sized>(
     name: &str,
     args: &A,
     ack_id: Option<u64>,
-    binary: bool,
+    limits: BytesOut,
 ) -> Result<usize, EncodeError> {
     let Buffers { text, attachments } = buffers;
-    if binary {
-        encode_binary_event(text, HEADROOM, namespace, ack_id, name, args, attachments)
-    } else {
-        encode_event(text, HEADROOM, namespace, ack_id, name, args, attachments)
-    }
+    attachments.set_limits(limits);
+    encode_event(text, HEADROOM, namespace, ack_id, name, args, attachments)
 }
 
 /// Sends the packet that stands in the buffers from `start` on.
@@ -275,7 +273,7 @@ pub fn send(
     let attachments: Vec<_> = match buffers.attachments.is_empty() {
         // Said apart because it is what most packets are, and collecting nothing has its price.
         true => Vec::new(),
-        false => buffers.attachments.drain(..).map(Message::binary).collect(),
+        false => buffers.attachments.drain().map(Message::binary).collect(),
     };
     if session.revision() == Revision::V3 && !buffers.text[start..].is_ascii() {
         // Peers of revision 3 disagree about how text beyond ASCII is sent over polling, but
@@ -296,6 +294,8 @@ pub struct Packet {
     legacy: OnceLock<Option<Vec<Message>>>,
     /// The line for peers that speak lines, if there can be one; made likewise.
     line: OnceLock<Option<Message>>,
+    /// Bytes that may be put into that line.
+    max_inline_bytes: usize,
 }
 
 impl Packet {
@@ -303,31 +303,32 @@ impl Packet {
     ///
     /// # Errors
     ///
-    /// If an argument cannot be encoded.
+    /// If an argument cannot be encoded, or there are more bytes than `limits` allow.
     pub fn event<A: ToArgs + ?Sized>(
         namespace: &str,
         name: &str,
         args: &A,
         ack_id: Option<u64>,
-        binary: bool,
+        limits: BytesOut,
     ) -> Result<Self, EncodeError> {
         with_buffers(|buffers| {
-            let start = encode(buffers, namespace, name, args, ack_id, binary)?;
+            let start = encode(buffers, namespace, name, args, ack_id, limits)?;
             let Buffers { text, attachments } = buffers;
             // A copy of the right size: the thread's buffer is roomy, and stays here.
             let first = start - HEADROOM;
             let mut messages = Vec::with_capacity(1 + attachments.len());
             messages.push(Message::text_in(text[first..].to_vec(), HEADROOM));
-            messages.extend(attachments.drain(..).map(Message::binary));
+            messages.extend(attachments.drain().map(Message::binary));
             Ok(Self {
                 messages,
                 legacy: OnceLock::new(),
                 line: OnceLock::new(),
+                max_inline_bytes: limits.max_inline_bytes,
             })
         })
     }
 
-    /// Whether this peer can be told: on lines, some names and arguments cannot travel.
+    /// Whether this peer can be told: on lines, some names cannot travel, nor more bytes than the limits allow.
     #[must_use]
     pub fn reaches(&self, session: &SessionHandle) -> bool {
         !self.messages(session).is_empty()
@@ -347,8 +348,8 @@ impl Packet {
         }
     }
 
-    /// The event as a line. Some names cannot travel on lines; such an event reaches the other
-    /// peers only.
+    /// The event as a line. Some names cannot travel on lines, and lines with too many bytes would grow too large; such an
+    /// event reaches the other peers only.
     fn to_line(&self) -> Option<Message> {
         let text = self.messages.first()?.as_text()?;
         let attachments: Vec<_> = self.messages[1..]
@@ -360,7 +361,8 @@ impl Packet {
         let (name, args) = packet.event().ok()?;
         let args = args.with_attachments(&attachments);
         with_buffers(|buffers| {
-            let encode = |out: &mut _| lines::encode_event(out, packet.ack_id, &name, &args);
+            let (max, id) = (self.max_inline_bytes, packet.ack_id);
+            let encode = |out: &mut _| lines::encode_event(out, max, id, &name, &args);
             let start = line(buffers, encode).ok()?;
             Some(Message::text(text_of(&buffers.text[start..])))
         })

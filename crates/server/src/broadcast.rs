@@ -88,8 +88,10 @@ impl BroadcastOperator {
         self
     }
 
-    /// Marks the event as binary even if it has no attachments, as old peers may want it. Default:
-    /// no. Bytes become attachments in any case.
+    /// Whether bytes travel as binary attachments. Default: yes. Otherwise they stay inside of the
+    /// event's JSON, in the form that Node gives to a Buffer: `{"type":"Buffer","data":[1,2]}`. They
+    /// grow to up to four times their size then, but there may be more of them than a peer takes
+    /// attachments.
     pub const fn binary(mut self, binary: bool) -> Self {
         self.flags.binary = binary;
         self
@@ -107,12 +109,14 @@ impl BroadcastOperator {
     ///
     /// What becomes of a receiver whose outbox is full is the server's
     /// [`slow_receiver`](crate::ServerConfig::slow_receiver) setting. Plain peers are left out if
-    /// the name is one that is [reserved](EmitError::ReservedName) for them alone.
+    /// the name is one that is [reserved](EmitError::ReservedName) for them alone, or if there are
+    /// more bytes than [may](crate::ConnectionConfig::max_inline_bytes) go into a line.
     ///
     /// # Errors
     ///
-    /// If the name is reserved or an argument cannot be encoded. That nobody is there is no
-    /// error.
+    /// If the name is reserved, an argument cannot be encoded, or there are more bytes values than a
+    /// packet may have [attachments](crate::ConnectionConfig::max_attachments). That nobody is there
+    /// is no error.
     #[expect(clippy::needless_pass_by_value, reason = "arguments are given away")]
     pub fn emit(&self, name: impl AsRef<str>, args: impl ToArgs) -> Result<(), EmitError> {
         let name = name.as_ref();
@@ -208,13 +212,14 @@ impl BroadcastOperator {
         if is_reserved_event(name) {
             return Err(EmitError::ReservedName(name.into()));
         }
-        let binary = self.flags.binary;
+        let limits = self.namespace.config().connection.bytes_out();
+        let limits = limits.inline(!self.flags.binary);
         Ok(Packet::event(
             self.namespace.name(),
             name,
             args,
             ack_id,
-            binary,
+            limits,
         )?)
     }
 

@@ -14,7 +14,7 @@ use sockeye_events::{
 };
 use sockeye_link::packet::{self, AckForm, Flags, Packet};
 use sockeye_link::{Own, Receiver};
-use sockeye_socket_proto::{Args, FromArgs, NamespaceKey, ToArgs};
+use sockeye_socket_proto::{Args, BytesOut, FromArgs, NamespaceKey, ToArgs};
 
 use crate::link::{Link, Request};
 use crate::{BroadcastOperator, Emission, Handshake, Namespace};
@@ -233,8 +233,8 @@ impl Socket {
         self.emission().compress(compress)
     }
 
-    /// The next emit is marked as binary even if it has no attachments, as old peers may want it.
-    /// Bytes become attachments in any case.
+    /// Whether bytes in the next emit travel as binary attachments, as they do by default, or stay
+    /// inside of its JSON; see [`Emission::binary`].
     pub const fn binary(&self, binary: bool) -> Emission<'_> {
         self.emission().binary(binary)
     }
@@ -430,7 +430,13 @@ impl Socket {
         }
         self.notify_outgoing(name, || Args::new(args))?;
         let namespace = self.0.namespace.name();
-        packet::emit(&self.0.link.session, namespace, name, args, ack_id, flags)
+        let session = &self.0.link.session;
+        packet::emit(session, namespace, name, args, ack_id, flags, self.limits())
+    }
+
+    /// How many bytes may be sent at once.
+    fn limits(&self) -> BytesOut {
+        self.0.namespace.config().connection.bytes_out()
     }
 
     /// Sends a packet that was encoded for many.
@@ -484,7 +490,8 @@ impl EventSocket for Socket {
             false => AckForm::Plain,
             true => AckForm::Counted,
         };
-        packet::acknowledge(&self.0.link.session, namespace, id, args, form)
+        let session = &self.0.link.session;
+        packet::acknowledge(session, namespace, id, args, form, self.limits())
     }
 
     fn state(&self) -> &StateMap {

@@ -15,7 +15,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use serde::de::Deserialize;
 
-use crate::encode::{ArgsWriter, EncodeError, ToArgs};
+use crate::encode::{ArgsWriter, Attachments, BytesOut, EncodeError, ToArgs};
 use crate::name::open_array;
 use crate::packet::DecodeError;
 use crate::scan::{ScanError, Values, count_values, skip_space};
@@ -245,11 +245,14 @@ impl Args {
     ///
     /// When serde or serde_json cannot encode a value, such as a map whose keys are not strings.
     pub fn new<A: ToArgs + ?Sized>(args: &A) -> Result<Self, EncodeError> {
-        let (mut text, mut attachments) = (Vec::new(), Vec::new());
+        let mut text = Vec::new();
+        // How many attachments there may be is seen when they are sent, if they are.
+        let mut attachments = Attachments::new(BytesOut::UNLIMITED);
         let mut writer = ArgsWriter::new(&mut text, &mut attachments);
         args.write_args(&mut writer)?;
-        let len = writer.len();
+        let len = writer.finish()?;
         let text = shared_text(text);
+        let attachments = attachments.into_parts();
         Ok(Self {
             end: text.len(),
             text,
@@ -475,7 +478,7 @@ mod tests {
             Bytes::from_static(b"one"),
             Bytes::from_static(b"two"),
         ];
-        let text = r#"[{"_placeholder":true,"num":0},{"a":{"_placeholder":true,"num":2},"b":[{"num":1,"_placeholder":true},{"_placeholder":true,"num":2}]}]"#;
+        let text = r#"[{"_placeholder":true,"num":0},{"a":{"_placeholder":true,"num":2},"b":[{"num": 1,"_placeholder":true}]}]"#;
         let args = RawArgs::from_array(text)
             .unwrap()
             .with_attachments(&both)
@@ -483,7 +486,7 @@ mod tests {
         let (json, attachments) = echo(&args.arg(1).unwrap());
         assert_eq!(
             json,
-            r#"{"a":{"_placeholder":true,"num":0},"b":[{"num":1,"_placeholder":true},{"_placeholder":true,"num":0}]}"#
+            r#"{"a":{"_placeholder":true,"num":0},"b":[{"_placeholder":true,"num":1}]}"#
         );
         assert_eq!(attachments, ["two", "one"]);
         assert_eq!(echo(&args).1, ["zero", "two", "one"]);

@@ -4,13 +4,13 @@
 //! only after the JSON has been written, and the lower layers add headers of their own in front of the packet; with
 //! the room left there nothing is ever moved or copied.
 
+mod attachments;
 mod error;
 mod head;
 mod pass_on;
 mod request;
 mod to_args;
 
-use bytes::Bytes;
 use serde::Serialize;
 
 use crate::name::is_reserved_event;
@@ -18,6 +18,7 @@ use crate::packet::{PacketType, SocketRevision};
 
 use head::{Head, open};
 
+pub use attachments::{Attachments, BytesOut};
 pub use error::{EncodeError, EncodeErrorKind};
 pub use request::{auth_query, encode_connect_request};
 pub use to_args::{ArgsWriter, ToArgs};
@@ -26,11 +27,12 @@ pub use to_args::{ArgsWriter, ToArgs};
 ///
 /// `buf[start..]` is the packet; at least `headroom` bytes in front of `start` are free for headers of the layers
 /// below. The attachments replace what was in `attachments`; each is to be sent as one binary message right after
-/// the text. `ack_id` asks the peer for an acknowledgement.
+/// the text. Without any it is no binary event, whose count must not be 0. `ack_id` asks the peer for an acknowledgement.
 ///
 /// # Errors
 ///
-/// When the name is reserved ([`is_reserved_event`]) or a value cannot be encoded.
+/// When the name is reserved ([`is_reserved_event`]), a value cannot be encoded, or there are more bytes than
+/// `attachments` may have.
 pub fn encode_event<A: ToArgs + ?Sized>(
     buf: &mut Vec<u8>,
     headroom: usize,
@@ -38,7 +40,7 @@ pub fn encode_event<A: ToArgs + ?Sized>(
     ack_id: Option<u64>,
     name: &str,
     args: &A,
-    attachments: &mut Vec<Bytes>,
+    attachments: &mut Attachments,
 ) -> Result<usize, EncodeError> {
     let body = write_event(buf, headroom, namespace, name, args, attachments)?;
     let (kind, count) = match attachments.len() {
@@ -48,26 +50,6 @@ pub fn encode_event<A: ToArgs + ?Sized>(
     Ok(Head::new(buf, body).write(kind, count, namespace, ack_id))
 }
 
-/// [`encode_event`] as a binary event even if there are no attachments (`50-…`), which the `binary` flag of
-/// Socket.IO 2.x asks for.
-///
-/// # Errors
-///
-/// As [`encode_event`].
-pub fn encode_binary_event<A: ToArgs + ?Sized>(
-    buf: &mut Vec<u8>,
-    headroom: usize,
-    namespace: &str,
-    ack_id: Option<u64>,
-    name: &str,
-    args: &A,
-    attachments: &mut Vec<Bytes>,
-) -> Result<usize, EncodeError> {
-    let body = write_event(buf, headroom, namespace, name, args, attachments)?;
-    let count = Some(attachments.len());
-    Ok(Head::new(buf, body).write(PacketType::BinaryEvent, count, namespace, ack_id))
-}
-
 /// Writes the JSON of an event; returns where it begins.
 fn write_event<A: ToArgs + ?Sized>(
     buf: &mut Vec<u8>,
@@ -75,7 +57,7 @@ fn write_event<A: ToArgs + ?Sized>(
     namespace: &str,
     name: &str,
     args: &A,
-    attachments: &mut Vec<Bytes>,
+    attachments: &mut Attachments,
 ) -> Result<usize, EncodeError> {
     attachments.clear();
     if is_reserved_event(name) {
@@ -86,6 +68,7 @@ fn write_event<A: ToArgs + ?Sized>(
     write_json(buf, name).map_err(|error| error.of_event(name))?;
     let mut writer = ArgsWriter::after_name(buf, attachments);
     args.write_args(&mut writer)
+        .and_then(|()| writer.finish())
         .map_err(|error| error.of_event(name))?;
     buf.push(b']');
     Ok(body)
@@ -95,14 +78,14 @@ fn write_event<A: ToArgs + ?Sized>(
 ///
 /// # Errors
 ///
-/// When a value cannot be encoded.
+/// When a value cannot be encoded, or there are more bytes than `attachments` may have.
 pub fn encode_ack<A: ToArgs + ?Sized>(
     buf: &mut Vec<u8>,
     headroom: usize,
     namespace: &str,
     ack_id: u64,
     args: &A,
-    attachments: &mut Vec<Bytes>,
+    attachments: &mut Attachments,
 ) -> Result<usize, EncodeError> {
     let body = write_ack(buf, headroom, namespace, args, attachments)?;
     let (kind, count) = match attachments.len() {
@@ -124,7 +107,7 @@ pub fn encode_counted_ack<A: ToArgs + ?Sized>(
     namespace: &str,
     ack_id: u64,
     args: &A,
-    attachments: &mut Vec<Bytes>,
+    attachments: &mut Attachments,
 ) -> Result<usize, EncodeError> {
     let body = write_ack(buf, headroom, namespace, args, attachments)?;
     let count = Some(attachments.len());
@@ -208,12 +191,14 @@ fn write_ack<A: ToArgs + ?Sized>(
     headroom: usize,
     namespace: &str,
     args: &A,
-    attachments: &mut Vec<Bytes>,
+    attachments: &mut Attachments,
 ) -> Result<usize, EncodeError> {
     attachments.clear();
     let body = open(buf, headroom, namespace);
     buf.push(b'[');
-    args.write_args(&mut ArgsWriter::new(buf, attachments))
+    let mut writer = ArgsWriter::new(buf, attachments);
+    args.write_args(&mut writer)
+        .and_then(|()| writer.finish())
         .map_err(EncodeError::of_ack)?;
     buf.push(b']');
     Ok(body)
@@ -235,7 +220,9 @@ pub(crate) fn write_json<T: Serialize + ?Sized>(
 mod tests {
     use std::collections::HashMap;
 
+    use bytes::Bytes;
     use serde_json::json;
+    use serde_json::value::RawValue;
 
     use super::*;
     use crate::packet::decode;
@@ -247,7 +234,9 @@ mod tests {
         name: &str,
         args: &impl ToArgs,
     ) -> (String, Vec<Bytes>) {
-        let (mut buf, mut attachments) = (b"old".to_vec(), vec![Bytes::from_static(b"old")]);
+        let (mut buf, mut attachments) = (b"old".to_vec(), Attachments::default());
+        let old = Bytes::from_static(b"old");
+        encode_event(&mut buf, 0, "/", None, "old", &old, &mut attachments).unwrap();
         let start = encode_event(
             &mut buf,
             14,
@@ -261,7 +250,7 @@ mod tests {
         assert!(start >= 14);
         (
             String::from_utf8(buf.split_off(start)).unwrap(),
-            attachments,
+            attachments.to_vec(),
         )
     }
 
@@ -296,7 +285,7 @@ mod tests {
 
     #[test]
     fn acks_state_their_attachments_where_the_revision_wants_it() {
-        let (mut buf, mut attachments) = (Vec::new(), Vec::new());
+        let (mut buf, mut attachments) = (Vec::new(), Attachments::default());
         let mut ack = |counted: bool, args: &dyn Fn(&mut ArgsWriter<'_>)| {
             struct Fill<'a>(&'a dyn Fn(&mut ArgsWriter<'_>));
             impl ToArgs for Fill<'_> {
@@ -368,7 +357,15 @@ mod tests {
     #[test]
     fn reserved_names_are_not_sent() {
         for name in RESERVED_EVENTS {
-            let result = encode_event(&mut Vec::new(), 0, "/", None, name, &(), &mut Vec::new());
+            let result = encode_event(
+                &mut Vec::new(),
+                0,
+                "/",
+                None,
+                name,
+                &(),
+                &mut Attachments::default(),
+            );
             let error = result.unwrap_err().to_string();
             assert_eq!(
                 error,
@@ -387,13 +384,14 @@ mod tests {
             None,
             "chat",
             &(1, &bad),
-            &mut Vec::new(),
+            &mut Attachments::default(),
         );
         assert_eq!(
             result.unwrap_err().to_string(),
             "cannot encode event \"chat\": argument 2: key must be a string"
         );
-        let error = encode_ack(&mut Vec::new(), 0, "/", 1, &bad, &mut Vec::new()).unwrap_err();
+        let mut attachments = Attachments::default();
+        let error = encode_ack(&mut Vec::new(), 0, "/", 1, &bad, &mut attachments).unwrap_err();
         assert_eq!(
             error.to_string(),
             "cannot encode the acknowledgement: argument 1: key must be a string"
@@ -441,5 +439,86 @@ mod tests {
             r#"52-["m",{"_placeholder":true,"num":0},{"_placeholder":true,"num":1},null,"off"]"#
         );
         assert_eq!(attachments, ["first", "second"]);
+    }
+
+    #[test]
+    fn more_attachments_than_peers_take_are_an_error() {
+        let one = Bytes::from_static(b"x");
+        let ten = vec![one.clone(); 10];
+        assert_eq!(event("/", None, "e", &ten).1.len(), 10);
+        let eleven = vec![one; 11];
+        let buffers = vec![r#"{"type":"Buffer","data":[1]}"#; 11].join(",");
+        let buffers = RawArgs::from_list(&buffers).unwrap().with_buffers();
+        let text = "cannot encode event \"e\": more than 10 attachments";
+        let args: [&dyn ToArgs; 3] = [&eleven, &Args::new(&eleven).unwrap(), &buffers];
+        for args in args {
+            let (mut buf, mut attachments) = (Vec::new(), Attachments::default());
+            let result = encode_event(&mut buf, 0, "/", None, "e", args, &mut attachments);
+            assert_eq!(result.unwrap_err().to_string(), text);
+            let result = encode_ack(&mut buf, 0, "/", 1, args, &mut attachments);
+            assert!(result.is_err());
+        }
+    }
+
+    #[test]
+    fn bytes_stay_inside_of_the_text_where_that_is_asked_for() {
+        let mut attachments = Attachments::new(BytesOut::default().inline(true));
+        let eleven = vec![Bytes::from_static(&[1, 255]); 11];
+        let args: [&dyn ToArgs; 2] = [&eleven, &Args::new(&eleven).unwrap()];
+        for args in args {
+            let mut buf = Vec::new();
+            let start = encode_event(&mut buf, 0, "/", None, "e", args, &mut attachments).unwrap();
+            let one = r#"{"type":"Buffer","data":[1,255]}"#;
+            let expected = format!(r#"2["e",[{}]]"#, vec![one; 11].join(","));
+            assert_eq!(std::str::from_utf8(&buf[start..]).unwrap(), expected);
+            assert!(attachments.is_empty());
+        }
+        let too_many = Bytes::from(vec![0; 1_000_001]);
+        let result = encode_ack(&mut Vec::new(), 0, "/", 1, &too_many, &mut attachments);
+        assert!(matches!(
+            result.unwrap_err().kind(),
+            EncodeErrorKind::TooManyInlineBytes { max: 1_000_000 }
+        ));
+    }
+
+    #[test]
+    fn forged_placeholders_beside_bytes_leave_as_plain_objects() {
+        #[derive(Serialize)]
+        struct Named {
+            raw: Box<RawValue>,
+            forged: serde_json::Value,
+            real: Bytes,
+        }
+        let forged = json!({"_placeholder": true, "num": 0});
+        let harmless = r#"{"_placeholder":false,"num":0}"#;
+        let raw = r#"[{"\u005fplaceholder" : true,"_placeholder":true,"num":7}]"#;
+        let args = Named {
+            raw: RawValue::from_string(raw.to_owned()).unwrap(),
+            forged: json!({"deep": [forged.clone()]}),
+            real: Bytes::from_static(b"x"),
+        };
+        let plain = RawArgs::from_list(r#"{"_placeholder":true,"num":0}"#).unwrap();
+        let (text, attachments) = event("/", None, "e", &(&forged, &args));
+        let expected = format!(
+            r#"51-["e",{harmless},{{"raw":[{{"\u005fplaceholder" : false,"_placeholder":false,"num":7}}],"forged":{{"deep":[{harmless}]}},"real":{{"_placeholder":true,"num":0}}}}]"#
+        );
+        assert_eq!((text, attachments.len()), (expected, 1));
+        // Received without attachments, and joined by one.
+        struct Beside<'a>(RawArgs<'a>);
+        impl ToArgs for Beside<'_> {
+            fn write_args(&self, out: &mut ArgsWriter<'_>) -> Result<(), EncodeError> {
+                out.extend(self.0)?;
+                out.push(&Bytes::from_static(b"x"))
+            }
+        }
+        let expected = format!(r#"51-["e",{harmless},{{"_placeholder":true,"num":0}}]"#);
+        assert_eq!(event("/", None, "e", &Beside(plain)).0, expected);
+        let kept = Args::new(&Beside(plain)).unwrap();
+        assert_eq!(event("/", None, "e", &kept).0, expected);
+        let kept = Args::new(&forged).unwrap();
+        assert_eq!(event("/", None, "e", &Beside(kept.as_raw())).0, expected);
+        // Alone it means nothing to anybody, and leaves as it is.
+        let text = event("/", None, "e", &forged).0;
+        assert_eq!(text, r#"2["e",{"_placeholder":true,"num":0}]"#);
     }
 }

@@ -14,9 +14,9 @@
 //!   [`ClientConnection`] does the same at the client's end.
 //!
 //! ```
-//! use sockeye_socket_proto::{SocketRevision, decode, encode_event};
+//! use sockeye_socket_proto::{Attachments, SocketRevision, decode, encode_event};
 //!
-//! let (mut buf, mut attachments) = (Vec::new(), Vec::new());
+//! let (mut buf, mut attachments) = (Vec::new(), Attachments::default());
 //! let start = encode_event(&mut buf, 16, "/chat", Some(7), "sum", &(1, 2), &mut attachments)?;
 //! let text = std::str::from_utf8(&buf[start..])?;
 //! assert_eq!(text, r#"2/chat,7["sum",1,2]"#);
@@ -44,9 +44,9 @@ pub use ascii::{escape_non_ascii, escape_packet};
 pub use client::{ClientConnection, ClientInput, JoinError, Leaving};
 pub use connection::{Connection, ConnectionConfig, Input, NamespaceKey, StrayPackets, Violation};
 pub use encode::{
-    ArgsWriter, EncodeError, EncodeErrorKind, ToArgs, auth_query, encode_ack, encode_binary_event,
-    encode_connect_accepted, encode_connect_error, encode_connect_request, encode_counted_ack,
-    encode_disconnect, encode_event, encode_invalid_namespace,
+    ArgsWriter, Attachments, BytesOut, EncodeError, EncodeErrorKind, ToArgs, auth_query,
+    encode_ack, encode_connect_accepted, encode_connect_error, encode_connect_request,
+    encode_counted_ack, encode_disconnect, encode_event, encode_invalid_namespace,
 };
 pub use name::{RESERVED_EVENTS, is_reserved_event, split_event};
 pub use packet::{DecodeError, PacketType, RawPacket, SocketRevision, decode};

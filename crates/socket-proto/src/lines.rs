@@ -31,7 +31,7 @@
 //!
 //! let config = LinesConfig::default();
 //! let mut unread = Vec::new();
-//! encode_event(&mut unread, Some(7), "sum", &([1, 2, 3].as_slice(),))?;
+//! encode_event(&mut unread, 1000, Some(7), "sum", &([1, 2, 3].as_slice(),))?;
 //! assert_eq!(unread, b"{\"eventName\":\"sum\",\"args\":[[1,2,3]],\"id\":7}\r\n");
 //!
 //! let Found::Line { line, used } = next_line(&unread, 0, 1_000_000)? else {

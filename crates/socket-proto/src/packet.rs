@@ -116,8 +116,8 @@ pub enum DecodeError {
     /// The first character is not a digit from 0 to 6.
     #[error("{0:?} is not a packet type")]
     UnknownType(char),
-    /// A binary packet does not start with a decimal count and a hyphen.
-    #[error("the attachment count is not a number followed by a hyphen")]
+    /// A binary packet does not start with a decimal count of at least 1 and a hyphen.
+    #[error("the attachment count is not a positive number followed by a hyphen")]
     AttachmentCount,
     /// The packet announces more attachments than are allowed.
     #[error("more than {max} attachments")]
@@ -131,6 +131,15 @@ pub enum DecodeError {
         /// How many there are.
         attachments: usize,
     },
+    /// Two placeholders stand for the same attachment, which no encoder writes.
+    #[error("two placeholders for attachment {num}")]
+    SharedAttachment {
+        /// Which one, counted from 0.
+        num: usize,
+    },
+    /// What has attachments is nested too deeply for their places to be found.
+    #[error("a packet with attachments is nested too deeply")]
+    TooDeep,
     /// The acknowledgement id does not fit into 64 bits.
     #[error("the acknowledgement id is too large")]
     AckId,
@@ -172,7 +181,8 @@ impl DecodeError {
 ///
 /// The payload is checked for its kind: an object for CONNECT, nothing for DISCONNECT, an array for events and
 /// acknowledgements. Names and arguments are looked at by [`RawPacket::event`] and [`RawPacket::ack_args`].
-/// More than `max_attachments` attachments are refused. In revision 4 the namespace of a CONNECT is cut at its `?`.
+/// More than `max_attachments` attachments are refused, and a binary packet that says to have none, as socket.io-parser
+/// does since 4.2.6, 3.4.4 and 3.3.5. In revision 4 the namespace of a CONNECT is cut at its `?`.
 ///
 /// # Errors
 ///
@@ -194,6 +204,9 @@ pub fn decode(
     match kind {
         PacketType::BinaryEvent | PacketType::BinaryAck => {
             (attachments, at) = read_count(bytes, max_attachments)?;
+            if attachments == 0 {
+                return Err(DecodeError::AttachmentCount);
+            }
         }
         PacketType::Ack if has_count(bytes) => {
             (attachments, at) = read_count(bytes, max_attachments)?;
@@ -424,6 +437,9 @@ mod tests {
             "51",
             "5a-",
             "51.5-",
+            "5-1-",
+            "5+1-",
+            "51e0-",
             "5-[\"a\"]",
             "6",
             "5woooot",
@@ -479,9 +495,16 @@ mod tests {
     }
 
     #[test]
-    fn binary_event_without_attachments_is_an_event() {
-        let packet = v5(r#"50-["a",1]"#).unwrap();
-        assert_eq!(packet.attachments, 0);
-        assert_eq!(packet.event().unwrap().0, "a");
+    fn binary_packets_must_have_attachments() {
+        for text in [
+            r#"50-["a",1]"#,
+            r#"500-["a",1]"#,
+            "60-1[]",
+            r#"50-/x,["a"]"#,
+        ] {
+            assert_eq!(v5(text), Err(DecodeError::AttachmentCount), "{text}");
+            assert_eq!(v4(text), Err(DecodeError::AttachmentCount), "{text}");
+        }
+        assert!(v4("30-1[]").is_ok(), "revision 3 counts all of them");
     }
 }

@@ -7,8 +7,8 @@ use std::time::Instant;
 
 use sockeye_socket_proto::lines::{self, Found, Line, LinesConfig, next_line};
 use sockeye_socket_proto::{
-    ClientConnection, ClientInput, Connection, ConnectionConfig, Input, SocketRevision, encode_ack,
-    encode_event,
+    Attachments, ClientConnection, ClientInput, Connection, ConnectionConfig, Input,
+    SocketRevision, encode_ack, encode_event,
 };
 
 thread_local! {
@@ -96,7 +96,7 @@ fn joining_the_main_namespace_and_receiving_events_allocates_nothing() {
 
 #[test]
 fn encoding_into_a_used_buffer_allocates_nothing() {
-    let (mut buf, mut attachments) = (Vec::with_capacity(256), Vec::new());
+    let (mut buf, mut attachments) = (Vec::with_capacity(256), Attachments::default());
     let args = ("text", [1, 2, 3], Some(1.5));
     let allocations = count(|| {
         encode_event(
@@ -129,7 +129,7 @@ fn lines_are_read_and_written_without_allocations() {
         let (point, text): (Point, &str) = event.args.deserialize().unwrap();
         assert_eq!((point.n, text), ([1, 2], "text"));
         let args = (Point { n: point.n }, text);
-        lines::encode_event(&mut out, event.ack_id, &event.name, &args).unwrap();
+        lines::encode_event(&mut out, 0, event.ack_id, &event.name, &args).unwrap();
     });
     assert_eq!(allocations, 0);
     assert_eq!(out, unread);

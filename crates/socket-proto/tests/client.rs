@@ -10,7 +10,7 @@ use proptest::prelude::{
 };
 use serde_json::{Map, Value, json};
 use sockeye_socket_proto::{
-    ClientConnection, ClientInput, Connection, ConnectionConfig, Input, NamespaceKey,
+    Attachments, ClientConnection, ClientInput, Connection, ConnectionConfig, Input, NamespaceKey,
     SocketRevision, auth_query, encode_ack, encode_connect_accepted, encode_connect_error,
     encode_connect_request, encode_counted_ack, encode_disconnect, encode_event,
     encode_invalid_namespace, escape_packet, is_reserved_event,
@@ -214,7 +214,7 @@ proptest! {
         ascii in any::<bool>(),
     ) {
         let (mut client, key) = joined(revision, &namespace);
-        let mut parts = Vec::new();
+        let mut parts = Attachments::default();
         let args = (&value, &bytes);
         let event = text(|buf| {
             encode_event(buf, 5, &namespace, ack_id, &name, &args, &mut parts).unwrap()

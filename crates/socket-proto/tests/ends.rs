@@ -11,9 +11,9 @@ use bytes::Bytes;
 use proptest::prelude::{Just, Strategy, any, prop, prop_oneof, proptest};
 use serde_json::json;
 use sockeye_socket_proto::{
-    ClientConnection, ClientInput, Connection, ConnectionConfig, Input, JoinError, Leaving,
-    NamespaceKey, SocketRevision, encode_ack, encode_connect_accepted, encode_connect_error,
-    encode_connect_request, encode_disconnect, encode_event,
+    Attachments, ClientConnection, ClientInput, Connection, ConnectionConfig, Input, JoinError,
+    Leaving, NamespaceKey, SocketRevision, encode_ack, encode_connect_accepted,
+    encode_connect_error, encode_connect_request, encode_disconnect, encode_event,
 };
 
 const NAMESPACES: [&str; 4] = ["/", "/a", "/é", "/a/b"];
@@ -329,7 +329,7 @@ impl World {
         self.serials += 1;
         let serial = self.serials;
         let ack_id = ack.then_some(serial);
-        let mut attachments = Vec::new();
+        let mut attachments = Attachments::default();
         let args = (serial, bytes_of(serial, parts));
         let text = text(|buf| {
             encode_event(buf, 5, NAMESPACES[n], ack_id, "e", &args, &mut attachments)
@@ -346,7 +346,7 @@ impl World {
     fn ack(&mut self, n: usize, wish: u64, id: u64) -> Vec<Message> {
         self.serials += 1;
         let serial = self.serials;
-        let mut attachments = Vec::new();
+        let mut attachments = Attachments::default();
         let args = (
             serial,
             bytes_of(serial, usize::from(serial.is_multiple_of(2))),
@@ -593,7 +593,7 @@ fn messages(
     namespace: usize,
     wish: u64,
     what: What,
-    attachments: Vec<Bytes>,
+    mut attachments: Attachments,
 ) -> Vec<Message> {
     let sent = Sent {
         wish,
@@ -601,7 +601,7 @@ fn messages(
         what,
     };
     std::iter::once(Message::Text(text, sent))
-        .chain(attachments.into_iter().map(Message::Binary))
+        .chain(attachments.drain().map(Message::Binary))
         .collect()
 }
 

@@ -144,6 +144,9 @@ fn only_line(wire: &[u8]) -> &[u8] {
     line
 }
 
+/// Bytes inside of a line: more than there are here.
+const MAX: usize = 100_000;
+
 proptest! {
     #[test]
     fn any_split_gives_the_same_lines(
@@ -202,7 +205,7 @@ proptest! {
         second in tagged(),
     ) {
         let mut wire = Vec::new();
-        encode_event(&mut wire, ack_id, &name, &(&first, &second)).unwrap();
+        encode_event(&mut wire, MAX, ack_id, &name, &(&first, &second)).unwrap();
         let config = LinesConfig::default();
         let Ok(Line::Event(event)) = decode(only_line(&wire), &config) else {
             panic!("an event")
@@ -217,10 +220,10 @@ proptest! {
         prop_assert!(!native.as_json().contains("\"Buffer\""));
         prop_assert_eq!(&native.deserialize::<(Tagged, Tagged)>().unwrap(), &sent);
         let mut again = Vec::new();
-        encode_event(&mut again, ack_id, &name, &native).unwrap();
+        encode_event(&mut again, MAX, ack_id, &name, &native).unwrap();
         prop_assert_eq!(&again, &wire);
         again.clear();
-        encode_event(&mut again, ack_id, &name, &event.args.to_args()).unwrap();
+        encode_event(&mut again, MAX, ack_id, &name, &event.args.to_args()).unwrap();
         prop_assert_eq!(&again, &wire);
     }
 
@@ -228,7 +231,7 @@ proptest! {
     fn acks_and_errors_survive_the_wire(id in any::<u64>(), message in text(), value in tagged()) {
         let config = LinesConfig::default();
         let mut wire = Vec::new();
-        encode_ack(&mut wire, id, &value).unwrap();
+        encode_ack(&mut wire, MAX, id, &value).unwrap();
         let Ok(Line::Ack { id: read, args }) = decode(only_line(&wire), &config) else {
             panic!("an acknowledgement")
         };
@@ -250,7 +253,7 @@ fn exercise(args: RawArgs<'_>) {
     let _ = args.deserialize::<(serde_json::Value, Option<Bytes>, Vec<Bytes>)>();
     let _ = args.deserialize::<Tagged>();
     let mut wire = Vec::new();
-    if encode_event(&mut wire, None, "again", &args).is_ok() {
+    if encode_event(&mut wire, MAX, None, "again", &args).is_ok() {
         let config = LinesConfig::default().revive_buffers(args.has_buffers());
         let Ok(Line::Event(event)) = decode(only_line(&wire), &config) else {
             panic!("our own event is in order");

@@ -9,8 +9,9 @@ use proptest::prelude::{
 };
 use serde::{Deserialize, Serialize};
 use sockeye_socket_proto::{
-    Args, Connection, ConnectionConfig, Input, RawArgs, SocketRevision, StrayPackets, decode,
-    encode_ack, encode_event, escape_packet, is_reserved_event, split_event,
+    Args, ArgsWriter, Attachments, Connection, ConnectionConfig, EncodeError, Input, RawArgs,
+    SocketRevision, StrayPackets, ToArgs, decode, encode_ack, encode_event, escape_packet,
+    is_reserved_event, split_event,
 };
 
 /// Nested values with bytes anywhere. Tagged, because a placeholder is bytes only to a type that asks for bytes.
@@ -86,6 +87,28 @@ fn packet_like() -> impl Strategy<Value = String> {
     prop::collection::vec(part, 0..8).prop_map(|parts| parts.concat())
 }
 
+/// Values that resemble placeholders more often than chance would have it.
+fn forged() -> impl Strategy<Value = serde_json::Value> {
+    let leaf = prop_oneof![
+        3 => Just(true.into()),
+        1 => Just(false.into()),
+        3 => (0..4).prop_map(Into::into),
+        1 => "_placeholder|num|a\"\\\\".prop_map(Into::into),
+    ];
+    leaf.prop_recursive(4, 24, 3, |inner| {
+        prop_oneof![
+            1 => prop::collection::vec(inner.clone(), 0..3).prop_map(Into::into),
+            3 => prop::collection::btree_map("_placeholder|num|a", inner, 0..4)
+                .prop_map(|map| serde_json::Value::Object(map.into_iter().collect())),
+        ]
+    })
+}
+
+fn unlimited() -> Attachments {
+    let config = ConnectionConfig::default().max_attachments(usize::MAX);
+    Attachments::new(config.bytes_out())
+}
+
 proptest! {
     #[test]
     fn events_survive_the_wire(
@@ -97,7 +120,7 @@ proptest! {
         headroom in 0usize..40,
         ascii in any::<bool>(),
     ) {
-        let (mut buf, mut attachments) = (vec![1; 7], vec![Bytes::new()]);
+        let (mut buf, mut attachments) = (vec![1; 7], unlimited());
         let args = (&first, &second);
         let start =
             encode_event(&mut buf, headroom, &namespace, ack_id, &name, &args, &mut attachments).unwrap();
@@ -126,13 +149,54 @@ proptest! {
 
     #[test]
     fn acks_survive_the_wire(id in any::<u64>(), value in tagged()) {
-        let (mut buf, mut attachments) = (Vec::new(), Vec::new());
+        let (mut buf, mut attachments) = (Vec::new(), unlimited());
         let start = encode_ack(&mut buf, 0, "/", id, &value, &mut attachments).unwrap();
         let text = std::str::from_utf8(&buf[start..]).unwrap();
         let packet = decode(text, SocketRevision::V4, usize::MAX).unwrap();
         prop_assert_eq!(packet.ack_id, Some(id));
         let args = packet.ack_args().unwrap().with_attachments(&attachments);
         prop_assert_eq!(args.deserialize::<Tagged>().unwrap(), value);
+    }
+
+    #[test]
+    fn forged_placeholders_never_stand_for_attachments(
+        before in forged(),
+        parts in prop::collection::vec(bytes(), 0..3),
+        after in forged(),
+        how in 0..4,
+    ) {
+        let (mut buf, mut attachments) = (Vec::new(), Attachments::default());
+        // Written by serde, passed on, or both.
+        let raw = serde_json::to_string(&after).unwrap();
+        let received = RawArgs::from_array(&raw).ok();
+        let lines = received.map(|args| args.with_buffers());
+        let event = Mixed { before: &before, parts: &parts, after: &after, received: match how {
+            0 => None,
+            1 => received,
+            2 => lines,
+            _ => Some(RawArgs::empty()),
+        }};
+        let start = encode_event(&mut buf, 0, "/", None, "e", &event, &mut attachments).unwrap();
+        prop_assert_eq!(attachments.len(), parts.len());
+        let text = std::str::from_utf8(&buf[start..]).unwrap();
+        let mut connection = Connection::server(SocketRevision::V5, &ConnectionConfig::default(), Instant::now());
+        let key = connection.handle_text("0").unwrap().unwrap().key();
+        connection.accept(key);
+        // The receiver takes one placeholder for each attachment, and any other one would be refused.
+        let mut input = connection.handle_text(text).unwrap();
+        if parts.is_empty() {
+            let Some(Input::Event { args, .. }) = input else { panic!("an event") };
+            prop_assert_eq!(args.deserialize::<(serde_json::Value,)>().unwrap().0, before);
+            return Ok(());
+        }
+        prop_assert_eq!(text.matches(r#""_placeholder":true"#).count(), parts.len());
+        for part in attachments.iter() {
+            prop_assert!(input.is_none());
+            input = connection.handle_binary(part.clone()).unwrap();
+        }
+        let Some(Input::Event { args, .. }) = input else { panic!("an event") };
+        let (_, read) = args.deserialize::<(serde_json::Value, Vec<Bytes>)>().unwrap();
+        prop_assert_eq!(read, parts);
     }
 
     #[test]
@@ -176,6 +240,24 @@ proptest! {
         let read: Vec<serde_json::Value> =
             args.iter().map(|value| serde_json::from_str(value).unwrap()).collect();
         prop_assert_eq!(read, values);
+    }
+}
+
+struct Mixed<'a> {
+    before: &'a serde_json::Value,
+    parts: &'a [Bytes],
+    after: &'a serde_json::Value,
+    received: Option<RawArgs<'a>>,
+}
+
+impl ToArgs for Mixed<'_> {
+    fn write_args(&self, out: &mut ArgsWriter<'_>) -> Result<(), EncodeError> {
+        out.push(self.before)?;
+        out.push(self.parts)?;
+        match self.received {
+            Some(received) => out.extend(received),
+            None => out.push(self.after),
+        }
     }
 }
 

@@ -37,6 +37,13 @@ pub(crate) fn write<W: io::Write + ?Sized>(writer: &mut W, bytes: &[u8]) -> io::
     writer.write_all(b"]}")
 }
 
+/// How many bytes [`write()`] writes.
+pub(crate) fn len(bytes: &[u8]) -> usize {
+    let digits = |byte: &u8| 1 + usize::from(*byte >= 10) + usize::from(*byte >= 100);
+    let commas = bytes.len().saturating_sub(1);
+    br#"{"type":"Buffer","data":[]}"#.len() + bytes.iter().map(digits).sum::<usize>() + commas
+}
+
 /// One such object: where it stands in the text, and its bytes.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Buffer {
@@ -133,6 +140,7 @@ mod tests {
         for bytes in [&[][..], &[7], &[1, 2, 255], &all] {
             let mut out = Vec::new();
             write(&mut out, bytes).unwrap();
+            assert_eq!(out.len(), len(bytes));
             let text = String::from_utf8(out).unwrap();
             let value: serde_json::Value = serde_json::from_str(&text).unwrap();
             assert_eq!(value["data"], serde_json::json!(bytes));

@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use super::pending::{Pending, Target};
 use super::{ConnectionConfig, NamespaceKey, Violation};
-use crate::args::placeholder::{self, Placeholder};
+use crate::args::placeholder::{self, PlaceholderError};
 use crate::args::{IncomingArgs, RawArgs};
 use crate::packet::{DecodeError, RawPacket, SocketRevision, decode};
 
@@ -125,11 +125,13 @@ impl Assembly {
     }
 }
 
-/// Every placeholder of a packet must stand for one of its attachments, or the packet makes no sense.
+/// Every placeholder of a packet must stand for one of its attachments and no other one for the same, or the packet makes
+/// no sense.
 fn check_placeholders(args: &RawArgs<'_>, attachments: usize) -> Result<(), DecodeError> {
-    let fits = |placeholder: &Placeholder| placeholder.num.is_some_and(|num| num < attachments);
-    match placeholder::find(args.as_json()) {
-        Some(found) if found.iter().all(fits) => Ok(()),
-        _ => Err(DecodeError::Placeholder { attachments }),
+    match placeholder::find(args.as_json(), attachments) {
+        Ok(_) => Ok(()),
+        Err(PlaceholderError::Missing) => Err(DecodeError::Placeholder { attachments }),
+        Err(PlaceholderError::Shared { num }) => Err(DecodeError::SharedAttachment { num }),
+        Err(PlaceholderError::TooDeep) => Err(DecodeError::TooDeep),
     }
 }

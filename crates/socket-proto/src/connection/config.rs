@@ -2,18 +2,26 @@
 
 use std::time::Duration;
 
+use crate::encode::BytesOut;
+
 /// Limits and leniency of one connection; every limit is finite.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct ConnectionConfig {
     /// How long a peer may stay connected without having joined a namespace. Default: 45 seconds.
     pub connect_timeout: Duration,
-    /// Attachments that one packet may have. Default: 10, as in the reference since socket.io-parser 4.2.6;
-    /// at most 65,535.
+    /// Attachments that one packet may have: one that comes in with more costs the connection, one that is to go out with
+    /// more is an error of whoever emits it. Default: 10, beyond which Socket.IO peers of today give up the connection, as
+    /// socket.io-parser does since 4.2.6, 3.4.4 and 3.3.5 (`maxAttachments` there); at most 65,535.
     pub max_attachments: usize,
-    /// Bytes that the attachments of one packet may have together. Default: 10,000,000, which is the default size
-    /// limit of a message times the default number of attachments; at most 4 GiB.
+    /// Bytes that the attachments of one packet that comes in may have together. Default: 10,000,000, which is the default
+    /// size limit of a message times the default number of attachments; at most 4 GiB.
     pub max_attachment_bytes: usize,
+    /// Bytes that may stay in the JSON of one event or acknowledgement that goes out, where they take up to four times
+    /// their size: for peers of the [lines dialect](crate::lines), and where that is asked for instead of attachments.
+    /// More are an error of whoever emits them; receivers of a broadcast who would get them in this way are left out.
+    /// Bytes that came in this form are not counted. Default: 1,000,000, which become lines of up to 4 MB.
+    pub max_inline_bytes: usize,
     /// Namespaces that one connection may join or be joining at the same time. Default: 1,000.
     pub max_namespaces: u16,
     /// Bytes that the name of a namespace may have. Default: 1,024.
@@ -28,6 +36,7 @@ impl Default for ConnectionConfig {
             connect_timeout: Duration::from_secs(45),
             max_attachments: 10,
             max_attachment_bytes: 10_000_000,
+            max_inline_bytes: 1_000_000,
             max_namespaces: 1000,
             max_namespace_len: 1024,
             stray_packets: StrayPackets::Tolerate,
@@ -43,7 +52,7 @@ impl ConnectionConfig {
         self
     }
 
-    /// Sets [`max_attachments`](Self::max_attachments); 0 refuses every binary packet.
+    /// Sets [`max_attachments`](Self::max_attachments); 0 refuses every binary packet, in both directions.
     #[must_use]
     pub fn max_attachments(mut self, count: usize) -> Self {
         self.max_attachments = count;
@@ -55,6 +64,23 @@ impl ConnectionConfig {
     pub fn max_attachment_bytes(mut self, bytes: usize) -> Self {
         self.max_attachment_bytes = bytes;
         self
+    }
+
+    /// Sets [`max_inline_bytes`](Self::max_inline_bytes); with 0 only empty bytes may stay in the JSON.
+    #[must_use]
+    pub fn max_inline_bytes(mut self, bytes: usize) -> Self {
+        self.max_inline_bytes = bytes;
+        self
+    }
+
+    /// What the limits say about packets that go out.
+    #[must_use]
+    pub fn bytes_out(&self) -> BytesOut {
+        BytesOut {
+            inline: false,
+            max_attachments: self.max_attachments,
+            max_inline_bytes: self.max_inline_bytes,
+        }
     }
 
     /// Sets [`max_namespaces`](Self::max_namespaces); at least one is always allowed.

@@ -311,17 +311,30 @@ fn text_while_attachments_are_owed_is_a_violation() {
 }
 
 #[test]
-fn binary_event_without_attachments_is_delivered_at_once_and_nothing_is_owed() {
-    let mut connection = v5();
-    join(&mut connection, "/");
-    for _ in 0..2 {
-        let input = connection.handle_text(r#"50-["a",1]"#).unwrap();
-        assert_eq!(name_of(input).unwrap(), "a");
+fn binary_event_without_attachments_is_a_violation() {
+    for text in [r#"50-["a",1]"#, "60-7[]"] {
+        let mut connection = v5();
+        join(&mut connection, "/");
+        let violation = connection.handle_text(text).unwrap_err();
+        assert_eq!(violation, DecodeError::AttachmentCount.into());
     }
-    assert_eq!(
-        name_of(connection.handle_text(r#"2["b"]"#).unwrap()).unwrap(),
-        "b"
-    );
+}
+
+#[test]
+fn second_reference_to_an_attachment_is_a_violation() {
+    let many = vec![PLACEHOLDER; 1000].join(",");
+    for text in [
+        format!(r#"51-["cast",[{many}]]"#),
+        format!(r#"52-["cast",{{"a":{PLACEHOLDER},"a":{PLACEHOLDER}}}]"#),
+        format!(r#"51-["cast",{{"_placeholder":true,"x":{PLACEHOLDER},"num":0}}]"#),
+        format!("61-7[{PLACEHOLDER},{PLACEHOLDER}]"),
+    ] {
+        let mut connection = v5();
+        join(&mut connection, "/");
+        let violation = connection.handle_text(&text).unwrap_err();
+        assert_eq!(violation, DecodeError::SharedAttachment { num: 0 }.into());
+        assert!(violation.is_decode_error());
+    }
 }
 
 #[test]

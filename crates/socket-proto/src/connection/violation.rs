@@ -8,7 +8,7 @@ use crate::packet::{DecodeError, PacketType};
 #[non_exhaustive]
 pub enum Violation {
     /// A text message is not a packet.
-    #[error("a packet cannot be decoded")]
+    #[error(transparent)]
     Decode(
         /// What is wrong with it.
         #[from]

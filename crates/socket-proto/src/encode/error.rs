@@ -49,9 +49,29 @@ pub enum EncodeErrorKind {
         /// How many they have.
         attachments: usize,
     },
-    /// Received arguments with attachments are nested too deeply to be passed on.
-    #[error("received arguments are nested too deeply")]
+    /// Received arguments that were to be passed on refer to one attachment twice, and would grow each time.
+    #[error("received arguments refer to attachment {num} twice")]
+    SharedAttachment {
+        /// Which one, counted from 0.
+        num: usize,
+    },
+    /// What has attachments is nested too deeply for their places to be found.
+    #[error("arguments with attachments are nested too deeply")]
     TooDeep,
+    /// There are more bytes values than a packet may have attachments; see
+    /// [`ConnectionConfig::max_attachments`](crate::ConnectionConfig::max_attachments).
+    #[error("more than {max} attachments")]
+    TooManyAttachments {
+        /// The limit in force.
+        max: usize,
+    },
+    /// Bytes have to stay in the JSON, and there are more of them than may; see
+    /// [`ConnectionConfig::max_inline_bytes`](crate::ConnectionConfig::max_inline_bytes).
+    #[error("more than {max} bytes inside of the text")]
+    TooManyInlineBytes {
+        /// The limit in force.
+        max: usize,
+    },
 }
 
 #[derive(Debug)]

@@ -4,11 +4,15 @@ use std::io;
 
 use bytes::Bytes;
 
+use super::attachments::{Attachments, BytesTo, Inline};
 use super::error::{EncodeError, EncodeErrorKind};
-use super::to_args::BytesTo;
 use crate::RawArgs;
-use crate::args::placeholder::{self, Placeholder};
+use crate::args::placeholder::{self, Placeholder, PlaceholderError};
 use crate::args::{BytesForm, buffer};
+
+/// Stands for the first letter of `true` in the placeholders that are ours, until all arguments of the packet have been
+/// written. In JSON this byte cannot occur, so that nobody can forge it.
+pub(super) const MARK: u8 = 0;
 
 /// Appends the list of `args`, which must be valid JSON, to `out`.
 pub(super) fn pass_on(
@@ -18,16 +22,14 @@ pub(super) fn pass_on(
 ) -> Result<(), EncodeError> {
     let list = args.as_json();
     match (args.bytes_form(), bytes) {
-        (BytesForm::Attachments([]), _) | (BytesForm::Buffers, BytesTo::Buffers) => {
+        // What an attachment could be forged with is looked at when it is known whether there are any.
+        (BytesForm::Attachments([]), _) | (BytesForm::Buffers, BytesTo::Inline(_)) => {
             out.extend_from_slice(list.as_bytes());
             Ok(())
         }
         (BytesForm::Attachments(from), BytesTo::Attachments(to)) => renumber(list, from, out, to),
-        (BytesForm::Attachments(from), BytesTo::Buffers) => put_in(list, from, out),
-        (BytesForm::Buffers, BytesTo::Attachments(to)) => {
-            take_out(list, out, to);
-            Ok(())
-        }
+        (BytesForm::Attachments(from), BytesTo::Inline(inline)) => put_in(list, from, out, inline),
+        (BytesForm::Buffers, BytesTo::Attachments(to)) => take_out(list, out, to),
     }
 }
 
@@ -35,83 +37,110 @@ pub(super) fn write_placeholder<W: io::Write + ?Sized>(
     writer: &mut W,
     num: usize,
 ) -> io::Result<()> {
-    write!(writer, r#"{{"_placeholder":true,"num":{num}}}"#)
+    const { assert!(MARK == b'\0') };
+    write!(writer, "{{\"_placeholder\":\0rue,\"num\":{num}}}")
 }
 
-/// Adds the attachments that are referred to, once each, and gives the placeholders their new numbers.
+/// Makes plain objects of what looks like a placeholder in the arguments that begin at `start`, except for our own ones.
+///
+/// There is no way to tell a receiver that such an object is meant as it is, so that it has to be changed: the mark leaves
+/// as `false`, which is a boolean still.
+pub(super) fn disarm(buf: &mut Vec<u8>, start: usize, own: usize) -> Result<(), EncodeError> {
+    let list = std::str::from_utf8(&buf[start..]).expect("JSON is written as UTF-8");
+    let marks = placeholder::find_marks(list, own).map_err(|error| fault(error, own))?;
+    if marks.is_empty() {
+        return Ok(());
+    }
+    let list = buf.split_off(start);
+    buf.reserve(list.len() + marks.len());
+    let mut written = 0;
+    for mark in marks {
+        buf.extend_from_slice(&list[written..mark]);
+        buf.extend_from_slice(b"false");
+        written = mark + b"true".len();
+    }
+    buf.extend_from_slice(&list[written..]);
+    Ok(())
+}
+
+/// Adds the attachments that are referred to, and writes placeholders with their new numbers.
 fn renumber(
     list: &str,
     attachments: &[Bytes],
     out: &mut Vec<u8>,
-    to: &mut Vec<Bytes>,
+    to: &mut Attachments,
 ) -> Result<(), EncodeError> {
     let mut written = 0;
-    let mut renumbered: Vec<Option<usize>> = vec![None; attachments.len()];
-    for placeholder in placeholders(list)? {
-        let num = number(&placeholder, attachments)?;
-        let renumbered = *renumbered[num].get_or_insert_with(|| {
-            to.push(attachments[num].clone());
-            to.len() - 1
-        });
-        out.extend_from_slice(&list.as_bytes()[written..placeholder.span.start]);
-        out.extend_from_slice(renumbered.to_string().as_bytes());
-        written = placeholder.span.end;
+    for Placeholder { object, num } in placeholders(list, attachments)? {
+        // A placeholder inside another one goes with it.
+        if object.start < written {
+            continue;
+        }
+        let num = to.push(attachments[num].clone())?;
+        out.extend_from_slice(&list.as_bytes()[written..object.start]);
+        write_placeholder(out, num).expect("a Vec takes everything");
+        written = object.end;
     }
     out.extend_from_slice(&list.as_bytes()[written..]);
     Ok(())
 }
 
 /// Puts each attachment where its placeholder is.
-fn put_in(list: &str, attachments: &[Bytes], out: &mut Vec<u8>) -> Result<(), EncodeError> {
-    let mut found = placeholders(list)?;
-    found.sort_unstable_by_key(|placeholder| placeholder.object.start);
+fn put_in(
+    list: &str,
+    attachments: &[Bytes],
+    out: &mut Vec<u8>,
+    inline: &mut Inline<'_>,
+) -> Result<(), EncodeError> {
+    let mut places = placeholders(list, attachments)?;
+    let mut end = 0;
+    places.retain(|place| {
+        let is_outer = place.object.start >= end;
+        end = end.max(place.object.end);
+        is_outer
+    });
+    let mut len = list.len();
+    for place in &places {
+        let bytes = &attachments[place.num];
+        inline.take(bytes.len())?;
+        len += buffer::len(bytes);
+    }
+    // At once, as a large Vec that doubles takes much more than it needs.
+    out.reserve(len);
     let mut written = 0;
-    for placeholder in found {
-        let num = number(&placeholder, attachments)?;
-        // A placeholder inside another one goes with it.
-        if placeholder.object.start < written {
-            continue;
-        }
-        out.extend_from_slice(&list.as_bytes()[written..placeholder.object.start]);
+    for Placeholder { object, num } in places {
+        out.extend_from_slice(&list.as_bytes()[written..object.start]);
         buffer::write(out, &attachments[num]).expect("a Vec takes everything");
-        written = placeholder.object.end;
+        written = object.end;
     }
     out.extend_from_slice(&list.as_bytes()[written..]);
     Ok(())
 }
 
 /// Makes an attachment of every Buffer.
-///
-/// A list that has placeholders of its own is left as it is: its peer has no attachments, so they stand for nothing, and
-/// the receiver would take them for its attachments or break the connection over them.
-fn take_out(list: &str, out: &mut Vec<u8>, to: &mut Vec<Bytes>) {
+fn take_out(list: &str, out: &mut Vec<u8>, to: &mut Attachments) -> Result<(), EncodeError> {
     let mut written = 0;
-    let mut buffers = buffer::find(list).peekable();
-    if buffers.peek().is_some() && placeholder::find(list).is_some_and(|found| found.is_empty()) {
-        for buffer in buffers {
-            out.extend_from_slice(&list.as_bytes()[written..buffer.span.start]);
-            write_placeholder(out, to.len()).expect("a Vec takes everything");
-            to.push(buffer.bytes.into());
-            written = buffer.span.end;
-        }
+    for buffer in buffer::find(list) {
+        let num = to.push(buffer.bytes.into())?;
+        out.extend_from_slice(&list.as_bytes()[written..buffer.span.start]);
+        write_placeholder(out, num).expect("a Vec takes everything");
+        written = buffer.span.end;
     }
     out.extend_from_slice(&list.as_bytes()[written..]);
+    Ok(())
 }
 
-fn placeholders(list: &str) -> Result<Vec<Placeholder>, EncodeError> {
-    placeholder::find(list).ok_or_else(|| EncodeErrorKind::TooDeep.into())
+fn placeholders(list: &str, attachments: &[Bytes]) -> Result<Vec<Placeholder>, EncodeError> {
+    placeholder::find(list, attachments.len()).map_err(|error| fault(error, attachments.len()))
 }
 
-fn number(placeholder: &Placeholder, attachments: &[Bytes]) -> Result<usize, EncodeError> {
-    placeholder
-        .num
-        .filter(|num| *num < attachments.len())
-        .ok_or_else(|| {
-            EncodeErrorKind::MissingAttachment {
-                attachments: attachments.len(),
-            }
-            .into()
-        })
+fn fault(error: PlaceholderError, attachments: usize) -> EncodeError {
+    match error {
+        PlaceholderError::Missing => EncodeErrorKind::MissingAttachment { attachments },
+        PlaceholderError::Shared { num } => EncodeErrorKind::SharedAttachment { num },
+        PlaceholderError::TooDeep => EncodeErrorKind::TooDeep,
+    }
+    .into()
 }
 
 #[cfg(test)]
@@ -121,16 +150,18 @@ mod tests {
 
     fn as_buffers(args: &impl ToArgs) -> Result<String, EncodeError> {
         let mut out = Vec::new();
-        args.write_args(&mut ArgsWriter::with_buffers(&mut out))?;
+        args.write_args(&mut ArgsWriter::with_buffers(&mut out, &mut 1000))?;
         Ok(String::from_utf8(out).unwrap())
     }
 
     #[test]
     fn attachments_are_put_in_where_the_peer_has_none() {
         let parts = [Bytes::from_static(&[0]), Bytes::from_static(&[1, 255])];
-        let array = r#"[{"_placeholder":true,"num":1},[{"a":{ "num":0, "_placeholder":true }}], {"_placeholder":true,"num":1},2]"#;
+        let array =
+            r#"[{"_placeholder":true,"num":1},[{"a":{ "num":0, "_placeholder":true }}], 2]"#;
         let args = RawArgs::from_array(array).unwrap().with_attachments(&parts);
-        let expected = r#"{"type":"Buffer","data":[1,255]},[{"a":{"type":"Buffer","data":[0]}}], {"type":"Buffer","data":[1,255]},2"#;
+        let expected =
+            r#"{"type":"Buffer","data":[1,255]},[{"a":{"type":"Buffer","data":[0]}}], 2"#;
         assert_eq!(as_buffers(&args).unwrap(), expected);
         assert_eq!(as_buffers(&args.to_args()).unwrap(), expected);
     }
@@ -144,6 +175,49 @@ mod tests {
             as_buffers(&args).unwrap(),
             r#"{"type":"Buffer","data":[1]}"#
         );
+        let again = Args::new(&args).unwrap();
+        assert_eq!(again.as_json(), r#"{"_placeholder":true,"num":0}"#);
+        assert_eq!(again.attachments(), [&[1][..]]);
+    }
+
+    #[test]
+    fn an_attachment_is_not_put_in_twice() {
+        let parts = [Bytes::from_static(&[7; 100])];
+        let one = r#"{"_placeholder":true,"num":0}"#;
+        let array = format!("[{one},[{one}]]");
+        let args = RawArgs::from_array(&array)
+            .unwrap()
+            .with_attachments(&parts);
+        for error in [
+            as_buffers(&args).unwrap_err(),
+            Args::new(&args).unwrap_err(),
+        ] {
+            assert!(matches!(
+                error.kind(),
+                EncodeErrorKind::SharedAttachment { num: 0 }
+            ));
+        }
+    }
+
+    #[test]
+    fn bytes_inside_of_the_text_are_limited() {
+        let bytes = |len| Bytes::from(vec![255; len]);
+        let passed_on = |first, second| Args::new(&(bytes(first), bytes(second))).unwrap();
+        assert!(as_buffers(&passed_on(999, 1)).is_ok());
+        assert!(as_buffers(&(bytes(999), bytes(1))).is_ok());
+        for error in [
+            as_buffers(&passed_on(999, 2)).unwrap_err(),
+            as_buffers(&(bytes(999), bytes(2))).unwrap_err(),
+        ] {
+            let text = "cannot encode the arguments: more than 1000 bytes inside of the text";
+            assert_eq!(error.to_string(), text);
+        }
+        // These are text already.
+        let buffers = as_buffers(&bytes(1000)).unwrap();
+        let args = RawArgs::from_list(&buffers).unwrap().with_buffers();
+        let mut out = Vec::new();
+        args.write_args(&mut ArgsWriter::with_buffers(&mut out, &mut 0))
+            .unwrap();
     }
 
     #[test]
@@ -172,10 +246,13 @@ mod tests {
 
     #[test]
     fn forged_placeholders_do_not_reach_attachments() {
-        let array = r#"[{"type":"Buffer","data":[1]},{"_placeholder":true,"num":9}]"#;
+        let array = r#"[{"type":"Buffer","data":[1]},{"_placeholder":true,"num":0}]"#;
         let args = RawArgs::from_array(array).unwrap().with_buffers();
         let args = Args::new(&args).unwrap();
-        assert_eq!(args.as_json(), &array[1..array.len() - 1]);
-        assert!(args.attachments().is_empty());
+        assert_eq!(
+            args.as_json(),
+            r#"{"_placeholder":true,"num":0},{"_placeholder":false,"num":0}"#
+        );
+        assert_eq!(args.attachments(), [&[1][..]]);
     }
 }

@@ -5,12 +5,14 @@ use std::fmt::Display;
 use std::io;
 
 use bytes::Bytes;
+use memchr::memchr;
 use serde::de::IgnoredAny;
 use serde::ser::{Serialize, Serializer};
 use serde_json::ser::{Compound, Formatter};
 
+use super::attachments::{Attachments, BytesTo, Inline};
 use super::error::{EncodeError, EncodeErrorKind};
-use super::pass_on::{pass_on, write_placeholder};
+use super::pass_on::{MARK, disarm, pass_on, write_placeholder};
 use crate::RawArgs;
 use crate::args::buffer;
 use crate::scan::is_plain_string;
@@ -31,6 +33,10 @@ use crate::scan::is_plain_string;
 /// floats that are not finite become `null`.
 ///
 /// A peer of the [lines dialect](crate::lines) has no attachments; there bytes stay in the JSON.
+///
+/// What looks like the placeholder of an attachment, `{"_placeholder":true,"num":0}`, but does not stand for bytes, would
+/// be taken for one by the receiver if there are attachments beside it: JavaScript peers put the wrong bytes in its place,
+/// or give up the connection. In that case `true` leaves as `false`.
 ///
 /// [`Args`](crate::Args) and [`RawArgs`] are written as they were received. A type of your own that is not
 /// `Serialize` can compose arguments from several sources with an [`ArgsWriter`].
@@ -58,54 +64,55 @@ impl<T: Serialize + ?Sized> ToArgs for T {
 #[derive(Debug)]
 pub struct ArgsWriter<'a> {
     buf: &'a mut Vec<u8>,
+    /// Where the arguments begin in the buffer.
+    start: usize,
     bytes: BytesTo<'a>,
     len: usize,
     comma: bool,
 }
 
-/// Where bytes go.
-#[derive(Debug)]
-pub(super) enum BytesTo<'a> {
-    /// Aside, with a placeholder in their place.
-    Attachments(&'a mut Vec<Bytes>),
-    /// Into the JSON, as Node's Buffer does it.
-    Buffers,
-}
-
-impl BytesTo<'_> {
-    fn reborrow(&mut self) -> BytesTo<'_> {
-        match self {
-            Self::Attachments(attachments) => BytesTo::Attachments(attachments),
-            Self::Buffers => BytesTo::Buffers,
-        }
-    }
-}
-
 impl<'a> ArgsWriter<'a> {
-    pub(crate) fn new(buf: &'a mut Vec<u8>, attachments: &'a mut Vec<Bytes>) -> Self {
+    pub(crate) fn new(buf: &'a mut Vec<u8>, attachments: &'a mut Attachments) -> Self {
         Self {
+            start: buf.len(),
             buf,
-            bytes: BytesTo::Attachments(attachments),
+            bytes: attachments.begin(),
             len: 0,
             comma: false,
         }
     }
 
-    /// A writer for a peer that has no attachments: bytes stay in the JSON.
-    pub(crate) fn with_buffers(buf: &'a mut Vec<u8>) -> Self {
+    /// A writer for a peer that has no attachments: bytes stay in the JSON, as many as `left` says.
+    pub(crate) const fn with_buffers(buf: &'a mut Vec<u8>, left: &'a mut usize) -> Self {
         Self {
+            start: buf.len(),
             buf,
-            bytes: BytesTo::Buffers,
+            bytes: BytesTo::Inline(Inline::new(left)),
             len: 0,
             comma: false,
         }
     }
 
-    pub(crate) fn after_name(buf: &'a mut Vec<u8>, attachments: &'a mut Vec<Bytes>) -> Self {
+    pub(crate) fn after_name(buf: &'a mut Vec<u8>, attachments: &'a mut Attachments) -> Self {
         Self {
             comma: true,
             ..Self::new(buf, attachments)
         }
+    }
+
+    /// All arguments have been written: says how many, once nothing but our own placeholders can be taken for some.
+    pub(crate) fn finish(self) -> Result<usize, EncodeError> {
+        if let BytesTo::Attachments(attachments) = self.bytes
+            && !attachments.is_empty()
+        {
+            disarm(self.buf, self.start, attachments.len())?;
+            let mut rest = &mut self.buf[self.start..];
+            while let Some(mark) = memchr(MARK, rest) {
+                rest[mark] = b't';
+                rest = &mut rest[mark + 1..];
+            }
+        }
+        Ok(self.len)
     }
 
     /// How many arguments have been written.
@@ -130,12 +137,13 @@ impl<'a> ArgsWriter<'a> {
     }
 
     /// Writes received arguments as they are, after checking that they are JSON. The attachments that they refer to
-    /// are added once each, and their placeholders are renumbered. Only bytes change their form, if the peer that these
+    /// are added, and their placeholders are renumbered. Only bytes change their form, if the peer that these
     /// arguments go to has another one than the peer that they came from.
     ///
     /// # Errors
     ///
-    /// When an argument is not JSON or refers to an attachment that does not exist.
+    /// When an argument is not JSON, refers to an attachment that does not exist or to the same one as another, or there
+    /// are too many.
     pub fn extend(&mut self, args: RawArgs<'_>) -> Result<(), EncodeError> {
         match args.len() {
             // A list of one is that one, so that there is nothing to split.
@@ -181,9 +189,13 @@ impl<'a> ArgsWriter<'a> {
         let mut json = serde_json::Serializer::with_formatter(&mut *self.buf, formatter);
         let result = write(&mut json, &top);
         let count = top.count.get();
-        result.map_err(|error| EncodeErrorKind::Argument {
-            argument: self.len + count.max(1),
-            error,
+        // A Vec takes everything, so that it is bytes that were refused.
+        result.map_err(|error| match error.is_io() {
+            true => self.bytes.refusal(),
+            false => EncodeErrorKind::Argument {
+                argument: self.len + count.max(1),
+                error,
+            },
         })?;
         if self.buf.len() == mark {
             // It was no argument at all, so nothing is to be separated.
@@ -242,11 +254,17 @@ impl Formatter for ArgsFormatter<'_> {
     ) -> io::Result<()> {
         match &mut self.bytes {
             BytesTo::Attachments(attachments) => {
-                write_placeholder(writer, attachments.len())?;
-                attachments.push(Bytes::copy_from_slice(value));
-                Ok(())
+                let num = attachments
+                    .push(Bytes::copy_from_slice(value))
+                    .map_err(|_| io::ErrorKind::FileTooLarge)?;
+                write_placeholder(writer, num)
             }
-            BytesTo::Buffers => buffer::write(writer, value),
+            BytesTo::Inline(inline) => {
+                inline
+                    .take(value.len())
+                    .map_err(|_| io::ErrorKind::FileTooLarge)?;
+                buffer::write(writer, value)
+            }
         }
     }
 

@@ -8,18 +8,20 @@ use serde::Serialize;
 
 use super::reserved::is_reserved_line_event;
 use crate::encode::write_json;
-use crate::{ArgsWriter, EncodeError, EncodeErrorKind, ToArgs, escape_non_ascii};
+use crate::{ArgsWriter, BytesOut, EncodeError, EncodeErrorKind, ToArgs, escape_non_ascii};
 
 /// Appends an event to `out` as one whole line; `ack_id` asks the peer for an acknowledgement.
 ///
 /// It must reach the stream in one write: plain peers take an object whose line has no end yet, and then take it a
-/// second time. Bytes in the arguments are written as Buffers, also those that came as attachments from another peer.
+/// second time. Bytes in the arguments are written as Buffers, also those that came as attachments from another peer, up to
+/// [`max_inline_bytes`](crate::ConnectionConfig::max_inline_bytes) of them.
 ///
 /// # Errors
 ///
-/// When the name is reserved ([`is_reserved_line_event`]) or a value cannot be encoded. `out` is as it was then.
+/// When the name is reserved ([`is_reserved_line_event`]), a value cannot be encoded, or there are too many bytes. `out` is as it was then.
 pub fn encode_event<A: ToArgs + ?Sized>(
     out: &mut Vec<u8>,
+    max_inline_bytes: usize,
     ack_id: Option<u64>,
     name: &str,
     args: &A,
@@ -30,7 +32,7 @@ pub fn encode_event<A: ToArgs + ?Sized>(
         }
         out.extend_from_slice(br#"{"eventName":"#);
         write_json(out, name)?;
-        write_args(out, args)?;
+        write_args(out, max_inline_bytes, args)?;
         if let Some(id) = ack_id {
             write!(out, r#","id":{id}"#).expect("a Vec takes everything");
         }
@@ -43,15 +45,16 @@ pub fn encode_event<A: ToArgs + ?Sized>(
 ///
 /// # Errors
 ///
-/// When a value cannot be encoded. `out` is as it was then.
+/// When a value cannot be encoded, or there are too many bytes. `out` is as it was then.
 pub fn encode_ack<A: ToArgs + ?Sized>(
     out: &mut Vec<u8>,
+    max_inline_bytes: usize,
     id: u64,
     args: &A,
 ) -> Result<(), EncodeError> {
     write_line(out, |out| {
         write!(out, r#"{{"ack":{id}"#).expect("a Vec takes everything");
-        write_args(out, args)
+        write_args(out, max_inline_bytes, args)
     })
     .map_err(EncodeError::of_ack)
 }
@@ -71,7 +74,8 @@ pub fn encode_error<T: Serialize + ?Sized>(
         write_json(out, message)?;
         if let Some(data) = data {
             out.extend_from_slice(br#","data":"#);
-            ArgsWriter::with_buffers(out).push(data)?;
+            let mut left = BytesOut::default().max_inline_bytes;
+            ArgsWriter::with_buffers(out, &mut left).push(data)?;
         }
         out.push(b'}');
         Ok(())
@@ -95,12 +99,16 @@ fn write_line(
 }
 
 /// Writes the member `args`, or nothing if there are none.
-fn write_args<A: ToArgs + ?Sized>(out: &mut Vec<u8>, args: &A) -> Result<(), EncodeError> {
+fn write_args<A: ToArgs + ?Sized>(
+    out: &mut Vec<u8>,
+    mut max_inline_bytes: usize,
+    args: &A,
+) -> Result<(), EncodeError> {
     let before = out.len();
     out.extend_from_slice(br#","args":["#);
-    let mut writer = ArgsWriter::with_buffers(out);
+    let mut writer = ArgsWriter::with_buffers(out, &mut max_inline_bytes);
     args.write_args(&mut writer)?;
-    if writer.is_empty() {
+    if writer.finish()? == 0 {
         out.truncate(before);
     } else {
         out.push(b']');
@@ -145,7 +153,7 @@ mod tests {
 
     fn event(ack_id: Option<u64>, name: &str, args: &impl ToArgs) -> String {
         let mut out = b"before".to_vec();
-        encode_event(&mut out, ack_id, name, args).unwrap();
+        encode_event(&mut out, 100, ack_id, name, args).unwrap();
         String::from_utf8(out.split_off(6)).unwrap()
     }
 
@@ -170,8 +178,8 @@ mod tests {
     #[test]
     fn acks_and_errors_have_their_form() {
         let mut out = Vec::new();
-        encode_ack(&mut out, 7, &(6, Bytes::from_static(b"\0"))).unwrap();
-        encode_ack(&mut out, 8, &()).unwrap();
+        encode_ack(&mut out, 100, 7, &(6, Bytes::from_static(b"\0"))).unwrap();
+        encode_ack(&mut out, 100, 8, &()).unwrap();
         let data = json!({"code": 1});
         encode_error(&mut out, "né", Some(&data)).unwrap();
         encode_error::<()>(&mut out, "no", None).unwrap();
@@ -216,7 +224,7 @@ mod tests {
     fn reserved_names_are_not_sent() {
         for name in RESERVED_LINE_EVENTS.iter().chain(&crate::RESERVED_EVENTS) {
             let mut out = b"before".to_vec();
-            let error = encode_event(&mut out, None, name, &()).unwrap_err();
+            let error = encode_event(&mut out, 100, None, name, &()).unwrap_err();
             assert_eq!(
                 error.to_string(),
                 format!("cannot encode event {name:?}: the name is reserved")
@@ -229,14 +237,21 @@ mod tests {
     fn an_error_leaves_the_buffer_as_it_was() {
         let bad = HashMap::from([((1, 2), 3)]);
         let mut out = b"before".to_vec();
-        let error = encode_event(&mut out, None, "chat", &(1, &bad)).unwrap_err();
+        let error = encode_event(&mut out, 100, None, "chat", &(1, &bad)).unwrap_err();
         assert_eq!(
             error.to_string(),
             "cannot encode event \"chat\": argument 2: key must be a string"
         );
-        assert!(encode_ack(&mut out, 1, &bad).is_err());
+        assert!(encode_ack(&mut out, 100, 1, &bad).is_err());
         assert!(encode_error(&mut out, "no", Some(&bad)).is_err());
-        assert!(encode_ack(&mut out, 1, &RawArgs::from_array("[[}]").unwrap()).is_err());
+        let bytes = Bytes::from_static(&[255; 101]);
+        let error = encode_event(&mut out, 100, None, "chat", &bytes).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "cannot encode event \"chat\": more than 100 bytes inside of the text"
+        );
+        assert!(encode_ack(&mut out, 100, 1, &bytes).is_err());
+        assert!(encode_ack(&mut out, 100, 1, &RawArgs::from_array("[[}]").unwrap()).is_err());
         assert_eq!(out, b"before");
     }
 }
