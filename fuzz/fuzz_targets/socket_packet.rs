@@ -3,10 +3,11 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
+use serde::de::IgnoredAny;
 use serde_json::Value;
 use sockeye_socket_proto::{
     Attachments, PacketType, RawArgs, RawPacket, SocketRevision, decode, encode_ack, encode_event,
-    escape_packet,
+    escape_packet, from_json,
 };
 
 const MAX_ATTACHMENTS: usize = 10;
@@ -70,6 +71,19 @@ fn ack(packet: &RawPacket<'_>, revision: SocketRevision) {
     assert_eq!(read(again), Some(values));
 }
 
+/// What is JSON can be read, up to the limits of its reader.
+fn takes_what_javascript_takes(json: &str) {
+    if serde_json::from_str::<IgnoredAny>(json).is_err() {
+        assert!(from_json::<Value>(json).is_err());
+        return;
+    }
+    if let Err(error) = from_json::<Value>(json) {
+        let error = error.to_string();
+        let limits = ["number out of range", "recursion limit exceeded"];
+        assert!(limits.iter().any(|limit| error.contains(limit)), "{error}");
+    }
+}
+
 /// The arguments, or `None` if one of them is no JSON after all.
 fn read(args: RawArgs<'_>) -> Option<Vec<Value>> {
     assert_eq!(args.iter().count(), args.len());
@@ -83,6 +97,9 @@ fn read(args: RawArgs<'_>) -> Option<Vec<Value>> {
             first,
             values.first().filter(|value| !value.is_null()).cloned()
         );
+    }
+    for arg in args.iter() {
+        takes_what_javascript_takes(arg);
     }
     let _ = args.deserialize::<(String, u64)>();
     let _ = args.deserialize::<Vec<Option<i32>>>();

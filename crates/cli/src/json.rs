@@ -9,7 +9,7 @@ use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
-use sockeye::Args;
+use sockeye::{Args, from_json};
 
 use crate::report::{DIM, escape_controls};
 
@@ -99,8 +99,8 @@ impl<'a> Writer<'a> {
         let read = match json.as_bytes().first() {
             _ if depth == MAX_DEPTH => self.verbatim(json),
             Some(b'[') => serde_json::from_str(json).map(|items| self.list(items, depth)),
-            Some(b'{') => serde_json::from_str(json).map(|members| self.object(&members, depth)),
-            Some(b'"') => serde_json::from_str::<Cow<'_, str>>(json).map(|text| self.text(&text)),
+            Some(b'{') => from_json(json).map(|members| self.object(&members, depth)),
+            Some(b'"') => from_json::<Cow<'_, str>>(json).map(|text| self.text(&text)),
             _ => serde_json::from_str::<&RawValue>(json).map(|_| self.word(json)),
         };
         if read.is_err() {
@@ -312,6 +312,15 @@ mod tests {
     fn terminal_gets_no_control_characters() {
         let args = args("[\"a\u{9b}31m\\u001b[2J\", {\"\u{202e}\": 1}]");
         assert_eq!(plain(&args), r#""a\u009b31m\u001b[2J" {"\u202e": 1}"#);
+    }
+
+    #[test]
+    fn half_an_emoji_is_shown_as_a_replacement_character() {
+        let args = args(r#"["half \ud83d end",{"\udc00":["\ud83d\ude00"]},1e400,-0]"#);
+        let expected = "[\"half \u{fffd} end\",{\"\u{fffd}\":[\"😀\"]},1e400,-0]";
+        assert_eq!(array(&args).get(), expected);
+        let expected = "\"half \u{fffd} end\" {\"\u{fffd}\": [\"😀\"]} 1e400 -0";
+        assert_eq!(plain(&args), expected);
     }
 
     #[test]

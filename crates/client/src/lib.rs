@@ -61,4 +61,5 @@ pub use sockeye_link::{InboxLimits, IntoVerdict, Next};
 pub use sockeye_socket_proto::lines::{BadLines, LinesConfig};
 pub use sockeye_socket_proto::{
     Args, ArgsError, ArgsWriter, ConnectionConfig, EncodeError, FromArgs, RawArgs, ToArgs,
+    from_json,
 };

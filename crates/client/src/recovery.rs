@@ -1,6 +1,6 @@
 //! What a socket needs to get back what it missed: connection state recovery.
 
-use sockeye_socket_proto::RawArgs;
+use sockeye_socket_proto::{RawArgs, from_json};
 
 /// What the server gave a socket to come back with.
 ///
@@ -18,7 +18,7 @@ impl Recovery {
     /// The private id of the session, and the offset of the last event, to show when joining.
     /// Without any event there is nothing that could be missed.
     pub(crate) fn resume(&self) -> Option<(String, String)> {
-        let offset = serde_json::from_str(self.offset.as_deref()?).ok()?;
+        let offset = from_json(self.offset.as_deref()?).ok()?;
         Some((self.pid.as_deref()?.to_owned(), offset))
     }
 

@@ -4,8 +4,8 @@ use std::borrow::Cow;
 
 use serde_json::Value;
 use sockeye_events::{EventErrorKind, Refusal};
-use sockeye_socket_proto::IncomingArgs;
 use sockeye_socket_proto::lines::{self, Line, LinesConfig, Verdict};
+use sockeye_socket_proto::{IncomingArgs, from_json};
 
 /// What a plain peer has said with a line.
 #[derive(Debug)]
@@ -74,7 +74,7 @@ pub fn read_line<'a>(line: &'a [u8], config: &LinesConfig) -> Said<'a> {
 #[must_use]
 pub fn refusal(message: &str, data: Option<&str>) -> Refusal {
     let refusal = Refusal::new(message);
-    match data.and_then(|json| serde_json::from_str::<Value>(json).ok()) {
+    match data.and_then(|json| from_json::<Value>(json).ok()) {
         Some(data) => refusal.with_data(data),
         None => refusal,
     }

@@ -6,6 +6,7 @@ use serde::Serializer;
 use serde::de::DeserializeOwned;
 use sockeye_engine::{SessionHandle, query_pairs};
 use sockeye_events::{Event, ExtractError, FromEvent};
+use sockeye_socket_proto::from_json;
 
 use crate::Socket;
 
@@ -48,13 +49,14 @@ impl Handshake {
         self.auth.as_deref().unwrap_or("{}")
     }
 
-    /// What the client sent as `auth`, as a type of yours.
+    /// What the client sent as `auth`, as a type of yours. It is read as arguments are, so that what JavaScript writes is
+    /// taken as far as possible; see [`RawArgs::deserialize`](crate::RawArgs::deserialize).
     ///
     /// # Errors
     ///
     /// If it does not have the shape of `T`.
     pub fn auth<T: DeserializeOwned>(&self) -> Result<T, serde_json::Error> {
-        serde_json::from_str(self.auth_json())
+        from_json(self.auth_json())
     }
 }
 

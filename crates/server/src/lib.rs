@@ -71,5 +71,5 @@ pub use sockeye_link::{IntoVerdict, Next};
 pub use sockeye_socket_proto::lines::{BadLines, LinesConfig};
 pub use sockeye_socket_proto::{
     Args, ArgsError, ArgsWriter, ConnectionConfig, EncodeError, FromArgs, RawArgs, StrayPackets,
-    ToArgs,
+    ToArgs, from_json,
 };

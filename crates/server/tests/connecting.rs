@@ -101,6 +101,13 @@ async fn handshake_has_request_and_auth() {
     rig.connect().await;
     let (auth, room, ..) = log.next().await;
     assert_eq!((auth.as_str(), room), ("{}", None));
+    // As JavaScript may send it, and no placeholder either: this packet has no attachments.
+    let auth = r#"{"name":"half \ud83d","pic":{"_placeholder":true,"num":0}}"#;
+    peer = Peer::open(&rig.net, Case::POLLING).await;
+    peer.join_with("/", auth).await;
+    let (auth, ..) = log.next().await;
+    let expected = "{\"name\":\"half \u{fffd}\",\"pic\":{\"_placeholder\":true,\"num\":0}}";
+    assert_eq!(auth, expected);
 }
 
 #[tokio::test]

@@ -390,6 +390,58 @@ async fn binary_travels_as_attachments_both_ways() {
 }
 
 #[tokio::test]
+async fn what_only_javascript_takes_is_read_by_every_kind_of_handler() {
+    let io = server();
+    let log = Log::new();
+    let entries = log.clone();
+    io.on("text", move |Data(text): Data<String>| entries.push(text));
+    let entries = log.clone();
+    io.on("value", move |Data(value): Data<serde_json::Value>| {
+        entries.push(value.to_string());
+    });
+    let entries = log.clone();
+    io.on("keys", move |Data(map): Data<BTreeMap<String, u64>>| {
+        entries.push(format!("{map:?}"));
+    });
+    let entries = log.clone();
+    io.on("ask", move |socket: Socket| {
+        let entries = entries.clone();
+        async move {
+            let answer: Result<(String, u8), _> = socket.emit_with_ack("question", ()).await;
+            entries.push(answer.unwrap().0);
+        }
+    });
+    io.on("pass", |socket: Socket, args: Args| {
+        socket.emit("pass", args)
+    });
+    let errors = errors(&io);
+    let rig = ServerRig::tcp(&io).await;
+    let mut peer = rig.connect().await;
+    let half = r#""half \ud83d end""#;
+    peer.send(&format!(r#"2["text",{half}]"#)).await;
+    assert_eq!(log.next().await, "half \u{fffd} end");
+    peer.send(&format!(r#"2["value",[{half},1.0]]"#)).await;
+    assert_eq!(log.next().await, "[\"half \u{fffd} end\",1.0]");
+    peer.send(r#"2["keys",{"\udc00":1.0,"a":-0}]"#).await;
+    assert_eq!(log.next().await, "{\"a\": 0, \"\u{fffd}\": 1}");
+    peer.send(r#"2["ask"]"#).await;
+    peer.expect(r#"21["question"]"#).await;
+    peer.send(&format!("31[{half},3.0]")).await;
+    assert_eq!(log.next().await, "half \u{fffd} end");
+    // What is passed on is as it came.
+    peer.send(&format!(r#"2["pass",{half},1.0,1e400]"#)).await;
+    peer.expect(&format!(r#"2["pass",{half},1.0,1e400]"#)).await;
+    peer.send(r#"2["value",1e400]"#).await;
+    let (event, error) = errors.next().await;
+    assert_eq!(event, "value");
+    assert!(
+        error.starts_with("argument 1: number out of range"),
+        "{error}"
+    );
+    peer.expect_nothing(9).await;
+}
+
+#[tokio::test]
 async fn handlers_come_and_go() {
     let io = server();
     let log = Log::new();

@@ -6,8 +6,9 @@ mod de;
 mod error;
 mod from_args;
 mod incoming;
+mod lenient;
 pub(crate) mod placeholder;
-mod with_bytes;
+mod reading;
 
 use std::fmt;
 use std::sync::Arc;
@@ -23,6 +24,7 @@ use crate::scan::{ScanError, Values, count_values, skip_space};
 pub use error::ArgsError;
 pub use from_args::FromArgs;
 pub use incoming::IncomingArgs;
+pub use lenient::from_json;
 
 /// Arguments of one event or acknowledgement, borrowed: comma separated JSON values and the attachments that their
 /// placeholders refer to, if they have any.
@@ -166,12 +168,35 @@ impl<'a> RawArgs<'a> {
     /// before they know what they want (untagged enums, flattened fields, `serde_json::Value`) see the placeholder
     /// object itself.
     ///
+    /// JavaScript cuts texts between the halves of an emoji, and sends what no Rust string can hold: such a half is read
+    /// as U+FFFD. A number such as `1.0`, `1e3` or `-0` is a whole number where one is asked for, as long as it is one that
+    /// JavaScript holds exactly. What is beyond the range of `f64`, such as `1e400`, is an error of its argument.
+    ///
     /// # Errors
     ///
     /// When an argument is missing, has another shape than `T` wants, refers to an attachment that does not exist,
     /// or is not JSON; only the last is the fault of the protocol ([`ArgsError::is_syntax`]).
     pub fn deserialize<T: Deserialize<'a>>(&self) -> Result<T, ArgsError> {
-        T::deserialize(de::ArgsDeserializer::new(*self))
+        match T::deserialize(de::ArgsDeserializer::strict(*self)) {
+            Err(error @ (ArgsError::Shape { .. } | ArgsError::Refused(_))) => {
+                self.deserialize_leniently(error)
+            }
+            result => result,
+        }
+    }
+
+    /// Tries again, more like JavaScript.
+    #[cold]
+    fn deserialize_leniently<T: Deserialize<'a>>(&self, strict: ArgsError) -> Result<T, ArgsError> {
+        // Of several attempts the second one fails for what nothing can be done about.
+        let mut lenient = None;
+        for &numbers in lenient::attempts(self.list) {
+            match T::deserialize(de::ArgsDeserializer::lenient(*self, numbers)) {
+                Ok(value) => return Ok(value),
+                Err(error) => lenient = lenient.or(Some(error)),
+            }
+        }
+        Err(lenient.unwrap_or(strict))
     }
 
     /// Copies the text into an owned value; attachments are shared.

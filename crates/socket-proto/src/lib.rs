@@ -39,7 +39,7 @@ mod name;
 mod packet;
 mod scan;
 
-pub use args::{Args, ArgsError, FromArgs, IncomingArgs, RawArgs};
+pub use args::{Args, ArgsError, FromArgs, IncomingArgs, RawArgs, from_json};
 pub use ascii::{escape_non_ascii, escape_packet};
 pub use client::{ClientConnection, ClientInput, JoinError, Leaving};
 pub use connection::{Connection, ConnectionConfig, Input, NamespaceKey, StrayPackets, Violation};

@@ -7,29 +7,30 @@ use serde::Deserialize;
 use serde::de::{Error, IgnoredAny, MapAccess, SeqAccess, Unexpected, Visitor};
 
 use super::BytesForm;
+use super::reading::{How, Reading};
 
 /// Takes the place of a visitor that wants bytes. An object in the form that bytes have here gives it those bytes;
 /// strings and lists of numbers reach it as they would without.
-pub(super) struct BytesVisitor<'de, V> {
+pub(super) struct BytesVisitor<'t, 'de, V> {
     visitor: V,
-    form: BytesForm<'de>,
+    how: How<'t, 'de>,
 }
 
-impl<'de, V> BytesVisitor<'de, V> {
-    pub(super) fn new(visitor: V, form: BytesForm<'de>) -> Self {
-        Self { visitor, form }
+impl<'t, 'de, V> BytesVisitor<'t, 'de, V> {
+    pub(super) const fn new(visitor: V, how: How<'t, 'de>) -> Self {
+        Self { visitor, how }
     }
 }
 
-impl<'de, V: Visitor<'de>> Visitor<'de> for BytesVisitor<'de, V> {
+impl<'t, 'de, V: Visitor<'de>> Visitor<'t> for BytesVisitor<'t, 'de, V> {
     type Value = V::Value;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.visitor.expecting(f)
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<V::Value, A::Error> {
-        match self.form {
+    fn visit_map<A: MapAccess<'t>>(self, map: A) -> Result<V::Value, A::Error> {
+        match self.how.form {
             BytesForm::Attachments(attachments) => {
                 let attachment = read_placeholder(map, attachments, &self.visitor)?;
                 self.visitor.visit_borrowed_bytes(attachment)
@@ -41,21 +42,24 @@ impl<'de, V: Visitor<'de>> Visitor<'de> for BytesVisitor<'de, V> {
         }
     }
 
-    fn visit_borrowed_str<E: Error>(self, value: &'de str) -> Result<V::Value, E> {
-        self.visitor.visit_borrowed_bytes(value.as_bytes())
+    fn visit_borrowed_str<E: Error>(self, value: &'t str) -> Result<V::Value, E> {
+        match self.how.original_of(value.as_bytes()) {
+            Some(value) => self.visitor.visit_borrowed_bytes(value.as_bytes()),
+            None => self.visitor.visit_bytes(value.as_bytes()),
+        }
     }
 
     fn visit_str<E: Error>(self, value: &str) -> Result<V::Value, E> {
         self.visitor.visit_bytes(value.as_bytes())
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, seq: A) -> Result<V::Value, A::Error> {
-        self.visitor.visit_seq(seq)
+    fn visit_seq<A: SeqAccess<'t>>(self, seq: A) -> Result<V::Value, A::Error> {
+        self.visitor.visit_seq(Reading::new(seq, self.how))
     }
 }
 
 /// The attachment that the placeholder in `map` stands for.
-fn read_placeholder<'de, V: Visitor<'de>, A: MapAccess<'de>>(
+fn read_placeholder<'t, 'de, V: Visitor<'de>, A: MapAccess<'t>>(
     mut map: A,
     attachments: &'de [Bytes],
     visitor: &V,
@@ -97,7 +101,7 @@ fn read_placeholder<'de, V: Visitor<'de>, A: MapAccess<'de>>(
 }
 
 /// The bytes in `map`, which must be what Node makes of a Buffer.
-fn read_buffer<'de, V: Visitor<'de>, A: MapAccess<'de>>(
+fn read_buffer<'t, 'de, V: Visitor<'de>, A: MapAccess<'t>>(
     mut map: A,
     visitor: &V,
 ) -> Result<Vec<u8>, A::Error> {

@@ -1,39 +1,63 @@
 //! The deserializer over a list of arguments: tuples take several, everything else takes the first.
 
+use std::borrow::Cow;
+
 use serde::de::{DeserializeSeed, Deserializer, SeqAccess, Visitor};
 use serde::forward_to_deserialize_any;
 
-use super::with_bytes::WithBytes;
+use super::lenient::mend;
+use super::reading::{How, Numbers, Reading};
 use super::{ArgsError, BytesForm, RawArgs};
 use crate::scan::Values;
 
 pub(super) struct ArgsDeserializer<'de> {
     args: RawArgs<'de>,
+    numbers: Numbers,
 }
 
 impl<'de> ArgsDeserializer<'de> {
-    pub(super) fn new(args: RawArgs<'de>) -> Self {
-        Self { args }
+    /// Reads as serde_json does.
+    pub(super) const fn strict(args: RawArgs<'de>) -> Self {
+        Self {
+            args,
+            numbers: Numbers::AsWritten,
+        }
+    }
+
+    /// Reads what cannot be read otherwise.
+    pub(super) const fn lenient(args: RawArgs<'de>, numbers: Numbers) -> Self {
+        Self { args, numbers }
     }
 }
 
-/// Hands one argument to `$method` of serde_json, behind the wrapper only if there can be bytes to be found.
+/// Hands one argument to `$method` of serde_json, behind the wrapper only if there can be bytes to be found, or if it cannot
+/// be read otherwise.
 macro_rules! read_one {
-    ($args:expr, $argument:expr, $text:expr, |$de:ident| $read:expr) => {{
-        let mut json = serde_json::Deserializer::from_str($text);
-        let result = match $args.bytes {
-            BytesForm::Attachments([]) => {
+    ($this:expr, $argument:expr, $text:expr, |$de:ident| $read:expr) => {{
+        let original = $text;
+        let result = match ($this.args.bytes, $this.numbers) {
+            (BytesForm::Attachments([]), Numbers::AsWritten) => {
+                let mut json = serde_json::Deserializer::from_str(original);
                 let $de = &mut json;
-                $read
+                $read.and_then(|value| json.end().map(|()| value))
             }
-            form => {
-                let $de = WithBytes::new(&mut json, form);
-                $read
+            (form, numbers) => {
+                let mended = match numbers {
+                    Numbers::AsWritten => Cow::Borrowed(original),
+                    Numbers::WholeIfAsked | Numbers::Whole => mend(original),
+                };
+                let mut json = serde_json::Deserializer::from_str(&mended);
+                let how = How {
+                    form,
+                    numbers,
+                    text: &mended,
+                    original,
+                };
+                let $de = Reading::new(&mut json, how);
+                $read.and_then(|value| json.end().map(|()| value))
             }
         };
-        result
-            .and_then(|value| json.end().map(|()| value))
-            .map_err(|error| ArgsError::from_json($argument, $text, error))
+        result.map_err(|error| ArgsError::from_json($argument, original, error))
     }};
 }
 
@@ -41,7 +65,7 @@ macro_rules! take_first {
     ($($method:ident($($name:ident: $type:ty),*);)*) => {$(
         fn $method<V: Visitor<'de>>(self $(, $name: $type)*, visitor: V) -> Result<V::Value, ArgsError> {
             let text = self.args.get(0).ok_or(ArgsError::Missing { argument: 1 })?;
-            read_one!(self.args, 1, text, |de| de.$method($($name,)* visitor))
+            read_one!(self, 1, text, |de| de.$method($($name,)* visitor))
         }
     )*};
 }
@@ -85,6 +109,7 @@ impl<'de> Deserializer<'de> for ArgsDeserializer<'de> {
         visitor.visit_seq(Spread {
             values: Values::new(self.args.list),
             args: self.args,
+            numbers: self.numbers,
             next: 0,
             len,
         })
@@ -93,7 +118,7 @@ impl<'de> Deserializer<'de> for ArgsDeserializer<'de> {
     fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ArgsError> {
         match self.args.get(0) {
             None => visitor.visit_none(),
-            Some(text) => read_one!(self.args, 1, text, |de| de.deserialize_option(visitor)),
+            Some(text) => read_one!(self, 1, text, |de| de.deserialize_option(visitor)),
         }
     }
 
@@ -107,7 +132,7 @@ impl<'de> Deserializer<'de> for ArgsDeserializer<'de> {
                 .visit_newtype_struct(Missing { argument: 1 })
                 .map_err(|_| ArgsError::Missing { argument: 1 }),
             Some(text) => {
-                read_one!(self.args, 1, text, |de| de
+                read_one!(self, 1, text, |de| de
                     .deserialize_newtype_struct(name, visitor))
             }
         }
@@ -133,6 +158,7 @@ impl<'de> Deserializer<'de> for ArgsDeserializer<'de> {
 /// The arguments as the elements of a tuple.
 struct Spread<'de> {
     args: RawArgs<'de>,
+    numbers: Numbers,
     values: Values<'de>,
     next: usize,
     len: usize,
@@ -151,7 +177,7 @@ impl<'de> SeqAccess<'de> for Spread<'de> {
         self.next += 1;
         let argument = self.next;
         let value = match self.values.next() {
-            Some(text) => read_one!(self.args, argument, text, |de| seed.deserialize(de))?,
+            Some(text) => read_one!(self, argument, text, |de| seed.deserialize(de))?,
             // Whatever a type makes of nothing, the argument is what is missing.
             None => seed
                 .deserialize(Missing { argument })
@@ -331,11 +357,60 @@ mod tests {
             assert!(error.is_syntax(), "{text}: {error}");
         }
         // Valid JSON that Rust types cannot hold is not the peer's fault.
-        let error = args(r#"["\ud800"]"#).deserialize::<String>().unwrap_err();
+        let error = args("[1,1e400]").deserialize::<(u8, f64)>().unwrap_err();
         assert!(!error.is_syntax(), "{error}");
+        assert!(
+            error
+                .to_string()
+                .starts_with("argument 2: number out of range")
+        );
         let deep = format!("[{}1{}]", "[".repeat(500), "]".repeat(500));
         let error = args(&deep).deserialize::<serde_json::Value>().unwrap_err();
         assert!(!error.is_syntax(), "{error}");
+    }
+
+    #[test]
+    fn what_only_javascript_takes_is_read_as_it_does() {
+        let half = args(r#"["half \ud83d end",{"\udc00":1.0},-0]"#);
+        type All = (String, HashMap<String, u64>, i32);
+        let (text, map, zero) = half.deserialize::<All>().unwrap();
+        assert_eq!((&*text, zero), ("half \u{fffd} end", 0));
+        assert_eq!(map["\u{fffd}"], 1);
+        assert_eq!(half.deserialize::<String>().unwrap(), text);
+        assert_eq!(half.deserialize::<serde_json::Value>().unwrap(), text);
+        assert_eq!(half.deserialize::<Option<String>>().unwrap(), Some(text));
+        assert_eq!(args("[1.0]").deserialize::<u64>().unwrap(), 1);
+        assert_eq!(
+            args("[3.0]").deserialize::<Maybe>().unwrap(),
+            Maybe(Some(3))
+        );
+        assert_eq!(
+            args("[[1.0,2.0]]").deserialize::<Point>().unwrap(),
+            Point(1, 2)
+        );
+        // What is passed on is as it came.
+        assert_eq!(half.to_args().get(0), Some(r#""half \ud83d end""#));
+        let error = args(r#"["\ud83d",1]"#).deserialize::<(String, String)>();
+        let text = error.unwrap_err().to_string();
+        assert!(
+            text.starts_with("argument 2: invalid type: integer `1`"),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn what_only_javascript_takes_is_read_beside_bytes() {
+        let parts = [Bytes::from_static(b"x")];
+        let text = r#"[{"name":"\ud83d","parts":[{"_placeholder":true,"num":0}]},"plain",2.0]"#;
+        let raw = args(text).with_attachments(&parts);
+        let (upload, plain, n) = raw.deserialize::<(Upload, &str, u8)>().unwrap();
+        assert_eq!((&*upload.name, &*upload.parts[0]), ("\u{fffd}", &b"x"[..]));
+        assert_eq!((plain, n), ("plain", 2));
+        let text = r#"[{"name":"\ud83d","parts":[{"type":"Buffer","data":[1]}]}]"#;
+        let upload: Upload = args(text).with_buffers().deserialize().unwrap();
+        assert_eq!((&*upload.name, &*upload.parts[0]), ("\u{fffd}", &[1][..]));
+        let big = args("[18446744073709551616]").with_attachments(&parts);
+        assert_eq!(big.deserialize::<u128>().unwrap(), 1 << 64);
     }
 
     #[test]

@@ -44,8 +44,8 @@ impl ArgsError {
     }
 
     pub(crate) fn from_json(argument: usize, text: &str, error: serde_json::Error) -> Self {
-        // serde_json also reports lone surrogates and deep nesting as bad syntax. Both are JSON that JavaScript
-        // accepts and sends, so they are the fault of the asking type, not of the peer.
+        // serde_json also reports lone surrogates, numbers beyond the range of `f64` and deep nesting as bad syntax. They are
+        // JSON that JavaScript accepts and sends, so they are the fault of the asking type, not of the peer.
         if error.is_data() || serde_json::from_str::<IgnoredAny>(text).is_ok() {
             Self::Shape { argument, error }
         } else {
