@@ -447,7 +447,7 @@ mod tests {
         let ten = vec![one.clone(); 10];
         assert_eq!(event("/", None, "e", &ten).1.len(), 10);
         let eleven = vec![one; 11];
-        let buffers = vec![r#"{"type":"Buffer","data":[1]}"#; 11].join(",");
+        let buffers = [r#"{"type":"Buffer","data":[1]}"#; 11].join(",");
         let buffers = RawArgs::from_list(&buffers).unwrap().with_buffers();
         let text = "cannot encode event \"e\": more than 10 attachments";
         let args: [&dyn ToArgs; 3] = [&eleven, &Args::new(&eleven).unwrap(), &buffers];
@@ -469,7 +469,7 @@ mod tests {
             let mut buf = Vec::new();
             let start = encode_event(&mut buf, 0, "/", None, "e", args, &mut attachments).unwrap();
             let one = r#"{"type":"Buffer","data":[1,255]}"#;
-            let expected = format!(r#"2["e",[{}]]"#, vec![one; 11].join(","));
+            let expected = format!(r#"2["e",[{}]]"#, [one; 11].join(","));
             assert_eq!(std::str::from_utf8(&buf[start..]).unwrap(), expected);
             assert!(attachments.is_empty());
         }

@@ -13,11 +13,11 @@ use super::reading::{How, Reading};
 /// strings and lists of numbers reach it as they would without.
 pub(super) struct BytesVisitor<'t, 'de, V> {
     visitor: V,
-    how: How<'t, 'de>,
+    how: &'t How<'t, 'de>,
 }
 
 impl<'t, 'de, V> BytesVisitor<'t, 'de, V> {
-    pub(super) const fn new(visitor: V, how: How<'t, 'de>) -> Self {
+    pub(super) const fn new(visitor: V, how: &'t How<'t, 'de>) -> Self {
         Self { visitor, how }
     }
 }

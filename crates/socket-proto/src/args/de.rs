@@ -53,7 +53,7 @@ macro_rules! read_one {
                     text: &mended,
                     original,
                 };
-                let $de = Reading::new(&mut json, how);
+                let $de = Reading::new(&mut json, &how);
                 $read.and_then(|value| json.end().map(|()| value))
             }
         };

@@ -56,7 +56,7 @@ pub fn from_json<'de, T: Deserialize<'de>>(text: &'de str) -> Result<T, serde_js
             text: &mended,
             original: text,
         };
-        let result = T::deserialize(Reading::new(&mut json, how));
+        let result = T::deserialize(Reading::new(&mut json, &how));
         match result.and_then(|value| json.end().map(|()| value)) {
             Ok(value) => return Ok(value),
             Err(error) => lenient = lenient.or(Some(error)),

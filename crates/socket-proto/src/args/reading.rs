@@ -14,7 +14,7 @@ use super::BytesForm;
 use super::bytes_visitor::BytesVisitor;
 
 /// How one argument is read. serde_json reads the text `'t`, and what the reader may keep lives for `'de`.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug)]
 pub(super) struct How<'t, 'de> {
     pub(super) form: BytesForm<'de>,
     pub(super) numbers: Numbers,
@@ -37,13 +37,13 @@ pub(super) enum Numbers {
 /// `inner` (a deserializer, visitor, seed or access of serde) together with how it reads.
 pub(super) struct Reading<'t, 'de, T> {
     inner: T,
-    how: How<'t, 'de>,
+    how: &'t How<'t, 'de>,
     /// Whether a visitor wants whole numbers.
     whole: bool,
 }
 
 impl<'t, 'de, T> Reading<'t, 'de, T> {
-    pub(super) const fn new(inner: T, how: How<'t, 'de>) -> Self {
+    pub(super) const fn new(inner: T, how: &'t How<'t, 'de>) -> Self {
         Self {
             inner,
             how,
@@ -51,7 +51,7 @@ impl<'t, 'de, T> Reading<'t, 'de, T> {
         }
     }
 
-    const fn whole(inner: T, how: How<'t, 'de>, whole: bool) -> Self {
+    const fn whole(inner: T, how: &'t How<'t, 'de>, whole: bool) -> Self {
         Self { inner, how, whole }
     }
 }
