@@ -3,15 +3,17 @@
 //   node browser.mjs --server "cargo run --release --" [--screenshot DIR]
 //
 // Two tabs chat, a picture goes from one to the other, and a tab whose server restarts
-// comes back; each over polling alone and over WebSocket alone.
+// comes back; each over polling alone and over WebSocket alone. Pages of another origin
+// connect with the clients of Socket.IO 2 and 4 to a server that lets all of them.
 
 import assert from "node:assert/strict";
-import { existsSync, mkdirSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync } from "node:fs";
+import { createServer } from "node:http";
 import { join } from "node:path";
 import { deflateSync, crc32 } from "node:zlib";
 import { chromium } from "playwright-core";
 import { parseArgs } from "./lib/args.mjs";
-import { ServerUnderTest } from "./lib/server.mjs";
+import { HOST, ServerUnderTest } from "./lib/server.mjs";
 import { runTests } from "./lib/tests.mjs";
 
 const USAGE = `usage: node browser.mjs --server CMD [--filter TEXT] [--chromium PATH] [--screenshot DIR]
@@ -156,6 +158,37 @@ async function comesBack(transport) {
   });
 }
 
+/** A page that is served from elsewhere, over long-polling, where browsers look at CORS. */
+async function connectsFromElsewhere(bundle, settings) {
+  const open = await new ServerUnderTest(`${command} serve --no-demo --cors '*' --listen http://{}`).start();
+  const script = readFileSync(new URL(`./node_modules/${bundle}`, import.meta.url));
+  const elsewhere = createServer((request, response) => {
+    const isScript = request.url === "/client.js";
+    response.setHeader("content-type", isScript ? "text/javascript" : "text/html");
+    response.end(isScript ? script : "<!doctype html><title>elsewhere</title><script src=/client.js></script>");
+  });
+  await new Promise((resolve) => elsewhere.listen(0, HOST, resolve));
+  const context = await browser.newContext();
+  try {
+    const page = await context.newPage();
+    await page.goto(`http://${HOST}:${elsewhere.address().port}/`);
+    const outcome = await page.evaluate(
+      ([url, settings]) =>
+        new Promise((resolve) => {
+          const socket = io(url, { transports: ["polling"], reconnection: false, timeout: 5000, ...settings });
+          socket.on("connect", () => resolve("connected"));
+          for (const event of ["connect_error", "error"]) socket.on(event, (error) => resolve(String(error)));
+        }),
+      [open.origin, settings],
+    );
+    assert.equal(outcome, "connected");
+  } finally {
+    await context.close();
+    elsewhere.close();
+    await open.stop();
+  }
+}
+
 async function screenshots(directory) {
   mkdirSync(directory, { recursive: true });
   for (const colorScheme of ["light", "dark"]) {
@@ -219,6 +252,15 @@ for (const transport of ["polling", "websocket"]) {
   tests[`${transport}: two tabs chat`] = () => chats(transport);
   tests[`${transport}: a picture arrives in the other tab`] = () => sendsPicture(transport);
   tests[`${transport}: a tab whose server restarts comes back`] = () => comesBack(transport);
+}
+if (!command.includes("{}")) {
+  const from = (bundle, settings) => () => connectsFromElsewhere(bundle, settings);
+  tests["polling: a page of another origin connects with socket.io-client 2"] = from("client-v2/dist/socket.io.js", {});
+  tests["polling: a page of another origin connects with socket.io-client 4"] = from("client-v4/dist/socket.io.js", {});
+  tests["polling: a page of another origin connects with socket.io-client 4 and credentials"] = from(
+    "client-v4/dist/socket.io.js",
+    { withCredentials: true },
+  );
 }
 if (options.screenshot) tests["screenshots are taken"] = () => screenshots(options.screenshot);
 

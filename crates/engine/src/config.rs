@@ -63,6 +63,12 @@ pub enum ConfigError {
     /// A duration that must not be zero is.
     #[error("{0} must not be zero")]
     Zero(&'static str),
+    /// CORS lets pages send credentials to what it describes by a star, which browsers refuse.
+    #[error("CORS cannot have {0} with credentials; name them, or mirror the origin")]
+    CorsCredentials(&'static str),
+    /// CORS allows what can be no page's origin.
+    #[error("{0:?} is no origin such as https://example.org, and no page will have it")]
+    CorsOrigin(String),
 }
 
 type AllowFuture = Pin<Box<dyn Future<Output = Result<(), String>> + Send>>;
@@ -401,6 +407,9 @@ impl EngineConfig {
         ];
         if let Some((_, name)) = sizes.iter().find(|(size, _)| *size == 0) {
             return Err(ConfigError::Zero(name));
+        }
+        if let Some(cors) = &self.cors {
+            cors.check()?;
         }
         Ok(self)
     }

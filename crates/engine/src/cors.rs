@@ -9,6 +9,8 @@ use http::header::{
 };
 use http::{HeaderMap, HeaderValue};
 
+use crate::config::ConfigError;
+
 /// Which pages of other origins may use this server (Cross-Origin Resource Sharing, as the
 /// Fetch standard has it).
 ///
@@ -31,12 +33,18 @@ enum AllowedOrigin {
     Any,
     /// The origin of the request, whatever it is.
     Mirror,
-    List(Vec<HeaderValue>),
+    /// In lower case, as browsers write them.
+    List(Vec<Box<str>>),
     Predicate(Arc<dyn Fn(&str) -> bool + Send + Sync>),
 }
 
 impl Cors {
     /// Any origin, answered with `*`. Browsers then send no cookies.
+    ///
+    /// Pages whose client asks with credentials get nothing: no browser takes `*` for that (Fetch
+    /// standard, "CORS check"). Long-polling of Socket.IO 1.x and 2.x clients does so unless told
+    /// otherwise, and newer ones with `withCredentials`. They need [`mirror`](Self::mirror) or
+    /// [`origins`](Self::origins), with [`credentials`](Self::credentials).
     #[must_use]
     pub fn any() -> Self {
         Self::new(AllowedOrigin::Any)
@@ -44,20 +52,24 @@ impl Cors {
 
     /// Any origin, answered with itself, which works together with
     /// [`credentials`](Self::credentials). Every page in the world can then act for its
-    /// visitors here.
+    /// visitors here. It is what `origin: true` means to Node's `cors`.
     #[must_use]
     pub fn mirror() -> Self {
         Self::new(AllowedOrigin::Mirror)
     }
 
-    /// These origins, such as `https://example.org`. Ones that no header can carry never match.
+    /// These origins: `https://example.org`, `http://localhost:8080`, or `null` for pages without
+    /// one. What can be no origin, such as one with a path or `*`, is a
+    /// [`ConfigError`](crate::ConfigError) when the server is built.
     pub fn origins<I>(origins: I) -> Self
     where
         I: IntoIterator<Item: AsRef<str>>,
     {
-        let parse = |origin: I::Item| HeaderValue::from_str(origin.as_ref()).ok();
+        let origins = origins.into_iter();
         Self::new(AllowedOrigin::List(
-            origins.into_iter().filter_map(parse).collect(),
+            origins
+                .map(|origin| origin.as_ref().to_ascii_lowercase().into())
+                .collect(),
         ))
     }
 
@@ -78,6 +90,10 @@ impl Cors {
     }
 
     /// Whether pages may send cookies and other credentials. Default: no.
+    ///
+    /// Beside [`any`](Self::any), or a list of headers that is `*`, it is a
+    /// [`ConfigError`](crate::ConfigError) when the server is built: browsers take that star
+    /// literally then.
     #[must_use]
     pub const fn credentials(mut self, allowed: bool) -> Self {
         self.credentials = allowed;
@@ -113,6 +129,24 @@ impl Cors {
     pub const fn max_age(mut self, age: Duration) -> Self {
         self.max_age = Some(age);
         self
+    }
+
+    /// Finds what no browser would take, or what no request would ever match.
+    pub(crate) fn check(&self) -> Result<(), ConfigError> {
+        if let AllowedOrigin::List(list) = &self.origin
+            && let Some(origin) = list.iter().find(|origin| !is_origin(origin))
+        {
+            return Err(ConfigError::CorsOrigin(origin.to_string()));
+        }
+        let stars = [
+            (matches!(self.origin, AllowedOrigin::Any), "any origin"),
+            (is_star(self.allowed_headers.as_ref()), "any header allowed"),
+            (is_star(self.exposed_headers.as_ref()), "any header exposed"),
+        ];
+        match stars.iter().find(|(star, _)| *star) {
+            Some((_, what)) if self.credentials => Err(ConfigError::CorsCredentials(what)),
+            _ => Ok(()),
+        }
     }
 
     /// Adds the headers of an answer to an actual request.
@@ -170,10 +204,29 @@ impl Cors {
         let allowed = match &self.origin {
             AllowedOrigin::Any => return Some(HeaderValue::from_static("*")),
             AllowedOrigin::Mirror => true,
-            AllowedOrigin::List(list) => list.iter().any(|known| Some(known) == origin),
+            AllowedOrigin::List(list) => {
+                let origin = origin?.as_bytes();
+                list.iter().any(|known| known.as_bytes() == origin)
+            }
             AllowedOrigin::Predicate(matches) => origin?.to_str().is_ok_and(|text| matches(text)),
         };
         origin.filter(|_| allowed).cloned()
+    }
+}
+
+fn is_star(list: Option<&HeaderValue>) -> bool {
+    list.is_some_and(|list| list == "*")
+}
+
+/// Whether a browser may call a page's origin so: `null`, or a scheme, a host and perhaps a port.
+fn is_origin(text: &str) -> bool {
+    let is_part = |byte: u8| byte.is_ascii_graphic() && !b"/?#*,".contains(&byte);
+    match text.split_once("://") {
+        Some((scheme, authority)) => {
+            let is_whole = |part: &str| !part.is_empty() && part.bytes().all(is_part);
+            is_whole(scheme) && is_whole(authority)
+        }
+        None => text == "null",
     }
 }
 
@@ -214,6 +267,49 @@ mod tests {
         assert_eq!(response[ACCESS_CONTROL_ALLOW_ORIGIN], "http://a.example");
         assert_eq!(response[ACCESS_CONTROL_ALLOW_CREDENTIALS], "true");
         assert_eq!(response[VARY], "Origin");
+    }
+
+    #[test]
+    fn star_with_credentials_is_refused() {
+        let error = |cors: Cors| cors.credentials(true).check().unwrap_err();
+        assert_eq!(
+            error(Cors::any()),
+            ConfigError::CorsCredentials("any origin")
+        );
+        let cors = || Cors::origins(["https://a.example"]);
+        error(cors().allowed_headers("*"));
+        error(cors().exposed_headers("*"));
+        for cors in [Cors::mirror(), cors().allowed_headers("x-a")] {
+            assert_eq!(cors.credentials(true).check(), Ok(()));
+        }
+        assert_eq!(Cors::any().allowed_headers("*").check(), Ok(()));
+    }
+
+    #[test]
+    fn what_is_no_origin_is_refused() {
+        for origin in [
+            "*",
+            "https://*.example",
+            "a.example",
+            "https://a.example/",
+            "https://",
+            "https://a.example, https://b.example",
+            "",
+        ] {
+            let error = Cors::origins(["https://a.example", origin])
+                .check()
+                .unwrap_err();
+            assert_eq!(error, ConfigError::CorsOrigin(origin.into()));
+        }
+        for origin in ["null", "http://localhost:8080", "app://-", "http://[::1]:1"] {
+            assert_eq!(Cors::origins([origin]).check(), Ok(()));
+        }
+    }
+
+    #[test]
+    fn listed_origin_is_found_in_any_case() {
+        let response = answer(&Cors::origins(["HTTPS://A.Example"]), "https://a.example");
+        assert_eq!(response[ACCESS_CONTROL_ALLOW_ORIGIN], "https://a.example");
     }
 
     #[test]

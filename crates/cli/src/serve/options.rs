@@ -21,7 +21,7 @@ pub(crate) struct ServeOptions {
     pub(crate) path: String,
 
     /// An origin whose pages may use this server, such as https://example.org, or * for any.
-    /// May be given several times.
+    /// May be given several times. They may send cookies, as clients of Socket.IO 2 ask for it.
     #[arg(long, value_name = "ORIGIN", value_parser = parse_origin)]
     cors: Vec<String>,
 
@@ -120,13 +120,14 @@ impl ServeOptions {
     }
 
     fn cors(&self) -> Option<Cors> {
-        if self.cors.iter().any(|origin| origin == "*") {
-            Some(Cors::any())
-        } else if self.cors.is_empty() {
-            None
-        } else {
-            Some(Cors::origins(&self.cors))
-        }
+        let cors = match &self.cors[..] {
+            [] => return None,
+            origins if origins.iter().any(|origin| origin == "*") => Cors::mirror(),
+            origins => Cors::origins(origins),
+        };
+        // Long-polling of Socket.IO 2 asks with credentials, and browsers hand it no answer that
+        // does not allow them. This server has no cookies that another page could abuse.
+        Some(cors.credentials(true))
     }
 }
 

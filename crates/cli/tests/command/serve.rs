@@ -111,6 +111,23 @@ fn without_the_demo_there_is_health_only() {
 }
 
 #[test]
+fn page_of_any_origin_is_served_with_the_credentials_that_socket_io_2_asks_with() {
+    let server = Server::start(&["--no-demo", "--cors", "*"]);
+    let origin = "origin: https://a.example\r\n";
+    for revision in [3, 4] {
+        let target = format!("/socket.io/?EIO={revision}&transport=polling");
+        let (head, _) = server.request_with(origin, "GET", &target, "");
+        for header in [
+            "access-control-allow-origin: https://a.example",
+            "access-control-allow-credentials: true",
+            "vary: origin",
+        ] {
+            assert!(head.contains(header), "{head}");
+        }
+    }
+}
+
+#[test]
 fn visitors_chat() {
     let server = Server::start(&[]);
     let mut ann = Visitor::enter(&server);

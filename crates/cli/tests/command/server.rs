@@ -60,12 +60,23 @@ impl Server {
 
     /// Head and body of the answer to a request.
     pub(crate) fn request(&self, method: &str, target: &str, body: &str) -> (String, String) {
+        self.request_with("", method, target, body)
+    }
+
+    /// The same with more headers, each a whole line.
+    pub(crate) fn request_with(
+        &self,
+        headers: &str,
+        method: &str,
+        target: &str,
+        body: &str,
+    ) -> (String, String) {
         let mut stream = TcpStream::connect(&self.address).unwrap();
         let (host, len) = (&self.address, body.len());
         write!(
             stream,
             "{method} {target} HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n\
-             content-length: {len}\r\n\r\n{body}"
+             content-length: {len}\r\n{headers}\r\n{body}"
         )
         .unwrap();
         let mut answer = String::new();
