@@ -27,6 +27,16 @@ impl Place {
     }
 }
 
+/// Whether a URL without scheme and slash is the path of a file in the working directory, such as
+/// `app.sock`: it has a dot in it, and is neither an address nor a host with its port.
+pub(crate) fn is_file_name(url: &str) -> bool {
+    url.contains('.')
+        && !url.contains(':')
+        && !url
+            .bytes()
+            .all(|byte| byte.is_ascii_digit() || byte == b'.')
+}
+
 /// A port as a URL writes it: digits only, so no sign as Rust's own parser would take.
 pub(crate) fn port(digits: &str) -> Option<u16> {
     let is_number = digits.bytes().all(|digit| digit.is_ascii_digit());

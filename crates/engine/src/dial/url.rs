@@ -16,7 +16,7 @@ use crate::net::{self, Place};
 /// | `https://host/namespace?query`, `wss://…` | the same over TLS; port 443 if none is given |
 /// | `tcp://host:port/namespace`, a bare port | a TCP stream |
 /// | `tls://host:port/namespace` | a TCP stream with TLS |
-/// | `unix:/path`, or a bare path with a slash in it | a Unix-domain socket |
+/// | `unix:/path`, or a bare path with a slash or a dot in it | a Unix-domain socket |
 /// | `unix:@name` | a Unix-domain socket in Linux's abstract namespace |
 ///
 /// The host may be a name, an IPv4 address or an IPv6 address in brackets; where there is none, as in
@@ -241,10 +241,13 @@ impl FromStr for ConnectUrl {
         let Some((scheme, rest)) = url.split_once("://") else {
             // A bare path must look like one, so that a forgotten scheme is noticed: the slash of
             // `localhost:3000/admin` comes too late, that of `./a:1/b` does not.
-            let first = url.split('/').next().filter(|first| *first != url);
-            return match first {
-                Some(first) if !first.contains(':') => unix(url),
-                _ => Err(ConnectUrlError::Scheme),
+            let is_path = match url.split_once('/') {
+                Some((first, _)) => !first.contains(':'),
+                None => net::is_file_name(url),
+            };
+            return match is_path {
+                true => unix(url),
+                false => Err(ConnectUrlError::Scheme),
             };
         };
         let scheme = Scheme::from_name(scheme).ok_or(ConnectUrlError::Scheme)?;
@@ -417,6 +420,8 @@ mod tests {
         assert_eq!(written("tcp://:5000/?"), "tcp://localhost:5000");
         assert_eq!(written("./app.sock"), "unix:./app.sock");
         assert_eq!(written("run/a:1"), "unix:run/a:1");
+        assert_eq!(written("app.sock"), "unix:app.sock");
+        assert_eq!(written("app.sock?x"), "unix:app.sock?x");
         assert_eq!(written("//run/app.sock"), "unix:////run/app.sock");
         assert_eq!(written("unix:///run/app.sock"), "unix:/run/app.sock");
     }
@@ -467,6 +472,9 @@ mod tests {
         assert_eq!(error("ftp://a:1"), ConnectUrlError::Scheme);
         assert_eq!(error("localhost:3000"), ConnectUrlError::Scheme);
         assert_eq!(error("localhost:3000/admin"), ConnectUrlError::Scheme);
+        assert_eq!(error("example.com:3000"), ConnectUrlError::Scheme);
+        assert_eq!(error("127.0.0.1"), ConnectUrlError::Scheme);
+        assert_eq!(error("localhost"), ConnectUrlError::Scheme);
         assert_eq!(error("tcp://localhost"), ConnectUrlError::MissingPort);
         assert_eq!(error("http://localhost:"), ConnectUrlError::Port);
         assert_eq!(error("http://localhost:0"), ConnectUrlError::Port);

@@ -14,7 +14,7 @@ use crate::net::{self, Place};
 /// |---|---|
 /// | `http://host:port`, `https://host:port` | HTTP: long-polling and WebSocket |
 /// | `tcp://host:port`, `tls://host:port`, a bare port | a TCP stream |
-/// | `unix:/path`, or a bare path with a slash in it | a Unix-domain socket |
+/// | `unix:/path`, or a bare path with a slash or a dot in it | a Unix-domain socket |
 /// | `unix:@name` | a Unix-domain socket in Linux's abstract namespace |
 /// | `\\.\pipe\name` | on Windows, a named pipe; its transport is called `unix` all the same |
 ///
@@ -139,8 +139,8 @@ impl FromStr for ListenUrl {
         }
         let Some((scheme, rest)) = url.split_once("://") else {
             // A bare path must look like one, so that a forgotten scheme is noticed.
-            let is_path = url.contains('/') || cfg!(windows) && url.starts_with('\\');
-            return if is_path {
+            let is_pipe = cfg!(windows) && url.starts_with('\\');
+            return if is_pipe || url.contains('/') || net::is_file_name(url) {
                 unix(url)
             } else {
                 Err(UrlError::Scheme)
@@ -222,6 +222,8 @@ mod tests {
         assert_eq!(written("5000"), "tcp://[::]:5000");
         assert_eq!(written("./app.sock"), "unix:./app.sock");
         assert_eq!(written("unix:///run/app.sock"), "unix:/run/app.sock");
+        assert_eq!(written("app.sock"), "unix:app.sock");
+        assert_eq!(written(".sock"), "unix:.sock");
     }
 
     #[test]
@@ -240,6 +242,10 @@ mod tests {
         let error = |url: &str| url.parse::<ListenUrl>().unwrap_err();
         assert_eq!(error("ftp://a:1"), UrlError::Scheme);
         assert_eq!(error("localhost:3000"), UrlError::Scheme);
+        assert_eq!(error("example.org:3000"), UrlError::Scheme);
+        assert_eq!(error("127.0.0.1"), UrlError::Scheme);
+        assert_eq!(error(".."), UrlError::Scheme);
+        assert_eq!(error("socket"), UrlError::Scheme);
         assert_eq!(error("http://localhost"), UrlError::Port);
         assert_eq!(error("http://localhost:70000"), UrlError::Port);
         assert_eq!(error("http://localhost:+1"), UrlError::Port);
