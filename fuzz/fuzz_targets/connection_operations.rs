@@ -124,6 +124,7 @@ impl Peer {
                 let _ = args.deserialize::<Value>();
                 let _ = args.deserialize::<(Bytes, Bytes)>();
             }
+            Input::Error { .. } => assert!(joined, "{input:?} without a namespace"),
             Input::Disconnect { .. } => {
                 assert!(joined, "{input:?} without a namespace");
                 namespaces.retain(|_, place| place.1 != key);

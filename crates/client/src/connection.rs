@@ -12,7 +12,7 @@ use std::time::Instant;
 
 use sockeye_engine::{CloseReason, Dialect, Incoming, Opened, SessionHandle};
 use sockeye_events::{DisconnectReason, Event, EventError, EventErrorKind, EventSocket, Refusal};
-use sockeye_link::{Inbox, Said, disconnect_reason, read_line, refusal, socket_revision};
+use sockeye_link::{Inbox, Said, disconnect_reason, packet, read_line, refusal, socket_revision};
 use sockeye_socket_proto::{
     ClientConnection, ClientInput, NamespaceKey, SocketRevision, Violation,
 };
@@ -67,6 +67,10 @@ impl Connection {
         ended: oneshot::Sender<DisconnectReason>,
     ) -> Self {
         let revision = socket_revision(opened.dialect, opened.revision);
+        let mut proto = ClientConnection::new(revision, &shared.config.connection);
+        if packet::is_on_stream(&opened.session) {
+            proto = proto.with_peer_errors();
+        }
         if let Some(due) = opened.heartbeat_due {
             shared.heartbeat.expect(due, now());
         }
@@ -74,7 +78,7 @@ impl Connection {
             shared: Arc::clone(shared),
             session: opened.session.clone(),
             sid: opened.sid.clone(),
-            proto: ClientConnection::new(revision, &shared.config.connection),
+            proto,
             inbox: Inbox::new(Arc::clone(&shared.inbox_limits)),
             places: Vec::new(),
             joins: Joins::default(),
@@ -103,6 +107,12 @@ impl Connection {
 
     fn handle_input(&mut self, input: ClientInput<'_>, cx: &mut Context<'_>) {
         match input {
+            ClientInput::Event { key, name, .. }
+                if name == packet::ERROR && packet::is_on_stream(&self.session) =>
+            {
+                let said = "the event name \"error\" is reserved on this transport";
+                self.report_to(key, EventErrorKind::Undecodable(said.into()));
+            }
             ClientInput::Event {
                 key,
                 name,
@@ -144,10 +154,7 @@ impl Connection {
                 self.handle_refused(key, &ConnectError::Refused(refusal), cx);
             }
             ClientInput::Error { key, message, data } => {
-                if let Some(socket) = self.inbox.socket(key) {
-                    let kind = EventErrorKind::Peer(refusal(&message, data));
-                    socket.report(EventError::new("error", kind));
-                }
+                self.report_to(key, EventErrorKind::Peer(refusal(&message, data)));
             }
             ClientInput::ErrorOfAll {
                 message,
@@ -321,9 +328,7 @@ impl Connection {
             }
             Said::Ack { id, args } => self.handle_input(ClientInput::Ack { key, id, args }, cx),
             Said::Error { kind, close } => {
-                if let Some(socket) = self.inbox.socket(key) {
-                    socket.report(EventError::new("error", kind));
-                }
+                self.report_to(key, kind);
                 if close {
                     self.close_for(DisconnectReason::ParseError);
                 }
@@ -342,6 +347,13 @@ impl Connection {
     fn tell_all(&self, name: &str) {
         for (_, socket) in self.inbox.sockets() {
             socket.dispatch_stream(&Event::local(socket, name));
+        }
+    }
+
+    /// Reports something that concerns one socket, if it is there.
+    fn report_to(&self, key: NamespaceKey, kind: EventErrorKind) {
+        if let Some(socket) = self.inbox.socket(key) {
+            socket.report(EventError::new("error", kind));
         }
     }
 

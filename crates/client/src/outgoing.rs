@@ -75,7 +75,11 @@ impl Socket {
             None => inner.client().and_then(|client| client.next_dialect()),
         };
         // Where it is not known yet, the name is looked at once more when the event is sent.
-        packet::check_name(dialect.unwrap_or(Dialect::Packets), name)?;
+        let on_stream = || match &session {
+            Some(session) => packet::is_on_stream(session),
+            None => inner.client().is_some_and(|client| client.next_is_stream()),
+        };
+        packet::check_name(dialect.unwrap_or(Dialect::Packets), on_stream, name)?;
         if inner.config.retries.is_some() && !flags.send.volatile {
             return self.emit_until_answered(name, args, ack_id, options, dialect);
         }

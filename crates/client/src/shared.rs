@@ -267,6 +267,11 @@ impl Shared {
         }
     }
 
+    /// Whether it is known that the next session will be on a bare stream.
+    pub(crate) fn next_is_stream(&self) -> bool {
+        self.config.request.is_none() && self.url.stream_transport().is_some()
+    }
+
     /// The session that is open.
     pub(crate) fn session(&self) -> Option<SessionHandle> {
         self.state.lock().session.clone()

@@ -14,7 +14,7 @@ use sockeye_events::{
     AckFuture, EmitError, Event, EventError, EventSocket, ExtractError, FromEvent, Listeners,
     Refusal, Running, Snapshot, StateMap,
 };
-use sockeye_link::{Own, Receiver, packet};
+use sockeye_link::{Own, Receiver, packet, tell_error};
 use sockeye_socket_proto::{FromArgs, RawArgs, ToArgs};
 
 use crate::recovery::offset_of;
@@ -357,6 +357,12 @@ impl EventSocket for Socket {
         let hook = client
             .as_ref()
             .and_then(|client| (*client.error_hook.load()).clone());
+        let start = |future| {
+            run(|running, cx| {
+                running.start(future, cx);
+            });
+        };
+        let (error, told) = tell_error(self, &self.inner.listeners, error, start);
         match hook {
             Some(hook) => {
                 let mut socket = self.clone();
@@ -366,6 +372,7 @@ impl EventSocket for Socket {
                     tracing::error!("the error hook panicked");
                 }
             }
+            None if told => {}
             None => tracing::warn!(namespace = self.namespace(), "{error}"),
         }
     }
@@ -396,7 +403,7 @@ impl Receiver for Socket {
 
     fn refuse_without_ack(&self, refusal: &Refusal) {
         if let Some(session) = &self.origin {
-            packet::refuse(session, refusal);
+            packet::refuse(session, self.namespace(), refusal);
         }
     }
 }

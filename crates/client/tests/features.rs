@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "all of this is test code")]
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
@@ -10,8 +11,8 @@ use futures_util::{FutureExt, StreamExt};
 use serde_json::{Value, json};
 use sockeye_client::{
     Ack, AckError, Args, Client, ClientBuilder, ConnectError, ConnectorConfig, Data,
-    DisconnectReason, EmitError, EventName, Next, Protocol, Refusal, Socket, SocketConfig, State,
-    StreamDialect, TransportKind, blocking,
+    DisconnectReason, EmitError, EventError, EventErrorKind, EventName, Next, Protocol, Refusal,
+    Socket, SocketConfig, State, StreamDialect, TransportKind, blocking,
 };
 use sockeye_server::{Handshake, Server, ServerConfig, Socket as Peer};
 use tokio::sync::mpsc;
@@ -189,6 +190,38 @@ async fn refusals_by_middlewares_are_told_to_servers_that_speak_lines() {
 }
 
 #[tokio::test]
+async fn refusals_by_middlewares_are_told_between_native_peers() {
+    let (io, url) = serve().await;
+    let (note, mut read) = notes();
+    let noted = note.clone();
+    io.on_error(move |_, error| noted(&error.to_string()));
+    io.on("refuse", |peer: Peer| {
+        peer.middleware(|| Err::<(), _>(Refusal::new("not here").with_data(1)));
+    });
+    let socket = Client::connect(&url).await.unwrap();
+    socket.middleware(|| Err::<(), _>(Refusal::new("not now").with_data(7)));
+    socket.client().on_error(|_, _| {});
+    settle(&socket).await;
+    socket.emit("back", 1).unwrap();
+    settle(&socket).await;
+    settle(&socket).await;
+    assert_eq!(read(), r#"event "error": the peer refused: not now"#);
+
+    io.on_error(|_, _| {});
+    let (told, mut heard) = mpsc::unbounded_channel();
+    socket.on("error", move |error: Arc<EventError>| {
+        if let EventErrorKind::Peer(refusal) = error.kind() {
+            told.send(refusal.clone()).unwrap();
+        }
+    });
+    socket.emit("refuse", ()).unwrap();
+    socket.emit("anything", ()).unwrap();
+    let refusal = soon(heard.recv()).await.unwrap();
+    assert_eq!(refusal, Refusal::new("not here").with_data(1));
+    assert!(socket.connected());
+}
+
+#[tokio::test]
 async fn states_and_errors_reach_who_asks_for_them() {
     let (_io, url) = serve().await;
     let socket = Client::connect(&url).await.unwrap();
@@ -235,6 +268,7 @@ async fn reserved_names_are_refused_over_packets_and_lines() {
     let (_io, url) = serve().await;
     for (dialect, name) in [
         (StreamDialect::Native, "connect_error"),
+        (StreamDialect::Native, "error"),
         (StreamDialect::Lines, "disconnect"),
         (StreamDialect::Lines, "close"),
     ] {

@@ -28,7 +28,8 @@ pub enum EmitError {
     ///
     /// To plain peers, which speak lines, these cannot either, as they would take them for events
     /// of their stream: `close`, `connection`, `data`, `drain`, `end`, `error`, `listening`,
-    /// `lookup`, `ready`, `timeout`.
+    /// `lookup`, `ready`, `timeout`. Between native peers on TCP and Unix-domain streams `error` cannot,
+    /// as it is how they tell each other what went wrong.
     #[error("the event name {0:?} is reserved")]
     ReservedName(Box<str>),
     /// As many acknowledgements of the socket are pending as the limit allows, 10,000 unless

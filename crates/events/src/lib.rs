@@ -19,6 +19,7 @@ mod deadline;
 mod error;
 mod event;
 mod extract;
+mod failure;
 mod listeners;
 mod reason;
 mod refusal;

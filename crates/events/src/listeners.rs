@@ -262,6 +262,22 @@ impl<S: EventSocket> Listeners<S> {
             .for_each(start);
     }
 
+    /// Whether there are handlers of this event, as opposed to those of every one.
+    #[must_use]
+    pub fn has_named(&self, name: &str) -> bool {
+        self.named.contains_key(name)
+    }
+
+    /// The same as [`dispatch`](Self::dispatch) outside of the connection's task: `start` gets each
+    /// future right after its handler was called.
+    pub fn dispatch_local(
+        &self,
+        event: &Event<'_, S>,
+        mut start: impl FnMut(HandlerFuture),
+    ) -> bool {
+        call(self.reached_by(event.name()).named, event, &mut start)
+    }
+
     /// Runs the handlers of outgoing events.
     pub fn dispatch_outgoing(&self, event: &Event<'_, S>) -> Vec<HandlerFuture> {
         self.any_outgoing
@@ -304,6 +320,16 @@ fn run<S: EventSocket>(
     running: &mut Running,
     cx: &mut Context<'_>,
 ) -> bool {
+    call(listeners, event, &mut |future| {
+        running.start(future, cx);
+    })
+}
+
+fn call<S: EventSocket>(
+    listeners: &[Listener<S>],
+    event: &Event<'_, S>,
+    start: &mut impl FnMut(HandlerFuture),
+) -> bool {
     let mut used_up = false;
     for listener in listeners {
         if let Some(spent) = &listener.spent {
@@ -313,7 +339,7 @@ fn run<S: EventSocket>(
             }
         }
         if let Some(future) = listener.handler.call(event) {
-            running.start(future, cx);
+            start(future);
         }
     }
     used_up

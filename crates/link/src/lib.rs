@@ -7,6 +7,7 @@
 //! runs the handlers. The sockets are of the server's or the client's type; what is needed of them is a [`Receiver`].
 
 mod emission;
+mod error;
 mod inbox;
 mod line;
 pub mod middleware;
@@ -15,6 +16,7 @@ mod receiver;
 mod session;
 
 pub use emission::{Emission, EmitOptions, Emitter};
+pub use error::tell_error;
 pub use inbox::{HoldOverflow, Inbox, InboxLimits};
 pub use line::{Said, read_line, refusal};
 pub use middleware::{IntoVerdict, Next};

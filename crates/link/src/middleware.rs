@@ -26,7 +26,7 @@ pub enum Next {
     /// Go no further, and say nothing.
     Drop,
     /// Go no further, and say why: to the client if it wants to join; if it was an event, to the
-    /// error hook, and to the peer if it waits for an answer or speaks lines.
+    /// error hook, and to the peer if it waits for an answer or is on a TCP or Unix-domain stream.
     Refuse(Refusal),
 }
 

@@ -6,11 +6,14 @@
 use std::cell::Cell;
 use std::sync::OnceLock;
 
-use sockeye_engine::{Dialect, HEADROOM, Message, Revision, SendError, SendOptions, SessionHandle};
+use sockeye_engine::{
+    Dialect, HEADROOM, Message, Revision, SendError, SendOptions, SessionHandle, TransportKind,
+};
 use sockeye_events::{EmitError, Refusal};
 use sockeye_socket_proto::{
     self as proto, Attachments, BytesOut, EncodeError, SocketRevision, ToArgs, encode_ack,
-    encode_counted_ack, encode_disconnect, encode_event, escape_packet, is_reserved_event, lines,
+    encode_connect_error, encode_counted_ack, encode_disconnect, encode_event, escape_packet,
+    is_reserved_event, lines,
 };
 
 /// How one event is emitted.
@@ -81,14 +84,33 @@ pub fn with_buffers<R>(work: impl FnOnce(&mut Buffers) -> R) -> R {
     result
 }
 
-/// Whether an event of this name can be emitted to peers that speak so.
+/// What an error of the peer's is called on bare streams, where no event is.
+pub const ERROR: &str = "error";
+
+/// Whether a session is on a bare stream. Both of its ends are of our kind then: errors of middlewares
+/// travel, and `error` is the name of nothing else.
+#[must_use]
+pub fn is_on_stream(session: &SessionHandle) -> bool {
+    matches!(
+        session.transport(),
+        TransportKind::Tcp | TransportKind::Unix
+    )
+}
+
+/// Whether an event of this name can be emitted to peers that speak so; `on_stream` says whether that
+/// is on a bare stream, and is asked if it matters.
 ///
 /// # Errors
 ///
-/// [`EmitError::ReservedName`]: the name is one of Socket.IO's own, or, on lines, of net-socket.io's.
-pub fn check_name(dialect: Dialect, name: &str) -> Result<(), EmitError> {
+/// [`EmitError::ReservedName`]: the name is one of Socket.IO's own, or, on lines, of net-socket.io's, or
+/// it is `error` on a bare stream.
+pub fn check_name(
+    dialect: Dialect,
+    on_stream: impl FnOnce() -> bool,
+    name: &str,
+) -> Result<(), EmitError> {
     let reserved = match dialect {
-        Dialect::Packets => is_reserved_event(name),
+        Dialect::Packets => is_reserved_event(name) || (name == ERROR && on_stream()),
         Dialect::Lines => lines::is_reserved_line_event(name),
     };
     match reserved {
@@ -97,7 +119,7 @@ pub fn check_name(dialect: Dialect, name: &str) -> Result<(), EmitError> {
     }
 }
 
-/// Emits an event to one peer. Whether the name is reserved in Socket.IO has been looked at.
+/// Emits an event to one peer.
 ///
 /// A volatile event that cannot go right now is dropped, which is an error only for one who waits
 /// for its answer.
@@ -159,16 +181,23 @@ pub fn leave(session: &SessionHandle, namespace: &str) {
     });
 }
 
-/// Tells a peer that speaks lines why something of its was refused for which it expects no answer. Others have no
-/// packet for that, and are not told.
-pub fn refuse(session: &SessionHandle, refusal: &Refusal) {
-    if session.dialect() != Dialect::Lines {
+/// Tells a peer on a bare stream why something of its was refused for which it expects no answer: by a line, or by the
+/// packet that refuses a namespace, which ends nothing for one that is in. Elsewhere peers would take that packet for
+/// the end of their stay, and are not told.
+pub fn refuse(session: &SessionHandle, namespace: &str, refusal: &Refusal) {
+    if !is_on_stream(session) {
         return;
     }
     with_buffers(|buffers| {
         let (message, data) = (refusal.message(), refusal.data());
-        let encode = |out: &mut _| lines::encode_error(out, message, data);
-        if let Ok(start) = line(buffers, encode) {
+        let encoded = match session.dialect() {
+            Dialect::Lines => line(buffers, |out| lines::encode_error(out, message, data)),
+            Dialect::Packets => {
+                let (text, revision) = (&mut buffers.text, SocketRevision::V5);
+                encode_connect_error(text, HEADROOM, revision, namespace, message, data)
+            }
+        };
+        if let Ok(start) = encoded {
             // Whoever cannot be told is gone, or does not read.
             let _ = send(session, buffers, start, SendOptions::default());
         }
@@ -218,10 +247,10 @@ pub fn encode_for<A: ToArgs + ?Sized>(
     ack_id: Option<u64>,
     limits: BytesOut,
 ) -> Result<usize, EmitError> {
+    check_name(session.dialect(), || is_on_stream(session), name)?;
     Ok(match session.dialect() {
         Dialect::Packets => encode(buffers, namespace, name, args, ack_id, limits)?,
         Dialect::Lines => {
-            check_name(Dialect::Lines, name)?;
             let max = limits.max_inline_bytes;
             let encode = |out: &mut _| lines::encode_event(out, max, ack_id, name, args);
             line(buffers, encode)?
@@ -290,6 +319,8 @@ pub fn send(
 #[derive(Debug)]
 pub struct Packet {
     messages: Vec<Message>,
+    /// It is an event `error`, which no bare stream carries.
+    is_error: bool,
     /// The form for peers of revision 3, if it differs; made when the first such peer is met.
     legacy: OnceLock<Option<Vec<Message>>>,
     /// The line for peers that speak lines, if there can be one; made likewise.
@@ -321,6 +352,7 @@ impl Packet {
             messages.extend(attachments.drain().map(Message::binary));
             Ok(Self {
                 messages,
+                is_error: name == ERROR,
                 legacy: OnceLock::new(),
                 line: OnceLock::new(),
                 max_inline_bytes: limits.max_inline_bytes,
@@ -328,7 +360,8 @@ impl Packet {
         })
     }
 
-    /// Whether this peer can be told: on lines, some names cannot travel, nor more bytes than the limits allow.
+    /// Whether this peer can be told: on bare streams, some names and arguments cannot travel, on lines also no
+    /// more bytes than the limits allow.
     #[must_use]
     pub fn reaches(&self, session: &SessionHandle) -> bool {
         !self.messages(session).is_empty()
@@ -339,6 +372,7 @@ impl Packet {
     pub fn messages(&self, session: &SessionHandle) -> &[Message] {
         match (session.dialect(), session.revision()) {
             (Dialect::Lines, _) => self.line.get_or_init(|| self.to_line()).as_slice(),
+            (Dialect::Packets, Revision::V4) if self.is_error && is_on_stream(session) => &[],
             (Dialect::Packets, Revision::V4) => &self.messages,
             (Dialect::Packets, Revision::V3) => self
                 .legacy

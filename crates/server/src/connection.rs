@@ -15,7 +15,9 @@ use sockeye_engine::{
 use sockeye_events::{DisconnectReason, Event, EventError, EventErrorKind, EventSocket, Refusal};
 use sockeye_link::middleware::{self, Verdict};
 use sockeye_link::packet::{self, with_buffers};
-use sockeye_link::{Inbox, Next, Receiver, Said, disconnect_reason, read_line, socket_revision};
+use sockeye_link::{
+    Inbox, Next, Receiver, Said, disconnect_reason, read_line, refusal, socket_revision,
+};
 use sockeye_socket_proto::{
     self as proto, Args, Input, NamespaceKey, Violation, encode_connect_accepted,
     encode_connect_error, encode_invalid_namespace,
@@ -44,7 +46,7 @@ pub(crate) struct Connection {
 struct End {
     /// Why the sockets are disconnected, where it is this side that closes the session.
     verdict: Option<DisconnectReason>,
-    /// The sockets that go together with the connection.
+    /// The sockets that are to hear of the end: the last one of each namespace.
     closed: Vec<(Socket, DisconnectReason)>,
 }
 
@@ -65,7 +67,10 @@ impl Connection {
         now: Instant,
     ) -> Self {
         let revision = socket_revision(session.dialect(), session.revision());
-        let proto = proto::Connection::server(revision, &server.config().connection, now);
+        let mut proto = proto::Connection::server(revision, &server.config().connection, now);
+        if packet::is_on_stream(&session) {
+            proto = proto.with_peer_errors();
+        }
         let link = Arc::new(Link::new(session, request));
         let inbox = Inbox::new(Arc::clone(server.inbox_limits()));
         Self {
@@ -99,6 +104,12 @@ impl Connection {
 
     fn handle_input(&mut self, input: Input<'_>, cx: &mut Context<'_>) {
         match input {
+            Input::Event { key, name, .. }
+                if name == packet::ERROR && packet::is_on_stream(&self.link.session) =>
+            {
+                let said = "the event name \"error\" is reserved on this transport";
+                self.report_to(key, EventErrorKind::Undecodable(said.into()));
+            }
             Input::Event {
                 key,
                 name,
@@ -122,6 +133,9 @@ impl Connection {
                 auth,
             } => {
                 self.handle_connect(key, namespace, query, auth, cx);
+            }
+            Input::Error { key, message, data } => {
+                self.report_to(key, EventErrorKind::Peer(refusal(&message, data)));
             }
             Input::Disconnect { key } => {
                 self.inbox.start_queued(cx);
@@ -199,7 +213,7 @@ impl Connection {
         self.proto.refuse(key);
         socket.exit();
         if socket.speaks_lines() {
-            packet::refuse(&self.link.session, &refusal);
+            packet::refuse(&self.link.session, socket.namespace().name(), &refusal);
             self.link.session.close();
             return;
         }
@@ -249,9 +263,7 @@ impl Connection {
             }
             Said::Ack { id, args } => self.handle_input(Input::Ack { key, id, args }, cx),
             Said::Error { kind, close } => {
-                if let Some(socket) = self.inbox.socket(key) {
-                    socket.report(EventError::new("error", kind));
-                }
+                self.report_to(key, kind);
                 if close {
                     self.decide(DisconnectReason::ParseError);
                     self.link.session.abort(CloseReason::ParseError);
@@ -270,6 +282,13 @@ impl Connection {
     fn decide(&mut self, reason: DisconnectReason) {
         let end = self.end.get_or_insert_default();
         end.verdict.get_or_insert(reason);
+    }
+
+    /// Reports something that concerns one socket, if it is there.
+    fn report_to(&self, key: NamespaceKey, kind: EventErrorKind) {
+        if let Some(socket) = self.inbox.socket(key) {
+            socket.report(EventError::new("error", kind));
+        }
     }
 
     /// Reports something that concerns every socket of the connection.
@@ -327,16 +346,18 @@ impl Connection {
         socket.exit();
         self.inbox
             .dispatch(&Event::disconnect(&socket, DISCONNECT, reason), cx);
+        // Who comes and goes does not fill memory.
+        let closed = &mut self.end.get_or_insert_default().closed;
+        closed.retain(|(earlier, _)| earlier.namespace() != socket.namespace());
+        closed.push((socket, reason));
     }
 
     fn disconnect_all(&mut self, reason: DisconnectReason, cx: &mut Context<'_>) {
         let members: Vec<_> = self.inbox.sockets().map(cloned).collect();
-        for (key, _) in &members {
-            self.disconnect(*key, reason, cx);
-            self.proto.leave(*key);
+        for (key, _) in members {
+            self.disconnect(key, reason, cx);
+            self.proto.leave(key);
         }
-        let told = members.into_iter().map(|(_, socket)| (socket, reason));
-        self.end.get_or_insert_default().closed.extend(told);
     }
 
     fn send(&self, encode: impl FnOnce(&mut Vec<u8>) -> usize) {

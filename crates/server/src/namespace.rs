@@ -472,6 +472,12 @@ impl Namespace {
     }
 
     pub(crate) fn report(&self, socket: &Socket, error: &EventError) {
+        self.report_after(socket, error, false);
+    }
+
+    /// The same if the socket's own handlers may have been told before: what they know of need not be
+    /// logged.
+    pub(crate) fn report_after(&self, socket: &Socket, error: &EventError, told: bool) {
         match &*self.0.error_hook.load() {
             Some(hook) => {
                 // The hook is the last resort: what it panics with can only be logged.
@@ -479,6 +485,7 @@ impl Namespace {
                     tracing::error!("the error hook panicked");
                 }
             }
+            None if told => {}
             None => log(socket, error),
         }
     }

@@ -13,7 +13,7 @@ use sockeye_events::{
     Listeners, Refusal, Snapshot, StateMap,
 };
 use sockeye_link::packet::{self, AckForm, Flags, Packet};
-use sockeye_link::{Own, Receiver};
+use sockeye_link::{Own, Receiver, tell_error};
 use sockeye_socket_proto::{Args, BytesOut, FromArgs, NamespaceKey, ToArgs};
 
 use crate::link::{Link, Request};
@@ -424,7 +424,8 @@ impl Socket {
         ack_id: Option<u64>,
         flags: Flags,
     ) -> Result<(), EmitError> {
-        packet::check_name(self.0.link.session.dialect(), name)?;
+        let session = &self.0.link.session;
+        packet::check_name(session.dialect(), || packet::is_on_stream(session), name)?;
         if !self.connected() {
             return Err(EmitError::Disconnected);
         }
@@ -499,7 +500,13 @@ impl EventSocket for Socket {
     }
 
     fn report(&self, error: EventError) {
-        self.0.namespace.report(self, &error);
+        let Some(own) = self.own() else {
+            self.0.namespace.report(self, &error);
+            return;
+        };
+        let run = |future| self.0.link.request(Request::Run(future));
+        let (error, told) = tell_error(self, &own.listeners, error, run);
+        self.0.namespace.report_after(self, &error, told);
     }
 }
 
@@ -517,7 +524,8 @@ impl Receiver for Socket {
     }
 
     fn refuse_without_ack(&self, refusal: &Refusal) {
-        packet::refuse(&self.0.link.session, refusal);
+        let namespace = self.0.namespace.name();
+        packet::refuse(&self.0.link.session, namespace, refusal);
     }
 }
 

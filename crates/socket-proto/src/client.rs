@@ -14,7 +14,8 @@ use crate::connection::namespaces::{Namespaces, State};
 use crate::connection::{ConnectionConfig, NamespaceKey, Violation};
 use crate::packet::{PacketType, RawPacket, SocketRevision};
 
-use answer::{read_accepted, read_refusal};
+use answer::read_accepted;
+pub(crate) use answer::read_refusal;
 
 pub use error::JoinError;
 pub use input::{ClientInput, Leaving};
@@ -56,6 +57,7 @@ pub struct ClientConnection {
     max_namespaces: u16,
     max_namespace_len: u16,
     main: Main,
+    peer_errors: bool,
     namespaces: Namespaces,
 }
 
@@ -85,8 +87,17 @@ impl ClientConnection {
                 SocketRevision::V4 => Main::Expected,
                 SocketRevision::V5 => Main::OnRequest,
             },
+            peer_errors: false,
             namespaces: Namespaces::default(),
         }
+    }
+
+    /// Takes a refusal of a namespace that is joined for an error that ends nothing, as both ends of a bare stream do in
+    /// revision 5 as well. Without this it is the end of the stay, as for the original client.
+    #[must_use]
+    pub const fn with_peer_errors(mut self) -> Self {
+        self.peer_errors = true;
+        self
     }
 
     /// Whether a namespace of this name can be joined, as far as that does not depend on the server. What can is known
@@ -297,7 +308,7 @@ impl ClientConnection {
         let (message, data) = read_refusal(packet.payload, self.revision());
         match found {
             // A middleware for packets reports what it refuses in this way, which ends nothing.
-            Some((key, State::Joined)) if v4 && !main => {
+            Some((key, State::Joined)) if self.peer_errors || (v4 && !main) => {
                 Some(ClientInput::Error { key, message, data })
             }
             Some((_, State::Joined | State::Left)) | None if v4 && main => {

@@ -14,6 +14,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 
+use crate::client::read_refusal;
 use crate::packet::{PacketType, RawPacket, SocketRevision};
 
 use assembly::Assembly;
@@ -51,6 +52,7 @@ pub struct Connection {
     assembly: Assembly,
     stray_packets: StrayPackets,
     implicit_connect: bool,
+    peer_errors: bool,
     max_namespaces: u16,
     max_namespace_len: u16,
     connect_deadline: Option<Instant>,
@@ -67,11 +69,20 @@ impl Connection {
             assembly: Assembly::new(revision, config),
             stray_packets: config.stray_packets,
             implicit_connect: revision == SocketRevision::V4,
+            peer_errors: false,
             max_namespaces: config.max_namespaces,
             max_namespace_len: config.max_namespace_len,
             connect_deadline: now.checked_add(config.connect_timeout),
             namespaces: Namespaces::default(),
         }
+    }
+
+    /// Takes errors that the peer reports in a namespace that it has joined, as both ends of a bare stream do: packets of
+    /// the type that otherwise refuses a namespace. Without this they are a violation.
+    #[must_use]
+    pub const fn with_peer_errors(mut self) -> Self {
+        self.peer_errors = true;
+        self
     }
 
     /// The connect to `/` that a revision 4 peer does not send. `None` in revision 5 and from the second call on.
@@ -103,6 +114,7 @@ impl Connection {
             PacketType::Ack | PacketType::BinaryAck => self.handle_ack(&packet),
             PacketType::Connect => self.handle_connect(&packet).map(Some),
             PacketType::Disconnect => self.handle_disconnect(&packet),
+            PacketType::ConnectError if self.peer_errors => self.handle_error(&packet),
             PacketType::ConnectError => Err(Violation::ConnectErrorFromClient),
         }
     }
@@ -245,6 +257,12 @@ impl Connection {
             self.namespaces.change(key, State::Joined, State::Free);
         }
         Ok(key.map(|key| Input::Disconnect { key }))
+    }
+
+    fn handle_error<'a>(&self, packet: &RawPacket<'a>) -> Result<Option<Input<'a>>, Violation> {
+        let key = self.receiver(packet)?;
+        let (message, data) = read_refusal(packet.payload, self.revision());
+        Ok(key.map(|key| Input::Error { key, message, data }))
     }
 
     /// The namespace that a packet is for. `None` if the peer is not in it and that is tolerated.

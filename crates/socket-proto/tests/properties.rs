@@ -265,7 +265,7 @@ fn handle(connection: &mut Connection, input: Input<'_>) {
     match input {
         Input::Connect { key, .. } => connection.accept(key),
         Input::Event { args, .. } | Input::Ack { args, .. } => exercise(args.as_raw()),
-        Input::Disconnect { .. } => {}
+        Input::Error { .. } | Input::Disconnect { .. } => {}
     }
 }
 

@@ -44,9 +44,10 @@ impl Namespace {
 
     /// Calls this handler when a socket's connection is closed for good: after `disconnect`, when
     /// what waited is written or given up. A socket that has left the namespace before, with the
-    /// connection going on, is not told.
+    /// connection going on, is told then, too; if it came and went more than once, its last stay is.
     ///
-    /// The handler may take the [`DisconnectReason`](crate::DisconnectReason).
+    /// The handler may take the [`DisconnectReason`](crate::DisconnectReason), which is why the socket
+    /// was disconnected.
     pub fn on_close<M: 'static, F>(&self, handler: F) -> &Self
     where
         F: Callback<Socket, M>,

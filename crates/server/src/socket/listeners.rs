@@ -12,6 +12,11 @@ use crate::namespace::{CLOSE, DRAIN, END};
 impl Socket {
     /// Adds a handler of an event of this socket only. Handlers of the namespace, which are shared
     /// by all its sockets, cost nothing per socket; see [`Namespace::on`](crate::Namespace::on).
+    ///
+    /// A handler of `error` is told what goes wrong with this socket, as
+    /// [`on_error`](crate::Namespace::on_error) is for all of them, and takes it as an
+    /// `Arc<`[`EventError`](crate::EventError)`>`; where peers may emit an event of that name, which is
+    /// everywhere but on TCP and Unix-domain streams, that comes as an error of theirs.
     pub fn on<M: 'static, F>(&self, name: &str, handler: F) -> ListenerId
     where
         F: Callback<Self, M>,
@@ -192,8 +197,8 @@ impl Socket {
     /// decides what becomes of them. While an async one thinks, the events after it wait.
     ///
     /// An event that is refused goes to the error hook. The client is told where there is a way: if
-    /// it waits for an acknowledgement, that is `{"error": {"message", "data"}}`; if it does not,
-    /// a plain one gets a line with the same, and others nothing.
+    /// it waits for an acknowledgement, that is `{"error": {"message", "data"}}`; if it does not, one
+    /// on a TCP or Unix-domain stream gets an error with the same, and others nothing.
     pub fn middleware<M: 'static, F>(&self, middleware: F)
     where
         F: Callback<Self, M>,

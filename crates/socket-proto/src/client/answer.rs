@@ -17,7 +17,7 @@ pub(super) fn read_accepted(payload: &str) -> (Option<Cow<'_, str>>, Option<Cow<
 ///
 /// Revision 5 has an object of both. Revision 4 sends either, so that only a string is the message; but servers of today
 /// say in the new form that a namespace does not exist, which is why an object's message is read as well.
-pub(super) fn read_refusal(
+pub(crate) fn read_refusal(
     payload: &str,
     revision: SocketRevision,
 ) -> (Cow<'_, str>, Option<&str>) {

@@ -38,7 +38,7 @@ pub enum ClientInput<'a> {
         key: NamespaceKey,
     },
     /// The server reports an error to a socket that stays connected, such as a middleware's that has refused an event
-    /// (revision 4).
+    /// (revision 4, and where it was [asked for](crate::ClientConnection::with_peer_errors)).
     Error {
         /// Where.
         key: NamespaceKey,

@@ -58,6 +58,16 @@ pub enum Input<'a> {
         /// The answer.
         args: IncomingArgs<'a>,
     },
+    /// The peer reports an error, such as a middleware's that has refused an event. Only where that was
+    /// [asked for](crate::Connection::with_peer_errors).
+    Error {
+        /// Where.
+        key: NamespaceKey,
+        /// What it says; may be empty.
+        message: Cow<'a, str>,
+        /// More about it: JSON, known to be valid.
+        data: Option<&'a str>,
+    },
     /// The peer has left a namespace. The key is of no use afterwards.
     Disconnect {
         /// Which.
@@ -73,6 +83,7 @@ impl Input<'_> {
             Self::Connect { key, .. }
             | Self::Event { key, .. }
             | Self::Ack { key, .. }
+            | Self::Error { key, .. }
             | Self::Disconnect { key } => *key,
         }
     }
