@@ -81,6 +81,13 @@ function peerTests(name, target) {
       await ended;
     },
 
+    async "a peer that only listens is greeted"() {
+      const heard = new Inbox();
+      const listener = PlainPeer.connect(target, heard.watch);
+      assert.deepEqual(await heard.next(), { eventName: "auth", args: [{}] });
+      listener.stream.destroy();
+    },
+
     "every line was ASCII with CR LF"() {
       for (const line of inbox.lines) assert.match(line, /^[\x20-\x7e]+\r$/);
     },

@@ -153,19 +153,22 @@ async fn open(
     shared: &Arc<Shared>,
     tell: oneshot::Sender<DisconnectReason>,
 ) -> Result<ClientSession<Connection>, ConnectError> {
+    let deadline = (shared.config.timeout)
+        .and_then(|timeout| tokio::time::Instant::now().checked_add(timeout));
     let work = async {
         let mut request = ConnectRequest::new(shared.url.clone());
         request.query.clone_from(&shared.config.query.0);
         if let Some(hook) = &shared.config.request {
             request = caught(async { (hook.0)(request).await }, "before_connect").await?;
         }
+        request.deadline = deadline.map(tokio::time::Instant::into_std);
         let secure = request.url.is_secure();
         shared.secure.store(secure, Ordering::Relaxed);
         let build = |opened: &Opened| Connection::new(shared, opened, tell);
         Ok(shared.connector.open(request, build).await?)
     };
-    match shared.config.timeout {
-        Some(timeout) => tokio::time::timeout(timeout, work)
+    match deadline {
+        Some(deadline) => tokio::time::timeout_at(deadline, work)
             .await
             .unwrap_or(Err(ConnectError::Timeout)),
         None => work.await,

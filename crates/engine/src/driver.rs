@@ -317,11 +317,16 @@ impl<S: Side, C: Connection> Driver<S, C> {
 
     /// The transport is done with: everything is given back that only it needed.
     fn end(&mut self, cx: &mut Context<'_>) {
-        self.carrier = Carrier::Gone;
+        let carrier = std::mem::replace(&mut self.carrier, Carrier::Gone);
         self.stage = Stage::Closed(Box::new(Closed::Over));
         self.handle.shared().lock().outbox.close();
         self.side.forget(&self.handle);
         self.connection.handle_gone(cx);
+        if let Carrier::Stream(wire) = carrier
+            && let Some((io, peer)) = wire.into_mistaken()
+        {
+            self.side.readmit(io, peer);
+        }
     }
 
     fn handle_time(&mut self, now: Instant, cx: &mut Context<'_>) {

@@ -24,7 +24,7 @@ use crate::handshake::Handshake;
 use crate::http::Deliveries;
 use crate::id::SessionId;
 use crate::io::Io;
-use crate::listen::{BareOpening, Manners};
+use crate::listen::{self, BareOpening, Manners, Unheard};
 use crate::outbox::Framing;
 
 /// An Engine.IO server: its sessions, and the application on top of them.
@@ -259,6 +259,9 @@ impl<A: Application> Engine<A> {
         };
         let limits = &self.config().bounds.limits;
         let mut wire = Wire::bare(io, framing, &opening.read, limits);
+        if let Some(guest) = &opening.unheard {
+            wire.expect_first_word(Unheard::new(guest.clone()));
+        }
         if manners.allow_half_open {
             wire.outlive_peer();
         }
@@ -375,6 +378,10 @@ impl<A: Application> Side for Engine<A> {
 
     fn slack(&self) -> Duration {
         self.config().session.ping_timeout / 10
+    }
+
+    fn readmit(&self, io: Io, peer: Unheard) {
+        tokio::spawn(listen::serve_again(self.clone(), io, peer));
     }
 
     fn forget(&self, session: &SessionHandle) {

@@ -4,10 +4,12 @@ use bytes::Bytes;
 use sockeye_engine_proto::WireKind;
 use sockeye_engine_proto::frame::{self, Decoded, Frame, FrameError, compressed};
 use sockeye_socket_proto::lines::{self, LineError, next_line};
+use thiserror::Error;
 
 use crate::application::Incoming;
 use crate::deflate;
 use crate::frames::{Format, Found};
+use crate::listen::Unheard;
 
 /// Length-prefixed frames, one Engine.IO packet each.
 #[derive(Debug)]
@@ -96,11 +98,23 @@ impl Format for Native {
 }
 
 /// Lines of text, which mean something only to the application.
-#[derive(Debug)]
 pub(crate) struct Lines {
     max_line: usize,
     /// How much of the unfinished line was searched for its end.
     searched: usize,
+    /// The peer, until its first byte has told that it speaks lines.
+    unheard: Option<Box<Unheard>>,
+}
+
+/// Why bytes are no lines.
+#[derive(Debug, Error)]
+pub(crate) enum LinesError {
+    /// One of them cannot be one.
+    #[error(transparent)]
+    Line(#[from] LineError),
+    /// What comes first from a peer that was taken for a plain one is something else altogether.
+    #[error("the peer was taken for one that speaks lines, as it had said nothing, and is none")]
+    Mistaken,
 }
 
 impl Lines {
@@ -108,15 +122,36 @@ impl Lines {
         Self {
             max_line,
             searched: 0,
+            unheard: None,
         }
+    }
+
+    /// The peer has said nothing yet: it may turn out to speak something else.
+    pub(crate) fn expect_first_word(&mut self, peer: Unheard) {
+        self.unheard = Some(Box::new(peer));
+    }
+
+    /// The peer that has not spoken in lines, neither yet nor at last.
+    pub(crate) fn unheard(&self) -> Option<&Unheard> {
+        self.unheard.as_deref()
+    }
+
+    pub(crate) fn into_unheard(self) -> Option<Unheard> {
+        self.unheard.map(|unheard| *unheard)
     }
 }
 
 impl Format for Lines {
     type Event<'b> = &'b [u8];
-    type Error = LineError;
+    type Error = LinesError;
 
-    fn decode<'b>(&'b mut self, buf: &'b mut [u8]) -> Result<Found<&'b [u8]>, LineError> {
+    fn decode<'b>(&'b mut self, buf: &'b mut [u8]) -> Result<Found<&'b [u8]>, LinesError> {
+        if let Some(unheard) = &mut self.unheard {
+            if !unheard.hear(buf) {
+                return Err(LinesError::Mistaken);
+            }
+            self.unheard = None;
+        }
         let searched = std::mem::take(&mut self.searched);
         Ok(match next_line(buf, searched, self.max_line)? {
             lines::Found::Line { line, used } => Found::Event { event: line, used },
@@ -128,7 +163,7 @@ impl Format for Lines {
         })
     }
 
-    fn decode_owned<'b>(&'b mut self, buf: &'b mut Vec<u8>) -> Result<Found<&'b [u8]>, LineError> {
+    fn decode_owned<'b>(&'b mut self, buf: &'b mut Vec<u8>) -> Result<Found<&'b [u8]>, LinesError> {
         self.decode(buf)
     }
 }

@@ -113,8 +113,17 @@ impl<F: Format> FrameReader<F> {
     }
 
     /// How the frames are cut.
+    pub(crate) const fn format(&self) -> &F {
+        &self.format
+    }
+
+    /// How the frames are cut.
     pub(crate) const fn format_mut(&mut self) -> &mut F {
         &mut self.format
+    }
+
+    pub(crate) fn into_format(self) -> F {
+        self.format
     }
 
     /// Reads once, and hands on the events until `handle` breaks. What is left then waits for

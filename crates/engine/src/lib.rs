@@ -49,6 +49,7 @@ mod outbox;
 mod query;
 mod scratch;
 mod seldom;
+mod stream_dialect;
 mod turn;
 mod websocket;
 
@@ -56,7 +57,6 @@ pub use application::{Application, Connection, Incoming};
 #[cfg(feature = "client")]
 pub use client::{
     ClientSession, ConnectRequest, Connector, ConnectorConfig, Ended, OpenError, Opened, Protocol,
-    StreamDialect,
 };
 pub use config::{ConfigError, EngineConfig, MissingRevision};
 pub use cookie::{Cookie, SameSite};
@@ -78,6 +78,7 @@ pub use message::{HEADROOM, Message};
 pub use net_socket::NetSocket;
 pub use query::pairs as query_pairs;
 pub use sockeye_engine_proto::{CloseReason, RequestError, Revision, TransportKind};
+pub use stream_dialect::StreamDialect;
 pub use turn::batch;
 pub use websocket::{Replies, Upgrading, WebSocket, WebSocketError};
 

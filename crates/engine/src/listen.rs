@@ -6,6 +6,7 @@ mod http;
 mod options;
 #[cfg(windows)]
 mod pipe;
+mod unheard;
 #[cfg(unix)]
 mod unix;
 mod url;
@@ -40,10 +41,11 @@ use crate::io::Seated;
 use crate::net::Place;
 
 pub(crate) use self::http::Owner;
-pub(crate) use bare::BareOpening;
+pub(crate) use bare::{BareOpening, serve_again};
 pub(crate) use guarded::Guarded;
 pub use options::ListenOptions;
 pub(crate) use options::Manners;
+pub(crate) use unheard::{Guest, Mistaken, Unheard};
 pub use url::{ListenUrl, UrlError};
 
 /// A listening socket of an engine. It accepts connections until it is closed, or the engine is;

@@ -118,6 +118,14 @@ impl Outbox {
         }
     }
 
+    /// Whether any of what was sent on the stream has left already.
+    pub(crate) const fn has_spoken(&self) -> bool {
+        match &self.sink {
+            Sink::Stream(stream) => stream.spoken,
+            Sink::Packets(_) | Sink::Closed => false,
+        }
+    }
+
     /// Whether everything is written after much had to wait; says so once.
     pub(crate) const fn take_drained(&mut self) -> bool {
         std::mem::replace(&mut self.drained, false)
@@ -342,6 +350,7 @@ impl Outbox {
                 Ok(0) => return Flushed::Failed,
                 Ok(written) => {
                     stream.advance(written);
+                    stream.spoken = true;
                     self.queued -= written;
                     self.has_room = true;
                 }

@@ -56,8 +56,8 @@ pub use sockeye_engine::rustls;
 pub use sockeye_engine::{
     ConfigError, ConnectionInfo, Cookie, Cors, Dialect, EngineConfig, EngineLayer, EngineService,
     Headers, LayerBody, LayeredService, ListenError, ListenOptions, ListenUrl, Listener,
-    MissingRevision, NetSocket, PeerCredentials, Revision, SameSite, StaticFile, TransportKind,
-    UrlError, batch,
+    MissingRevision, NetSocket, PeerCredentials, Revision, SameSite, StaticFile, StreamDialect,
+    TransportKind, UrlError, batch,
 };
 #[doc(hidden)]
 pub use sockeye_events::__private;

@@ -429,10 +429,10 @@ async fn stray_http_request_is_told_what_this_is() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn silent_peer_and_unknown_bytes_open_nothing() {
+async fn unknown_bytes_open_nothing() {
     let io = Server::new();
     let listener = io.listen("tcp://127.0.0.1:0").await.unwrap();
-    for beginning in ["", "\u{7f}", "\u{1}4", "\u{2}0x"] {
+    for beginning in ["\u{7f}", "\u{1}4", "\u{2}0x"] {
         let mut peer = Peer::tcp(&listener).await;
         peer.write(beginning).await;
         assert_eq!(peer.line().await, None, "{beginning:?}");
@@ -441,15 +441,17 @@ async fn silent_peer_and_unknown_bytes_open_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn silent_peer_has_until_the_connect_timeout() {
+async fn silent_peer_has_until_the_connect_timeout_where_silence_means_nothing() {
     let patience = Duration::from_secs(3);
     let config =
         ServerConfig::default().connection(|connection| connection.connect_timeout(patience));
     let io = Server::with_config(config).unwrap();
-    let listener = io.listen("tcp://127.0.0.1:0").await.unwrap();
+    let options = ListenOptions::default().plain_after(None);
+    let listener = io.listen_with("tcp://127.0.0.1:0", options).await.unwrap();
     let start = tokio::time::Instant::now();
     let mut peer = Peer::tcp(&listener).await;
     assert_eq!(peer.line().await, None);
+    assert_eq!(io.connection_count(), 0);
     let waited = start.elapsed();
     assert!((patience..patience * 2).contains(&waited), "{waited:?}");
 }

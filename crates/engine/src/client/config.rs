@@ -9,6 +9,7 @@ use sockeye_websocket::handshake;
 use crate::bounds::Bounds;
 use crate::dial::{ConnectUrl, ConnectorError, DialConfig};
 use crate::handle::Dialect;
+use crate::stream_dialect::StreamDialect;
 
 /// How a client opens and runs its sessions.
 ///
@@ -48,20 +49,6 @@ pub enum Protocol {
     V4,
     /// Revision 3, of Socket.IO 1 and 2, and of later servers that allow it.
     V3,
-}
-
-/// What to speak on a bare stream (`tcp`, `tls` and `unix` URLs).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum StreamDialect {
-    /// Engine.IO 4 packets in length-prefixed frames.
-    #[default]
-    Native,
-    /// Lines of JSON, as the peers of `net-socket.io` speak.
-    Lines,
-    /// Packets; and lines, on another connection, if the peer answers in lines, does not answer within
-    /// three seconds, or hangs up on packets but not on a connection without any. A refusal is an
-    /// answer, and an error.
-    Auto,
 }
 
 impl Protocol {

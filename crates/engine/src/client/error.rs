@@ -45,6 +45,12 @@ pub enum OpenError {
         /// How it ended.
         detail: String,
     },
+    /// The server accepts connections on a bare stream, and does not answer the packet that asks for a
+    /// session.
+    #[error(
+        "the server accepted the connection, but has not answered packets: if it speaks lines, as plain net-socket.io does, the stream dialect is to be Lines or Auto"
+    )]
+    Silent,
     /// The configuration leaves no transport to try.
     #[error("No transports available")]
     NoTransport,

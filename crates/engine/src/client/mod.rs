@@ -27,7 +27,7 @@ use crate::id::SessionId;
 use crate::mask;
 use crate::outbox::Framing;
 
-pub use config::{ConnectorConfig, Protocol, StreamDialect};
+pub use config::{ConnectorConfig, Protocol};
 pub use error::OpenError;
 
 /// Opens sessions with servers.
@@ -58,6 +58,9 @@ pub struct ConnectRequest {
     pub query: Vec<(String, String)>,
     /// Headers for every HTTP request, instead of those of the same name in the configuration.
     pub headers: HeaderMap,
+    /// By when whoever asks wants to have the session, if that is limited. What is known of a server
+    /// that stays silent is told just before, as [`OpenError::Silent`]; nothing else ends at this time.
+    pub deadline: Option<Instant>,
 }
 
 /// A session that was just opened.
@@ -144,7 +147,7 @@ impl Connector {
     ) -> Result<ClientSession<C>, OpenError> {
         mask::check()?;
         let begun = match request.url.stream_transport() {
-            Some(transport) => Box::pin(self.open_stream(&request.url, transport)).await?,
+            Some(transport) => Box::pin(self.open_stream(&request, transport)).await?,
             None => Box::pin(self.open_http(&request)).await?,
         };
         begun.run(&self.shared, build)
@@ -220,6 +223,7 @@ impl ConnectRequest {
             url,
             query: Vec::new(),
             headers: HeaderMap::new(),
+            deadline: None,
         }
     }
 
@@ -227,6 +231,13 @@ impl ConnectRequest {
     #[must_use]
     pub fn query(mut self, query: Vec<(String, String)>) -> Self {
         self.query = query;
+        self
+    }
+
+    /// Sets [`deadline`](Self::deadline).
+    #[must_use]
+    pub const fn deadline(mut self, deadline: Instant) -> Self {
+        self.deadline = Some(deadline);
         self
     }
 
@@ -313,6 +324,7 @@ impl fmt::Debug for ConnectRequest {
             .field("url", &self.url.origin().to_string())
             .field("query", &keys)
             .field("headers", &names)
+            .field("deadline", &self.deadline)
             .finish()
     }
 }

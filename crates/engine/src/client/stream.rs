@@ -9,26 +9,39 @@ use sockeye_engine_proto::{
 };
 use sockeye_socket_proto::lines::{self as proto, dialect_of_first_byte};
 
-use super::config::{ConnectorConfig, StreamDialect};
-use super::{Begun, ConnectUrl, Connector, OpenError, now};
+use super::config::ConnectorConfig;
+use super::{Begun, ConnectRequest, ConnectUrl, Connector, OpenError, now};
 use crate::driver::{Carrier, Early, NothingEarly, Wire};
 use crate::handle::Dialect;
 use crate::io::Io;
 use crate::outbox::Framing;
+use crate::stream_dialect::StreamDialect;
 
 /// How long a peer has to answer the opening before it is taken for one that speaks in lines.
 const PATIENCE: Duration = Duration::from_secs(3);
 
+/// How long before its deadline a session is given up, so that it can be said what was waited for.
+const NOTICE: Duration = Duration::from_millis(10);
+
 impl Connector {
     pub(super) async fn open_stream(
         &self,
-        url: &ConnectUrl,
+        request: &ConnectRequest,
         transport: TransportKind,
     ) -> Result<Begun, OpenError> {
         let (dialer, config) = (&self.shared.dialer, &self.shared.config);
+        let url = &request.url;
         let io = dialer.stream(url).await?;
         match config.stream_dialect {
-            StreamDialect::Native => native(io, transport, config).await,
+            StreamDialect::Native => match request.deadline {
+                Some(deadline) => {
+                    let deadline = deadline.checked_sub(NOTICE).unwrap_or(deadline);
+                    tokio::time::timeout_at(deadline.into(), native(io, transport, config))
+                        .await
+                        .unwrap_or(Err(OpenError::Silent))
+                }
+                None => native(io, transport, config).await,
+            },
             StreamDialect::Lines => Ok(lines(io, transport, &[], config)),
             StreamDialect::Auto => self.find_dialect(io, url, transport).await,
         }

@@ -9,6 +9,7 @@ use super::stream::{Fate, Wire};
 use super::{Carrier, Driver, Side};
 use crate::application::Connection;
 use crate::handle::SessionHandle;
+use crate::listen::Mistaken;
 use crate::mailbox::Flushed;
 
 /// The way out of a closed session: write what waits and a close frame, say that no more will
@@ -36,7 +37,14 @@ impl Ending {
                 Fate::PeerClosed(Some(code)) | Fate::Violated(code) => {
                     state.push(|outbox| outbox.push_frame(OpCode::Close, &code.to_be_bytes()));
                 }
-                Fate::Ended => {}
+                Fate::Mistaken(Mistaken::Refused) => {
+                    let spoken = state.outbox.has_spoken();
+                    if let Some(peer) = wire.unheard() {
+                        let words = peer.last_words(spoken);
+                        state.push(|outbox| outbox.push_frame_bytes(&words));
+                    }
+                }
+                Fate::Ended | Fate::Mistaken(Mistaken::Readmitted) => {}
                 Fate::Gone => state.outbox.clear(),
             }
         }
@@ -78,7 +86,7 @@ impl Ending {
             Carrier::Polling(polling) if polling.tombstone => Poll::Pending,
             Carrier::Polling(_) => Poll::Ready(()),
             Carrier::Requests(requests) => requests.poll_farewell(handle, cx),
-            Carrier::Stream(wire) if wire.fate == Fate::Gone => Poll::Ready(()),
+            Carrier::Stream(wire) if wire.fate.is_over() => Poll::Ready(()),
             Carrier::Stream(wire) => self.poll_stream(wire, handle, cx),
         }
     }

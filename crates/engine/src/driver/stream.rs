@@ -10,16 +10,16 @@ use sockeye_engine_proto::frame::FrameError;
 use sockeye_engine_proto::{
     Lane, Limits, Message, Packet, PacketError, Revision, Session, TransportEnd,
 };
-use sockeye_socket_proto::lines::LineError;
 use sockeye_websocket::{Decoder, Event, OpCode, Payload, ProtocolError, Role, encode_frame};
 
 use super::halves::Halves;
 use super::{Driver, Side, is_ready};
 use crate::application::{Connection, Incoming};
-use crate::formats::{Lines, Native};
+use crate::formats::{Lines, LinesError, Native};
 use crate::frames::{FrameReader, ReadError};
 use crate::handle::SessionHandle;
 use crate::io::{Io, Socket};
+use crate::listen::{Mistaken, Unheard};
 use crate::mask;
 use crate::outbox::Framing;
 
@@ -54,8 +54,17 @@ pub(crate) enum Fate {
     Violated(u16),
     /// The peer of a bare stream will send nothing more, but may want to read still.
     Ended,
+    /// The peer was taken for a plain one, and is none.
+    Mistaken(Mistaken),
     /// There is nobody left to talk to.
     Gone,
+}
+
+impl Fate {
+    /// Whether nothing more is to be done for the session on this stream.
+    pub(super) const fn is_over(self) -> bool {
+        matches!(self, Self::Gone | Self::Mistaken(Mistaken::Readmitted))
+    }
 }
 
 impl Wire {
@@ -99,6 +108,31 @@ impl Wire {
     pub(crate) const fn expect_compressed(&mut self) {
         if let Frames::Native(frames) = &mut self.frames {
             frames.format_mut().expect_compressed();
+        }
+    }
+
+    /// The peer has said nothing yet, and is taken for one that speaks in lines.
+    pub(crate) fn expect_first_word(&mut self, peer: Unheard) {
+        if let Frames::Lines(frames) = &mut self.frames {
+            frames.format_mut().expect_first_word(peer);
+        }
+    }
+
+    /// The peer, as long as it has not spoken in lines.
+    pub(super) fn unheard(&self) -> Option<&Unheard> {
+        match &self.frames {
+            Frames::Lines(frames) => frames.format().unheard(),
+            _ => None,
+        }
+    }
+
+    /// The peer that is to be received again, and its stream.
+    pub(super) fn into_mistaken(self) -> Option<(Io, Unheard)> {
+        match self.frames {
+            Frames::Lines(frames) if self.fate == Fate::Mistaken(Mistaken::Readmitted) => {
+                Some((self.io, frames.into_format().into_unheard()?))
+            }
+            _ => None,
         }
     }
 
@@ -168,9 +202,12 @@ impl Violation for FrameError {
     }
 }
 
-impl Violation for LineError {
+impl Violation for LinesError {
     fn close_code(&self) -> u16 {
-        1009
+        match self {
+            Self::Line(_) => 1009,
+            Self::Mistaken => 1002,
+        }
     }
 }
 
@@ -257,6 +294,13 @@ impl<S: Side, C: Connection> Reader<'_, S, C> {
                     }
                     return true;
                 }
+                if matches!(error, ReadError::Format(_))
+                    && let Some(peer) = wire.unheard()
+                {
+                    wire.fate = Fate::Mistaken(self.judge(peer));
+                    self.handle_mistaken(wire.fate, cx);
+                    return true;
+                }
                 let end = wire.failed(&error, self.side);
                 if matches!(wire.frames, Frames::Lines(_))
                     && let ReadError::Format(violation) = &error
@@ -270,6 +314,28 @@ impl<S: Side, C: Connection> Reader<'_, S, C> {
                 true
             }
         }
+    }
+
+    /// What becomes of a peer that has turned out not to speak in lines. Under the lock by which
+    /// others write, so that nothing goes out any more to one that is received again.
+    fn judge(&self, peer: &Unheard) -> Mistaken {
+        let mut state = self.handle.shared().lock();
+        let judgement = peer.judge(state.outbox.has_spoken());
+        if judgement == Mistaken::Readmitted {
+            state.outbox.close();
+        }
+        judgement
+    }
+
+    fn handle_mistaken(&mut self, fate: Fate, cx: &mut Context<'_>) {
+        if fate == Fate::Mistaken(Mistaken::Readmitted) {
+            // To the application, the plain peer has gone.
+            self.handle_end(TransportEnd::Eof);
+            return;
+        }
+        self.connection
+            .handle_undecodable(&LinesError::Mistaken, cx);
+        self.session.handle_decode_error(self.now, Lane::Current);
     }
 
     fn handle_end(&mut self, end: TransportEnd) {

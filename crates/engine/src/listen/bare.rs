@@ -10,34 +10,62 @@ use sockeye_engine_proto::{
 };
 use sockeye_socket_proto::lines::{self, Dialect, dialect_of_first_byte};
 
+use super::{Guest, Manners, Unheard};
 use crate::application::Application;
 use crate::engine::Engine;
 use crate::handshake::Handshake;
 use crate::io::Io;
 use crate::outbox::Framing;
-
-use super::Manners;
+use crate::stream_dialect::StreamDialect;
 
 /// A native peer opens with a frame of a few bytes.
 const MAX_OPENING: usize = 1024;
 
 /// What a browser that strays in is told.
-const NOT_HTTP: &[u8] = b"HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain\r\n\
+pub(super) const NOT_HTTP: &[u8] = b"HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain\r\n\
     Connection: close\r\nContent-Length: 63\r\n\r\n\
     This port speaks Socket.IO over a bare stream; it has no HTTP.\n";
 
 /// Finds out what a new peer speaks, asks whether it may, and opens its session.
 ///
-/// A peer that says nothing is dropped after the application's connect timeout.
+/// A peer that says nothing is dropped after the application's connect timeout, unless it is taken
+/// for a plain one before.
 pub(super) async fn serve<A: Application>(
     engine: Engine<A>,
-    mut io: Io,
+    io: Io,
     transport: TransportKind,
     handshake: Handshake,
     manners: Manners,
 ) {
+    let handshake = Arc::new(handshake);
+    let guest = Guest {
+        transport,
+        handshake,
+        manners,
+    };
+    receive(&engine, io, guest, Vec::new()).await;
+}
+
+/// The same for a peer that was taken for a plain one, and turns out to be another: its session of
+/// lines is over, without a word to it, and it begins anew with what it has said.
+pub(crate) async fn serve_again<A: Application>(engine: Engine<A>, io: Io, unheard: Unheard) {
+    tracing::debug!("a peer that had said nothing speaks no lines: it is received once more");
+    let Some(_door) = engine.gate().open_door() else {
+        return;
+    };
+    let (guest, said) = unheard.into_parts();
+    tokio::select! {
+        biased;
+        // No listener waits for it any more, nor is anybody else let in.
+        () = engine.gate().closing() => {}
+        () = receive(&engine, io, guest, said) => {}
+    }
+}
+
+async fn receive<A: Application>(engine: &Engine<A>, mut io: Io, guest: Guest, said: Vec<u8>) {
     let patience = engine.application().connect_timeout();
-    let opening = match tokio::time::timeout(patience, listen_to(&mut io)).await {
+    let listening = listen_to(&mut io, &guest, said);
+    let opening = match tokio::time::timeout(patience, listening).await {
         Ok(Ok(opening)) => opening,
         Ok(Err(error)) => {
             tracing::debug!(%error, "a peer on a bare stream did not open a session");
@@ -51,23 +79,34 @@ pub(super) async fn serve<A: Application>(
     let opening = match opening {
         Opening::Session(opening) => opening,
         Opening::Http => {
-            say_farewell(&engine, &mut io, NOT_HTTP).await;
+            say_farewell(engine, &mut io, NOT_HTTP).await;
+            return;
+        }
+        Opening::Unwanted => {
+            tracing::debug!("a peer speaks lines where only packets are taken");
+            let text = "this listener takes packets only";
+            let error = RequestError::Forbidden(Some(text.into()));
+            say_farewell(engine, &mut io, &refusal(Framing::Lines, &error)).await;
             return;
         }
     };
-    let handshake = Arc::new(handshake);
+    let Guest {
+        transport,
+        handshake,
+        manners,
+    } = guest;
     match engine.admit(&handshake).await {
         Ok(place) => engine.open_bare(place, handshake, transport, io, &opening, manners),
         Err(error) => {
             tracing::debug!(%error, "a peer on a bare stream was refused");
-            say_farewell(&engine, &mut io, &refusal(opening.framing, &error)).await;
+            say_farewell(engine, &mut io, &refusal(opening.framing, &error)).await;
         }
     }
 }
 
 /// What tells a peer that it was refused. Natively that is a close packet with what HTTP would have
 /// in the body of the answer; as a line it is the one that middlewares refuse events by.
-fn refusal(framing: Framing, error: &RequestError) -> Vec<u8> {
+pub(super) fn refusal(framing: Framing, error: &RequestError) -> Vec<u8> {
     let mut said = Vec::new();
     match framing {
         Framing::Lines => {
@@ -86,10 +125,12 @@ fn refusal(framing: Framing, error: &RequestError) -> Vec<u8> {
 
 /// How a peer begins.
 enum Opening {
-    /// With its first packet or line.
+    /// With its first packet or line, or by saying nothing.
     Session(BareOpening),
     /// With a request for a web server.
     Http,
+    /// With a line where lines are not taken.
+    Unwanted,
 }
 
 /// How a session on a bare stream begins.
@@ -99,51 +140,102 @@ pub(crate) struct BareOpening {
     pub(crate) compression: Option<Compression>,
     /// What came already, without the native opening.
     pub(crate) read: Vec<u8>,
+    /// The peer, if it is taken for a plain one without having said anything.
+    pub(crate) unheard: Option<Guest>,
 }
 
-/// Reads until it is clear what the peer speaks.
-async fn listen_to(io: &mut Io) -> io::Result<Opening> {
-    let invalid = |what: &str| io::Error::new(io::ErrorKind::InvalidData, what);
-    let mut buf = [0; MAX_OPENING];
-    let mut len = 0;
-    loop {
-        let read = poll_fn(|cx| io.poll_read(cx, &mut buf[len..])).await?;
-        if read == 0 {
-            return Err(io::ErrorKind::UnexpectedEof.into());
+impl BareOpening {
+    /// The first line, or a part of it.
+    const fn lines(read: Vec<u8>) -> Self {
+        Self {
+            framing: Framing::Lines,
+            compression: None,
+            read,
+            unheard: None,
         }
-        len += read;
-        match dialect_of_first_byte(buf[0]) {
-            Dialect::Lines => {
-                return Ok(Opening::Session(BareOpening {
-                    framing: Framing::Lines,
-                    compression: None,
-                    read: buf[..len].to_vec(),
-                }));
-            }
-            Dialect::Http => return Ok(Opening::Http),
-            Dialect::Unknown => return Err(invalid("neither a packet nor a line")),
-            Dialect::Native => {}
+    }
+
+    /// Of a peer that is taken for a plain one.
+    fn silent(guest: &Guest) -> Self {
+        Self {
+            unheard: Some(guest.clone()),
+            ..Self::lines(Vec::new())
         }
-        match frame::decode(&buf[..len], MAX_OPENING) {
-            Ok(Decoded::Frame { frame, used }) => match frame.packet() {
-                Ok(Packet::Open(data)) => match OpenRequest::from_data(&data) {
-                    Ok(OpenRequest::New { compression }) => {
-                        return Ok(Opening::Session(BareOpening {
-                            framing: Framing::Native,
-                            compression,
-                            read: buf[used..len].to_vec(),
-                        }));
-                    }
-                    Ok(OpenRequest::Upgrade { .. }) => {
-                        return Err(invalid("a bare stream is no transport to upgrade to"));
-                    }
-                    Err(error) => return Err(io::Error::new(io::ErrorKind::InvalidData, error)),
-                },
-                _ => return Err(invalid("the first packet does not open a session")),
+    }
+}
+
+/// Reads until it is clear what the peer speaks, or is to be thought to. `said` is what came already.
+async fn listen_to(io: &mut Io, guest: &Guest, mut said: Vec<u8>) -> io::Result<Opening> {
+    let Manners {
+        dialect,
+        plain_after,
+        ..
+    } = guest.manners;
+    if said.is_empty() {
+        let silence = match dialect {
+            StreamDialect::Lines => return Ok(Opening::Session(BareOpening::silent(guest))),
+            StreamDialect::Auto => plain_after,
+            StreamDialect::Native => None,
+        };
+        match silence {
+            Some(silence) => match tokio::time::timeout(silence, read_more(io, &mut said)).await {
+                Ok(read) => read?,
+                Err(_) => return Ok(Opening::Session(BareOpening::silent(guest))),
             },
-            Ok(Decoded::NeedMore { .. }) if len < buf.len() => {}
-            Ok(Decoded::NeedMore { .. }) => return Err(invalid("the first packet is too long")),
-            Err(error) => return Err(io::Error::new(io::ErrorKind::InvalidData, error)),
+            None => read_more(io, &mut said).await?,
+        }
+    }
+    loop {
+        if let Some(opening) = understand(&said, dialect)? {
+            return Ok(opening);
+        }
+        read_more(io, &mut said).await?;
+    }
+}
+
+/// What the first bytes mean; `None` if there are too few.
+fn understand(said: &[u8], dialect: StreamDialect) -> io::Result<Option<Opening>> {
+    let invalid = |what: &str| io::Error::new(io::ErrorKind::InvalidData, what);
+    match dialect_of_first_byte(said[0]) {
+        Dialect::Lines if dialect == StreamDialect::Native => return Ok(Some(Opening::Unwanted)),
+        Dialect::Lines => {
+            let opening = BareOpening::lines(said.to_vec());
+            return Ok(Some(Opening::Session(opening)));
+        }
+        Dialect::Http => return Ok(Some(Opening::Http)),
+        Dialect::Unknown => return Err(invalid("neither a packet nor a line")),
+        Dialect::Native => {}
+    }
+    match frame::decode(said, MAX_OPENING) {
+        Ok(Decoded::Frame { frame, used }) => match frame.packet() {
+            Ok(Packet::Open(data)) => match OpenRequest::from_data(&data) {
+                Ok(OpenRequest::New { compression }) => Ok(Some(Opening::Session(BareOpening {
+                    framing: Framing::Native,
+                    compression,
+                    read: said[used..].to_vec(),
+                    unheard: None,
+                }))),
+                Ok(OpenRequest::Upgrade { .. }) => {
+                    Err(invalid("a bare stream is no transport to upgrade to"))
+                }
+                Err(error) => Err(io::Error::new(io::ErrorKind::InvalidData, error)),
+            },
+            _ => Err(invalid("the first packet does not open a session")),
+        },
+        Ok(Decoded::NeedMore { .. }) if said.len() < MAX_OPENING => Ok(None),
+        Ok(Decoded::NeedMore { .. }) => Err(invalid("the first packet is too long")),
+        Err(error) => Err(io::Error::new(io::ErrorKind::InvalidData, error)),
+    }
+}
+
+/// Reads once, as far as an opening may go. Cancel safe.
+async fn read_more(io: &mut Io, said: &mut Vec<u8>) -> io::Result<()> {
+    let mut buf = vec![0; MAX_OPENING.saturating_sub(said.len())];
+    match poll_fn(|cx| io.poll_read(cx, &mut buf)).await? {
+        0 => Err(io::ErrorKind::UnexpectedEof.into()),
+        read => {
+            said.extend_from_slice(&buf[..read]);
+            Ok(())
         }
     }
 }

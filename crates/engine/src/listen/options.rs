@@ -6,6 +6,8 @@ use std::time::Duration;
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::TcpListener;
 
+use crate::stream_dialect::StreamDialect;
+
 /// How a listener accepts connections.
 #[derive(Clone)]
 pub struct ListenOptions {
@@ -49,10 +51,23 @@ impl Default for ListenOptions {
 }
 
 /// How the peers of a listener's bare streams are treated.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Manners {
     pub(crate) allow_half_open: bool,
     pub(crate) pause_on_connect: bool,
+    pub(crate) dialect: StreamDialect,
+    pub(crate) plain_after: Option<Duration>,
+}
+
+impl Default for Manners {
+    fn default() -> Self {
+        Self {
+            allow_half_open: false,
+            pause_on_connect: false,
+            dialect: StreamDialect::Auto,
+            plain_after: Some(Duration::from_millis(300)),
+        }
+    }
 }
 
 impl ListenOptions {
@@ -61,6 +76,34 @@ impl ListenOptions {
     #[must_use]
     pub fn host(mut self, host: impl Into<String>) -> Self {
         self.host = host.into();
+        self
+    }
+
+    /// On bare streams: what peers speak. With [`StreamDialect::Lines`] they are plain ones from the
+    /// first moment on, and with [`StreamDialect::Native`] whoever sends a line is told that it
+    /// cannot. Default: [`StreamDialect::Auto`], so that the first byte tells, or
+    /// [silence](Self::plain_after).
+    #[must_use]
+    pub const fn dialect(mut self, dialect: StreamDialect) -> Self {
+        self.manners.dialect = dialect;
+        self
+    }
+
+    /// On bare streams with [`StreamDialect::Auto`]: after how much silence a new peer is taken for a
+    /// plain one, and is connected. Plain peers that only listen never say anything, while native
+    /// ones begin at once. `None` lets only their first byte tell: who stays silent is not connected,
+    /// and dropped after the application's connect timeout, as with a time beyond that. Default: 300 ms.
+    ///
+    /// A native peer that begins later is received all the same, with a connection of its own after
+    /// the plain one, as long as that was sent nothing. Otherwise it has read a line by then, and is
+    /// refused.
+    ///
+    /// Who listens has no heartbeat: that it is gone without a word is noticed by sending to it, or
+    /// by [`keep_alive`](Self::keep_alive). Each counts as a
+    /// [session](crate::EngineConfig::max_sessions).
+    #[must_use]
+    pub const fn plain_after(mut self, silence: Option<Duration>) -> Self {
+        self.manners.plain_after = silence;
         self
     }
 
@@ -75,8 +118,8 @@ impl ListenOptions {
     }
 
     /// On bare streams: whether new connections are [paused](crate::SessionHandle::pause) as soon
-    /// as the application was told of them. What the peer sends stays unread, but for the first
-    /// bytes, by which it is known what it speaks. Default: no.
+    /// as the application was told of them. What the peer sends stays unread, but for first bytes
+    /// by which it is known what it speaks. Default: no.
     #[must_use]
     pub const fn pause_on_connect(mut self, pause: bool) -> Self {
         self.manners.pause_on_connect = pause;

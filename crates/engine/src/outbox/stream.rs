@@ -22,6 +22,8 @@ pub(super) struct Stream {
     /// What goes ahead of all that is not begun.
     pub(super) urgent: Option<Box<Urgent>>,
     pub(super) intake: Intake,
+    /// Something was written at some time.
+    pub(super) spoken: bool,
     /// The socket, if it can be written to from any thread.
     pub(super) direct: Option<Socket>,
     pub(super) framing: Framing,
