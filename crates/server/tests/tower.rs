@@ -3,8 +3,9 @@
 use std::net::SocketAddr;
 
 use axum::Router;
+use axum::http::StatusCode;
 use axum::routing::get;
-use sockeye_server::{ConnectionInfo, Data, Handshake, Server};
+use sockeye_server::{ConnectionInfo, Data, Handshake, Server, ServerConfig};
 use sockeye_testkit::{Case, Log, Net, Peer, Request};
 use tokio::net::TcpListener;
 
@@ -16,10 +17,36 @@ fn server() -> Server {
 
 /// Serves this on a free port.
 async fn serve(app: Router) -> Net {
+    serve_at(app, "/socket.io/").await
+}
+
+/// The same for peers that ask below this path.
+async fn serve_at(app: Router, path: &str) -> Net {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let address = listener.local_addr().expect("an address");
     tokio::spawn(async move { axum::serve(listener, app).await });
-    Net::tcp(address, "/socket.io/")
+    Net::tcp(address, path)
+}
+
+/// Sees to it that Socket.IO is there, on every transport, and the site beside it.
+async fn expect_both(net: &Net) {
+    for case in [Case::POLLING, Case::WEBSOCKET] {
+        let mut peer = Peer::open(net, case).await;
+        peer.join("/").await;
+        peer.send(r#"21["echo","hello"]"#).await;
+        peer.expect(r#"31["hello"]"#).await;
+    }
+    let site = net.request(&Request::get("/")).await;
+    assert_eq!(site.brief(), (200, "the site"));
+    let missing = net.request(&Request::get("/missing")).await;
+    assert_eq!(missing.brief(), (404, "nothing here"));
+}
+
+/// An application that has an answer for everything.
+fn site() -> Router {
+    Router::new()
+        .route("/", get(async || "the site"))
+        .fallback(async || (StatusCode::NOT_FOUND, "nothing here"))
 }
 
 #[tokio::test]
@@ -63,6 +90,86 @@ async fn service_can_be_mounted_as_a_fallback() {
     peer.expect_nothing(1).await;
     let missing = net.request(&Request::get("/missing")).await;
     assert_eq!(missing.status, 404);
+}
+
+/// Which is why the guide says to add it to the outermost router: axum asks the layers of a router
+/// for what the router has, and what none has goes to the outermost one's fallback.
+#[tokio::test]
+async fn layer_of_a_router_inside_another_is_not_asked() {
+    let io = server();
+    let inner = || {
+        Router::new()
+            .route("/inner", get(async || "inner"))
+            .layer(io.layer())
+    };
+    let merged = site().merge(inner());
+    let nested = site().nest("/api", inner());
+    for (app, path) in [(merged, "/socket.io/"), (nested, "/api/socket.io/")] {
+        let net = serve_at(app, path).await;
+        let answer = net.get(&Case::POLLING.query()).await;
+        assert_eq!(answer.brief(), (404, "nothing here"));
+    }
+}
+
+#[tokio::test]
+async fn layer_around_merged_and_nested_routers_serves_all() {
+    let io = server();
+    let inner = Router::new().route("/inner", get(async || "inner"));
+    let app = site()
+        .merge(inner.clone())
+        .nest("/api", inner)
+        .layer(io.layer());
+    let net = serve(app).await;
+    expect_both(&net).await;
+    for path in ["/inner", "/api/inner"] {
+        let answer = net.request(&Request::get(path)).await;
+        assert_eq!(answer.brief(), (200, "inner"));
+    }
+}
+
+#[tokio::test]
+async fn service_with_routes_can_be_merged() {
+    let io = server();
+    let realtime = Router::new()
+        .route_service("/socket.io/", io.service())
+        .route_service("/socket.io/{file}", io.service());
+    let net = serve(site().merge(realtime)).await;
+    expect_both(&net).await;
+    let client = net.request(&Request::get("/socket.io/sockeye.js")).await;
+    assert_eq!(client.status, 200);
+}
+
+#[tokio::test]
+async fn service_can_be_nested_below_a_prefix() {
+    let io = server();
+    let net = serve_at(site().nest_service("/api", io.service()), "/api/socket.io/").await;
+    expect_both(&net).await;
+    let client = net
+        .request(&Request::get("/api/socket.io/sockeye.js"))
+        .await;
+    assert_eq!(client.status, 200);
+}
+
+#[tokio::test]
+async fn service_can_be_nested_as_its_own_path() {
+    let config = ServerConfig::default().engine(|engine| engine.path("/"));
+    let io = Server::with_config(config).unwrap();
+    io.on("echo", |Data(text): Data<String>| text);
+    let app = site().nest_service("/socket.io", io.service());
+    let net = serve(app).await;
+    expect_both(&net).await;
+    let client = net.request(&Request::get("/socket.io/sockeye.js")).await;
+    assert_eq!(client.status, 200);
+}
+
+#[tokio::test]
+async fn fallback_of_a_nested_router_can_be_the_service() {
+    let io = server();
+    let inner = Router::new()
+        .route("/inner", get(async || "inner"))
+        .fallback_service(io.service());
+    let net = serve_at(site().nest("/api", inner), "/api/socket.io/").await;
+    expect_both(&net).await;
 }
 
 #[tokio::test]
