@@ -1,4 +1,4 @@
-//! Rooms: the room index, the adapter trait and the in-memory adapter.
+//! Rooms: the index of who is in which, and the targets of broadcasts.
 //!
 //! A [`RoomIndex`] knows the sockets of one namespace and the rooms they are in; a [`Target`] says whom a broadcast is
 //! for. Both are plain data: no lock, no I/O. Whoever owns an index locks it for the few microseconds that

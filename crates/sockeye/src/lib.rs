@@ -114,8 +114,10 @@
 //! * `macros`: `#[derive(Event)]` for [typed events](guide::typed). Off by default.
 //! * `tls`: listeners and clients for `https://`, `wss://` and `tls://`, by rustls. Off by default.
 
-/// The client. Its [`Socket`](sockeye_client::Socket) is another type than the server's, which has
-/// the name at the root of the crate; all else that both have in common is the same.
+/// The client. Four of its types have the names of others at the root of the crate, which are the
+/// server's: [`Socket`](sockeye_client::Socket), [`Ack`](sockeye_client::Ack),
+/// [`Emission`](sockeye_client::Emission) and [`ConfigError`](sockeye_client::ConfigError). All else
+/// that both have in common is the same.
 #[cfg(feature = "client")]
 pub mod client {
     pub use sockeye_client::*;

@@ -1,0 +1,48 @@
+//! What the guide says about the names of the crate.
+
+use std::collections::BTreeMap;
+
+/// The public names of a crate's root by where they come from.
+fn names(source: &str) -> BTreeMap<&str, &str> {
+    let mut names = BTreeMap::new();
+    for item in source.split(';') {
+        if let Some((_, used)) = item.split_once("pub use ") {
+            let (path, list) = used.rsplit_once("::").unwrap_or(("", used));
+            // A list in braces has the path in front of it.
+            let (path, list) = match used.split_once("::{") {
+                Some((path, list)) => (path, list.trim_end().trim_end_matches('}')),
+                None => (path, list),
+            };
+            names.extend(list.split(',').map(str::trim).map(|name| (name, path)));
+        }
+        if let Some((_, alias)) = item.split_once("pub type ") {
+            let end = alias.find(['<', ' ']).unwrap_or(alias.len());
+            names.insert(&alias[..end], "");
+        }
+    }
+    names.remove("");
+    names
+}
+
+#[test]
+fn names_that_are_taken_twice_are_those_of_the_guide() {
+    let server = names(include_str!("../../server/src/lib.rs"));
+    let client = names(include_str!("../../client/src/lib.rs"));
+    assert_eq!(server.get("Socket"), Some(&"socket"));
+    assert_eq!(client.get("Data"), Some(&"sockeye_events"));
+    let is_shared = |path: &str| path.starts_with("sockeye_");
+    let twice: Vec<_> = server
+        .iter()
+        .filter_map(|(name, path)| Some((name, path, client.get(name)?)))
+        .filter(|(_, path, other)| path != other || !is_shared(path))
+        .map(|(name, ..)| *name)
+        .collect();
+    let guide = include_str!("../docs/client.md").replace('\n', " ");
+    let (_, rest) = guide
+        .split_once("names are taken twice: ")
+        .expect("a sentence about them");
+    let (listed, _) = rest.split_once(" at the root").expect("the list's end");
+    let mut listed: Vec<_> = listed.split('`').skip(1).step_by(2).collect();
+    listed.sort_unstable();
+    assert_eq!(twice, listed);
+}
