@@ -119,7 +119,7 @@ pub fn check_name(
     }
 }
 
-/// Emits an event to one peer.
+/// Emits an event to one peer. Whether the name is [reserved](check_name) has been looked at.
 ///
 /// A volatile event that cannot go right now is dropped, which is an error only for one who waits
 /// for its answer.
@@ -247,10 +247,14 @@ pub fn encode_for<A: ToArgs + ?Sized>(
     ack_id: Option<u64>,
     limits: BytesOut,
 ) -> Result<usize, EmitError> {
-    check_name(session.dialect(), || is_on_stream(session), name)?;
     Ok(match session.dialect() {
+        // All else has been looked at by whoever emits, who may not have known the session.
+        Dialect::Packets if name == ERROR && is_on_stream(session) => {
+            return Err(EmitError::ReservedName(name.into()));
+        }
         Dialect::Packets => encode(buffers, namespace, name, args, ack_id, limits)?,
         Dialect::Lines => {
+            check_name(Dialect::Lines, || true, name)?;
             let max = limits.max_inline_bytes;
             let encode = |out: &mut _| lines::encode_event(out, max, ack_id, name, args);
             line(buffers, encode)?

@@ -73,6 +73,11 @@ impl Socket {
     /// It is a plain or async function of extractors: [`Socket`], [`Data<T>`](crate::Data),
     /// [`Args`](crate::Args), [`Ack<T>`](crate::Ack), [`State<T>`](crate::State) and
     /// [`EventName`](crate::EventName). What it returns, if not `()`, answers the event.
+    ///
+    /// A handler of `error` is told what goes wrong with this socket, as
+    /// [`Client::on_error`](crate::Client::on_error) is for all of them, and takes it as an
+    /// `Arc<`[`EventError`](crate::EventError)`>`; where the server may emit an event of that name,
+    /// which is everywhere but on TCP and Unix-domain streams, that comes as an error of its.
     pub fn on<M: 'static, F>(&self, name: &str, handler: F) -> ListenerId
     where
         F: Callback<Self, M>,
