@@ -6,7 +6,7 @@ use std::sync::Arc;
 use clap::Args;
 use parking_lot::Mutex;
 use sockeye::client::{EncodeError, Socket};
-use sockeye::{AckError, DisconnectReason, EmitError};
+use sockeye::{AckError, DisconnectReason, EmitError, Refusal};
 use thiserror::Error;
 
 use crate::arguments::{ArgumentError, Arguments};
@@ -62,6 +62,8 @@ pub(crate) enum Failure {
     Emit(#[from] EmitError),
     #[error("no answer within {0}")]
     Timeout(Span),
+    #[error("{}", refused(.0))]
+    Refused(Refusal),
     #[error("disconnected before the answer came")]
     NoAnswer,
     #[error("disconnected before the event was sent: {0}")]
@@ -114,7 +116,17 @@ async fn ask(
         Ok(answer) => Ok(answer),
         Err(AckError::Timeout) => Err(Failure::Timeout(options.timeout)),
         Err(AckError::Emit(error)) => Err(error.into()),
+        Err(AckError::Refused(refusal)) => Err(Failure::Refused(refusal)),
         Err(_) => Err(Failure::NoAnswer),
+    }
+}
+
+/// What the server has refused with.
+fn refused(refusal: &Refusal) -> String {
+    let message = refusal.message();
+    match refusal.data() {
+        None => format!("the server refused: {message}"),
+        Some(data) => format!("the server refused: {message} ({data})"),
     }
 }
 

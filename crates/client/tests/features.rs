@@ -180,13 +180,16 @@ async fn refusals_by_middlewares_are_told_to_servers_that_speak_lines() {
     socket.connect().await.unwrap();
     settle(&socket).await;
     socket.emit("back", 1).unwrap();
-    let answer: Value = soon(socket.emit_with_ack("ask", 2)).await.unwrap();
+    let answer = soon(socket.emit_with_ack::<Value>("ask", 2)).await;
     assert_eq!(
-        answer,
-        json!({ "error": { "message": "not now", "data": 7 } }),
+        answer.unwrap_err().refusal(),
+        Some(&Refusal::new("the peer refused: not now")),
         "who waits for an answer gets it as that"
     );
-    assert_eq!(read(), r#"event "error": the peer refused: not now"#);
+    assert_eq!(
+        read(),
+        r#"event "error": the peer refused: not now event "ask": the handler failed: the peer refused: not now"#
+    );
 }
 
 #[tokio::test]

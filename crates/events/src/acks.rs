@@ -11,7 +11,7 @@ use parking_lot::Mutex;
 use sockeye_socket_proto::{Args, FromArgs};
 use tokio::sync::oneshot;
 
-use crate::{AckError, Deadline, EmitError};
+use crate::{AckError, Deadline, EmitError, Refusal};
 
 /// The acknowledgements that one socket waits for.
 ///
@@ -49,6 +49,22 @@ impl Waiter {
     /// Tells the outcome.
     pub fn tell(self, answer: Result<Args, NoAnswer>) {
         (self.0)(answer);
+    }
+}
+
+impl AckError {
+    /// What an outcome is to one who waits for an answer of this type: the answer, or why there is none. That the peer
+    /// has refused is never an answer.
+    ///
+    /// # Errors
+    ///
+    /// Why there is none.
+    pub fn read<T: FromArgs>(answer: Result<Args, NoAnswer>) -> Result<T, Self> {
+        let args = answer?;
+        match Refusal::from_answer(&args) {
+            Some(refusal) => Err(Self::Refused(refusal)),
+            None => Ok(T::from_args(args)?),
+        }
     }
 }
 
@@ -254,8 +270,7 @@ impl<T: FromArgs> Future for AckFuture<T> {
             } => {
                 if let Poll::Ready(answer) = Pin::new(receiver).poll(cx) {
                     return Poll::Ready(match answer {
-                        Ok(Ok(args)) => T::from_args(args).map_err(AckError::from),
-                        Ok(Err(none)) => Err(none.into()),
+                        Ok(answer) => AckError::read(answer),
                         Err(_) => Err(AckError::Disconnected),
                     });
                 }

@@ -54,9 +54,24 @@ pub enum AckError {
     /// The event could not be emitted in the first place.
     #[error("the event was not emitted")]
     Emit(#[from] EmitError),
+    /// The peer refused: its handler failed, or one of its middlewares said no. What it said is here,
+    /// message and data.
+    #[error("the peer refused: {}", .0.message())]
+    Refused(Refusal),
     /// The peer answered with something that is not the expected type.
     #[error("the acknowledgement has the wrong shape")]
     Args(#[from] ArgsError),
+}
+
+impl AckError {
+    /// What the peer said, if it has refused.
+    #[must_use]
+    pub const fn refusal(&self) -> Option<&Refusal> {
+        match self {
+            Self::Refused(refusal) => Some(refusal),
+            _ => None,
+        }
+    }
 }
 
 /// Why a handler's parameter could not be made from an event.
@@ -92,9 +107,10 @@ pub enum EventErrorKind {
     /// The arguments are not what the handler takes.
     #[error(transparent)]
     Extract(#[from] ExtractError),
-    /// The handler returned an error.
-    #[error("the handler failed: {}", .0.message())]
-    Refused(Refusal),
+    /// The handler returned an error: the refusal is what the peer saw, its
+    /// [cause](Refusal::cause) what was returned.
+    #[error("the handler failed: {}", .0.detail())]
+    Refused(#[source] Refusal),
     /// The handler panicked; this is the panic's message.
     #[error("the handler panicked: {0}")]
     Panicked(Box<str>),
@@ -115,9 +131,10 @@ pub enum EventErrorKind {
     /// sent, and nobody waits for the answer.
     #[error("it was given up: {0}")]
     GivenUp(AckError),
-    /// A middleware of the socket refused the event.
-    #[error("a middleware refused it: {}", .0.message())]
-    Middleware(Refusal),
+    /// A middleware of the socket refused the event, or one of the namespace failed and so has refused
+    /// the socket; the [cause](Refusal::cause) is the error that it returned.
+    #[error("a middleware refused it: {}", .0.detail())]
+    Middleware(#[source] Refusal),
 }
 
 impl EventError {
@@ -138,6 +155,23 @@ impl EventError {
             .or_else(|| payload.downcast_ref::<String>().map(String::as_str))
             .unwrap_or("(no message)");
         Self::new(event, EventErrorKind::Panicked(message.into()))
+    }
+
+    /// The error of this type behind it: what a handler or middleware returned, or anything that this
+    /// has among its sources.
+    ///
+    /// ```
+    /// # use sockeye_events::EventError;
+    /// # fn hook(error: &EventError) {
+    /// if let Some(error) = error.downcast_ref::<std::io::Error>() {
+    ///     eprintln!("the disk? {error}");
+    /// }
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn downcast_ref<E: std::error::Error + 'static>(&self) -> Option<&E> {
+        std::iter::successors(std::error::Error::source(self), |error| error.source())
+            .find_map(|error| error.downcast_ref())
     }
 
     /// The event's name.

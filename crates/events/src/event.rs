@@ -1,11 +1,10 @@
 use std::any::Any;
 use std::fmt;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use sockeye_socket_proto::{RawArgs, ToArgs};
 
-use crate::{DisconnectReason, EmitError, EventError, StateMap};
+use crate::slot::AckSlot;
+use crate::{DisconnectReason, EmitError, EventError, Responder, StateMap};
 
 /// What handlers need of a socket: the server's and the client's socket implement it.
 pub trait EventSocket: Clone + Send + Sync + fmt::Debug + 'static {
@@ -34,28 +33,11 @@ pub struct Event<'a, S> {
     detail: Option<&'a (dyn Any + Send + Sync)>,
 }
 
-/// The right to answer one event, shared by its handlers: only the first answer is sent.
-#[derive(Clone, Debug)]
-pub struct AckSlot {
-    pub(crate) id: u64,
-    /// Set only where several handlers may answer; one handler answers at most once anyway.
-    taken: Option<Arc<AtomicBool>>,
-}
-
-impl AckSlot {
-    /// Whether the caller is the first that answers.
-    pub(crate) fn take(&self) -> bool {
-        self.taken
-            .as_ref()
-            .is_none_or(|taken| !taken.swap(true, Ordering::AcqRel))
-    }
-}
-
 impl<'a, S> Event<'a, S> {
     /// An event that came from the peer; `ack` is the id under which it waits for an answer.
     #[must_use]
     pub fn incoming(socket: &'a S, name: &'a str, args: RawArgs<'a>, ack: Option<u64>) -> Self {
-        let ack = ack.map(|id| AckSlot { id, taken: None });
+        let ack = ack.map(AckSlot::new);
         Self {
             socket,
             name,
@@ -115,10 +97,20 @@ impl<'a, S> Event<'a, S> {
     }
 
     /// Prepares for several handlers, of which only the first answer may be sent.
-    pub fn share_ack(&mut self) {
-        if let Some(slot) = &mut self.ack {
-            slot.taken.get_or_insert_with(Arc::default);
+    /// [`all_called`](Self::all_called) has to follow, on this event or on it [`again`](Self::again).
+    pub fn share_ack(&self) {
+        if let Some(slot) = &self.ack {
+            slot.share();
         }
+    }
+
+    /// All handlers have been called, those who share the right to answer. When they are done, and no more than
+    /// `Ok(())` has come of it, that is the answer.
+    pub fn all_called(&self)
+    where
+        S: EventSocket,
+    {
+        Responder::new(self).end();
     }
 
     /// The socket that the event is for.

@@ -4,8 +4,9 @@ use std::marker::PhantomData;
 use serde::de::DeserializeOwned;
 use sockeye_socket_proto::{Args, ToArgs};
 
-use crate::event::AckSlot;
-use crate::{DisconnectReason, EmitError, Event, EventSocket, ExtractError};
+use crate::reply::ErrorAck;
+use crate::slot::AckSlot;
+use crate::{DisconnectReason, EmitError, Event, EventSocket, ExtractError, IntoRefusal};
 
 /// A type that a handler can take as a parameter.
 ///
@@ -122,11 +123,19 @@ impl<S, T: FromEvent<S>> FromEvent<S> for Result<T, ExtractError> {
 /// Answers an event at a time of the handler's choosing, instead of by return value.
 ///
 /// Only one answer of an event is sent, whichever handler gives it first. If the peer asked for
-/// none ([`is_wanted`](Self::is_wanted) is false), `send` does nothing.
+/// none ([`is_wanted`](Self::is_wanted) is false), `send` does nothing. That the handler returns
+/// `Ok(())` is no answer while it has not been sent or dropped.
 #[derive(Debug)]
-pub struct Ack<S, T> {
-    target: Option<(S, AckSlot)>,
+pub struct Ack<S: EventSocket, T> {
+    target: Option<InHand<S>>,
     answer: PhantomData<fn(T)>,
+}
+
+/// The right to answer, until this is dropped.
+#[derive(Debug)]
+struct InHand<S: EventSocket> {
+    socket: S,
+    slot: AckSlot,
 }
 
 impl<S: EventSocket, T: ToArgs> Ack<S, T> {
@@ -147,17 +156,43 @@ impl<S: EventSocket, T: ToArgs> Ack<S, T> {
     )]
     pub fn send(self, answer: T) -> Result<(), EmitError> {
         match &self.target {
-            Some((socket, slot)) if slot.take() => socket.acknowledge(slot.id, &answer),
+            Some(InHand { socket, slot }) if slot.answer() => socket.acknowledge(slot.id, &answer),
             _ => Ok(()),
+        }
+    }
+
+    /// Refuses: whoever waits for the answer gets an error, as if the handler had returned this as its `Err`. The
+    /// error hook of this side is not told.
+    ///
+    /// # Errors
+    ///
+    /// As for [`send`](Self::send).
+    pub fn refuse(self, error: impl IntoRefusal) -> Result<(), EmitError> {
+        match &self.target {
+            Some(InHand { socket, slot }) if slot.answer() => {
+                let error = &error.refusal();
+                socket.acknowledge(slot.id, &ErrorAck { error })
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+impl<S: EventSocket> Drop for InHand<S> {
+    fn drop(&mut self) {
+        if self.slot.end() {
+            // Whoever cannot be told is gone.
+            let _ = self.socket.acknowledge(self.slot.id, &());
         }
     }
 }
 
 impl<S: EventSocket, T> FromEvent<S> for Ack<S, T> {
     fn from_event(event: &Event<'_, S>) -> Result<Self, ExtractError> {
-        let target = event
-            .ack_slot()
-            .map(|slot| (event.socket().clone(), slot.clone()));
+        let target = event.ack_slot().map(|slot| InHand {
+            socket: event.socket().clone(),
+            slot: slot.take_in_hand(),
+        });
         Ok(Self {
             target,
             answer: PhantomData,

@@ -8,7 +8,7 @@ use std::task::Context;
 
 use futures_util::FutureExt;
 
-use crate::reply::Responder;
+use crate::reply::{Responder, Role};
 use crate::{Callback, Called, Event, EventSocket, HandlerFuture, IntoReply, Running};
 
 /// The handlers of a namespace or of one socket, by event name.
@@ -51,7 +51,7 @@ pub trait ErasedHandler<S>: Send + Sync {
     /// Calls the handler. A future comes back if it is async, not polled yet.
     ///
     /// Failures to extract, errors and panics have been reported to the socket.
-    fn call(&self, event: &Event<'_, S>) -> Option<HandlerFuture>;
+    fn call(&self, event: &Event<'_, S>, role: Role) -> Option<HandlerFuture>;
 }
 
 /// Erases a handler's type.
@@ -79,8 +79,8 @@ where
     H: Callback<S, M>,
     H::Output: IntoReply,
 {
-    fn call(&self, event: &Event<'_, S>) -> Option<HandlerFuture> {
-        let responder = Responder::new(event);
+    fn call(&self, event: &Event<'_, S>, role: Role) -> Option<HandlerFuture> {
+        let responder = Responder::begin(event, role);
         // A panic must end this event only, also one in what the result's type does when it is
         // sent. The handler is shared by reference and is expected to keep its own state sound,
         // as every handler on a thread pool must.
@@ -96,7 +96,10 @@ where
             }
         }));
         match called {
-            Ok(None) => None,
+            Ok(None) => {
+                responder.end();
+                None
+            }
             Ok(Some(future)) => {
                 let later = responder.to_owned();
                 Some(Box::pin(async move {
@@ -104,10 +107,12 @@ where
                     if let Err(panic) = AssertUnwindSafe(work).catch_unwind().await {
                         later.responder().panicked(&*panic);
                     }
+                    later.responder().end();
                 }))
             }
             Err(panic) => {
                 responder.panicked(&*panic);
+                responder.end();
                 None
             }
         }
@@ -237,7 +242,7 @@ impl<S: EventSocket> Listeners<S> {
 
     /// Runs the catch-all handlers.
     pub fn dispatch_any(&self, event: &Event<'_, S>, running: &mut Running, cx: &mut Context<'_>) {
-        run(&self.any, event, running, cx);
+        run(&self.any, event, Role::Observer, running, cx);
     }
 
     /// Runs the handlers of the event's name; true if a `once` handler was used up, which the
@@ -248,7 +253,8 @@ impl<S: EventSocket> Listeners<S> {
         running: &mut Running,
         cx: &mut Context<'_>,
     ) -> bool {
-        run(self.reached_by(event.name()).named, event, running, cx)
+        let named = self.reached_by(event.name()).named;
+        run(named, event, Role::Handler, running, cx)
     }
 
     /// Calls the handlers of what has happened to the connection; `start` gets each future right
@@ -258,7 +264,7 @@ impl<S: EventSocket> Listeners<S> {
         listeners
             .into_iter()
             .flatten()
-            .filter_map(|listener| listener.handler.call(event))
+            .filter_map(|listener| listener.handler.call(event, Role::Handler))
             .for_each(start);
     }
 
@@ -275,14 +281,19 @@ impl<S: EventSocket> Listeners<S> {
         event: &Event<'_, S>,
         mut start: impl FnMut(HandlerFuture),
     ) -> bool {
-        call(self.reached_by(event.name()).named, event, &mut start)
+        call(
+            self.reached_by(event.name()).named,
+            event,
+            Role::Handler,
+            &mut start,
+        )
     }
 
     /// Runs the handlers of outgoing events.
     pub fn dispatch_outgoing(&self, event: &Event<'_, S>) -> Vec<HandlerFuture> {
         self.any_outgoing
             .iter()
-            .filter_map(|listener| listener.handler.call(event))
+            .filter_map(|listener| listener.handler.call(event, Role::Observer))
             .collect()
     }
 
@@ -308,19 +319,20 @@ impl<S: EventSocket> Reached<'_, S> {
     /// [`Listeners::dispatch`].
     pub fn run(&self, event: &Event<'_, S>, running: &mut Running, cx: &mut Context<'_>) -> bool {
         if !self.any.is_empty() {
-            run(self.any, event, running, cx);
+            run(self.any, event, Role::Observer, running, cx);
         }
-        run(self.named, event, running, cx)
+        run(self.named, event, Role::Handler, running, cx)
     }
 }
 
 fn run<S: EventSocket>(
     listeners: &[Listener<S>],
     event: &Event<'_, S>,
+    role: Role,
     running: &mut Running,
     cx: &mut Context<'_>,
 ) -> bool {
-    call(listeners, event, &mut |future| {
+    call(listeners, event, role, &mut |future| {
         running.start(future, cx);
     })
 }
@@ -328,6 +340,7 @@ fn run<S: EventSocket>(
 fn call<S: EventSocket>(
     listeners: &[Listener<S>],
     event: &Event<'_, S>,
+    role: Role,
     start: &mut impl FnMut(HandlerFuture),
 ) -> bool {
     let mut used_up = false;
@@ -338,7 +351,7 @@ fn call<S: EventSocket>(
                 continue;
             }
         }
-        if let Some(future) = listener.handler.call(event) {
+        if let Some(future) = listener.handler.call(event, role) {
             start(future);
         }
     }

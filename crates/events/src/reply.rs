@@ -7,8 +7,10 @@ use serde::Serialize;
 use serde_json::Value;
 use sockeye_socket_proto::{Args, ToArgs};
 
-use crate::event::AckSlot;
-use crate::{Event, EventError, EventErrorKind, EventSocket, ExtractError, IntoRefusal, Refusal};
+use crate::slot::AckSlot;
+use crate::{
+    Event, EventError, EventErrorKind, EventSocket, ExtractError, Failure, IntoRefusal, Refusal,
+};
 
 /// A type that a handler or a middleware may return.
 ///
@@ -24,8 +26,9 @@ pub trait Outcome {}
 
 /// A handler's result: what becomes of it when the handler is done.
 ///
-/// `()` sends nothing, a value acknowledges the event, `Err` goes to the error hook and, if the
-/// peer waits for an acknowledgement, is sent there as `{"error": {"message", "data"}}`.
+/// `()` sends nothing, a value acknowledges the event, and so does `Ok(())`, with no arguments. `Err`
+/// goes to the error hook and, if the peer waits for an acknowledgement, refuses it: with what
+/// [`IntoRefusal`] lets it see.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot become an acknowledgement",
     note = "return `()`, a number, string, `Bytes`, `Vec`, `Option`, map, tuple, `serde_json::Value` or `Args`, or a `Result` with one of these",
@@ -34,6 +37,15 @@ pub trait Outcome {}
 pub trait IntoReply: Outcome {
     /// Answers the event.
     fn reply<S: EventSocket>(self, to: &Responder<'_, S>);
+
+    /// Answers the event with what was in an `Ok`. The same as [`reply`](Self::reply), but for `()`: a
+    /// handler that can fail also says that it has not.
+    fn reply_ok<S: EventSocket>(self, to: &Responder<'_, S>)
+    where
+        Self: Sized,
+    {
+        self.reply(to);
+    }
 }
 
 /// Makes an acknowledgement of any `Serialize` type.
@@ -62,6 +74,16 @@ pub struct Responder<'a, S> {
     socket: &'a S,
     event: &'a str,
     ack: Option<&'a AckSlot>,
+    role: Role,
+}
+
+/// Why a handler was called.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// For events of this name.
+    Handler,
+    /// For events of any name. Its values answer, but that it has nothing to say is no answer.
+    Observer,
 }
 
 /// A responder for a handler that outlives the event's buffers.
@@ -70,12 +92,13 @@ pub(crate) struct OwnedResponder<S> {
     socket: S,
     event: Box<str>,
     ack: Option<AckSlot>,
+    role: Role,
 }
 
 /// The acknowledgement of an event that failed.
 #[derive(Serialize)]
-struct ErrorAck<'a> {
-    error: &'a Refusal,
+pub(crate) struct ErrorAck<'a> {
+    pub(crate) error: &'a Refusal,
 }
 
 impl<'a, S: EventSocket> Responder<'a, S> {
@@ -86,6 +109,28 @@ impl<'a, S: EventSocket> Responder<'a, S> {
             socket: event.socket(),
             event: event.name(),
             ack: event.ack_slot(),
+            role: Role::Handler,
+        }
+    }
+
+    /// A handler is about to be called. When it is done, [`end`](Self::end) has to be called.
+    pub(crate) fn begin(event: &'a Event<'_, S>, role: Role) -> Self {
+        let responder = Self {
+            role,
+            ..Self::new(event)
+        };
+        if let Some(slot) = responder.slot() {
+            slot.begin();
+        }
+        responder
+    }
+
+    /// The handler, or who has called all of them, is done.
+    pub(crate) fn end(&self) {
+        if let Some(slot) = self.slot()
+            && slot.end()
+        {
+            self.send(slot, &());
         }
     }
 
@@ -94,16 +139,24 @@ impl<'a, S: EventSocket> Responder<'a, S> {
             socket: self.socket.clone(),
             event: self.event.into(),
             ack: self.ack.cloned(),
+            role: self.role,
         }
     }
 
     /// Sends the answer, if one is wanted and none was given yet.
     pub fn answer<A: ToArgs + ?Sized>(&self, args: &A) {
-        let Some(slot) = self.ack.filter(|slot| slot.take()) else {
-            return;
-        };
-        if let Err(error) = self.socket.acknowledge(slot.id, args) {
-            self.socket.report(EventError::new(self.event, error));
+        if let Some(slot) = self.ack.filter(|slot| slot.answer()) {
+            self.send(slot, args);
+        }
+    }
+
+    /// The event was handled, and there is nothing to say about it: sends an answer without arguments, if one is
+    /// wanted and no handler gives a better one.
+    pub fn done(&self) {
+        if let Some(slot) = self.slot()
+            && slot.done()
+        {
+            self.send(slot, &());
         }
     }
 
@@ -129,7 +182,7 @@ impl<'a, S: EventSocket> Responder<'a, S> {
     /// Reports that the event could not be handed to the handler.
     pub(crate) fn reject(&self, error: ExtractError) {
         self.answer(&ErrorAck {
-            error: &Refusal::new(error.to_string()),
+            error: &error.refusal(),
         });
         self.socket.report(EventError::new(self.event, error));
     }
@@ -137,10 +190,21 @@ impl<'a, S: EventSocket> Responder<'a, S> {
     /// Reports that the handler panicked. What it said stays here: the peer gets no detail.
     pub(crate) fn panicked(&self, payload: &(dyn Any + Send)) {
         self.answer(&ErrorAck {
-            error: &Refusal::new("internal error"),
+            error: &Refusal::internal(),
         });
         self.socket
             .report(EventError::panicked(self.event, payload));
+    }
+
+    /// The right to answer by having nothing to say.
+    fn slot(&self) -> Option<&'a AckSlot> {
+        self.ack.filter(|_| self.role == Role::Handler)
+    }
+
+    fn send<A: ToArgs + ?Sized>(&self, slot: &AckSlot, args: &A) {
+        if let Err(error) = self.socket.acknowledge(slot.id, args) {
+            self.socket.report(EventError::new(self.event, error));
+        }
     }
 }
 
@@ -150,6 +214,7 @@ impl<S: EventSocket> OwnedResponder<S> {
             socket: &self.socket,
             event: &self.event,
             ack: self.ack.as_ref(),
+            role: self.role,
         }
     }
 }
@@ -158,15 +223,19 @@ impl Outcome for () {}
 
 impl IntoReply for () {
     fn reply<S: EventSocket>(self, _to: &Responder<'_, S>) {}
+
+    fn reply_ok<S: EventSocket>(self, to: &Responder<'_, S>) {
+        to.done();
+    }
 }
 
 impl<T, E> Outcome for Result<T, E> {}
 
-impl<T: IntoReply, E: IntoRefusal> IntoReply for Result<T, E> {
+impl<T: IntoReply, E: Failure> IntoReply for Result<T, E> {
     fn reply<S: EventSocket>(self, to: &Responder<'_, S>) {
         match self {
-            Ok(value) => value.reply(to),
-            Err(error) => to.fail(error.into_refusal()),
+            Ok(value) => value.reply_ok(to),
+            Err(error) => to.fail(error.fail()),
         }
     }
 }

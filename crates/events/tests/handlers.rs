@@ -1,16 +1,20 @@
 //! Handlers without a server: what they are given, and what becomes of what they return.
 
+use std::collections::HashMap;
+use std::error::Error;
+use std::fmt::Debug;
 use std::sync::Arc;
 use std::task::{Context, Waker};
 
 use bytes::Bytes;
 use parking_lot::Mutex;
+use serde_json::{Value, json};
 use sockeye_events::{
     Ack, AckError, AckFuture, AckTable, Callback, Data, DisconnectReason, EmitError, Event,
-    EventError, EventName, EventSocket, ExtractError, FromEvent, IntoReply, Listeners, Refusal,
-    Reply, Running, State, StateMap, Waiter, erase,
+    EventError, EventName, EventSocket, ExtractError, FromEvent, IntoRefusal, IntoReply, Listeners,
+    Refusal, Reply, Running, State, StateMap, Waiter, erase,
 };
-use sockeye_socket_proto::{Args, RawArgs, ToArgs};
+use sockeye_socket_proto::{Args, FromArgs, RawArgs, ToArgs};
 
 /// A socket that keeps what it is told.
 #[derive(Clone, Debug, Default)]
@@ -20,7 +24,7 @@ struct Fake(Arc<Inner>);
 struct Inner {
     state: StateMap,
     answers: Mutex<Vec<(u64, String)>>,
-    errors: Mutex<Vec<String>>,
+    errors: Mutex<Vec<EventError>>,
     closed: Mutex<bool>,
 }
 
@@ -40,7 +44,7 @@ impl EventSocket for Fake {
     }
 
     fn report(&self, error: EventError) {
-        self.0.errors.lock().push(error.to_string());
+        self.0.errors.lock().push(error);
     }
 }
 
@@ -56,7 +60,30 @@ impl Fake {
     }
 
     fn errors(&self) -> Vec<String> {
+        let errors = self.originals();
+        errors.iter().map(ToString::to_string).collect()
+    }
+
+    fn originals(&self) -> Vec<EventError> {
         std::mem::take(&mut self.0.errors.lock())
+    }
+
+    /// What the handler answers, which is called alone as the connection would call it.
+    fn answer<M: 'static, H>(&self, handler: H) -> Option<String>
+    where
+        H: Callback<Self, M>,
+        H::Output: IntoReply,
+    {
+        let mut listeners = Listeners::default();
+        listeners.on("event", erase(handler));
+        let event = Event::incoming(self, "event", RawArgs::empty(), Some(1));
+        let mut running = Running::default();
+        let mut cx = Context::from_waker(Waker::noop());
+        listeners.dispatch(&event, &mut running, &mut cx);
+        while running.poll(&mut cx).is_pending() {}
+        let mut answers = self.answers();
+        assert!(answers.len() <= 1, "{answers:?}");
+        answers.pop().map(|(_, answer)| answer)
     }
 
     /// Runs one handler for an event with these arguments, which waits for an answer.
@@ -80,12 +107,13 @@ fn dispatch(
     ack: Option<u64>,
 ) -> bool {
     let args = RawArgs::from_array(args).expect("an array");
-    let mut event = Event::incoming(socket, name, args, ack);
+    let event = Event::incoming(socket, name, args, ack);
     event.share_ack();
     let mut running = Running::default();
     let mut cx = Context::from_waker(Waker::noop());
     listeners.dispatch_any(&event, &mut running, &mut cx);
     let used_up = listeners.dispatch(&event, &mut running, &mut cx);
+    event.all_called();
     // The handlers of these tests only ever yield.
     while running.poll(&mut cx).is_pending() {}
     used_up
@@ -223,6 +251,168 @@ fn errors_and_panics_are_answered_and_reported() {
     ];
     assert_eq!(socket.errors(), expected);
 }
+
+#[test]
+fn handler_that_can_fail_says_that_it_has_not() {
+    let socket = Fake::default();
+    let nothing = Some("[]".to_owned());
+    assert_eq!(socket.answer(|| ()), None);
+    assert_eq!(socket.answer(async || ()), None);
+    assert_eq!(socket.answer(|| Ok::<(), String>(())), nothing);
+    assert_eq!(socket.answer(async || Ok::<(), Refusal>(())), nothing);
+    assert_eq!(
+        socket.answer(|| Ok::<Result<(), String>, String>(Ok(()))),
+        nothing
+    );
+    assert!(socket.errors().is_empty());
+}
+
+#[test]
+fn that_nothing_failed_is_no_answer_where_there_is_a_better_one() {
+    fn fine() -> Result<(), String> {
+        Ok(())
+    }
+    let socket = Fake::default();
+    let answer = |listeners: &Listeners<Fake>| {
+        dispatch(listeners, &socket, "x", "[]", Some(1));
+        let answers = socket.answers().into_iter();
+        answers.map(|(_, answer)| answer).collect::<Vec<_>>()
+    };
+
+    let mut listeners = Listeners::default();
+    listeners.on_any(erase(fine));
+    listeners.on("x", erase(fine));
+    listeners.on("x", erase(async || fine()));
+    listeners.on("x", erase(|| ()));
+    assert_eq!(answer(&listeners), ["[]"]);
+    listeners.once("x", erase(async || 7));
+    assert_eq!(answer(&listeners), ["[7]"]);
+    // It is spent.
+    assert_eq!(answer(&listeners), ["[]"]);
+    listeners.on("x", erase(async || Err::<(), _>("no")));
+    assert_eq!(answer(&listeners), [r#"[{"error":{"message":"no"}}]"#]);
+
+    let mut listeners = Listeners::default();
+    listeners.on_any(erase(fine));
+    assert!(answer(&listeners).is_empty(), "it was for nobody");
+}
+
+#[test]
+fn that_nothing_failed_is_no_answer_while_somebody_has_the_ack() {
+    let socket = Fake::default();
+    let answer = socket.answer(|ack: Ack<Fake, u8>| -> Result<(), EmitError> { ack.send(1) });
+    assert_eq!(answer, Some("[1]".to_owned()));
+    let answer = socket.answer(|ack: Ack<Fake, u8>| {
+        ack.send(1).unwrap();
+        Err::<(), _>("too late")
+    });
+    assert_eq!(answer, Some("[1]".to_owned()));
+    assert_eq!(socket.errors().len(), 1);
+    let answer = socket.answer(|ack: Ack<Fake, u8>| ack.refuse("not now"));
+    assert_eq!(
+        answer,
+        Some(r#"[{"error":{"message":"not now"}}]"#.to_owned())
+    );
+
+    let kept = Arc::new(Mutex::new(None));
+    let keeper = Arc::clone(&kept);
+    let keep = move |ack: Ack<Fake, u8>| -> Result<(), EmitError> {
+        *keeper.lock() = Some(ack);
+        Ok(())
+    };
+    assert_eq!(socket.answer(keep.clone()), None);
+    kept.lock().take().unwrap().send(2).unwrap();
+    assert_eq!(socket.answers(), [(1, "[2]".to_owned())]);
+    assert_eq!(socket.answer(keep), None);
+    kept.lock().take();
+    assert_eq!(
+        socket.answers(),
+        [(1, "[]".to_owned())],
+        "it was let go of unused"
+    );
+    assert!(socket.errors().is_empty());
+}
+
+/// An error of the application.
+#[derive(Debug, thiserror::Error)]
+enum ShopError {
+    #[error("shelf {0} is empty")]
+    Empty(u8),
+    #[error("the database says: password 1234 is wrong")]
+    Database,
+}
+
+impl IntoRefusal for ShopError {
+    fn refusal(&self) -> Refusal {
+        match self {
+            Self::Empty(_) => Refusal::new("sold out").with_data(7),
+            Self::Database => Refusal::internal(),
+        }
+    }
+}
+
+#[test]
+fn peer_sees_of_an_error_what_it_is_meant_to_and_the_hook_all_of_it() {
+    fn io() -> std::io::Error {
+        std::io::Error::other("/etc/secret")
+    }
+    let socket = Fake::default();
+    let hidden = r#"[{"error":{"message":"internal error"}}]"#;
+    let sold_out = r#"[{"error":{"message":"sold out","data":7}}]"#;
+    let said = |answer: Option<String>| {
+        let [error] = &socket.originals()[..] else {
+            panic!("one error")
+        };
+        let is_io = error.downcast_ref::<std::io::Error>().is_some();
+        let shop = error.downcast_ref::<ShopError>().is_some();
+        (answer.unwrap(), error.to_string(), is_io, shop)
+    };
+    let expect = |answer: &str, text: &str, is_io, is_shop| {
+        let text = format!("event \"event\": the handler failed: {text}");
+        (answer.to_owned(), text, is_io, is_shop)
+    };
+
+    let answer = socket.answer(|| Err::<(), _>(io()));
+    assert_eq!(said(answer), expect(hidden, "/etc/secret", true, false));
+    let answer = socket.answer(|| -> Result<u8, Refusal> { Err(io())? });
+    assert_eq!(said(answer), expect(hidden, "/etc/secret", true, false));
+    let answer = socket.answer(async || -> Result<u8, Box<dyn Error + Send + Sync>> { Err(io())? });
+    assert_eq!(said(answer), expect(hidden, "/etc/secret", true, false));
+    // One that is bound to its thread is kept as text.
+    let answer = socket.answer(|| -> Result<u8, Box<dyn Error>> { Err(io())? });
+    assert_eq!(said(answer), expect(hidden, "/etc/secret", false, false));
+    let answer = socket.answer(|| -> Result<(), ShopError> { Err(ShopError::Empty(3)) });
+    let expected = expect(sold_out, "shelf 3 is empty", false, true);
+    assert_eq!(said(answer), expected);
+    let answer = socket.answer(|| -> Result<(), ShopError> { Err(ShopError::Database) });
+    let text = "the database says: password 1234 is wrong";
+    assert_eq!(said(answer), expect(hidden, text, false, true));
+    let answer = socket
+        .answer(|| -> Result<(), Box<dyn Error>> { Err(Refusal::new("sold out").with_data(7))? });
+    assert_eq!(said(answer), expect(sold_out, "sold out", false, false));
+    let answer = socket.answer(|| Err::<(), _>("in my own words"));
+    let own = r#"[{"error":{"message":"in my own words"}}]"#;
+    assert_eq!(said(answer), expect(own, "in my own words", false, false));
+    let answer = socket.answer(|| Err::<(), _>(EmitError::OutboxFull));
+    assert_eq!(
+        said(answer),
+        expect(hidden, "the outbox is full", false, false)
+    );
+}
+
+#[test]
+fn state_that_is_missing_is_none_of_the_peer_s_business() {
+    let socket = Fake::default();
+    let answer = socket.answer(|_: State<ShopConfig>| ());
+    assert_eq!(
+        answer.unwrap(),
+        r#"[{"error":{"message":"internal error"}}]"#
+    );
+    assert!(socket.errors()[0].contains("ShopConfig"));
+}
+
+#[derive(Clone)]
+struct ShopConfig;
 
 #[test]
 fn answer_that_cannot_be_sent_is_reported() {
@@ -381,6 +571,72 @@ async fn ack_future_gets_its_answer_and_cleans_up() {
     assert!(owner.0.is_empty());
     let error = refused.await.unwrap_err();
     assert!(matches!(error, AckError::Emit(EmitError::OutboxFull)));
+}
+
+/// What an acknowledgement of these arguments is to one who waits for this type.
+fn read<T: FromArgs>(args: &str) -> Result<T, AckError> {
+    let args = RawArgs::from_array(args).unwrap().to_args();
+    AckError::read(Ok(args))
+}
+
+/// A struct that can be read from almost anything.
+#[derive(Debug, Default, PartialEq, serde::Deserialize)]
+#[serde(default)]
+struct Defaults {
+    error: Option<Value>,
+    name: String,
+}
+
+#[test]
+fn refused_acknowledgement_is_an_error_whatever_type_is_waited_for() {
+    fn check<T: FromArgs + Debug>() {
+        for (answer, data) in [
+            (
+                r#"[{"error":{"message":"zero","data":[1]}}]"#,
+                Some(json!([1])),
+            ),
+            (
+                r#"[ { "error" : { "data" : null, "message":"zero"} } ]"#,
+                None,
+            ),
+            (r#"[{"error":{"message":"zero"}}]"#, None),
+        ] {
+            let error = read::<T>(answer).unwrap_err();
+            let refusal = error.refusal().unwrap_or_else(|| panic!("{error}"));
+            assert_eq!((refusal.message(), refusal.data()), ("zero", data.as_ref()));
+            assert_eq!(error.to_string(), "the peer refused: zero");
+        }
+    }
+    check::<()>();
+    check::<Value>();
+    check::<Args>();
+    check::<HashMap<String, Value>>();
+    check::<Defaults>();
+    check::<Option<u8>>();
+    check::<(Value, Option<u8>)>();
+    check::<u8>();
+    check::<serde::de::IgnoredAny>();
+}
+
+#[test]
+fn no_other_answer_is_a_refusal() {
+    for answer in [
+        r#"[{"error":"no such room"}]"#,
+        r#"[{"error":["zero"]}]"#,
+        r#"[{"error":{"message":1}}]"#,
+        r#"[{"error":{"data":1}}]"#,
+        r#"[{"error":{"message":"zero","code":7}}]"#,
+        r#"[{"error":{"message":"zero"},"ok":false}]"#,
+        r#"[{"error":{"message":"zero"}},1]"#,
+        r#"[[{"error":{"message":"zero"}}]]"#,
+        r#"["error"]"#,
+        r#"[null]"#,
+        "[]",
+    ] {
+        read::<()>(answer).unwrap_or_else(|error| panic!("{answer}: {error}"));
+        read::<Args>(answer).unwrap();
+    }
+    assert!(matches!(read::<u8>("[null]"), Err(AckError::Args(_))));
 }
 
 #[tokio::test]

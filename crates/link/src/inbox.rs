@@ -296,16 +296,20 @@ impl<S: Receiver> Inbox<S> {
         if member.key != key || !socket.is_connected() {
             return;
         }
-        let mut event = Event::incoming(socket, name, args, ack_id);
+        let event = Event::incoming(socket, name, args, ack_id);
         let Some(own) = socket.own() else {
             // The common case: everything is in the shared table.
             let table = member.listeners.read(socket.shared());
             let handlers = table.reached_by(name);
-            if handlers.count() > 1 {
+            let several = handlers.count() > 1;
+            if several {
                 event.share_ack();
             }
             if handlers.run(&event, &mut self.running, cx) {
                 sweep(socket.shared(), name);
+            }
+            if several {
+                event.all_called();
             }
             hand_in(socket, socket.receipt(args, ack_id));
             return;
@@ -321,7 +325,9 @@ impl<S: Receiver> Inbox<S> {
         let ack = event.ack_slot().cloned();
         let receipt = socket.receipt(args, ack_id);
         if middlewares.is_empty() {
-            self.dispatch(&Event::again(&socket, name, args, ack), cx);
+            let event = Event::again(&socket, name, args, ack);
+            self.dispatch(&event, cx);
+            event.all_called();
             hand_in(&socket, receipt);
             return;
         }
@@ -372,6 +378,7 @@ impl<S: Receiver> Inbox<S> {
                 if self.socket(key).is_some() && socket.is_connected() {
                     let event = Event::again(&socket, &name, args.as_raw(), ack);
                     self.dispatch(&event, cx);
+                    event.all_called();
                 }
             }
             Next::Refuse(refusal) => {

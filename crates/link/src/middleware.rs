@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use futures_util::FutureExt;
 use sockeye_events::{
-    AckSlot, Callback, Called, Event, EventSocket, IntoRefusal, Outcome, Refusal,
+    AckSlot, Callback, Called, Event, EventSocket, Failure, IntoRefusal, Outcome, Refusal,
 };
 use sockeye_socket_proto::Args;
 
@@ -54,11 +54,11 @@ impl IntoVerdict for Next {
     }
 }
 
-impl<T: IntoVerdict, E: IntoRefusal> IntoVerdict for Result<T, E> {
+impl<T: IntoVerdict, E: Failure> IntoVerdict for Result<T, E> {
     fn into_verdict(self) -> Next {
         match self {
             Ok(next) => next.into_verdict(),
-            Err(error) => Next::Refuse(error.into_refusal()),
+            Err(error) => Next::Refuse(error.fail()),
         }
     }
 }
@@ -87,7 +87,7 @@ where
         let called = catch_unwind(AssertUnwindSafe(|| match middleware.call(event) {
             Ok(Called::Now(output)) => Ok(output.into_verdict()),
             Ok(Called::Later(future)) => Err(future),
-            Err(error) => Ok(Next::Refuse(Refusal::new(error.to_string()))),
+            Err(error) => Ok(Next::Refuse(error.into_refusal())),
         }));
         match called {
             Ok(Ok(next)) => Decision::Now(next),
@@ -105,7 +105,7 @@ where
 
 fn panicked() -> Next {
     tracing::error!("a middleware panicked");
-    Next::Refuse(Refusal::new("internal error"))
+    Next::Refuse(Refusal::internal())
 }
 
 /// Asks one middleware after the other about an event. If all pass, the verdict is

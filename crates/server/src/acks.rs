@@ -17,8 +17,8 @@ use crate::Socket;
 /// The answers to a broadcast.
 ///
 /// As a [`Stream`] it gives each receiver with its answer as they come in: `Err` for one that
-/// disconnected first or whose answer has the wrong shape, and for one that could not be sent to
-/// at all. It ends when everyone has answered, or when the time is up.
+/// disconnected first, that refused or whose answer has the wrong shape, and for one that could not
+/// be sent to at all. It ends when everyone has answered, or when the time is up.
 ///
 /// Awaited as a whole it gives an [`AckSummary`], which also says who did not answer.
 #[must_use = "the answers are only had by awaiting them"]
@@ -38,7 +38,7 @@ pub struct BroadcastAcks<T> {
 pub struct AckSummary<T> {
     /// The answers, in the order in which they came.
     pub answers: Vec<(Socket, T)>,
-    /// Those who did not answer in time, with the reason.
+    /// Those who did not answer in time, or refused, with the reason.
     pub missing: Vec<(Socket, AckError)>,
 }
 
@@ -126,11 +126,7 @@ impl<T: FromArgs> BroadcastAcks<T> {
             let Some(socket) = self.waiting.remove(&id) else {
                 continue;
             };
-            let answer = match answer {
-                Ok(args) => T::from_args(args).map_err(AckError::from),
-                Err(none) => Err(none.into()),
-            };
-            return Poll::Ready(Some((socket, answer)));
+            return Poll::Ready(Some((socket, AckError::read(answer))));
         }
         if self.waiting.is_empty() {
             return Poll::Ready(None);

@@ -211,6 +211,11 @@ impl Connection {
             Next::Refuse(refusal) => refusal,
         };
         self.proto.refuse(key);
+        if refusal.cause().is_some() {
+            // The peer is not told what it is, so that somebody else has to be.
+            let error = EventErrorKind::Middleware(refusal.clone());
+            socket.report(EventError::new(CONNECT, error));
+        }
         socket.exit();
         if socket.speaks_lines() {
             packet::refuse(&self.link.session, socket.namespace().name(), &refusal);

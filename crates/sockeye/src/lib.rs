@@ -130,8 +130,8 @@ pub use serde_json::{Value, json};
 pub use sockeye_client::{
     __private, AckError, AckFuture, Args, ArgsError, BufferPolicy, Client, ClientBuilder,
     ClientConfig, ClientEvent, ConnectError, Data, DisconnectReason, EmitError, EventError,
-    EventName, FromArgs, ListenerId, Reconnection, Refusal, Reply, SocketConfig, State, ToArgs,
-    TransportKind, TypedEvent, blocking, from_json,
+    EventName, FromArgs, IntoRefusal, ListenerId, Reconnection, Refusal, Reply, SocketConfig,
+    State, ToArgs, TransportKind, TypedEvent, blocking, from_json,
 };
 #[cfg(feature = "macros")]
 pub use sockeye_macros::Event;

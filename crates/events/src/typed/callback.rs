@@ -11,8 +11,8 @@ use super::{NoAck, TypedEvent};
 use crate::callback::{Async, Never, Plain};
 use crate::reply::Outcome;
 use crate::{
-    BoxHandler, Callback, Called, Event, EventSocket, ExtractError, FromEvent, IntoRefusal,
-    IntoReply, Responder, erase,
+    BoxHandler, Callback, Called, Event, EventSocket, ExtractError, Failure, FromEvent, IntoReply,
+    Responder, erase,
 };
 
 /// A plain or async function that handles a [`TypedEvent`]: what `on_event` accepts.
@@ -84,11 +84,11 @@ impl<A: ToArgs> EventReply<A> for A {
     }
 }
 
-impl<A: ToArgs, E: IntoRefusal> EventReply<A> for Result<A, E> {
+impl<A: ToArgs, E: Failure> EventReply<A> for Result<A, E> {
     fn reply<S: EventSocket>(self, to: &Responder<'_, S>) {
         match self {
             Ok(answer) => to.answer(&answer),
-            Err(error) => to.fail(error.into_refusal()),
+            Err(error) => to.fail(error.fail()),
         }
     }
 }
@@ -97,7 +97,7 @@ impl EventReply<NoAck> for () {
     fn reply<S: EventSocket>(self, _to: &Responder<'_, S>) {}
 }
 
-impl<E: IntoRefusal> EventReply<NoAck> for Result<(), E> {
+impl<E: Failure> EventReply<NoAck> for Result<(), E> {
     fn reply<S: EventSocket>(self, to: &Responder<'_, S>) {
         IntoReply::reply(self, to);
     }
