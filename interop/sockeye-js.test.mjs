@@ -276,7 +276,14 @@ test("a_silent_server_is_a_ping_timeout", async (t) => {
 });
 
 test("nonsense_is_a_parse_error", async (t) => {
-  const bad = ["42{}", "4x", "451-[1", '451-["a",{"_placeholder":true,"num":3}]', "42[", "45[1]", "9"];
+  const bad = [
+    "42{}", "4x", "451-[1", '451-["a",{"_placeholder":true,"num":3}]', "42[", "45[1]", "9", '42"ab"', '430"ab"',
+    // A property of arrays, or of texts.
+    '451-["a",{"_placeholder":true,"num":"push"}]', '451-["a",{"_placeholder":true,"num":"length"}]',
+    // Names that are none, and those of the client's own events.
+    "42[]", "42[null]", "42[{}]", '42[["a"]]', "42[true]",
+    '42["connect"]', '42["connect_error"]', '42["disconnect","io client disconnect"]', '42["disconnecting"]',
+  ];
   for (const text of bad) {
     const { url } = await scripted(t, (ws) => {
       ws.send(text);
@@ -286,6 +293,106 @@ test("nonsense_is_a_parse_error", async (t) => {
     assert.equal((await next(socket, "disconnect"))[0], "parse error", text);
     socket.disconnect();
   }
+});
+
+test("names_that_are_none_are_not_emitted", async () => {
+  const socket = connect("http://127.0.0.1:1", { ...FAST, autoConnect: false });
+  for (const name of [undefined, null, {}, ["a"], true, Symbol("a"), "connect", "disconnect", "connect_error"]) {
+    assert.throws(() => socket.emit(name), Error);
+  }
+});
+
+test("numbers_are_names_too", async (t) => {
+  const { io, url } = await socketIo(t);
+  io.on("connection", (socket) => socket.on(5, (n) => socket.emit(7, n)));
+  const socket = connect(url, FAST);
+  socket.emit(5, "n");
+  assert.deepEqual(await next(socket, 7), ["n"]);
+  socket.disconnect();
+});
+
+test("query_is_that_of_the_url_or_of_the_options", async (t) => {
+  const { io, url } = await socketIo(t);
+  const seen = [];
+  io.on("connection", (socket) => {
+    const { EIO, transport, t, sid, b64, ...query } = socket.handshake.query;
+    seen.push(query);
+    socket.disconnect(true);
+  });
+  io.of("/chat").on("connection", (socket) => seen.push({ chat: socket.handshake.query.token }));
+  for (const [address, query] of [
+    [`${url}/?token=a%20b&n=1`, undefined],
+    [`${url}/?token=a`, { token: "b", zero: 0, no: false, empty: "", gone: null, never: undefined }],
+    [url, { a: null }],
+  ]) {
+    const options = query ? { ...FAST, query } : FAST;
+    const socket = connect(address, options);
+    await next(socket, "disconnect");
+    socket.disconnect();
+  }
+  const chat = connect(`${url}/chat?token=c`, FAST);
+  await next(chat, "connect");
+  chat.disconnect();
+  assert.deepEqual(seen, [
+    { token: "a b", n: "1" },
+    { token: "b", zero: "0", no: "false", empty: "" },
+    {},
+    { chat: "c" },
+  ]);
+});
+
+test("refused_acknowledgement_rejects_with_message_and_data", async (t) => {
+  const { io, url } = await socketIo(t);
+  io.on("connection", (socket) => socket.on("ask", (answer, ack) => ack(...answer)));
+  const socket = connect(url, FAST);
+  const refusal = { error: { message: "sold out", data: { left: 0 } } };
+  for (const answer of [refusal, { error: { data: { left: 0 }, message: "sold out" } }]) {
+    const error = await socket.emitWithAck("ask", [answer]).catch((error) => error);
+    assert.ok(error instanceof Error);
+    assert.deepEqual([error.message, error.data], ["sold out", { left: 0 }]);
+  }
+  const bare = await socket.emitWithAck("ask", [{ error: { message: "no" } }]).catch((error) => error);
+  assert.deepEqual([bare.message, bare.data], ["no", undefined]);
+  const [error, ...more] = await new Promise((resolve) => {
+    socket.timeout(9999).emit("ask", [refusal], (...all) => resolve(all));
+  });
+  assert.deepEqual([error.message, more], ["sold out", []]);
+  // Who does not ask for errors sees what came.
+  assert.deepEqual(await new Promise((resolve) => socket.emit("ask", [refusal], resolve)), refusal);
+  // None of these is a refusal.
+  for (const answer of [
+    [null], ["error"], [{ error: "text" }], [{ error: null }], [{ error: { message: 1 } }], [{ error: ["message"] }],
+    [{ error: { message: "no" }, more: 1 }], [{ error: { message: "no", code: 1 } }], [[{ error: { message: "no" } }]],
+  ]) {
+    assert.deepEqual(await socket.emitWithAck("ask", answer), answer[0]);
+  }
+  assert.deepEqual(await socket.emitWithAck("ask", [{ error: { message: "no" } }, 1]), { error: { message: "no" } });
+  assert.equal(await socket.emitWithAck("ask", []), undefined);
+  socket.disconnect();
+});
+
+test("ack_kept_over_a_reconnection_answers_no_other_question", async (t) => {
+  const { io, url } = await socketIo(t);
+  const answers = [];
+  const connections = [];
+  io.on("connection", (socket) => {
+    connections.push(socket);
+    socket.on("settled", (ack) => ack());
+    // One counter for all of them would not show it: each connection's ids begin anew.
+    socket.nsp._ids = 0;
+    socket.emit("question", connections.length, (answer) => answers.push(answer));
+  });
+  const socket = connect(url, FAST);
+  const [, first] = await next(socket, "question");
+  connections[0].conn.close();
+  const [n, second] = await next(socket, "question");
+  assert.equal(n, 2);
+  first("to the first question");
+  second("to the second");
+  second("once more");
+  await socket.emitWithAck("settled");
+  socket.disconnect();
+  assert.deepEqual(answers, ["to the second"]);
 });
 
 test("reconnects_after_the_server_comes_back", async (t) => {

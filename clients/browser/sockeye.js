@@ -21,7 +21,7 @@ const RESERVED = /^(connect(_error)?|disconnect(ing)?|(new|remove)Listener)$/;
 const [CONNECT, DISCONNECT, EVENT, ACK, CONNECT_ERROR, BINARY_EVENT] = [0, 1, 2, 3, 4, 5];
 const ANY = Symbol("any");
 const SEPARATOR = "\x1e";
-/** Managers by server, so that the namespaces of one server share a session. */
+/** By server, so that its namespaces share a session. */
 const managers = new Map();
 
 /**
@@ -35,10 +35,10 @@ const managers = new Map();
  * @returns {Socket}
  */
 export function connect(url = "/", options = {}) {
-  const { protocol, host, pathname } = new URL(url, globalThis.location?.origin);
+  const { protocol, host, pathname, searchParams } = new URL(url, globalThis.location?.origin);
   const origin = `${protocol.replace("ws", "http")}//${host}`;
   const namespace = decodeURI(pathname);
-  const all = { ...DEFAULTS, ...options };
+  const all = { ...DEFAULTS, query: Object.fromEntries(searchParams), ...options };
   const key = origin + all.path;
   let manager = managers.get(key);
   if (!manager || all.forceNew || manager.sockets.has(namespace)) {
@@ -65,7 +65,6 @@ class Emitter {
     return this.on(event, once);
   }
 
-  /** Removes one listener, all of an event, or all. */
   off(event, listener) {
     if (event === undefined) this.#listeners.clear();
     const keep = (l) => listener && l !== listener && l.listener !== listener;
@@ -80,7 +79,6 @@ class Emitter {
 
 /** Events: those of the server, `connect`, `connect_error(error)`, `disconnect(reason, details)`. */
 export class Socket extends Emitter {
-  /** Given by the server; undefined while not connected. */
   id;
   connected = false;
   /** Whether it is connected or will (re)connect by itself. */
@@ -118,7 +116,7 @@ export class Socket extends Emitter {
 
   /** Sends an event; a function as last argument gets the acknowledgement. */
   emit(event, ...args) {
-    if (RESERVED.test(event)) throw new Error(`"${event}" is a reserved event name`);
+    if (!isName(event)) throw new Error(`reserved event name, or none: ${event}`);
     const { timeout, volatile, withError = timeout > 0 } = this.#flags;
     this.#flags = {};
     this.io._engine?.checkHeartbeat();
@@ -133,11 +131,11 @@ export class Socket extends Emitter {
         settle(new Error("operation has timed out"));
       };
       const timer = timeout > 0 && setTimeout(expire, timeout);
-      const settle = (error, answer = []) => {
+      const settle = (error, answer) => {
         this.#acks.delete(id);
         clearTimeout(timer);
-        if (withError) call(callback, [error, ...answer]);
-        else if (!error) call(callback, answer);
+        if (withError) call(callback, error ? [error] : [null, ...answer]);
+        else if (answer) call(callback, answer);
       };
       this.#acks.set(id, settle);
     }
@@ -147,7 +145,6 @@ export class Socket extends Emitter {
     return this;
   }
 
-  /** A promise of the acknowledgement's first argument. */
   emitWithAck(event, ...args) {
     this.#flags.withError = true;
     return new Promise((resolve, reject) => {
@@ -161,7 +158,7 @@ export class Socket extends Emitter {
     return this;
   }
 
-  /** The next emit is dropped if it cannot be written at once. */
+  /** The next emit is dropped if it would have to wait. */
   get volatile() {
     this.#flags.volatile = true;
     return this;
@@ -194,20 +191,20 @@ export class Socket extends Emitter {
     if (type === EVENT && !this.connected) {
       this.#early.push(packet);
     } else if (type === EVENT) {
-      let acked;
+      let join = this.id;
       const ack = (...args) => {
-        if (!acked) this.io._write(ACK, this.nsp, id, args);
-        acked = true;
+        // Later the id is another event's.
+        if (join && join === this.id) this.io._write(ACK, this.nsp, id, args);
+        join = undefined;
       };
       if (id >= 0) data.push(ack);
       this._fire(ANY, ...data);
       this._fire(...data);
     } else if (type === ACK) {
-      this.#acks.get(id)?.(null, data);
+      this.#acks.get(id)?.(refusal(data), data);
     } else if (type === CONNECT && data?.sid) {
       this.id = data.sid;
       this.connected = true;
-      // Some servers emit before they let the socket in.
       for (const packet of this.#early.splice(0)) this._receive(packet);
       for (const packet of this.#buffer.splice(0)) this.io._write(...packet);
       this._fire("connect");
@@ -234,7 +231,7 @@ export class Socket extends Emitter {
   }
 }
 
-/** The sockets of one session, and its reconnection. Events: reconnect, reconnect_(attempt|failed). */
+/** The sockets of one session. Events: reconnect, reconnect_(attempt|failed). */
 class Manager extends Emitter {
   sockets = new Map();
   _engine;
@@ -264,7 +261,6 @@ class Manager extends Emitter {
     return [...this.sockets.values()].filter((socket) => socket.active);
   }
 
-  /** Closes the session if nobody uses it. */
   _stop() {
     if (this.#active().length) return;
     clearTimeout(this.#retry);
@@ -297,7 +293,6 @@ class Manager extends Emitter {
   }
 
   #reconnect({ reconnection, reconnectionAttempts, ...options }) {
-    // A listener may have connected or disconnected by now.
     if (!reconnection || this._engine || this.#retry || !this.#active().length) return;
     if (this.#attempts >= (reconnectionAttempts || Infinity)) {
       this.#attempts = 0;
@@ -336,7 +331,7 @@ class Manager extends Emitter {
   }
 }
 
-/** One Engine.IO session: takes the first transport that opens and watches its heartbeat. */
+/** One Engine.IO session, over the first transport that opens. */
 class Engine {
   #timer;
   #deadline = Infinity;
@@ -354,7 +349,8 @@ class Engine {
     if (this.#ended) return;
     if (!name) return this.end("transport error", error);
     const { path, query, timeout } = this.options;
-    const url = `${this.origin + path}?${new URLSearchParams({ ...query, EIO: 4, transport: name })}`;
+    const params = Object.entries({ ...query, EIO: 4, transport: name }).filter(([, value]) => value != null);
+    const url = `${this.origin + path}?${new URLSearchParams(params)}`;
     let over = false;
     const events = {
       packet: (packet) => over || this.#ended || this.#receive(packet),
@@ -400,12 +396,11 @@ class Engine {
     if (!this.#ended) this.transport.send(typeof packet === "string" ? "4" + packet : packet);
   }
 
-  /** Timers sleep with the computer: notices a deadline that has passed meanwhile. */
+  /** Timers sleep with the computer. */
   checkHeartbeat() {
     if (Date.now() > this.#deadline) this.end("ping timeout");
   }
 
-  /** Ends at once and reports it. */
   end(reason, error) {
     if (this.#ended) return;
     this.#ended = true;
@@ -414,7 +409,6 @@ class Engine {
     this.onend(reason, error);
   }
 
-  /** Sends what is queued, says goodbye, reports nothing. */
   close() {
     this.#ended = true;
     clearTimeout(this.#timer);
@@ -488,7 +482,7 @@ function polling(url, { extraHeaders: headers, withCredentials }, events) {
   const self = {
     send,
     writable: () => !posting,
-    // The server answers the pending GET when it reads the close packet.
+    // The server then answers the pending GET.
     close: () => {
       closed = true;
       send("1");
@@ -502,11 +496,10 @@ function polling(url, { extraHeaders: headers, withCredentials }, events) {
   return self;
 }
 
-/** The text of a Socket.IO packet and its attachments. */
 function encode(type, nsp, id = "", data) {
   const attachments = [];
   const json = JSON.stringify(data, function (key, value) {
-    // Not `value`: a toJSON method (Node's Buffer has one) would have been at it.
+    // Not `value`: Node's Buffer has a toJSON method.
     const raw = this[key];
     if (!isBinary(raw)) return value;
     return { _placeholder: true, num: attachments.push(raw) - 1 };
@@ -522,16 +515,29 @@ function decode(text) {
   return { type: count ? type - 3 : +type, count, nsp, id: id && +id, json, attachments: [] };
 }
 
-/** The data of a packet whose attachments are all there. */
 function parse({ type, count, json, attachments }) {
   const revive = (_, value) => {
     if (value?._placeholder !== true) return value;
-    if (!attachments[value.num]) throw new Error("illegal attachment");
-    return attachments[value.num];
+    const attachment = typeof value.num === "number" && attachments[value.num];
+    if (!attachment) throw new Error("illegal attachment");
+    return attachment;
   };
   const data = json && JSON.parse(json, count && revive);
-  if ((type === EVENT || type === ACK) && !Array.isArray(data)) throw new Error("invalid payload");
+  const isList = Array.isArray(data);
+  if (type === EVENT ? !isList || !isName(data[0]) : type === ACK && !isList) throw new Error("invalid payload");
   return data;
+}
+
+function isName(name) {
+  return /string|number/.test(typeof name) && !RESERVED.test(name);
+}
+
+/** The error in a refused acknowledgement: `[{ error: { message, data } }]`. */
+function refusal([answer, ...more]) {
+  const { message, data } = answer?.error ?? {};
+  const keys = (value) => "" + Object.keys(Object(value));
+  if (more.length || typeof message !== "string" || keys(answer) !== "error") return;
+  if (/^(data,)?message(,data)?$/.test(keys(answer.error))) return Object.assign(new Error(message), { data });
 }
 
 function isBinary(value) {
@@ -549,7 +555,7 @@ function fromBase64(text) {
   return Uint8Array.from(atob(text), (char) => char.charCodeAt(0)).buffer;
 }
 
-/** A listener that throws is reported, but must not break the connection. */
+/** What a listener throws must not break the connection. */
 function call(listener, args) {
   try {
     listener(...args);
