@@ -1,9 +1,11 @@
 //! The handshake: what a server says first, and what a client says first on a stream.
 
 use std::borrow::Cow;
+use std::fmt;
 use std::time::Duration;
 
 use serde::Deserialize;
+use serde::de::{Deserializer, Error, Unexpected, Visitor};
 use serde_json::Value;
 
 use crate::TransportKind;
@@ -98,13 +100,13 @@ impl OpenPacket {
                 .iter()
                 .filter_map(|name| TransportKind::from_name(name))
                 .collect(),
-            ping_interval: Duration::from_millis(wire.ping_interval),
-            ping_timeout: Duration::from_millis(wire.ping_timeout),
+            ping_interval: Duration::from_millis(wire.ping_interval.0),
+            ping_timeout: Duration::from_millis(wire.ping_timeout.0),
             // A server without a limit says 0 or leaves the key out.
             max_payload: wire
                 .max_payload
-                .filter(|&n| n > 0)
-                .map(|n| usize::try_from(n).unwrap_or(usize::MAX)),
+                .filter(|n| n.0 > 0)
+                .map(|n| usize::try_from(n.0).unwrap_or(usize::MAX)),
             compression: Compression::first_known(&wire.compress),
         })
     }
@@ -167,12 +169,58 @@ struct WireOpen<'a> {
     sid: Cow<'a, str>,
     #[serde(default)]
     upgrades: Vec<Cow<'a, str>>,
-    ping_interval: u64,
-    ping_timeout: u64,
+    ping_interval: Count,
+    ping_timeout: Count,
     #[serde(default)]
-    max_payload: Option<u64>,
+    max_payload: Option<Count>,
     #[serde(default)]
     compress: Vec<Cow<'a, str>>,
+}
+
+/// A whole number as other languages' servers write it too: `25000.0` where all numbers are floats, `"25000"` where it
+/// comes out of a configuration. JavaScript's timers take all of these. Fractions are dropped.
+struct Count(u64);
+
+impl<'de> Deserialize<'de> for Count {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(CountVisitor)
+    }
+}
+
+struct CountVisitor;
+
+impl Visitor<'_> for CountVisitor {
+    type Value = Count;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a number that is not negative, or the text of one")
+    }
+
+    fn visit_u64<E: Error>(self, n: u64) -> Result<Count, E> {
+        Ok(Count(n))
+    }
+
+    fn visit_f64<E: Error>(self, n: f64) -> Result<Count, E> {
+        if !n.is_finite() || n < 0.0 {
+            return Err(E::invalid_value(Unexpected::Float(n), &self));
+        }
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "it saturates, and is not negative"
+        )]
+        Ok(Count(n as u64))
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<Count, E> {
+        if let Ok(n) = text.trim().parse() {
+            return Ok(Count(n));
+        }
+        match text.trim().parse() {
+            Ok(n) => self.visit_f64(n),
+            Err(_) => Err(E::invalid_value(Unexpected::Str(text), &self)),
+        }
+    }
 }
 
 #[derive(Deserialize)]
@@ -239,6 +287,33 @@ mod tests {
         ] {
             assert!(OpenPacket::from_json(bad).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn numbers_are_read_however_they_are_written() {
+        for (interval, timeout, payload) in [
+            ("25000", "20000", "1000000"),
+            ("25000.0", "2e4", "1e6"),
+            ("\"25000\"", "\"20000.0\"", "\" 1000000\""),
+            ("25000.9", "20000.5", "1000000.1"),
+        ] {
+            let json = format!(
+                r#"{{"sid":"abcdefghijklmnopqrst","upgrades":["websocket"],"pingInterval":{interval},"pingTimeout":{timeout},"maxPayload":{payload}}}"#
+            );
+            assert_eq!(OpenPacket::from_json(&json).unwrap(), sample(), "{json}");
+        }
+        for bad in [
+            "-1", "-0.5", "\"-1\"", "\"\"", "\"x\"", "\"inf\"", "\"NaN\"", "null", "true", "[1]",
+            "{}",
+        ] {
+            let json = format!(r#"{{"sid":"a","pingInterval":{bad},"pingTimeout":1}}"#);
+            let error = OpenPacket::from_json(&json).unwrap_err();
+            assert!(error.to_string().contains("open packet"), "{json}");
+        }
+        let huge = r#"{"sid":"a","pingInterval":1e300,"pingTimeout":"99999999999999999999"}"#;
+        let open = OpenPacket::from_json(huge).unwrap();
+        assert_eq!(open.ping_interval, Duration::from_millis(u64::MAX));
+        assert_eq!(open.ping_timeout, Duration::from_millis(u64::MAX));
     }
 
     #[test]
