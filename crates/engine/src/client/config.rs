@@ -22,6 +22,7 @@ pub struct ConnectorConfig {
     pub(super) upgrade: bool,
     pub(super) remember_upgrade: bool,
     pub(super) try_all_transports: bool,
+    pub(super) transport_timeout: Option<Duration>,
     pub(super) force_base64: bool,
     pub(super) protocol: Protocol,
     pub(super) stream_dialect: StreamDialect,
@@ -69,6 +70,7 @@ impl Default for ConnectorConfig {
             upgrade: true,
             remember_upgrade: false,
             try_all_transports: false,
+            transport_timeout: Some(Duration::from_secs(5)),
             force_base64: false,
             protocol: Protocol::default(),
             stream_dialect: StreamDialect::default(),
@@ -122,10 +124,22 @@ impl ConnectorConfig {
         self
     }
 
-    /// Whether to try the other transports when one cannot open a session. Default: no.
+    /// Whether to try the other transports when one cannot open a session, or does not within the
+    /// [`transport_timeout`](Self::transport_timeout). Default: no.
     #[must_use]
     pub const fn try_all_transports(mut self, try_all: bool) -> Self {
         self.try_all_transports = try_all;
+        self
+    }
+
+    /// How long a transport may take to open a session before the next one is tried: some proxies
+    /// swallow a WebSocket without a word. It counts only with
+    /// [`try_all_transports`](Self::try_all_transports) and while there is a next one; the last one has
+    /// all the time that is left for the whole attempt, which is the client's `timeout`. Keep it well
+    /// below that. `None` waits for each as long as it takes. Default: 5 s.
+    #[must_use]
+    pub fn transport_timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
+        self.transport_timeout = timeout.into();
         self
     }
 

@@ -1,5 +1,7 @@
+use std::time::Duration;
+
 use http::StatusCode;
-use sockeye_engine_proto::Refusal;
+use sockeye_engine_proto::{Refusal, TransportKind};
 use thiserror::Error;
 
 use crate::dial::DialError;
@@ -51,6 +53,15 @@ pub enum OpenError {
         "the server accepted the connection, but has not answered packets: if it speaks lines, as plain net-socket.io does, the stream dialect is to be Lines or Auto"
     )]
     Silent,
+    /// The transport has taken longer than the configured
+    /// [`transport_timeout`](crate::ConnectorConfig::transport_timeout).
+    #[error("no session over {} within {limit:?}", transport.name())]
+    TransportTimeout {
+        /// Which one.
+        transport: TransportKind,
+        /// How long it had.
+        limit: Duration,
+    },
     /// The configuration leaves no transport to try.
     #[error("No transports available")]
     NoTransport,

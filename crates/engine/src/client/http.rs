@@ -38,23 +38,41 @@ impl Connector {
             // A stable sort: the others stay in their order.
             transports.sort_by_key(|kind| *kind != TransportKind::WebSocket);
         }
+        if !config.try_all_transports {
+            transports.truncate(1);
+        }
         let mut failure = OpenError::NoTransport;
-        for transport in transports {
-            match self.open_transport(request, transport).await {
+        let mut transports = transports.into_iter();
+        while let Some(transport) = transports.next() {
+            let limit = config.transport_timeout.filter(|_| transports.len() > 0);
+            match self.open_within(limit, request, transport).await {
                 Ok(begun) => {
                     works.store(transport == TransportKind::WebSocket, Ordering::Relaxed);
                     return Ok(begun);
                 }
                 Err(error) => {
+                    tracing::debug!(transport = transport.name(), %error, "no session");
                     works.store(false, Ordering::Relaxed);
                     failure = error;
                 }
             }
-            if !config.try_all_transports {
-                break;
-            }
         }
         Err(failure)
+    }
+
+    async fn open_within(
+        &self,
+        limit: Option<Duration>,
+        request: &ConnectRequest,
+        transport: TransportKind,
+    ) -> Result<Begun, OpenError> {
+        let opening = self.open_transport(request, transport);
+        match limit {
+            None => opening.await,
+            Some(limit) => tokio::time::timeout(limit, opening)
+                .await
+                .unwrap_or(Err(OpenError::TransportTimeout { transport, limit })),
+        }
     }
 
     async fn open_transport(

@@ -110,6 +110,43 @@ async fn other_transports_are_tried_only_if_wanted() {
 }
 
 #[tokio::test]
+async fn transport_that_is_swallowed_leaves_time_for_the_next() {
+    let (listener, authority) = raw().await;
+    let url = format!("http://{authority}");
+    let transports = [TransportKind::WebSocket, TransportKind::Polling];
+    let config = ConnectorConfig::default()
+        .transports(transports)
+        .try_all_transports(true)
+        .transport_timeout(Duration::from_millis(20));
+    let (opened, swallowed) = tokio::join!(within(open(config, &url)), async {
+        // As a proxy that takes the request and never says a word.
+        let swallowed = accept(&listener).await;
+        let mut stream = accept(&listener).await;
+        read_head(&mut stream).await;
+        answer(&mut stream, "200 OK", OPEN).await;
+        swallowed
+    });
+    let peer = opened.unwrap();
+    assert_eq!(peer.opened.transport, TransportKind::Polling);
+    drop(swallowed);
+}
+
+#[tokio::test]
+async fn last_transport_is_not_cut_short() {
+    let (listener, authority) = raw().await;
+    let url = format!("http://{authority}");
+    let config = websocket()
+        .try_all_transports(true)
+        .transport_timeout(Duration::ZERO);
+    let (failure, ()) = tokio::join!(within(refused(config, &url)), async {
+        let mut stream = accept(&listener).await;
+        read_head(&mut stream).await;
+        answer(&mut stream, "500 Oops", "").await;
+    });
+    assert!(matches!(failure, OpenError::Status { .. }), "{failure:?}");
+}
+
+#[tokio::test]
 async fn websocket_that_worked_is_begun_with_if_it_is_remembered() {
     let (_rig, url) = serve(EngineConfig::default(), "http://127.0.0.1:0").await;
     for remember in [true, false] {
