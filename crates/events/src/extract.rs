@@ -167,6 +167,7 @@ impl<S: EventSocket, T: ToArgs> Ack<S, T> {
     /// # Errors
     ///
     /// As for [`send`](Self::send).
+    #[expect(clippy::needless_pass_by_value, reason = "as an `Err` is")]
     pub fn refuse(self, error: impl IntoRefusal) -> Result<(), EmitError> {
         match &self.target {
             Some(InHand { socket, slot }) if slot.answer() => {

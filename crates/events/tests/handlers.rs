@@ -575,7 +575,7 @@ async fn ack_future_gets_its_answer_and_cleans_up() {
 
 /// What an acknowledgement of these arguments is to one who waits for this type.
 fn read<T: FromArgs>(args: &str) -> Result<T, AckError> {
-    let args = RawArgs::from_array(args).unwrap().to_args();
+    let args = RawArgs::from_array(args).expect("an array").to_args();
     AckError::read(Ok(args))
 }
 
