@@ -69,12 +69,13 @@ impl Target {
     }
 }
 
+/// How many rooms, and not which: the id of a socket is one, and that of an old client is a secret.
 impl fmt::Debug for Target {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Target")
-            .field("rooms", &self.rooms.as_slice())
-            .field("except", &self.except.as_slice())
-            .finish()
+            .field("rooms", &self.rooms.as_slice().len())
+            .field("except", &self.except.as_slice().len())
+            .finish_non_exhaustive()
     }
 }
 
@@ -246,11 +247,8 @@ mod tests {
     }
 
     #[test]
-    fn debug_shows_both_lists() {
-        let target = Target::all().to("a").except(["b", "c"]);
-        assert_eq!(
-            format!("{target:?}"),
-            r#"Target { rooms: ["a"], except: ["b", "c"] }"#
-        );
+    fn debug_does_not_show_what_may_be_the_id_of_a_socket() {
+        let target = Target::all().to("secret").except(["b", "c"]);
+        assert_eq!(format!("{target:?}"), "Target { rooms: 1, except: 2, .. }");
     }
 }

@@ -11,7 +11,7 @@ use serde_json::Value;
 use crate::TransportKind;
 
 /// The content of the server's open packet.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct OpenPacket {
     /// The session's id. Secret: whoever has it can take the session over.
     pub sid: String,
@@ -113,7 +113,7 @@ impl OpenPacket {
 }
 
 /// The client's first packet on a stream (WebTransport, TCP, Unix): it wants a new session, or to upgrade one.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub enum OpenRequest {
     /// `0`, or `0{"compress":["deflate"]}`: a new session.
     New {
@@ -230,6 +230,32 @@ enum WireRequest<'a> {
     New { compress: Vec<Cow<'a, str>> },
 }
 
+/// Without the session's id, which is a secret.
+impl fmt::Debug for OpenPacket {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("OpenPacket")
+            .field("upgrades", &self.upgrades)
+            .field("ping_interval", &self.ping_interval)
+            .field("ping_timeout", &self.ping_timeout)
+            .field("max_payload", &self.max_payload)
+            .field("compression", &self.compression)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Without the session's id, which is a secret.
+impl fmt::Debug for OpenRequest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::New { compression } => f
+                .debug_struct("New")
+                .field("compression", compression)
+                .finish(),
+            Self::Upgrade { .. } => f.debug_struct("Upgrade").finish_non_exhaustive(),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -341,5 +367,17 @@ mod tests {
         );
         assert!(OpenRequest::from_data("{}").is_err());
         assert!(OpenRequest::from_data("x").is_err());
+    }
+
+    #[test]
+    fn debug_does_not_show_the_session_id() {
+        let json = r#"{"sid":"secret","upgrades":[],"pingInterval":1,"pingTimeout":2}"#;
+        let open = OpenPacket::from_json(json).unwrap();
+        let upgrade = OpenRequest::Upgrade {
+            sid: "secret".to_owned(),
+        };
+        for text in [format!("{open:?}"), format!("{upgrade:?}")] {
+            assert!(!text.contains("secret"), "{text}");
+        }
     }
 }
