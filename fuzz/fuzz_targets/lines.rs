@@ -58,7 +58,10 @@ fn read(
                     searched = 0;
                 }
                 Ok(Found::NeedMore { used, searched: to }) => {
-                    assert_eq!(used + to, unread.len());
+                    // What may become a byte-order mark is not searched before it is one.
+                    let rest = &unread[used..];
+                    let is_mark_begun = rest.len() < 3 && "\u{feff}".as_bytes().starts_with(rest);
+                    assert_eq!(to, if is_mark_begun { 0 } else { rest.len() });
                     unread.drain(..used);
                     searched = to;
                     break;

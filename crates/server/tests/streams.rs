@@ -48,6 +48,20 @@ async fn lines_carry_events_and_acknowledgements() {
 }
 
 #[tokio::test]
+async fn byte_order_mark_in_front_of_lines_is_dropped() {
+    let dir = Dir::new("mark");
+    let (_io, _listener) = server(&dir).await;
+    for start in [&b"\xef\xbb\xbf"[..], b"\xef", b"\xef\xbb\xbf{"] {
+        let mut peer = Peer::unix(&dir).await;
+        let text = "\u{feff}{\"eventName\":\"sum\",\"args\":[[1,2]],\"id\":0}\n";
+        peer.write(start).await;
+        tokio::task::yield_now().await;
+        peer.write(&text.as_bytes()[start.len()..]).await;
+        assert_eq!(peer.line().await.unwrap(), r#"{"ack":0,"args":[3]}"#);
+    }
+}
+
+#[tokio::test]
 async fn line_may_come_in_any_pieces() {
     let dir = Dir::new("pieces");
     let (_io, _listener) = server(&dir).await;

@@ -5,7 +5,7 @@
 pub enum Dialect {
     /// Engine.IO packets in length-prefixed frames: the byte is the length of a short frame.
     Native,
-    /// Lines of JSON: the byte is `{` or white space.
+    /// Lines of JSON: the byte is `{` or white space, or begins a byte-order mark.
     Lines,
     /// An HTTP request that lost its way: the byte begins a method.
     Http,
@@ -20,7 +20,7 @@ pub enum Dialect {
 #[must_use]
 pub fn dialect_of_first_byte(byte: u8) -> Dialect {
     match byte {
-        b'{' | b' ' | b'\t' | b'\n' | b'\r' => Dialect::Lines,
+        b'{' | b' ' | b'\t' | b'\n' | b'\r' | 0xef => Dialect::Lines,
         0x01..=0x40 => Dialect::Native,
         b'A'..=b'Z' => Dialect::Http,
         _ => Dialect::Unknown,
@@ -35,7 +35,7 @@ mod tests {
     fn every_dialect_is_known_by_its_first_byte() {
         assert_eq!(dialect_of_first_byte(1), Dialect::Native);
         assert_eq!(dialect_of_first_byte(0x40), Dialect::Native);
-        for byte in *b"{ \t\r\n" {
+        for byte in *b"{ \t\r\n\xef" {
             assert_eq!(dialect_of_first_byte(byte), Dialect::Lines);
         }
         for request in ["GET / HTTP/1.1", "POST", "OPTIONS", "PRI * HTTP/2.0"] {

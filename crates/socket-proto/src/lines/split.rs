@@ -17,7 +17,7 @@ pub enum Found<'b> {
     },
     /// Call again with more bytes.
     NeedMore {
-        /// Bytes at the front of the buffer that are done with: white space and blank lines.
+        /// Bytes at the front of the buffer that are done with: white space, blank lines and byte-order marks.
         used: usize,
         /// Bytes behind those that are known to hold no end of a line, to be handed to the next call.
         searched: usize,
@@ -31,7 +31,8 @@ pub enum Found<'b> {
 /// once.
 ///
 /// A line ends with LF; a CR in front of it does not count towards `max_line_bytes`, nor does white space in front of
-/// the line. When the stream has ended, what is left may be a line without its end: [`decode`](super::decode) takes it.
+/// the line, or a byte-order mark (RFC 8259 §8.1 leaves it to the reader), as programs put it where they begin to
+/// write. When the stream has ended, what is left may be a line without its end: [`decode`](super::decode) takes it.
 ///
 /// # Errors
 ///
@@ -42,8 +43,15 @@ pub fn next_line(
     max_line_bytes: usize,
 ) -> Result<Found<'_>, LineError> {
     // What has been searched begins with a line already.
-    let skipped = if searched == 0 { skip_space(buf, 0) } else { 0 };
+    let skipped = if searched == 0 { skip_front(buf) } else { 0 };
     let rest = &buf[skipped..];
+    if searched == 0 && rest.len() < MARK.len() && MARK.starts_with(rest) {
+        // Whether it is one, and with that where the line begins, is known when the rest of it is there.
+        return Ok(Found::NeedMore {
+            used: skipped,
+            searched: 0,
+        });
+    }
     let too_long = LineError::TooLong {
         max: max_line_bytes,
     };
@@ -76,6 +84,18 @@ pub fn next_line(
         used: skipped + end + 1,
     })
 }
+
+/// The bytes in front of a line that mean nothing.
+fn skip_front(buf: &[u8]) -> usize {
+    let mut at = skip_space(buf, 0);
+    while buf[at..].starts_with(MARK) {
+        at = skip_space(buf, at + MARK.len());
+    }
+    at
+}
+
+/// The byte-order mark of UTF-8.
+const MARK: &[u8] = "\u{feff}".as_bytes();
 
 /// Cuts off the white space of JSON; that of ASCII has a form feed as well, which could be a line of its own.
 fn trim_end(mut line: &[u8]) -> &[u8] {
@@ -113,6 +133,31 @@ mod tests {
         assert_eq!(next_line(b"", 0, 2), more(0, 0));
         assert_eq!(next_line(b" \r\n ", 0, 2), more(4, 0));
         assert_eq!(next_line(b" \r\n {", 0, 2), more(4, 1));
+    }
+
+    #[test]
+    fn a_byte_order_mark_is_no_part_of_a_line() {
+        let buf = b"\xef\xbb\xbf{}\r\n";
+        assert_eq!(next_line(buf, 0, 2), line("{}", 7));
+        assert_eq!(next_line(b" \n\xef\xbb\xbf \r\n{}\n", 0, 2), line("{}", 11));
+        // However it comes in pieces.
+        for len in 1..3 {
+            assert_eq!(next_line(&buf[..len], 0, 2), more(0, 0));
+        }
+        assert_eq!(next_line(&buf[..4], 0, 2), more(3, 1));
+        // What only begins like one stays, and so does one inside of a line.
+        assert_eq!(
+            next_line(b"\xef\xbb\n", 0, 9),
+            Ok(Found::Line {
+                line: b"\xef\xbb",
+                used: 3
+            })
+        );
+        let inside = "{\"a\":\"\u{feff}\"}\n";
+        assert_eq!(
+            next_line(inside.as_bytes(), 0, 20),
+            line(inside.trim_end(), 12)
+        );
     }
 
     #[test]
