@@ -94,6 +94,15 @@ const GRACE: Duration = Duration::from_millis(250);
 #[error("the peer speaks in lines")]
 struct SpeaksInLines;
 
+/// What a peer has answered that is no server of ours.
+#[derive(Debug, thiserror::Error)]
+enum Stranger {
+    #[error("the peer speaks neither packets nor lines of JSON, but begins with \"{}\"", .0.escape_debug())]
+    Says(String),
+    #[error("the peer sends back what is sent to it")]
+    Echoes,
+}
+
 /// A session with a peer that speaks in lines: there is nothing to shake hands about. `read` is
 /// what it has said already.
 fn lines(io: Io, transport: TransportKind, read: &[u8], config: &ConnectorConfig) -> Begun {
@@ -116,17 +125,24 @@ async fn native(
     config: &ConnectorConfig,
 ) -> Result<Begun, OpenError> {
     let offer = config.stream_compression.map(|_| Compression::Deflate);
-    let read = exchange(&mut io, offer)
+    let opening = opening(offer);
+    let read = exchange(&mut io, &opening)
         .await
         .map_err(|error| OpenError::Closed {
             detail: error.to_string(),
         })?;
-    // As a header a brace announces a packet of 123 bytes, whose type cannot be the quote or the
-    // space that follows it in a line.
-    if let [b'{', second] = read[..]
-        && second != b'0'
-    {
-        return Err(OpenError::handshake(SpeaksInLines));
+    if read.starts_with(&opening) {
+        return Err(OpenError::handshake(Stranger::Echoes));
+    }
+    match begins(&read) {
+        Beginning::Packet => {}
+        Beginning::Line => return Err(OpenError::handshake(SpeaksInLines)),
+        Beginning::Neither => {
+            let said = String::from_utf8_lossy(&read);
+            let line = said.lines().next().unwrap_or_default();
+            let said = line.chars().take(MAX_QUOTED).collect();
+            return Err(OpenError::handshake(Stranger::Says(said)));
+        }
     }
     let mut wire = Wire::bare(io, Framing::Native, &read, &config.bounds.limits);
     let open = read_open(&mut wire).await?;
@@ -148,14 +164,45 @@ async fn native(
     })
 }
 
-/// Writes the opening, an open packet that offers compression or has no data, and reads the first
-/// byte of the answer; the second one too if the first is a brace.
-async fn exchange(io: &mut Io, offer: Option<Compression>) -> io::Result<Vec<u8>> {
+/// The open packet, which offers compression or has no data.
+fn opening(offer: Option<Compression>) -> Vec<u8> {
     let request = OpenRequest::New { compression: offer };
     let packet = format!("0{}", request.to_data());
     let mut opening = Vec::new();
     frame::encode_frame(&mut opening, WireKind::Text, packet.as_bytes());
-    let mut rest = &opening[..];
+    opening
+}
+
+/// What the first bytes of an answer are the beginning of.
+enum Beginning {
+    Packet,
+    Line,
+    Neither,
+}
+
+/// Judges an answer of two bytes or more, or of an empty frame.
+///
+/// The first packet opens the session or refuses to, and is short. So the byte behind the header of
+/// its frame tells it from everything else, although the header may be any letter. Where that is
+/// a brace, what follows in a line is a quote or white space.
+fn begins(answer: &[u8]) -> Beginning {
+    match answer {
+        // Longer frames and binary ones are for the handshake to refuse; the latter begin as a
+        // byte-order mark does, which lines may have in front.
+        [0xef, 0xbb, ..] => Beginning::Line,
+        [0 | 126..=255, ..] | [_, b'0' | b'1', ..] => Beginning::Packet,
+        [b'{' | b' ' | b'\t' | b'\r' | b'\n', ..] => Beginning::Line,
+        _ => Beginning::Neither,
+    }
+}
+
+/// Characters that are repeated of what a stranger says.
+const MAX_QUOTED: usize = 60;
+
+/// Writes the opening and reads the beginning of the answer: two bytes at least, if the first is not
+/// all of an empty frame.
+async fn exchange(io: &mut Io, opening: &[u8]) -> io::Result<Vec<u8>> {
+    let mut rest = opening;
     while !rest.is_empty() {
         match poll_fn(|cx| io.poll_write(cx, &[IoSlice::new(rest)])).await? {
             0 => return Err(io::ErrorKind::WriteZero.into()),
@@ -163,9 +210,9 @@ async fn exchange(io: &mut Io, offer: Option<Compression>) -> io::Result<Vec<u8>
         }
     }
     poll_fn(|cx| io.poll_flush(cx)).await?;
-    let mut answer = [0; 2];
+    let mut answer = [0; 512];
     let mut len = 0;
-    while len == 0 || (answer[0] == b'{' && len < answer.len()) {
+    while len == 0 || (len == 1 && answer[0] & 0x7f != 0) {
         match poll_fn(|cx| io.poll_read(cx, &mut answer[len..])).await? {
             0 => return Err(io::Error::other("the stream ended")),
             read => len += read,

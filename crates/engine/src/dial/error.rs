@@ -1,3 +1,4 @@
+use std::error::Error as _;
 use std::fmt;
 use std::io;
 use std::time::Duration;
@@ -170,6 +171,30 @@ impl DialError {
                 }
         )
     }
+
+    /// Whether what was answered is no HTTP at all: it is another kind of server, or one that wants
+    /// TLS.
+    #[must_use]
+    pub fn is_not_http(&self) -> bool {
+        match self {
+            Self::Http { source, .. } => source
+                .downcast_ref::<hyper::Error>()
+                .is_some_and(|error| error.is_parse() || spoke_first(error)),
+            _ => false,
+        }
+    }
+}
+
+/// Whether the server said something before it was asked. hyper has no name for that in public.
+fn spoke_first(error: &hyper::Error) -> bool {
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        if error.to_string().contains("unexpected message") {
+            return true;
+        }
+        cause = error.source();
+    }
+    false
 }
 
 /// A body behind a colon, if there is one.
