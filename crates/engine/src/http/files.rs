@@ -1,16 +1,24 @@
+use std::convert::Infallible;
 use std::fmt;
+use std::future::{Ready, ready};
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use http::header::{
     ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, ETAG, IF_NONE_MATCH, VARY,
 };
 use http::request::Parts;
-use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
+use tower_service::Service;
 
 use super::{Body, empty};
 
 /// A file that is served from memory, usually below the engine's path.
+///
+/// It also is a service, of one file: that answers `/` and its [name](Self::name), and status 404 to all
+/// else. With an empty name it is the page of a server that has but one.
+#[derive(Clone)]
 pub struct StaticFile {
     name: String,
     content_type: &'static str,
@@ -129,6 +137,25 @@ fn accepts(request: &HeaderMap, encoding: &str) -> bool {
     })
 }
 
+impl<B> Service<Request<B>> for StaticFile {
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = Ready<Result<Self::Response, Infallible>>;
+
+    fn poll_ready(&mut self, _cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        let (parts, _) = request.into_parts();
+        let path = parts.uri.path();
+        ready(Ok(match path.strip_prefix('/') == Some(&self.name) {
+            true => self.answer(&parts),
+            false => empty(StatusCode::NOT_FOUND),
+        }))
+    }
+}
+
 impl fmt::Debug for StaticFile {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("StaticFile")
@@ -180,5 +207,19 @@ mod tests {
             StatusCode::NOT_MODIFIED
         );
         assert_eq!(get(&[("if-none-match", "\"x\"")]).status(), StatusCode::OK);
+    }
+
+    #[test]
+    fn as_a_service_it_is_one_page() {
+        let statuses = |name: &str| {
+            ["/", "/a.js", "/?a=1", "/b", "//", "*"].map(|target| {
+                let request = Request::get(target).body(()).unwrap();
+                let mut service = StaticFile::new(name, "text/plain", "x");
+                let answer = service.call(request).into_inner().unwrap();
+                answer.status().as_u16()
+            })
+        };
+        assert_eq!(statuses(""), [200, 404, 200, 404, 404, 404]);
+        assert_eq!(statuses("a.js"), [404, 200, 404, 404, 404, 404]);
     }
 }
