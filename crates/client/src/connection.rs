@@ -120,6 +120,13 @@ impl Connection {
                 ack_id,
             } => {
                 // What a recovered session has missed comes before the answer.
+                tracing::debug!(
+                    namespace = self.proto.namespace(key),
+                    event = %name,
+                    bytes = args.as_raw().as_json().len(),
+                    wants_ack = ack_id.is_some(),
+                    "event"
+                );
                 let is_in = self.inbox.socket(key).is_some();
                 if !is_in || self.flushing.contains(&key) {
                     if let Err(error) = self.inbox.hold(key, name, args, ack_id) {
@@ -224,6 +231,11 @@ impl Connection {
         }
         self.inbox.release(key, cx);
         socket.send_next();
+        tracing::info!(
+            namespace = socket.namespace(),
+            transport = self.session.transport().name(),
+            "connected"
+        );
         let tell = socket.inner().finish_connect();
         socket.dispatch_own(&Event::local(&socket, CONNECT));
         tell();
@@ -293,6 +305,7 @@ impl Connection {
     }
 
     fn tell_disconnect(&mut self, socket: Arc<Inner>, reason: DisconnectReason) {
+        tracing::info!(namespace = socket.namespace(), %reason, "disconnected");
         let socket = Socket::of_session(socket, self.session.clone());
         let event = Event::disconnect(&socket, DISCONNECT, reason);
         socket.dispatch_own(&event.with_detail(&self.detail));

@@ -433,6 +433,12 @@ impl Inner {
             ack_id,
             flags,
         } = event;
+        tracing::trace!(
+            namespace = self.namespace(),
+            event = &**name,
+            wants_ack = ack_id.is_some(),
+            "emit"
+        );
         packet::emit(
             session,
             self.namespace(),

@@ -9,7 +9,7 @@ use sockeye_link::packet::{Flags, Packet};
 use sockeye_socket_proto::{Args, FromArgs, ToArgs, is_reserved_event};
 
 use crate::config::SlowReceiver;
-use crate::{BroadcastAcks, Namespace, Socket};
+use crate::{BroadcastAcks, Namespace, Socket, trace};
 
 /// To whom an event goes, and how.
 ///
@@ -122,6 +122,7 @@ impl BroadcastOperator {
         let name = name.as_ref();
         let packet = self.encode(name, &args, None)?;
         let receivers = self.receivers_of(&packet);
+        trace::broadcast(self.namespace.name(), name, receivers.len());
         let shown = Shown::new(&args);
         batch(|| {
             for socket in &receivers {
@@ -161,6 +162,7 @@ impl BroadcastOperator {
             .unwrap_or_else(|| self.namespace.config().ack_timeout);
         let mut acks = BroadcastAcks::new(id, timeout);
         let receivers = self.receivers_of(&packet);
+        trace::broadcast(self.namespace.name(), name, receivers.len());
         let shown = Shown::new(&args);
         batch(|| {
             for socket in receivers {

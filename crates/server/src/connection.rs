@@ -27,7 +27,7 @@ use crate::handshake::{auth_of_query, legacy_id};
 use crate::link::{Link, Request};
 use crate::namespace::{CLOSE, CONNECT, DISCONNECT, DISCONNECTING, DRAIN, END};
 use crate::server::Shared;
-use crate::{Handshake, Socket};
+use crate::{Handshake, Socket, trace};
 
 /// The upper layer of one session, owned by the session's driver task.
 pub(crate) struct Connection {
@@ -73,6 +73,7 @@ impl Connection {
         }
         let link = Arc::new(Link::new(session, request));
         let inbox = Inbox::new(Arc::clone(server.inbox_limits()));
+        trace::opened(&link);
         Self {
             server,
             link,
@@ -115,7 +116,15 @@ impl Connection {
                 name,
                 args,
                 ack_id,
-            } => self.inbox.deliver(key, name, args, ack_id, cx),
+            } => {
+                trace::event(
+                    || self.inbox.socket(key),
+                    &name,
+                    || args.as_raw().as_json().len(),
+                    ack_id,
+                );
+                self.inbox.deliver(key, name, args, ack_id, cx);
+            }
             Input::Ack { key, id, args } => {
                 if self.proto.uses_counted_acks() {
                     self.link
@@ -154,6 +163,7 @@ impl Connection {
         cx: &mut Context<'_>,
     ) {
         let Some(namespace) = self.server.namespace(name) else {
+            trace::unknown_namespace(name);
             self.proto.refuse(key);
             self.send(|buf| encode_invalid_namespace(buf, HEADROOM, name));
             return;
@@ -210,6 +220,7 @@ impl Connection {
             Next::Pass | Next::Rewrite(..) | Next::Drop => Refusal::new("Forbidden"),
             Next::Refuse(refusal) => refusal,
         };
+        trace::refused(socket, &refusal);
         self.proto.refuse(key);
         if refusal.cause().is_some() {
             // The peer is not told what it is, so that somebody else has to be.
@@ -244,6 +255,7 @@ impl Connection {
             });
         }
         socket.set_connected();
+        trace::connected(socket);
         self.link.session.pause_on_connect();
         self.inbox.insert(key, socket.clone());
         self.inbox
@@ -349,6 +361,7 @@ impl Connection {
         self.inbox
             .dispatch(&Event::disconnect(&socket, DISCONNECTING, reason), cx);
         socket.exit();
+        trace::disconnected(&socket, reason);
         self.inbox
             .dispatch(&Event::disconnect(&socket, DISCONNECT, reason), cx);
         // Who comes and goes does not fill memory.

@@ -15,6 +15,7 @@ mod link;
 mod namespace;
 mod server;
 mod socket;
+mod trace;
 mod typed;
 
 pub use acks::{AckSummary, BroadcastAcks};

@@ -98,7 +98,7 @@ impl Namespace {
     ///
     /// let io = Server::new();
     /// io.on_disconnect(|socket: Socket, reason: DisconnectReason| {
-    ///     println!("{} is gone: {reason}", socket.id());
+    ///     println!("{socket:?} is gone: {reason}");
     /// });
     /// ```
     pub fn on_disconnect<M: 'static, F>(&self, handler: F) -> &Self

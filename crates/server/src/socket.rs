@@ -17,7 +17,7 @@ use sockeye_link::{Own, Receiver, tell_error};
 use sockeye_socket_proto::{Args, BytesOut, FromArgs, NamespaceKey, ToArgs};
 
 use crate::link::{Link, Request};
-use crate::{BroadcastOperator, Emission, Handshake, Namespace};
+use crate::{BroadcastOperator, Emission, Handshake, Namespace, trace};
 
 /// One peer in one namespace.
 ///
@@ -104,10 +104,13 @@ impl Socket {
         }))
     }
 
-    /// The public id: 20 random characters. The peer knows it, and other peers may be told.
+    /// The id: 20 random characters, which the peer knows as well.
     ///
-    /// For clients of Socket.IO 2.x and older it is derived from the secret session id, because
-    /// they compute it themselves.
+    /// Other peers may be told it only if no client of Socket.IO 2.x or older can connect
+    /// ([`allow_v3(false)`](crate::EngineConfig::allow_v3)): those compute their socket's id from
+    /// that of their session, and whoever knows this can speak in their place. What people are to
+    /// see of each other is better given ids of the application's own. The same goes for logs;
+    /// `Debug` shows the id only where it is no secret.
     #[must_use]
     pub fn id(&self) -> &str {
         &self.0.id
@@ -269,6 +272,7 @@ impl Socket {
         let mut index = self.0.namespace.rooms().write();
         for room in rooms.rooms() {
             index.join(*slot, room);
+            trace::joined(self, room);
         }
     }
 
@@ -281,6 +285,7 @@ impl Socket {
         let mut index = self.0.namespace.rooms().write();
         for room in rooms.rooms() {
             index.leave(*slot, room);
+            trace::left(self, room);
         }
     }
 
@@ -430,6 +435,7 @@ impl Socket {
             return Err(EmitError::Disconnected);
         }
         self.notify_outgoing(name, || Args::new(args))?;
+        trace::emitted(self, name, ack_id.is_some());
         let namespace = self.0.namespace.name();
         let session = &self.0.link.session;
         packet::emit(session, namespace, name, args, ack_id, flags, self.limits())

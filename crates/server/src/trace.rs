@@ -1,0 +1,126 @@
+//! What is logged of sockets.
+//!
+//! Who comes and goes is told at the level of info, rooms and events in detail at debug, what is
+//! emitted at trace. Logs are read by others than the application: what an event carries does not
+//! get there, nor does an id from which the session could be had. Where nobody listens, each of
+//! these costs one look at an atomic.
+
+use std::fmt;
+
+use sockeye_engine::SessionId;
+use sockeye_events::{DisconnectReason, Refusal};
+
+use crate::Socket;
+use crate::link::Link;
+
+/// A session has begun; no socket of it is connected yet.
+pub(crate) fn opened(link: &Link) {
+    tracing::debug!(
+        transport = link.session.transport().name(),
+        revision = ?link.session.revision(),
+        remote = link.request.remote_addr().map(tracing::field::display),
+        "session opened"
+    );
+}
+
+pub(crate) fn connected(socket: &Socket) {
+    tracing::info!(
+        id = socket.loggable_id(),
+        namespace = socket.namespace().name(),
+        transport = socket.link().session.transport().name(),
+        "connected"
+    );
+}
+
+pub(crate) fn refused(socket: &Socket, refusal: &Refusal) {
+    let namespace = socket.namespace().name();
+    tracing::info!(namespace, reason = refusal.message(), "refused");
+}
+
+pub(crate) fn unknown_namespace(name: &str) {
+    tracing::info!(namespace = %Short(name), reason = "there is no such namespace", "refused");
+}
+
+pub(crate) fn disconnected(socket: &Socket, reason: DisconnectReason) {
+    let (id, namespace) = (socket.loggable_id(), socket.namespace().name());
+    tracing::info!(id, namespace, %reason, "disconnected");
+}
+
+/// An event has come. It may have to wait until it is its turn.
+pub(crate) fn event<'s>(
+    socket: impl Fn() -> Option<&'s Socket>,
+    name: &str,
+    bytes: impl FnOnce() -> usize,
+    ack_id: Option<u64>,
+) {
+    tracing::debug!(
+        id = socket().map(Socket::loggable_id),
+        namespace = socket().map(|socket| socket.namespace().name()),
+        event = %Short(name),
+        bytes = bytes(),
+        wants_ack = ack_id.is_some(),
+        "event"
+    );
+}
+
+pub(crate) fn joined(socket: &Socket, room: &str) {
+    let (id, namespace) = (socket.loggable_id(), socket.namespace().name());
+    tracing::debug!(id, namespace, room = %Room(room), "joined a room");
+}
+
+pub(crate) fn left(socket: &Socket, room: &str) {
+    let (id, namespace) = (socket.loggable_id(), socket.namespace().name());
+    tracing::debug!(id, namespace, room = %Room(room), "left a room");
+}
+
+pub(crate) fn emitted(socket: &Socket, name: &str, wants_ack: bool) {
+    let (id, namespace) = (socket.loggable_id(), socket.namespace().name());
+    tracing::trace!(id, namespace, event = name, wants_ack, "emit");
+}
+
+pub(crate) fn broadcast(namespace: &str, name: &str, receivers: usize) {
+    tracing::trace!(namespace, event = name, receivers, "broadcast");
+}
+
+/// The beginning of a text that may be as long as a peer likes.
+struct Short<'a>(&'a str);
+
+impl fmt::Display for Short<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0.char_indices().nth(MAX_SHOWN) {
+            Some((end, _)) => write!(f, "{}…", &self.0[..end]),
+            None => f.write_str(self.0),
+        }
+    }
+}
+
+const MAX_SHOWN: usize = 80;
+
+/// A room's name. That may be the id of a socket, and nothing tells whether this is one of an old
+/// client, in which the session's is.
+struct Room<'a>(&'a str);
+
+impl fmt::Display for Room<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let last = self.0.rsplit('#').next().unwrap_or_default();
+        match SessionId::parse(last) {
+            Some(_) => f.write_str("(an id)"),
+            None => Short(self.0).fmt(f),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_are_not_shown_as_names_of_rooms() {
+        for id in ["abcdefghij0123456789", "/chat#abcdefghij0123456789"] {
+            assert_eq!(Room(id).to_string(), "(an id)");
+        }
+        assert_eq!(Room("lobby").to_string(), "lobby");
+        let long = "ä".repeat(100);
+        assert_eq!(Room(&long).to_string(), "ä".repeat(80) + "…");
+    }
+}
