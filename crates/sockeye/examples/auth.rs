@@ -103,7 +103,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     io.middleware(authenticate)
         .on_connect(limit_rate)
         .on("whoami", |socket: Socket| Reply(socket.data::<User>()))
-        .on_error(|socket, error| println!("{}: {error}", socket.id()));
+        .on_error(|socket, error| println!("{socket:?}: {error}"));
 
     let admin = io.of("/admin");
     admin.middleware(authenticate).middleware(require_admin).on(

@@ -52,7 +52,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
 
     let io = Server::new();
     io.on_connect(|socket: Socket| {
-        println!("{} is {:?}", socket.id(), socket.handshake().remote_addr());
+        println!("{socket:?} is {:?}", socket.handshake().remote_addr());
     });
 
     let app = Router::new()

@@ -32,7 +32,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let url = url.as_deref().unwrap_or("http://localhost:3000");
 
     let io = Server::new();
-    io.on_connect(|socket: Socket| println!("{} connected", socket.id()));
+    io.on_connect(|socket: Socket| println!("connected: {socket:?}"));
 
     // `Args` are the arguments as they came, whatever they are, attachments included.
     io.on("echo", |socket: Socket, args: Args| {
@@ -45,7 +45,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     });
 
     io.on_disconnect(|socket: Socket, reason: DisconnectReason| {
-        println!("{} disconnected: {reason}", socket.id());
+        println!("disconnected ({reason}): {socket:?}");
     });
 
     let listener = io.listen(url).await?;

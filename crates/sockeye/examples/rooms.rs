@@ -74,12 +74,13 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         Ok::<_, EmitError>(true)
     });
 
-    // The sockets themselves, with their ids, handshakes and data.
+    // The sockets themselves, with their handshakes and data. (Their ids are not for others, as
+    // those of old clients are secret.)
     io.on("who", |socket: Socket, Data(room): Data<String>| {
         let sockets = socket.namespace().to(room).fetch_sockets();
         sockets
             .iter()
-            .map(|socket| socket.id().to_owned())
+            .map(|socket| socket.handshake().header("user-agent").map(str::to_owned))
             .collect::<Vec<_>>()
     });
 
@@ -95,7 +96,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
                 .emit_with_ack::<String>("vote", question)?
                 .await;
             for (socket, error) in &missing {
-                println!("{} did not vote: {error}", socket.id());
+                println!("{socket:?} did not vote: {error}");
             }
             Ok::<_, EmitError>(Reply(Outcome {
                 answers: answers.into_iter().map(|(_, answer)| answer).collect(),

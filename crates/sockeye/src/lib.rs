@@ -12,7 +12,7 @@
 //! async fn main() -> Result<(), Box<dyn std::error::Error>> {
 //!     let io = Server::new();
 //!
-//!     io.on_connect(|socket: Socket| println!("{} connected", socket.id()));
+//!     io.on_connect(|socket: Socket| println!("connected: {socket:?}"));
 //!
 //!     // Everyone in the room gets the text, but for the one who sent it.
 //!     io.on("chat", |socket: Socket, Data((room, text)): Data<(String, String)>| {
@@ -24,7 +24,7 @@
 //!     io.on("sum", async |Data(numbers): Data<Vec<i64>>| numbers.iter().sum::<i64>());
 //!
 //!     io.on_disconnect(|socket: Socket, reason: DisconnectReason| {
-//!         println!("{} disconnected: {reason}", socket.id());
+//!         println!("disconnected ({reason}): {socket:?}");
 //!     });
 //!
 //!     io.listen("http://localhost:3000").await?;
@@ -53,19 +53,20 @@
 //! }
 //! ```
 //!
-//! Or in a browser, with the client that the server itself hands out, or with socket.io-client:
+//! Or in a browser, with the client that the server itself hands out, or with socket.io-client. This
+//! is for a page that comes from the same server, by [`Server::listen_service`] or
+//! [`Server::layer`]; one that comes from elsewhere, be it another port or a file, has to write the
+//! server's whole URL in both places, and needs [`Cors`]:
 //!
 //! ```html
 //! <script type="module">
-//!   import { connect } from "http://localhost:3000/socket.io/sockeye.js";
-//!   const socket = connect("http://localhost:3000");
+//!   import { connect } from "/socket.io/sockeye.js";
+//!   const socket = connect("/");
 //!   socket.on("chat", (text) => console.log(text));
 //!   socket.emit("chat", "lobby", "hello");
 //!   console.log(await socket.emitWithAck("sum", [1, 2, 3])); // 6
 //! </script>
 //! ```
-//!
-//! (A page that is served from elsewhere needs [`Cors`].)
 //!
 //! # The guide
 //!
@@ -84,7 +85,7 @@
 //!   [`from_rust_socketio`](guide::from_rust_socketio), [`net_socket_io`](guide::net_socket_io):
 //!   for those who come from there, name by name
 //!
-//! The examples of the repository (`echo`, `chat`, `rooms`, `auth`, `axum`, `hyper`, `https`, `sum`,
+//! The examples of the repository (`first`, `echo`, `chat`, `rooms`, `auth`, `axum`, `hyper`, `https`, `sum`,
 //! `ipc`) are whole programs to start from.
 //!
 //! # The main types
