@@ -32,7 +32,9 @@ let shown = new Set();
 let boot;
 /** Messages that come while the server's answer to `join` is on its way. */
 let early;
-/** Ids that this page has had; a reconnection gives a new one. */
+/** Who we are in this chat; a reconnection makes us another. */
+let me;
+/** All that we have been since the server was started. */
 const myIds = new Set();
 
 // ---- Connection ----
@@ -58,15 +60,17 @@ async function ask(event, ...args) {
 async function enter() {
   if (!socket.connected) return;
   const wanted = wantedRoom();
-  myIds.add(socket.id);
   early = [];
   try {
     const joined = await ask("join", { name, room: wanted });
     // Somebody clicked on before the answer came.
     if (wanted !== wantedRoom()) return;
     if (joined.room !== room) clearMessages();
+    if (joined.boot !== boot) myIds.clear();
     room = joined.room;
     boot = joined.boot;
+    me = joined.id;
+    myIds.add(me);
     name = joined.name;
     keep("name", name);
     setStatus("online", socket.transport === "polling" ? "Online (polling)" : "Online");
@@ -118,7 +122,7 @@ function showPeople(people) {
   $("count").textContent = `(${people.length})`;
   $("people").replaceChildren(
     ...people.map((person) => {
-      const item = element("li", {}, person.id === socket.id ? `${person.name} (you)` : person.name);
+      const item = element("li", {}, person.id === me ? `${person.name} (you)` : person.name);
       item.style.setProperty("--hue", hue(person.name));
       return item;
     }),

@@ -2,7 +2,7 @@
 //!
 //! What page and server say to each other is written down in `assets/PROTOCOL.md`. [`Chat`] is
 //! all that the server knows, as plain data that has never heard of sockets; this module ties it
-//! to events. It is meant to be read as an example of how to use the library, too.
+//! to events. People get ids of the chat's own, as those of sockets are not for everybody to know. It is meant to be read as an example of how to use the library, too.
 
 #![expect(
     clippy::needless_pass_by_value,
@@ -72,7 +72,7 @@ pub(crate) fn open(io: &Server) -> Result<(), getrandom::Error> {
         .on("echo", |args: Args| args)
         .on_disconnect(leave)
         // Anybody can send nonsense; the log is not theirs to fill.
-        .on_error(|socket, error| tracing::debug!(id = socket.id(), %error, "event failed"));
+        .on_error(|socket, error| tracing::debug!(?socket, %error, "event failed"));
     tokio::spawn(tell_rooms(io.clone(), shared));
     Ok(())
 }

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use bytes::Bytes;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 
 use super::rules::{PictureType, Refusal};
 
@@ -21,9 +21,16 @@ pub(super) struct UploadStart {
     pub(super) size: u64,
 }
 
+/// What one visit to the chat is called there.
+///
+/// This is not the socket's id, although that would do for everything else: for clients of
+/// Socket.IO 2 and older a socket's id is the session's, and whoever knows that can speak as them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct PersonId(pub(super) u64);
+
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub(super) struct Person {
-    pub(super) id: String,
+    pub(super) id: PersonId,
     pub(super) name: String,
 }
 
@@ -63,6 +70,7 @@ pub(super) enum Body {
 #[derive(Serialize)]
 pub(super) struct Joined {
     pub(super) boot: String,
+    pub(super) id: PersonId,
     pub(super) room: String,
     pub(super) name: String,
     pub(super) people: Vec<Person>,
@@ -105,6 +113,12 @@ pub(super) struct Typing<'a> {
 pub(super) enum Answer<T> {
     Done(T),
     Refused { error: String },
+}
+
+impl Serialize for PersonId {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&self.0)
+    }
 }
 
 impl<T> From<Result<T, Refusal>> for Answer<T> {

@@ -4,17 +4,19 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 
 use super::pictures::{Album, Progress, Uploads};
 use super::rules::{self, HISTORY, MAX_ROOMS, PictureType, Refusal};
-use super::shapes::{self, Body, Content, Joined, Message, Person, Picture, UploadStart};
+use super::shapes::{self, Body, Content, Joined, Message, Person, PersonId, Picture, UploadStart};
 
-/// The chat's state. Sockets are told apart by their ids; times are given as milliseconds since
-/// 1970.
+/// The chat's state. Sockets are told apart by their ids, which stay in here: what people see of each
+/// other is a [`PersonId`]. Times are given as milliseconds since 1970.
 #[derive(Debug)]
 pub(super) struct Chat {
     boot: String,
     /// By name, and so in the order in which they are listed.
     rooms: BTreeMap<String, Room>,
-    /// The room that a socket is in, if it has joined one.
-    places: HashMap<String, String>,
+    /// Where a socket is, if it has joined a room.
+    places: HashMap<String, Place>,
+    /// How many have come, to number them.
+    visits: u64,
     messages: u64,
     uploads: Uploads,
     album: Album,
@@ -29,6 +31,12 @@ struct Room {
     history: VecDeque<Message>,
     /// Which departure left it empty.
     empty_since: u64,
+}
+
+#[derive(Debug)]
+struct Place {
+    person: PersonId,
+    room: String,
 }
 
 /// What `join` did.
@@ -53,6 +61,7 @@ impl Chat {
             boot,
             rooms: BTreeMap::from([(LOBBY.into(), Room::default())]),
             places: HashMap::new(),
+            visits: 0,
             messages: 0,
             uploads: Uploads::default(),
             album: Album::default(),
@@ -64,21 +73,21 @@ impl Chat {
     pub(super) fn join(&mut self, id: &str, name: &str, room: &str) -> Result<Change, Refusal> {
         let name = rules::person_name(name)?;
         let room = rules::room_name(room)?;
-        if self.places.get(id).is_some_and(|place| place == room) {
+        if self.places.get(id).is_some_and(|place| place.room == room) {
             return Ok(self.rename(id, name));
         }
         self.make_room(room)?;
-        let left = self.depart(id);
-        let person = Person {
-            id: id.to_owned(),
+        let before = self.depart(id);
+        let person = before.as_ref().map(|place| place.person);
+        let person = person.unwrap_or_else(|| self.next_person());
+        let people = &mut self.rooms.entry(room.to_owned()).or_default().people;
+        people.push(Person {
+            id: person,
             name: name.to_owned(),
-        };
-        self.rooms
-            .entry(room.to_owned())
-            .or_default()
-            .people
-            .push(person);
-        self.places.insert(id.to_owned(), room.to_owned());
+        });
+        let room = room.to_owned();
+        self.places.insert(id.to_owned(), Place { person, room });
+        let left = before.map(|place| place.room);
         Ok(Change::Moved { left })
     }
 
@@ -88,6 +97,7 @@ impl Chat {
         let history = self.rooms.get(room).map(|room| room.history.clone());
         Ok(Joined {
             boot: self.boot.clone(),
+            id: person.id,
             room: room.to_owned(),
             name: person.name.clone(),
             people: self.people(room).to_vec(),
@@ -99,14 +109,14 @@ impl Chat {
     /// Forgets a socket. Returns the room that it was in.
     pub(super) fn leave(&mut self, id: &str) -> Option<String> {
         self.drop_upload(id);
-        self.depart(id)
+        self.depart(id).map(|place| place.room)
     }
 
     /// Who a socket is, and in which room.
     pub(super) fn whereabouts(&self, id: &str) -> Option<(&Person, &str)> {
-        let place = self.places.get(id)?;
-        let person = self.people(place).iter().find(|person| person.id == id)?;
-        Some((person, place))
+        let Place { person, room } = self.places.get(id)?;
+        let mut people = self.people(room).iter();
+        Some((people.find(|other| other.id == *person)?, room))
     }
 
     /// Those in a room, in the order of their coming.
@@ -136,7 +146,7 @@ impl Chat {
     /// Begins a picture for the room that its sender is in. Returns the number of the upload.
     pub(super) fn start_upload(&mut self, id: &str, start: &UploadStart) -> Result<u64, Refusal> {
         self.drop_upload(id);
-        let room = self.places.get(id).ok_or(Refusal::NotJoined)?;
+        let room = &self.places.get(id).ok_or(Refusal::NotJoined)?.room;
         let name = rules::picture_name(&start.name)?;
         let kind = PictureType::parse(&start.kind)?;
         let size = rules::picture_size(start.size)?;
@@ -206,24 +216,28 @@ impl Chat {
     }
 
     fn rename(&mut self, id: &str, name: &str) -> Change {
-        let place = self
-            .places
-            .get(id)
-            .and_then(|place| self.rooms.get_mut(place));
-        let people = place.into_iter().flat_map(|room| &mut room.people);
-        for person in people {
-            if person.id == id && person.name != name {
-                name.clone_into(&mut person.name);
+        let Some(Place { person, room }) = self.places.get(id) else {
+            return Change::Nothing;
+        };
+        let room = self.rooms.get_mut(room).into_iter();
+        for other in room.flat_map(|room| &mut room.people) {
+            if other.id == *person && other.name != name {
+                name.clone_into(&mut other.name);
                 return Change::Renamed;
             }
         }
         Change::Nothing
     }
 
-    fn depart(&mut self, id: &str) -> Option<String> {
+    fn next_person(&mut self) -> PersonId {
+        self.visits += 1;
+        PersonId(self.visits)
+    }
+
+    fn depart(&mut self, id: &str) -> Option<Place> {
         let place = self.places.remove(id)?;
-        if let Some(room) = self.rooms.get_mut(&place) {
-            room.people.retain(|person| person.id != id);
+        if let Some(room) = self.rooms.get_mut(&place.room) {
+            room.people.retain(|person| person.id != place.person);
             if room.people.is_empty() {
                 self.departures += 1;
                 room.empty_since = self.departures;
@@ -303,6 +317,23 @@ mod tests {
         assert_eq!(chat.leave("2").as_deref(), Some("x"));
         assert_eq!(chat.leave("2"), None);
         assert!(chat.people("x").is_empty());
+    }
+
+    #[test]
+    fn nobody_is_told_the_id_of_a_socket() {
+        let mut chat = chat();
+        chat.join("secret-a", "Ann", "lobby").unwrap();
+        chat.join("secret-b", "Bob", "lobby").unwrap();
+        let said = chat.say("secret-a", "hi", 7).unwrap();
+        let said = serde_json::to_string(said).unwrap();
+        let welcome = chat.welcome("secret-b").unwrap();
+        let told = serde_json::to_string(&welcome).unwrap();
+        assert!(!(said + &told).contains("secret"), "{told}");
+        // They are told apart all the same, and stay who they are in another room.
+        assert_ne!(welcome.people[0].id, welcome.people[1].id);
+        assert_eq!(welcome.id, welcome.people[1].id);
+        chat.join("secret-b", "Bob", "x").unwrap();
+        assert_eq!(chat.welcome("secret-b").unwrap().id, welcome.id);
     }
 
     #[test]
