@@ -15,6 +15,7 @@ import { chromium } from "playwright-core";
 import { parseArgs } from "./lib/args.mjs";
 import { HOST, ServerUnderTest } from "./lib/server.mjs";
 import { runTests } from "./lib/tests.mjs";
+import { chatPage } from "./suites/chat-page.mjs";
 
 const USAGE = `usage: node browser.mjs --server CMD [--filter TEXT] [--chromium PATH] [--screenshot DIR]
 
@@ -22,9 +23,16 @@ const USAGE = `usage: node browser.mjs --server CMD [--filter TEXT] [--chromium 
                     {}, HOST:PORT takes its place instead. Also read from the variable SERVER.
   --filter TEXT     only tests whose name holds TEXT
   --chromium PATH   the browser (default /usr/bin/chromium, or the variable CHROMIUM)
+  --first CMD       the first program of the README; a URL to listen on is added to it
   --screenshot DIR  keeps pictures of the page, light and dark, wide and narrow`;
 
-const options = parseArgs(USAGE, { server: String, filter: String, chromium: String, screenshot: String });
+const options = parseArgs(USAGE, {
+  server: String,
+  filter: String,
+  chromium: String,
+  first: String,
+  screenshot: String,
+});
 const command = options.server ?? process.env.SERVER;
 const executablePath = options.chromium ?? process.env.CHROMIUM ?? "/usr/bin/chromium";
 if (!command) {
@@ -189,6 +197,30 @@ async function connectsFromElsewhere(bundle, settings) {
   }
 }
 
+/** Two browsers on the first program; what it says to them is on their pages. */
+async function worksAsWritten(first) {
+  const program = await new ServerUnderTest(`${first} http://{}`).start();
+  const contexts = [await browser.newContext(), await browser.newContext()];
+  try {
+    const pages = [];
+    for (const context of contexts) {
+      const page = await context.newPage();
+      page.setDefaultTimeout(10_000);
+      await page.goto(program.origin);
+      await page.getByText("1 + 2 + 3 = 6").waitFor();
+      pages.push(page);
+    }
+    const [ann, bob] = pages;
+    await ann.keyboard.type("hello");
+    await ann.keyboard.press("Enter");
+    await bob.getByText("hello").waitFor();
+    assert.equal(await bob.getByText("hello").count(), 1);
+  } finally {
+    await Promise.all(contexts.map((context) => context.close()));
+    await program.stop();
+  }
+}
+
 async function screenshots(directory) {
   mkdirSync(directory, { recursive: true });
   for (const colorScheme of ["light", "dark"]) {
@@ -262,6 +294,8 @@ if (!command.includes("{}")) {
     { withCredentials: true },
   );
 }
+Object.assign(tests, chatPage({ browser, server, openTab, say, message, online }));
+if (options.first) tests["the first program of the README works in a browser"] = () => worksAsWritten(options.first);
 if (options.screenshot) tests["screenshots are taken"] = () => screenshots(options.screenshot);
 
 const failed = await runTests(tests, { filter: options.filter, timeout: 60_000, log: () => server.log });

@@ -8,6 +8,8 @@ const PICTURE_TYPES = ["image/png", "image/jpeg", "image/gif", "image/webp", "im
 const TYPING_EVERY = 2000;
 const TYPING_FORGOTTEN = 5000;
 const MESSAGES_SHOWN = 300;
+/** What one person says within this time is shown together. */
+const PAUSE = 5 * 60 * 1000;
 const PATIENCE = 15000;
 
 const $ = (id) => document.getElementById(id);
@@ -27,6 +29,8 @@ const socket = connect("/", {
 let name = parameters.get("name") ?? recall("name");
 /** The room on show; undefined until the server has let us in. */
 let room;
+/** Whether this connection is in a room. */
+let isIn = false;
 /** Keys of the messages on show, so that a reconnection adds only what was missed. */
 let shown = new Set();
 let boot;
@@ -40,8 +44,18 @@ const myIds = new Set();
 // ---- Connection ----
 
 socket.on("connect", enter);
-socket.on("disconnect", () => setStatus("offline", "Reconnecting…"));
-socket.on("connect_error", () => setStatus("offline", "No connection, trying again…"));
+socket.on("disconnect", () => {
+  isIn = false;
+  setStatus("offline", socket.active ? "Reconnecting…" : "Disconnected");
+});
+socket.on("connect_error", () => setStatus("offline", socket.active ? "No connection, trying again…" : "No connection"));
+
+function connectAs(someone) {
+  name = someone;
+  if (socket.connected) return enter();
+  setStatus("connecting", "Connecting…");
+  socket.connect();
+}
 
 function setStatus(state, text) {
   $("status").dataset.state = state;
@@ -65,7 +79,8 @@ async function enter() {
     const joined = await ask("join", { name, room: wanted });
     // Somebody clicked on before the answer came.
     if (wanted !== wantedRoom()) return;
-    if (joined.room !== room) clearMessages();
+    const isNew = joined.room !== room;
+    if (isNew) clearMessages();
     if (joined.boot !== boot) myIds.clear();
     room = joined.room;
     boot = joined.boot;
@@ -73,9 +88,10 @@ async function enter() {
     myIds.add(me);
     name = joined.name;
     keep("name", name);
+    isIn = true;
     setStatus("online", socket.transport === "polling" ? "Online (polling)" : "Online");
-    $("title").textContent = `# ${room}`;
-    document.title = `${room} · Sockeye chat`;
+    $("title").replaceChildren("# ", isolated(room));
+    document.title = `${room.replace(BIDI, "")} · Sockeye chat`;
     typists.clear();
     showTypists();
     showPeople(joined.people);
@@ -83,12 +99,15 @@ async function enter() {
     const missed = early;
     early = undefined;
     [...joined.messages, ...missed].forEach(showMessage);
+    showEmpty(joined.people);
     showError();
+    if (isNew && !$("welcome").open) $("text").focus();
   } catch (error) {
     const missed = early ?? [];
     early = undefined;
     missed.forEach(showMessage);
     showError(error.message);
+    if (socket.connected && !isIn) setStatus("offline", "Not in a room");
     if (room && socket.connected && wanted !== room) location.hash = encodeURIComponent(room);
   }
 }
@@ -110,7 +129,7 @@ function wantedRoom() {
 function showRooms(rooms) {
   $("rooms").replaceChildren(
     ...rooms.map(({ name, people }) => {
-      const link = element("a", { href: `#${encodeURIComponent(name)}` }, element("span", {}, name));
+      const link = element("a", { href: `#${encodeURIComponent(name)}` }, isolated(name));
       link.append(element("span", { ariaLabel: `${people} here` }, people || ""));
       if (name === room) link.setAttribute("aria-current", "page");
       return element("li", {}, link);
@@ -122,11 +141,12 @@ function showPeople(people) {
   $("count").textContent = `(${people.length})`;
   $("people").replaceChildren(
     ...people.map((person) => {
-      const item = element("li", {}, person.id === me ? `${person.name} (you)` : person.name);
+      const item = element("li", {}, element("span", {}, isolated(person.name), person.id === me ? " (you)" : ""));
       item.style.setProperty("--hue", hue(person.name));
       return item;
     }),
   );
+  showEmpty(people);
   for (const id of typists.keys()) if (!people.some((person) => person.id === id)) typists.delete(id);
   showTypists();
 }
@@ -162,12 +182,57 @@ function showMessage(message) {
 
   const time = new Date(message.time);
   const clock = time.toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" });
-  const author = element("b", {}, message.from.name);
+  const author = element("b", {}, isolated(message.from.name));
   author.style.setProperty("--hue", hue(message.from.name));
-  const head = element("header", {}, author, element("time", { dateTime: time.toISOString() }, clock));
-  const body = message.picture ? showPicture(message.picture) : element("p", {}, message.text);
-  const mine = myIds.has(message.from.id) ? " mine" : "";
-  append(element("li", { className: `message${mine}` }, head, body));
+  const stamp = element("time", { dateTime: time.toISOString(), title: time.toLocaleString() }, clock);
+  const head = element("header", {}, author, stamp);
+  const body = message.picture ? showPicture(message.picture) : element("p", {}, ...withLinks(message.text));
+  const item = element("li", { className: "message" }, head, body);
+  item.classList.toggle("mine", myIds.has(message.from.id));
+  item.classList.toggle("follows", follows(message, latest));
+  latest = message;
+  append(item);
+  $("empty").hidden = true;
+}
+
+/** The message that was shown last. */
+let latest;
+
+/** Whether a message goes on with what somebody was saying, so that nobody has to be told again who it is. */
+function follows(message, before) {
+  return (
+    before !== undefined &&
+    before.from.id === message.from.id &&
+    before.from.name === message.from.name &&
+    message.time - before.time < PAUSE
+  );
+}
+
+function showEmpty(people) {
+  const alone = people.length < 2 ? " Nobody else is here: open this page in another tab, or send somebody its address." : "";
+  $("empty").textContent = `Nothing has been said here yet.${alone}`;
+  $("empty").hidden = !room || $("messages").childElementCount > 0;
+}
+
+/** A text in parts: addresses of pages are links, and everything else stays text. */
+function withLinks(text) {
+  return text.split(ADDRESS).map((part, index) => {
+    // What the pattern has found is every second part.
+    const url = index % 2 ? URL.parse?.(part) : null;
+    const isPlain = url && /^https?:$/.test(url.protocol) && !url.username && !url.password;
+    return isPlain ? element("a", { href: url.href, target: "_blank", rel: "noopener" }, part) : part;
+  });
+}
+
+/** What turns the direction of text. In an address it could make it look like another. */
+const BIDI = /[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/gu;
+
+/** An address, without the punctuation behind it. */
+const ADDRESS = /(\bhttps?:\/\/[^\s<>"\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]*[^\s<>"'.,:;!?)\]}\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069])/iu;
+
+/** A name within a text: whatever marks are in it, what stands around it keeps its direction. */
+function isolated(name) {
+  return element("bdi", {}, name);
 }
 
 /** Adds to the list and follows it, unless its reader has scrolled up. */
@@ -181,6 +246,7 @@ function append(item) {
 
 function clearMessages() {
   shown = new Set();
+  latest = undefined;
   for (const item of [...$("messages").children]) release(item);
 }
 
@@ -237,9 +303,14 @@ function tellTyping(typing) {
 }
 
 function showTypists() {
-  const names = [...typists.values()].map((typist) => typist.name);
-  const who = names.length > 2 ? "Several people" : names.join(" and ");
-  $("typing").textContent = who && `${who} ${names.length > 1 ? "are" : "is"} typing…`;
+  const names = [...typists.values()].map((typist) => isolated(typist.name));
+  const [first, second] = names;
+  const who = {
+    0: [],
+    1: [first, " is typing…"],
+    2: [first, " and ", second, " are typing…"],
+  }[names.length] ?? ["Several people are typing…"];
+  $("typing").replaceChildren(...who);
 }
 
 // ---- Pictures ----
@@ -337,14 +408,12 @@ function askName() {
 }
 
 $("welcome").addEventListener("close", () => {
-  name = $("name").value.trim() || name || "Guest";
   openSide(false);
-  $("text").focus();
-  if (socket.active) enter();
-  else socket.connect();
+  connectAs($("name").value.trim() || name || "Guest");
+  if (isIn) $("text").focus();
 });
 
-if (name) socket.connect();
+if (name) connectAs(name);
 else askName();
 
 // ---- Small things ----

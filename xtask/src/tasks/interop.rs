@@ -116,8 +116,10 @@ pub(crate) fn browser(workspace: &Workspace, options: Vec<String>) -> Result {
     let chromium = tools::chromium()?;
     let suites = Suites::prepare(workspace)?;
     let command = workspace.build_command()?;
+    let first = workspace.build_example("sockeye", "first")?;
     heading("Chromium");
     let mut browser = suites.against("browser.mjs", &command);
+    browser.arg("--first").arg(shell(&first));
     run(browser.arg("--chromium").arg(chromium).args(options))
 }
 

@@ -25,9 +25,11 @@ pub(super) struct Site {
 /// Asked by programs that watch over servers.
 const HEALTH: &str = "/healthz";
 
-/// Pictures are shown from memory; nothing of another origin is loaded, and nothing inline runs.
+/// Pictures are shown from memory; nothing of another origin is loaded, nothing inline runs, and no
+/// page of another origin can have people click on this one in disguise.
 const POLICY: HeaderValue = HeaderValue::from_static(
-    "default-src 'self'; img-src 'self' blob: data:; connect-src 'self' ws: wss:",
+    "default-src 'self'; img-src 'self' blob: data:; connect-src 'self' ws: wss:; base-uri 'none'; \
+     frame-ancestors 'none'",
 );
 
 impl Site {
