@@ -11,6 +11,7 @@ use crate::serve::ServeOptions;
 /// Socket.IO from the command line.
 #[derive(Debug, Parser)]
 #[command(
+    name = "sockeye",
     version,
     styles = STYLES,
     max_term_width = 100,
@@ -45,6 +46,11 @@ impl Default for Command {
         args.command.expect("one was given")
     }
 }
+
+/// What stands behind a group of options in a struct would be counted among them in the help; these
+/// two say that it is not.
+pub(crate) const ARGUMENTS: Option<&str> = None;
+pub(crate) const OPTIONS: Option<&str> = None;
 
 const STYLES: Styles = Styles::styled()
     .header(crate::report::BOLD)

@@ -9,6 +9,7 @@ use sockeye::client::{EncodeError, Socket};
 use sockeye::{AckError, DisconnectReason, EmitError, Refusal};
 use thiserror::Error;
 
+use crate::args::{ARGUMENTS, OPTIONS};
 use crate::arguments::{ArgumentError, Arguments};
 use crate::json;
 use crate::peer::{PeerError, PeerOptions};
@@ -23,25 +24,26 @@ pub(crate) struct EmitOptions {
     peer: PeerOptions,
 
     /// The event's name.
+    #[arg(help_heading = ARGUMENTS)]
     event: String,
 
     /// Its arguments: JSON, or else a string. @FILE sends a file as bytes, @- standard input.
-    #[arg(value_name = "ARGUMENT")]
+    #[arg(value_name = "ARGUMENT", help_heading = ARGUMENTS)]
     arguments: Vec<String>,
 
     /// Wait for the answer, and print its arguments as JSON, one a line.
-    #[arg(short, long)]
+    #[arg(short, long, help_heading = OPTIONS)]
     ack: bool,
 
     /// How long to wait for the answer.
-    #[arg(long, value_name = "TIME", default_value = "5s")]
+    #[arg(long, value_name = "TIME", default_value = "5s", help_heading = OPTIONS)]
     timeout: Span,
 }
 
 const HELP: &str = "\
 What begins with {, [ or \" must be JSON. Bytes in an answer are printed as {\"base64\":\"…\"}.
 
-Exit codes: 0 done, 1 wrong options or arguments, 2 the server cannot be reached or refuses,
+Exit codes: 0 done, 1 wrong options or arguments, 2 the server cannot be reached or refuses, \
 3 no answer in time, 4 disconnected before it was done.
 
 Examples:
@@ -85,7 +87,8 @@ pub(crate) async fn run(options: EmitOptions) -> Result<Exit, Failure> {
     socket.on_disconnect(move |new: DisconnectReason| {
         reason.lock().get_or_insert(new);
     });
-    socket.connect().await.map_err(PeerError::from)?;
+    let connected = socket.connect().await;
+    connected.map_err(|error| options.peer.connect_error(error))?;
 
     let answer = match options.ack {
         true => Some(ask(&socket, &options, args).await),

@@ -11,9 +11,11 @@ use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 use sockeye::{Args, from_json};
 
-use crate::report::{DIM, escape_controls};
+use crate::escape::escape;
+use crate::report::DIM;
 
-/// Each argument as JSON without white space, bytes as `{"base64":"…"}`.
+/// Each argument as JSON without white space, bytes as `{"base64":"…"}`. Like everything that is
+/// written here it is safe for a terminal, which is where pipes end, too.
 pub(crate) fn lines(args: &Args) -> impl Iterator<Item = String> {
     args.iter().map(|json| {
         let mut writer = Writer::new(Form::Machine, args.attachments());
@@ -136,12 +138,7 @@ impl<'a> Writer<'a> {
                 break;
             }
             self.separate(index);
-            let key = quoted(key);
-            let key = match self.form {
-                Form::Machine => Cow::Borrowed(key.as_str()),
-                Form::Terminal => escape_controls(&key),
-            };
-            self.open("", &key);
+            self.open("", &quoted(key));
             self.value(value.get(), depth + 1);
         }
         self.out.push('}');
@@ -175,11 +172,9 @@ impl<'a> Writer<'a> {
         match self.form {
             Form::Machine => self.out.push_str(&quoted),
             Form::Terminal => {
-                let mut safe = escape_controls(&quoted);
-                if let Some((end, _)) = safe.char_indices().nth(MAX_PRETTY) {
-                    safe.to_mut().truncate(end);
-                }
-                self.styled(STRING, safe);
+                let end = quoted.char_indices().nth(MAX_PRETTY);
+                let shown = end.map_or(&*quoted, |(end, _)| &quoted[..end]);
+                self.styled(STRING, shown);
             }
         }
     }
@@ -199,10 +194,7 @@ impl<'a> Writer<'a> {
         serde_json::from_str::<&RawValue>(json)?;
         // Line feeds can only be white space: inside of strings they are escaped.
         let line = json.replace(['\n', '\r'], " ");
-        match self.form {
-            Form::Machine => self.out.push_str(&line),
-            Form::Terminal => self.out.push_str(&escape_controls(&line)),
-        }
+        self.out.push_str(&escape(&line));
         Ok(())
     }
 
@@ -268,9 +260,13 @@ impl<'de: 'a, 'a> Deserialize<'de> for Members<'a> {
     }
 }
 
-/// Text as JSON.
+/// Text as JSON that is safe for a terminal.
 pub(crate) fn quoted(text: &str) -> String {
-    serde_json::to_string(text).expect("any string can be JSON")
+    let json = serde_json::to_string(text).expect("any string can be JSON");
+    match escape(&json) {
+        Cow::Borrowed(_) => json,
+        Cow::Owned(safe) => safe,
+    }
 }
 
 #[cfg(test)]
@@ -312,6 +308,11 @@ mod tests {
     fn terminal_gets_no_control_characters() {
         let args = args("[\"a\u{9b}31m\\u001b[2J\", {\"\u{202e}\": 1}]");
         assert_eq!(plain(&args), r#""a\u009b31m\u001b[2J" {"\u202e": 1}"#);
+        let safe = r#"["a\u009b31m\u001b[2J",{"\u202e":1}]"#;
+        assert_eq!(array(&args).get(), safe);
+        let deep = format!("[{}\"\u{7f}\"{}]", "[".repeat(100), "]".repeat(100));
+        let safe = deep.replace('\u{7f}', "\\u007f");
+        assert_eq!(array(&self::args(&deep)).get(), safe);
     }
 
     #[test]

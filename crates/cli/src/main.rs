@@ -6,6 +6,7 @@ mod bench;
 mod chat;
 mod connect;
 mod emit;
+mod escape;
 mod json;
 mod logging;
 mod peer;
@@ -14,6 +15,7 @@ mod serve;
 mod signals;
 mod units;
 
+use std::io::ErrorKind::BrokenPipe;
 use std::process::ExitCode;
 
 use args::{Args, Command};
@@ -43,8 +45,8 @@ fn main() -> ExitCode {
 /// which stands for a server that cannot be reached.
 fn refuse(message: &clap::Error) -> ExitCode {
     // Where nothing can be written nobody can be told.
-    let _ = message.print();
-    match message.use_stderr() {
+    let printed = message.print();
+    match message.use_stderr() || printed.is_err_and(|error| error.kind() != BrokenPipe) {
         true => Exit::Failure.into(),
         false => Exit::Success.into(),
     }

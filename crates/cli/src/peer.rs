@@ -99,8 +99,18 @@ pub(crate) enum PeerError {
     Config { url: String, source: ConfigError },
     #[error(transparent)]
     Unreachable(ConnectError),
+    /// There is a server, of another kind.
+    #[error("there is no Socket.IO server at {url}: {}", stranger.what)]
+    Stranger { url: String, stranger: Stranger },
     #[error("the server refuses: {0}{data}", data = Data(.0))]
     Refused(ConnectError),
+}
+
+/// What is at the other end instead of a Socket.IO server.
+#[derive(Debug)]
+pub(crate) struct Stranger {
+    what: String,
+    hint: Option<&'static str>,
 }
 
 /// What the server says beyond its message.
@@ -158,6 +168,18 @@ impl PeerOptions {
         builder
     }
 
+    /// Why there is no connection, and, if that is known, to whom there would have been one.
+    pub(crate) fn connect_error(&self, error: ConnectError) -> PeerError {
+        if error.refusal().is_some() {
+            return PeerError::Refused(error);
+        }
+        let url = self.url.clone();
+        match Stranger::behind(&url, &error) {
+            Some(stranger) => PeerError::Stranger { url, stranger },
+            None => PeerError::Unreachable(error),
+        }
+    }
+
     /// The error of a setting that cannot work.
     pub(crate) fn config_error(&self, source: ConfigError) -> PeerError {
         let url = self.url.clone();
@@ -195,14 +217,77 @@ impl From<Dialect> for StreamDialect {
     }
 }
 
-impl From<ConnectError> for PeerError {
-    fn from(error: ConnectError) -> Self {
-        match error.refusal() {
-            Some(_) => Self::Refused(error),
-            None => Self::Unreachable(error),
+impl Stranger {
+    /// Who has answered, if it was nobody who speaks Socket.IO.
+    fn behind(url: &str, error: &ConnectError) -> Option<Self> {
+        let ConnectError::Open(error) = error else {
+            return None;
+        };
+        match &**error {
+            // Engine.IO servers say a code, and proxies in front of them have other statuses.
+            OpenError::Status {
+                status,
+                code: None,
+                message,
+            } if status.is_success() || FOREIGN.contains(status) => {
+                let (status, body) = (status.as_u16(), excerpt(message));
+                Some(Self {
+                    what: format!("an HTTP server answers with status {status}{body}"),
+                    hint: Some(ELSEWHERE),
+                })
+            }
+            OpenError::Handshake { source } => {
+                let why = report::chain(&**source);
+                let hint = if url.starts_with("http") || url.starts_with("ws") {
+                    Some(ELSEWHERE)
+                } else if why.contains("\"HTTP/") {
+                    Some("A web server's URL begins with http://.")
+                } else {
+                    None
+                };
+                let what = match why.contains("packet type '<'") {
+                    true => "a web page answers".into(),
+                    false => format!("what answers cannot be understood ({why})"),
+                };
+                Some(Self { what, hint })
+            }
+            OpenError::Dial(dial) if dial.is_not_http() => Some(Self {
+                what: "what answers does not speak HTTP".into(),
+                hint: Some(
+                    "If it wants TLS, the URL begins with https://; a Socket.IO server on a bare \
+                     stream is reached by tcp://HOST:PORT.",
+                ),
+            }),
+            _ => None,
         }
     }
 }
+
+const ELSEWHERE: &str = "If Socket.IO is served under another path there, say so by --path.";
+
+/// What web servers answer to requests that mean nothing to them.
+const FOREIGN: [http::StatusCode; 5] = [
+    http::StatusCode::BAD_REQUEST,
+    http::StatusCode::NOT_FOUND,
+    http::StatusCode::METHOD_NOT_ALLOWED,
+    http::StatusCode::UPGRADE_REQUIRED,
+    http::StatusCode::NOT_IMPLEMENTED,
+];
+
+/// The first line of a body, unless that is one of a web page, which says nothing.
+fn excerpt(body: &str) -> String {
+    let line = body.trim_start().lines().next().unwrap_or_default();
+    match line.chars().next() {
+        None => String::new(),
+        Some('<') => " and a web page".into(),
+        Some(_) => {
+            let start: String = line.chars().take(MAX_EXCERPT).collect();
+            format!(": {start}")
+        }
+    }
+}
+
+const MAX_EXCERPT: usize = 80;
 
 impl Explain for PeerError {
     fn hint(&self) -> Option<String> {
@@ -215,6 +300,7 @@ impl Explain for PeerError {
                 }
                 _ => return None,
             },
+            Self::Stranger { stranger, .. } => stranger.hint?,
             Self::Unreachable(error) => unreachable_hint(error)?,
         };
         Some(hint.to_owned())
@@ -223,7 +309,7 @@ impl Explain for PeerError {
     fn exit(&self) -> Exit {
         match self {
             Self::Config { .. } => Exit::Failure,
-            Self::Unreachable(_) | Self::Refused(_) => Exit::Unreachable,
+            Self::Unreachable(_) | Self::Stranger { .. } | Self::Refused(_) => Exit::Unreachable,
         }
     }
 }
@@ -231,8 +317,8 @@ impl Explain for PeerError {
 fn unreachable_hint(error: &ConnectError) -> Option<&'static str> {
     if let ConnectError::Open(open) = error {
         match &**open {
-            OpenError::Status { status, .. } if *status == http::StatusCode::NOT_FOUND => {
-                return Some("If Socket.IO is served under another path there, say so by --path.");
+            OpenError::Status { status, .. } if status.is_redirection() => {
+                return Some("Redirects are not followed; give the URL that it leads to.");
             }
             OpenError::UnsupportedProtocol => {
                 return Some("Leave --protocol out to have the version found out.");
@@ -282,7 +368,7 @@ fn parse_auth(text: &str) -> Result<Value, String> {
             .map_err(|error| format!("{path} cannot be read: {error}"))?,
         None => text.to_owned(),
     };
-    match serde_json::from_str(&json) {
+    match serde_json::from_str(json.trim_start_matches('\u{feff}')) {
         Ok(value @ Value::Object(_)) => Ok(value),
         Ok(_) => Err("it must be a JSON object, such as {\"token\":\"t0\"}".into()),
         Err(error) => Err(format!("it must be a JSON object: {error}")),
@@ -318,8 +404,16 @@ mod tests {
     }
 
     #[test]
+    fn body_of_a_stranger_is_shown_if_it_says_something() {
+        assert_eq!(excerpt(""), "");
+        assert_eq!(excerpt("\n<!doctype html>\n<title>a"), " and a web page");
+        assert_eq!(excerpt("no such page\nb"), ": no such page");
+    }
+
+    #[test]
     fn auth_is_an_object() {
         assert!(parse_auth(r#"{"token":"t0"}"#).is_ok());
+        assert!(parse_auth("\u{feff}{}").is_ok());
         for wrong in ["", "token", "[1]", "{", "@/no/such/file"] {
             assert!(parse_auth(wrong).is_err(), "{wrong:?}");
         }

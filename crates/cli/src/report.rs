@@ -1,13 +1,13 @@
 //! How failures are told, and the colours of everything that is.
 
-use std::borrow::Cow;
 use std::error::Error;
-use std::fmt::Write as _;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
 use anstyle::{AnsiColor, Style};
 use thiserror::Error;
+
+use crate::escape::escape;
 
 pub(crate) const BOLD: Style = Style::new().bold();
 pub(crate) const DIM: Style = Style::new().dimmed();
@@ -71,54 +71,34 @@ impl<E: Explain + 'static> From<E> for Box<dyn Explain> {
 pub(crate) fn print(error: &dyn Explain) {
     let mut out = anstream::stderr().lock();
     // Servers have a say in some of these.
-    let text = chain(error);
-    let text = escape_controls(&text);
+    let mut text = chain(error);
+    if let Some(hint) = error.hint() {
+        text.truncate(text.trim_end_matches('.').len());
+        text.push_str(". ");
+        text.push_str(&hint);
+    }
+    let text = escape(&text);
     // Where standard error is closed nobody can be told.
-    let _ = match error.hint() {
-        Some(hint) => {
-            let text = text.trim_end_matches('.');
-            writeln!(out, "{FAILURE}error:{FAILURE:#} {text}. {hint}")
-        }
-        None => writeln!(out, "{FAILURE}error:{FAILURE:#} {text}"),
-    };
+    let _ = writeln!(out, "{FAILURE}error:{FAILURE:#} {text}");
 }
 
 /// Writes a warning to standard error.
 pub(crate) fn warn(text: &str) {
+    let text = escape(text);
     let _ = writeln!(anstream::stderr(), "{WARNING}warning:{WARNING:#} {text}");
 }
 
-/// Text for a terminal, in which nothing moves its cursor, changes its colours, or turns the
-/// direction of the text around.
-pub(crate) fn escape_controls(text: &str) -> Cow<'_, str> {
-    if !text.contains(is_control) {
-        return text.into();
-    }
-    let mut safe = String::with_capacity(text.len() + 8);
-    for char in text.chars() {
-        if is_control(char) {
-            // As JSON would write it; all of these fit into four digits.
-            let _ = write!(safe, "\\u{:04x}", u32::from(char));
-        } else {
-            safe.push(char);
-        }
-    }
-    safe.into()
-}
-
-/// Whether a character acts on the terminal rather than being shown by it.
-fn is_control(char: char) -> bool {
-    char.is_control()
-        || matches!(char, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-}
-
-/// An error and its causes, as `what: why: why`.
+/// An error and its causes, as `what: why: why`. Some errors end with their cause already, as they
+/// have to make sense where nobody looks for it; that is not said twice.
 pub(crate) fn chain(error: &dyn Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
+        let why = error.to_string();
+        if !text.ends_with(&why) {
+            text.push_str(": ");
+            text.push_str(&why);
+        }
         cause = error.source();
     }
     text
@@ -126,6 +106,9 @@ pub(crate) fn chain(error: &dyn Error) -> String {
 
 #[cfg(test)]
 mod tests {
+    use sockeye::EventError;
+    use sockeye::client::EventErrorKind;
+
     use super::*;
 
     #[test]
@@ -135,9 +118,10 @@ mod tests {
     }
 
     #[test]
-    fn terminal_is_safe_from_text_of_others() {
-        assert_eq!(escape_controls("Grüße 🎈"), "Grüße 🎈");
-        assert_eq!(escape_controls("\u{1b}[2J"), "\\u001b[2J");
-        assert_eq!(escape_controls("a\u{9b}\u{202e}b"), "a\\u009b\\u202eb");
+    fn cause_that_is_told_already_is_not_told_again() {
+        let kind = EventErrorKind::Undecodable("no type".into());
+        let error = EventError::new("error", kind);
+        let text = "event \"error\": undecodable packet: no type";
+        assert_eq!(chain(&error), text);
     }
 }

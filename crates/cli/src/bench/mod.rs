@@ -16,8 +16,9 @@ use thiserror::Error;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
+use crate::escape::escape;
 use crate::peer::PeerError;
-use crate::report::{Exit, Explain};
+use crate::report::{self, Exit, Explain};
 use crate::signals::Signals;
 use load::{Load, Pace};
 pub(crate) use options::BenchOptions;
@@ -73,6 +74,13 @@ pub(crate) async fn run(mut options: BenchOptions) -> Result<Exit, Failure> {
     progress.finish();
     let results = Results::new(&options, transport, (elapsed, answered), &load);
     write(&results, options.json).map_err(Failure::Output)?;
+    if results.exit() == Exit::NoAnswer {
+        let event = &options.load.event;
+        report::warn(&format!(
+            "nothing was answered: the server may not know the event {event}, or not answer it; and \
+             who keeps silent on a bare stream may be no Socket.IO server at all"
+        ));
+    }
     let closing = sockets.iter().map(Socket::client);
     let closing = closing.map(|client| async move { client.close().await });
     tokio::select! {
@@ -93,7 +101,8 @@ async fn connect(
             let socket = options.peer.builder(None).build();
             let socket = socket.map_err(|error| options.peer.config_error(error))?;
             load.watch(&socket);
-            socket.connect().await.map_err(PeerError::from)?;
+            let connected = socket.connect().await;
+            connected.map_err(|error| options.peer.connect_error(error))?;
             progress.connected(connections);
             Ok(socket)
         })
@@ -125,7 +134,7 @@ fn spawn(
 fn write(results: &Results, as_json: bool) -> io::Result<()> {
     let mut out = anstream::stdout().lock();
     match as_json {
-        true => writeln!(out, "{}", serde_json::to_string(results)?),
+        true => writeln!(out, "{}", escape(&serde_json::to_string(results)?)),
         false => write!(out, "{results}"),
     }
 }

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use clap::Args;
 use sockeye::client::EncodeError;
 
+use crate::args::OPTIONS;
 use crate::peer::PeerOptions;
 use crate::units::{Size, Span};
 
@@ -20,7 +21,7 @@ pub(crate) struct BenchOptions {
     pub(super) load: LoadOptions,
 
     /// Print the results as one JSON object.
-    #[arg(long)]
+    #[arg(long, help_heading = OPTIONS)]
     pub(super) json: bool,
 }
 
@@ -73,10 +74,10 @@ impl LoadOptions {
 
 const HELP: &str = "\
 `sockeye serve` answers echo; other servers have to answer --event by an acknowledgement.
-With --rate, latency counts from the moment at which an event was due, so that a server that stalls
+With --rate, latency counts from the moment at which an event was due, so that a server that stalls \
 does not look better for the events that could not be emitted meanwhile.
 
-Exit codes: 0 done, 1 wrong options, 2 the server cannot be reached or refuses, 3 nothing was answered,
+Exit codes: 0 done, 1 wrong options, 2 the server cannot be reached or refuses, 3 nothing was answered, \
 4 connections were lost.
 
 Examples:

@@ -11,6 +11,7 @@ use super::load::Load;
 use super::options::BenchOptions;
 use super::progress::per_second;
 use super::{grouped, human};
+use crate::escape::escape;
 use crate::report::{BOLD, DIM, Exit};
 use crate::units::Size;
 
@@ -121,12 +122,12 @@ impl Latency {
 impl fmt::Display for Results {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let transport = self.transport.unwrap_or("a lost connection");
-        writeln!(f, "{BOLD}{}{BOLD:#} by {transport}", self.url)?;
+        writeln!(f, "{BOLD}{}{BOLD:#} by {transport}", escape(&self.url))?;
         let payload = match self.binary {
             true => "of bytes",
             false => "of text",
         };
-        let (event, size) = (&self.event, Size(self.size));
+        let (event, size) = (escape(&self.event), Size(self.size));
         let (connections, in_flight) =
             (grouped_size(self.connections), grouped_size(self.in_flight));
         write!(

@@ -13,6 +13,7 @@ use clap::Args;
 use sockeye::Reconnection;
 use thiserror::Error;
 
+use crate::args::OPTIONS;
 use crate::peer::{PeerError, PeerOptions};
 use crate::report::{Exit, Explain};
 use crate::units::Span;
@@ -26,31 +27,32 @@ pub(crate) struct ConnectOptions {
     peer: PeerOptions,
 
     /// How long to wait for each answer that was asked for.
-    #[arg(long, value_name = "TIME", default_value = "5s")]
+    #[arg(long, value_name = "TIME", default_value = "5s", help_heading = OPTIONS)]
     timeout: Span,
 
     /// Do not bring a lost connection back. In a pipe that is the end then.
-    #[arg(long)]
+    #[arg(long, help_heading = OPTIONS)]
     no_reconnect: bool,
 
     /// In a pipe: go on showing events after the end of the input, until Ctrl-C.
-    #[arg(long)]
+    #[arg(long, help_heading = OPTIONS)]
     stay: bool,
 
     /// Treat a terminal like a pipe: no prompt, JSON lines.
-    #[arg(long)]
+    #[arg(long, help_heading = OPTIONS)]
     json: bool,
 }
 
 const HELP: &str = "\
-At a terminal, a line is an event: its name, then its arguments, which are JSON, or else strings.
+At a terminal, a line is an event: its name, then its arguments, which are JSON, or else strings. \
 With ? in front of the name an answer is asked for. /help tells more.
 
-In a pipe the same lines are read, or objects: {\"event\":\"name\",\"args\":[…],\"ack\":true}. What happens is
-written as one JSON object a line, with a \"type\": connected, event, ack, no-ack, disconnected,
-connect-error, reconnecting or error. At the end of the input answers are waited for.
+In a pipe the same lines are read, or objects: {\"event\":\"name\",\"args\":[…],\"ack\":true}. What happens is \
+written as one JSON object a line, with a \"type\": connected, event, ack, no-ack, disconnected, \
+connect-error, reconnecting or error. Answers keep the order in which the server gives them, and \
+their \"ack\" counts the events that asked for one. At the end of the input answers are waited for.
 
-Exit codes: 0 done, 1 wrong options or lines, 2 the server cannot be reached or refuses,
+Exit codes: 0 done, 1 wrong options or lines, 2 the server cannot be reached or refuses, \
 3 an answer did not come in time, 4 disconnected.
 
 Examples:
@@ -68,6 +70,8 @@ pub(crate) enum Failure {
     Signals(#[source] io::Error),
     #[error("the terminal cannot be used")]
     Terminal(#[from] rustyline::error::ReadlineError),
+    #[error("what has happened cannot be written")]
+    Output(#[source] io::Error),
 }
 
 /// Connects and talks until either side has had enough.
@@ -78,9 +82,10 @@ pub(crate) async fn run(options: ConnectOptions) -> Result<Exit, Failure> {
     let socket = builder
         .build()
         .map_err(|error| options.peer.config_error(error))?;
-    let (tell, notices) = notice::listen(&socket);
-    socket.connect().await.map_err(PeerError::from)?;
-    let session = Session::new(socket, tell, options.timeout.0);
+    let notices = notice::listen(&socket);
+    let connected = socket.connect().await;
+    connected.map_err(|error| options.peer.connect_error(error))?;
+    let session = Session::new(socket, options.timeout.0);
     let people = io::stdin().is_terminal() && io::stdout().is_terminal() && !options.json;
     match people {
         true => terminal::run(session, notices).await,
@@ -93,14 +98,14 @@ impl Explain for Failure {
         match self {
             Self::Peer(error) => error.hint(),
             Self::Terminal(_) => Some("With --json none is needed.".into()),
-            Self::Signals(_) => None,
+            Self::Signals(_) | Self::Output(_) => None,
         }
     }
 
     fn exit(&self) -> Exit {
         match self {
             Self::Peer(error) => error.exit(),
-            Self::Signals(_) | Self::Terminal(_) => Exit::Failure,
+            Self::Signals(_) | Self::Terminal(_) | Self::Output(_) => Exit::Failure,
         }
     }
 }

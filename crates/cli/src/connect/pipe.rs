@@ -3,6 +3,7 @@
 use std::io::{self, BufRead, Write};
 use std::thread;
 
+use futures_util::FutureExt;
 use serde::Serialize;
 use serde_json::value::RawValue;
 use sockeye::client::{Socket, TransportKind};
@@ -12,6 +13,7 @@ use super::Failure;
 use super::input::{self, Input};
 use super::notice::{Notice, Notices};
 use super::session::{Session, SessionError};
+use crate::escape::escape;
 use crate::json;
 use crate::report::{Exit, chain};
 use crate::signals::Signals;
@@ -78,11 +80,11 @@ pub(super) async fn run(
     let mut number = 0;
     let mut is_reading = true;
     let written = loop {
-        if !is_reading && !stay && !session.has_pending() {
+        if !is_reading && !stay && !notices.expects_answers() {
             break Ok(());
         }
         let written = tokio::select! {
-            Some(notice) = notices.recv() => {
+            notice = notices.next() => {
                 let ends = matches!(notice, Notice::Disconnected(..) | Notice::ConnectError(_));
                 let written = show(&mut session, notice);
                 if ends && !session.socket().active() {
@@ -94,7 +96,7 @@ pub(super) async fn run(
             line = next_line(session.socket(), &mut lines), if is_reading => match line {
                 Some(Ok(line)) => {
                     number += 1;
-                    match follow(&mut session, &line) {
+                    match follow(&mut session, &mut notices, line) {
                         Ok(true) => Ok(()),
                         Ok(false) => break Ok(()),
                         Err(error) => {
@@ -119,30 +121,36 @@ pub(super) async fn run(
             break written;
         }
     };
+    // Questions that are given up now are not told as failures.
+    let exit = session.exit();
     tokio::select! {
         () = session.close() => {}
         () = signals.next() => return Ok(Exit::Interrupted),
     }
-    if written.is_ok() {
-        while let Ok(notice) = notices.try_recv() {
-            if show(&mut session, notice).is_err() {
-                break;
-            }
-        }
+    let written = written.and_then(|()| {
+        let mut rest = std::iter::from_fn(|| notices.next().now_or_never());
+        rest.try_for_each(|notice| show(&mut session, notice))
+    });
+    match written {
+        // Whoever read the output has had enough, such as `| head`.
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(Failure::Output(error)),
+        _ => Ok(exit),
     }
-    // Where the output cannot be written any more, as behind `| head`, nobody wants the rest.
-    Ok(session.exit())
 }
 
 /// Does what a line says; whether to go on.
-fn follow(session: &mut Session, line: &str) -> Result<bool, String> {
-    let followed = match input::parse(line).map_err(|error| chain(&error))? {
+fn follow(session: &mut Session, notices: &mut Notices, line: Vec<u8>) -> Result<bool, String> {
+    let line = String::from_utf8(line).map_err(|error| {
+        let at = error.utf8_error().valid_up_to() + 1;
+        format!("the line is not UTF-8, from its byte {at} on")
+    })?;
+    let followed = match input::parse(&line).map_err(|error| chain(&error))? {
         Input::Nothing | Input::Help => Ok(()),
         Input::Emit {
             event,
             args,
             wants_ack,
-        } => session.emit(event, &args, wants_ack).map(drop),
+        } => session.emit(event, &args, wants_ack, notices),
         Input::Answer { number, args } => session.answer(number, &args),
         Input::Connect => {
             session.socket().connect_lazy();
@@ -211,16 +219,15 @@ fn show(session: &mut Session, notice: Notice) -> io::Result<()> {
 }
 
 fn write(line: &Line<'_>) -> io::Result<()> {
-    let mut text = serde_json::to_vec(line)?;
-    text.push(b'\n');
+    let text = serde_json::to_string(line)?;
     let mut out = io::stdout().lock();
-    out.write_all(&text)?;
+    writeln!(out, "{}", escape(&text))?;
     out.flush()
 }
 
 /// The next line, when there is a connection that has room for what it says. Until then lines stay
 /// where they are rather than in this process.
-async fn next_line(socket: &Socket, lines: &mut Lines) -> Option<io::Result<String>> {
+async fn next_line(socket: &Socket, lines: &mut Lines) -> Option<io::Result<Vec<u8>>> {
     if socket.ready().await.is_err() {
         // It is asked again after the next notice, such as that of a connection.
         std::future::pending::<()>().await;
@@ -228,15 +235,22 @@ async fn next_line(socket: &Socket, lines: &mut Lines) -> Option<io::Result<Stri
     lines.recv().await
 }
 
-type Lines = mpsc::Receiver<io::Result<String>>;
+/// Lines without their ends. Whether they are text is found out one by one, as one that is not is no
+/// reason to give up the others.
+type Lines = mpsc::Receiver<io::Result<Vec<u8>>>;
 
 /// Reads standard input on a thread of its own: a read cannot be given up, and the process must be
 /// able to end in the middle of one.
 fn read_lines() -> Lines {
     let (sender, receiver) = mpsc::channel(CAPACITY);
     thread::spawn(move || {
-        for line in io::stdin().lock().lines() {
+        let mut is_first = true;
+        for line in io::stdin().lock().split(b'\n') {
             let failed = line.is_err();
+            let line = line.map(|line| match std::mem::take(&mut is_first) {
+                true => without_mark(line),
+                false => line,
+            });
             if sender.blocking_send(line).is_err() || failed {
                 return;
             }
@@ -244,3 +258,13 @@ fn read_lines() -> Lines {
     });
     receiver
 }
+
+/// Some editors and shells begin every text with a byte-order mark, which is no part of it.
+fn without_mark(mut line: Vec<u8>) -> Vec<u8> {
+    if line.starts_with(MARK) {
+        line.drain(..MARK.len());
+    }
+    line
+}
+
+const MARK: &[u8] = "\u{feff}".as_bytes();

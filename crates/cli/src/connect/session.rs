@@ -6,21 +6,17 @@ use std::time::{Duration, Instant};
 use sockeye::client::{Ack, EncodeError, Socket};
 use sockeye::{AckError, Args, EmitError};
 use thiserror::Error;
-use tokio::sync::mpsc;
 
-use super::notice::Notice;
+use super::notice::{Notice, Notices};
 use crate::arguments::Arguments;
 use crate::report::Exit;
 
 /// A connected socket, and who waits for answers on either side.
 pub(super) struct Session {
     socket: Socket,
-    tell: mpsc::Sender<Notice>,
     timeout: Duration,
     /// The number of the last event that was emitted with the wish for an answer.
     asked: u64,
-    /// How many of those are not answered yet.
-    pending: usize,
     /// The number of the last event of the server's that wants an answer.
     questions: u64,
     /// Those that have none yet.
@@ -43,13 +39,11 @@ pub(super) enum SessionError {
 const MAX_QUESTIONS: usize = 1000;
 
 impl Session {
-    pub(super) const fn new(socket: Socket, tell: mpsc::Sender<Notice>, timeout: Duration) -> Self {
+    pub(super) const fn new(socket: Socket, timeout: Duration) -> Self {
         Self {
             socket,
-            tell,
             timeout,
             asked: 0,
-            pending: 0,
             questions: 0,
             open: BTreeMap::new(),
             exit: Exit::Success,
@@ -60,36 +54,34 @@ impl Session {
         &self.socket
     }
 
-    /// Emits an event, and sees to it that its answer is told if one is wanted; its number then.
+    /// Emits an event, and has its answer told if one is wanted.
     pub(super) fn emit(
         &mut self,
         event: String,
         args: &Arguments,
         wants_ack: bool,
-    ) -> Result<Option<u64>, SessionError> {
+        notices: &mut Notices,
+    ) -> Result<(), SessionError> {
         let args = args.encode()?;
         if !wants_ack {
             self.socket.emit(event, args)?;
-            return Ok(None);
+            return Ok(());
         }
         let emission = self.socket.timeout(self.timeout);
         let answer = emission.emit_with_ack::<Args>(&event, args);
         self.asked += 1;
-        self.pending += 1;
-        let (number, tell, start) = (self.asked, self.tell.clone(), Instant::now());
-        tokio::spawn(async move {
+        let (number, start) = (self.asked, Instant::now());
+        notices.expect(async move {
             let result = answer.await;
             let took = start.elapsed();
-            let notice = Notice::Answer {
+            Notice::Answer {
                 number,
                 event,
                 result,
                 took,
-            };
-            // At the end nobody listens any more.
-            let _ = tell.send(notice).await;
+            }
         });
-        Ok(Some(number))
+        Ok(())
     }
 
     /// Answers an event of the server's.
@@ -115,7 +107,6 @@ impl Session {
 
     /// Takes note of what became of an event that was to be answered.
     pub(super) fn note_answer(&mut self, result: &Result<Args, AckError>) {
-        self.pending -= 1;
         match result {
             Ok(_) => {}
             Err(AckError::Timeout) => self.note(Exit::NoAnswer),
@@ -132,10 +123,6 @@ impl Session {
     /// Questions of a connection that is over cannot be answered any more.
     pub(super) fn forget_questions(&mut self) {
         self.open.clear();
-    }
-
-    pub(super) const fn has_pending(&self) -> bool {
-        self.pending > 0
     }
 
     /// Leaves, when everything that was emitted is sent.

@@ -12,8 +12,9 @@ use super::Failure;
 use super::input::{self, Input};
 use super::notice::{Notice, Notices};
 use super::session::Session;
+use crate::escape::escape;
 use crate::json;
-use crate::report::{BOLD, COMMAND, DIM, Exit, chain, escape_controls};
+use crate::report::{BOLD, COMMAND, DIM, Exit, chain};
 use editor::{Editor, Typed};
 
 const NAME: Style = AnsiColor::Cyan.on_default();
@@ -40,11 +41,11 @@ pub(super) async fn run(mut session: Session, mut notices: Notices) -> Result<Ex
     loop {
         tokio::select! {
             biased;
-            Some(notice) = notices.recv() => show(&mut session, &mut screen, &editor, notice),
+            notice = notices.next() => show(&mut session, &mut screen, &editor, notice),
             typed = editor.next() => {
                 match typed {
                     Some(Typed::Line(line)) => {
-                        if !follow(&mut session, &mut screen, &editor, &line) {
+                        if !follow(&mut session, &mut notices, &mut screen, &editor, &line) {
                             break;
                         }
                     }
@@ -63,7 +64,13 @@ pub(super) async fn run(mut session: Session, mut notices: Notices) -> Result<Ex
 }
 
 /// Does what a line says; whether to go on.
-fn follow(session: &mut Session, screen: &mut Screen, editor: &Editor, line: &str) -> bool {
+fn follow(
+    session: &mut Session,
+    notices: &mut Notices,
+    screen: &mut Screen,
+    editor: &Editor,
+    line: &str,
+) -> bool {
     let result = match input::parse(line) {
         Err(error) => Err(chain(&error)),
         Ok(Input::Nothing) => Ok(()),
@@ -73,11 +80,11 @@ fn follow(session: &mut Session, screen: &mut Screen, editor: &Editor, line: &st
             wants_ack,
         }) => {
             editor.learn(&event);
-            let emitted = session.emit(event, &args, wants_ack);
+            let emitted = session.emit(event, &args, wants_ack, notices);
             if emitted.is_ok() && !session.socket().connected() {
                 screen.line(&format!("{DIM}sent when there is a connection{DIM:#}"));
             }
-            emitted.map(drop).map_err(|error| chain(&error))
+            emitted.map_err(|error| chain(&error))
         }
         Ok(Input::Answer { number, args }) => {
             session.answer(number, &args).map_err(|error| chain(&error))
@@ -93,7 +100,7 @@ fn follow(session: &mut Session, screen: &mut Screen, editor: &Editor, line: &st
         Ok(Input::Quit) => return false,
     };
     if let Err(text) = result {
-        screen.line(&format!("{BAD}{}{BAD:#}", escape_controls(&text)));
+        screen.line(&format!("{BAD}{}{BAD:#}", escape(&text)));
     }
     true
 }
@@ -108,14 +115,14 @@ fn show(session: &mut Session, screen: &mut Screen, editor: &Editor, notice: Not
         } => {
             let mut text = format!("{GOOD}connected{GOOD:#}");
             if let Some(id) = &id {
-                let _ = write!(text, " as {BOLD}{}{BOLD:#}", escape_controls(id));
+                let _ = write!(text, " as {BOLD}{}{BOLD:#}", escape(id));
             }
             if let Some(transport) = transport {
                 let _ = write!(text, " by {transport}");
             }
             let namespace = session.socket().namespace();
             if namespace != "/" {
-                let _ = write!(text, " in {}", escape_controls(namespace));
+                let _ = write!(text, " in {}", escape(namespace));
             }
             if recovered {
                 text.push_str(", nothing was missed");
@@ -124,7 +131,7 @@ fn show(session: &mut Session, screen: &mut Screen, editor: &Editor, notice: Not
         }
         Notice::Event { name, args, ack } => {
             editor.learn(&name);
-            let mut text = format!("{NAME}{}{NAME:#}", escape_controls(&name));
+            let mut text = format!("{NAME}{}{NAME:#}", escape(&name));
             push_args(&mut text, &args);
             if let Some(number) = session.ask(ack) {
                 let _ = write!(text, " {DIM}(/answer {number} …){DIM:#}");
@@ -138,7 +145,7 @@ fn show(session: &mut Session, screen: &mut Screen, editor: &Editor, notice: Not
             took,
         } => {
             session.note_answer(&result);
-            let event = escape_controls(&event);
+            let event = escape(&event);
             match result {
                 Ok(args) => {
                     let mut text = format!("{NAME}{event}{NAME:#} {GOOD}answered{GOOD:#}");
@@ -149,6 +156,7 @@ fn show(session: &mut Session, screen: &mut Screen, editor: &Editor, notice: Not
                 }
                 Err(error) => {
                     let error = chain(&error);
+                    let error = escape(&error);
                     format!("{NAME}{event}{NAME:#} {BAD}not answered{BAD:#}: {error}")
                 }
             }
@@ -157,21 +165,21 @@ fn show(session: &mut Session, screen: &mut Screen, editor: &Editor, notice: Not
             session.forget_questions();
             let mut text = format!("{BAD}disconnected{BAD:#}: {reason}");
             if let Some(detail) = detail {
-                let _ = write!(text, " {DIM}({}){DIM:#}", escape_controls(&detail));
+                let _ = write!(text, " {DIM}({}){DIM:#}", escape(&detail));
             }
             push_how_to_return(&mut text, session);
             text
         }
         Notice::ConnectError(error) => {
             let error = chain(&error);
-            let mut text = format!("{BAD}not connected{BAD:#}: {}", escape_controls(&error));
+            let mut text = format!("{BAD}not connected{BAD:#}: {}", escape(&error));
             push_how_to_return(&mut text, session);
             text
         }
         Notice::Reconnecting(delay) => {
             format!("{DIM}reconnecting in {:.1} s{DIM:#}", delay.as_secs_f64())
         }
-        Notice::Problem(error) => format!("{BAD}error{BAD:#}: {}", escape_controls(&error)),
+        Notice::Problem(error) => format!("{BAD}error{BAD:#}: {}", escape(&error)),
     };
     let time = jiff::Zoned::now().strftime("%H:%M:%S");
     text.insert_str(0, &format!("{DIM}{time}{DIM:#} "));

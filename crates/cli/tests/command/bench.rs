@@ -44,8 +44,10 @@ fn results_are_an_object_for_machines() {
     assert_eq!(results["transport"], "polling");
     assert_eq!(results["connections"], 10);
     // The first is due at once, the last one before the end; a slow machine may not get as far.
-    let answered = results["answered"].as_u64().unwrap();
-    assert!((1..=20).contains(&answered), "{results}");
+    // On a busy machine the end is late, and some more are due by then.
+    let due = results["seconds"].as_f64().unwrap() * 100.0 + 1.0;
+    let answered = results["answered"].as_f64().unwrap();
+    assert!((1.0..=due).contains(&answered), "{results}");
     let latency = |name: &str| results["latency_us"][name].as_f64().unwrap();
     assert!(
         latency("p50") > 0.0 && latency("p50") <= latency("max"),
@@ -68,6 +70,10 @@ fn server_that_answers_nothing_is_3() {
     assert_eq!(ended.code, Some(3), "{ended:?}");
     assert!(
         ended.stdout.contains("timeouts               10"),
+        "{ended:?}"
+    );
+    assert!(
+        ended.stderr.contains("may not know the event unknown"),
         "{ended:?}"
     );
 }

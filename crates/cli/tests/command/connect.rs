@@ -265,3 +265,201 @@ fn interrupt_closes_gracefully_and_the_end_of_input_need_not_end_it() {
     pipe.wait_for("disconnected");
     assert_eq!(pipe.code(), Some(0));
 }
+
+/// What is sent to a server that answers `echo`, and what comes of it.
+fn pipe_through(server: &Server, input: &[u8]) -> (Vec<Value>, String, Option<i32>) {
+    let mut child = sockeye()
+        .args(["connect", &server.url()])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    child.stdin.take().unwrap().write_all(input).unwrap();
+    let output = child.wait_with_output().unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    let lines = text.lines().map(|line| serde_json::from_str(line).unwrap());
+    (lines.collect(), text, output.status.code())
+}
+
+#[test]
+fn byte_order_mark_in_front_of_the_input_is_dropped() {
+    let server = Server::start(&[]);
+    let (lines, _, code) = pipe_through(&server, "\u{feff}?echo 1\n?echo \u{feff}2\n".as_bytes());
+    let ack = |number: u64, args: Value| json!({"type": "ack", "ack": number, "event": "echo", "args": args});
+    assert_eq!(
+        lines[1..3],
+        [ack(1, json!([1])), ack(2, json!(["\u{feff}2"]))]
+    );
+    assert_eq!(code, Some(0));
+}
+
+#[test]
+fn line_that_is_no_text_is_one_bad_line() {
+    let server = Server::start(&[]);
+    let (mut lines, _, code) = pipe_through(&server, b"?echo 1\n?echo \xff\n?echo 3\n");
+    let wanted =
+        json!({"type": "error", "line": 2, "error": "the line is not UTF-8, from its byte 7 on"});
+    let errors: Vec<_> = lines
+        .extract_if(.., |line| line["type"] == "error")
+        .collect();
+    assert_eq!(errors, [wanted]);
+    assert_eq!(
+        (&lines[1]["args"], &lines[2]["args"]),
+        (&json!([1]), &json!([3]))
+    );
+    assert_eq!(code, Some(1));
+}
+
+#[test]
+fn answers_come_in_the_order_in_which_they_were_given() {
+    let server = Server::start(&[]);
+    let input: String = (1..=500).map(|n| format!("?echo {n}\n")).collect();
+    let (lines, _, code) = pipe_through(&server, input.as_bytes());
+    let answers = lines.iter().filter(|line| line["type"] == "ack");
+    let numbers: Vec<_> = answers
+        .map(|line| line["args"][0].as_u64().unwrap())
+        .collect();
+    assert_eq!(numbers, (1..=500).collect::<Vec<_>>());
+    assert_eq!(code, Some(0));
+}
+
+#[test]
+fn output_is_safe_for_a_terminal_and_means_the_same() {
+    const NASTY: &str = "\u{1b}[2J\u{9b}31m\u{7f}\u{202e}\u{2066}\u{2028}\u{200b}\u{feff}\u{e0041}";
+    let server = PlainServer::start();
+    let mut child = sockeye()
+        .args(["connect", &server.url, "--dialect", "lines"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut peer = server.accept();
+    let event = json!({"eventName": NASTY, "args": [NASTY, {NASTY: [NASTY]}]});
+    peer.send(&event.to_string());
+    // A name that must not be used is told as an error, with the name in it.
+    let mut stdin = child.stdin.take().unwrap();
+    let line = format!("?{}\n", json!(NASTY));
+    stdin.write_all(line.as_bytes()).unwrap();
+    let asked: Value = serde_json::from_str(&peer.line()).unwrap();
+    assert_eq!(asked["eventName"], NASTY);
+    peer.send(&json!({"ack": 0, "args": [NASTY]}).to_string());
+    drop(stdin);
+    peer.hang_up();
+    let output = child.wait_with_output().unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    let lines: Vec<Value> = text
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    let of = |kind: &str| lines.iter().find(|line| line["type"] == kind).unwrap();
+    assert_eq!(of("event")["event"], NASTY);
+    assert_eq!(of("event")["args"], json!([NASTY, {NASTY: [NASTY]}]));
+    assert_eq!(of("ack")["args"], json!([NASTY]));
+    for char in NASTY.chars().filter(|char| !char.is_ascii_graphic()) {
+        assert!(!text.contains(char), "{char:?}: {text:?}");
+    }
+}
+
+#[test]
+fn what_went_wrong_is_said_once() {
+    let server = PlainServer::start();
+    let mut pipe = Pipe::start(&server.url, &["--dialect", "lines"]);
+    let mut peer = server.accept();
+    pipe.wait_for("connected");
+    peer.send(r#"{"eventName":"disconnect","args":[]}"#);
+    let error = pipe.wait_for("error")["error"].as_str().unwrap().to_owned();
+    assert!(error.contains("undecodable packet"), "{error}");
+    assert_eq!(error.matches("is reserved").count(), 1, "{error}");
+    pipe.end_input();
+    peer.hang_up();
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn full_disk_is_an_error() {
+    let server = Server::start(&[]);
+    let url = server.url();
+    for args in [
+        &["connect", &url][..],
+        &["emit", &url, "echo", "1", "--ack"],
+        &["--help"],
+    ] {
+        let full = std::fs::OpenOptions::new()
+            .write(true)
+            .open("/dev/full")
+            .unwrap();
+        let mut child = sockeye()
+            .args(args)
+            .stdin(Stdio::piped())
+            .stdout(full)
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        drop(child.stdin.take());
+        let output = child.wait_with_output().unwrap();
+        let error = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{args:?}: {error}");
+        assert!(
+            args == ["--help"] || error.contains("No space left"),
+            "{error}"
+        );
+    }
+}
+
+/// A server that says this to whoever comes, whatever they say, or nothing before they have.
+fn stranger(greeting: &'static str, waits: bool) -> String {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            let mut buf = [0; 4096];
+            if waits {
+                let _ = std::io::Read::read(&mut stream, &mut buf);
+            }
+            let _ = stream.write_all(greeting.as_bytes());
+            // Until the client has gone.
+            while std::io::Read::read(&mut stream, &mut buf).is_ok_and(|len| len > 0) {}
+        }
+    });
+    address.to_string()
+}
+
+#[test]
+fn who_is_no_socket_io_server_is_described() {
+    let ssh = stranger("SSH-2.0-OpenSSH_9.2\r\n", true);
+    let greeter = stranger("220 mail.example ESMTP\r\n", false);
+    let web = stranger(
+        "HTTP/1.1 200 OK\r\ncontent-type: text/html\r\ncontent-length: 17\r\n\r\n<p>Hello there</p",
+        true,
+    );
+    for (url, said) in [
+        (
+            format!("tcp://{ssh}"),
+            r#"neither packets nor lines of JSON, but begins with "SSH-2.0-OpenSSH_9.2""#,
+        ),
+        (
+            format!("tcp://{greeter}"),
+            r#"begins with "220 mail.example ESMTP""#,
+        ),
+        (
+            format!("tcp://{web}"),
+            "A web server's URL begins with http://",
+        ),
+        (format!("http://{ssh}"), "does not speak HTTP"),
+        (format!("http://{greeter}"), "does not speak HTTP"),
+        (format!("http://{web}"), "say so by --path"),
+        (format!("ws://{web}"), "a web page"),
+    ] {
+        for command in ["connect", "bench"] {
+            let ended = run(&[command, &url, "--connect-timeout", "10s"]);
+            assert_eq!(ended.code, Some(2), "{command} {url}: {ended:?}");
+            let start = format!("error: there is no Socket.IO server at {url}: ");
+            assert!(
+                ended.stderr.starts_with(&start),
+                "{command} {url}: {ended:?}"
+            );
+            assert!(ended.stderr.contains(said), "{command} {url}: {ended:?}");
+        }
+    }
+}

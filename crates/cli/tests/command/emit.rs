@@ -234,3 +234,37 @@ fn what_cannot_be_right_is_1() {
         assert!(ended.stderr.contains(part), "{args:?}: {ended:?}");
     }
 }
+
+#[test]
+fn answer_is_safe_for_a_terminal_and_means_the_same() {
+    const NASTY: &str = "\u{9b}31m\u{7f}\u{202e}\u{2028}";
+    let server = Server::start(&[]);
+    let json = serde_json::to_string(NASTY).unwrap();
+    let ended = run(&["emit", &server.url(), "echo", &json, "--ack"]);
+    assert!(
+        !ended
+            .stdout
+            .contains(|char| NASTY.contains(char) && char > '~'),
+        "{ended:?}"
+    );
+    assert_eq!(
+        serde_json::from_str::<String>(&ended.stdout).unwrap(),
+        NASTY
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn refusal_is_safe_for_a_terminal() {
+    let io = sockeye::Server::new();
+    io.middleware(|| {
+        let refusal = sockeye::Refusal::new("\u{9b}2J no\u{202e}");
+        Err::<(), _>(refusal.with_data(serde_json::json!("\u{7f}")))
+    });
+    let listener = io.listen("http://127.0.0.1:0").await.unwrap();
+    let url = listener.url();
+    let ended = tokio::task::spawn_blocking(move || run(&["emit", &url, "what"]));
+    let ended = ended.await.unwrap();
+    let text = "error: the server refuses: \\u009b2J no\\u202e \"\\u007f\"\n";
+    assert_eq!((ended.code, ended.stderr.as_str()), (Some(2), text));
+    io.close().await;
+}

@@ -6,7 +6,7 @@ use std::process::{Command, Output};
 
 #[cfg(unix)]
 use crate::server::unused_path;
-use crate::server::{Server, sockeye};
+use crate::server::{Server, run, sockeye};
 
 /// Somebody in the chat, over long-polling.
 struct Visitor<'a> {
@@ -168,6 +168,84 @@ fn visitors_chat() {
     bob.send("41");
     let people = ann.wait_for(r#"42["people""#);
     assert!(!people.contains("Bob"), "{people}");
+}
+
+#[test]
+fn nobody_in_the_chat_learns_the_session_id_of_an_old_client() {
+    let server = Server::start(&["-vvv"]);
+    let target = "/socket.io/?EIO=3&transport=polling";
+    let (_, open) = server.get(target);
+    let session = open.split('"').nth(3).unwrap();
+    let old = format!("{target}&sid={session}");
+    for packet in [
+        r#"420["join",{"name":"Old","room":"lobby"}]"#,
+        r#"421["message","hi"]"#,
+        r#"42["typing",true]"#,
+        r#"42["join",7]"#,
+    ] {
+        let body = format!("{}:{packet}", packet.len());
+        assert_eq!(server.request("POST", &old, &body).1, "ok");
+    }
+    let mut ann = Visitor::enter(&server);
+    ann.send(r#"420["join",{"name":"Ann","room":"lobby"}]"#);
+    let joined = ann.wait_for("430");
+    assert!(
+        joined.contains(r#""name":"Old""#) && joined.contains(r#""text":"hi""#),
+        "{joined}"
+    );
+    assert!(!joined.contains(session), "{joined}");
+    let body = "27:42[\"message\",\"hello again\"]";
+    assert_eq!(server.request("POST", &old, body).1, "ok");
+    let message = ann.wait_for(r#"42["message""#);
+    assert!(!message.contains(session), "{message}");
+    let (log, session) = (server.stop(), session.to_owned());
+    assert!(log.contains("connected"), "{log}");
+    assert!(!log.contains(&session), "{log}");
+}
+
+#[test]
+fn log_tells_of_connects_joins_events_and_disconnects() {
+    let visit = |option| {
+        let server = Server::start(&[option]);
+        let event = "a\u{9b}2J";
+        for args in [
+            &["join", r#"{"name":"Ann","room":"river"}"#][..],
+            &[event, "hello"],
+        ] {
+            let ended = run(&[&["emit", &server.url()], args].concat());
+            assert_eq!(ended.code, Some(0), "{ended:?}");
+        }
+        server.stop()
+    };
+    let log = visit("-v");
+    for part in [
+        "INFO",
+        " connected ",
+        " disconnected ",
+        "namespace=\"/\"",
+        "reason=",
+    ] {
+        assert!(log.contains(part), "{part}: {log}");
+    }
+    let log = visit("-vv");
+    for part in [
+        "DEBUG",
+        " connected ",
+        " disconnected ",
+        "event=join ",
+        r"event=a\u009b2J ",
+        "room=room river",
+    ] {
+        assert!(log.contains(part), "{part}: {log}");
+    }
+    assert!(!log.contains("hello"), "{log}");
+}
+
+#[test]
+fn page_cannot_be_put_into_another_one() {
+    let server = Server::start(&[]);
+    let (head, _) = server.get("/");
+    assert!(head.contains("frame-ancestors 'none'"), "{head}");
 }
 
 #[test]

@@ -5,11 +5,13 @@ use std::net::TcpStream;
 use std::path::PathBuf;
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::thread::{self, JoinHandle};
 
 /// A server on a port of its own; killed when dropped.
 pub(crate) struct Server {
     pub(crate) child: Child,
     pub(crate) stdout: BufReader<ChildStdout>,
+    log: Option<JoinHandle<String>>,
     /// What it wrote until its addresses were complete.
     pub(crate) welcome: String,
     pub(crate) address: String,
@@ -23,12 +25,25 @@ pub(crate) fn sockeye() -> Command {
 
 impl Server {
     pub(crate) fn start(options: &[&str]) -> Self {
+        let logs = options.iter().any(|option| option.starts_with("-v"));
         let mut child = sockeye()
             .args(["serve", "--listen", "http://127.0.0.1:0"])
             .args(options)
             .stdout(Stdio::piped())
+            .stderr(match logs {
+                true => Stdio::piped(),
+                false => Stdio::inherit(),
+            })
             .spawn()
             .unwrap();
+        // Read all the time, as a server whose log is full would wait.
+        let log = child.stderr.take().map(|mut stderr| {
+            thread::spawn(move || {
+                let mut log = String::new();
+                stderr.read_to_string(&mut log).unwrap();
+                log
+            })
+        });
         let mut stdout = BufReader::new(child.stdout.take().unwrap());
         let mut welcome = String::new();
         while !welcome.contains("Ctrl-C") {
@@ -41,6 +56,7 @@ impl Server {
         Self {
             child,
             stdout,
+            log,
             welcome,
             address,
         }
@@ -56,6 +72,14 @@ impl Server {
     pub(crate) fn crash(mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
+    }
+
+    /// Asks it to end; what it has logged, if it was started with a `-v`.
+    #[cfg(unix)]
+    pub(crate) fn stop(mut self) -> String {
+        self.signal("TERM");
+        self.child.wait().unwrap();
+        self.log.take().unwrap().join().unwrap()
     }
 
     /// Head and body of the answer to a request.

@@ -150,3 +150,33 @@ fn colours_are_left_out_where_they_are_not_wanted() {
     peer.hang_up();
     assert_eq!(terminal.child.wait().unwrap().code(), Some(0));
 }
+
+#[test]
+fn nothing_that_a_server_says_acts_on_the_terminal() {
+    const NASTY: &str = "x\u{9b}31m\u{202e}\u{7f}\u{200b}";
+    const SAFE: &str = r"x\u009b31m\u202e\u007f\u200b";
+    let server = PlainServer::start();
+    let mut terminal = Terminal::start(
+        sockeye()
+            .args(["connect", &server.url, "--dialect", "lines"])
+            .env("XDG_STATE_HOME", "/nonexistent")
+            .env("TERM", "xterm"),
+    );
+    let mut peer = server.accept();
+    terminal.prompt();
+    peer.send(&serde_json::json!({"eventName": NASTY, "args": [NASTY]}).to_string());
+    terminal.wait_for(&format!("\"{SAFE}\""));
+    // The line is completed to the name.
+    terminal.press("\"x\t\r");
+    let sent: serde_json::Value = serde_json::from_str(&peer.line()).unwrap();
+    assert_eq!(sent["eventName"], NASTY);
+    terminal.prompt();
+    let shown = terminal.output.clone();
+    let found = shown
+        .chars()
+        .find(|char| NASTY[1..].contains(*char) && !char.is_ascii_graphic());
+    assert_eq!(found, None, "{shown:?}");
+    terminal.press("\u{4}");
+    peer.hang_up();
+    assert_eq!(terminal.child.wait().unwrap().code(), Some(0));
+}

@@ -1,5 +1,6 @@
 //! The line at the bottom: editing, history, completion.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
@@ -18,6 +19,7 @@ use tokio::sync::mpsc;
 
 use crate::connect::history;
 use crate::connect::input::COMMANDS;
+use crate::escape::escape;
 use crate::json::quoted;
 
 /// What came of one turn at the prompt.
@@ -179,10 +181,12 @@ fn complete(line: &str, names: &BTreeSet<String>) -> (usize, Vec<String>) {
     (start, found.map(|text| text + " ").collect())
 }
 
-/// A name as it is to be typed.
+/// A name as it is to be typed. It is shown before anybody has agreed to it, so that servers must not
+/// be able to put into it what acts on the terminal.
 fn written(name: &str) -> String {
     let is_plain = !name.starts_with(['/', '?', '#', '{', '[', '"', '\'', '@'])
-        && !name.contains(|char: char| char.is_whitespace() || char.is_control());
+        && !name.contains(char::is_whitespace)
+        && matches!(escape(name), Cow::Borrowed(_));
     match is_plain {
         true => name.to_owned(),
         false => quoted(name),
@@ -210,5 +214,16 @@ mod tests {
         assert_eq!(of("/q"), (0, vec!["/quit ".to_owned()]));
         assert_eq!(of("news n").1, Vec::<String>::new());
         assert_eq!(of("").1.len(), 3);
+    }
+
+    #[test]
+    fn completion_puts_nothing_into_the_line_that_acts_on_the_terminal() {
+        let names = ["a\u{9b}2J", "b\u{202e}c", "d\u{200b}"].map(str::to_owned);
+        let (_, found) = complete("\"", &names.clone().into());
+        let safe = ["\"a\\u009b2J\" ", "\"b\\u202ec\" ", "\"d\\u200b\" "];
+        assert_eq!(found, safe);
+        for (typed, name) in found.iter().zip(names) {
+            assert_eq!(serde_json::from_str::<String>(typed).unwrap(), name);
+        }
     }
 }
