@@ -21,7 +21,7 @@ export function chatPage({ browser, server, openTab, say, message, online }) {
     const context = await browser.newContext();
     try {
       const page = await context.newPage();
-      await use(page, page.goto(`${server.origin}/`));
+      await use(page, page.goto(`${server.origin}/?transport=polling`));
     } finally {
       await context.close();
     }

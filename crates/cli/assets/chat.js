@@ -189,7 +189,10 @@ function showMessage(message) {
   const body = message.picture ? showPicture(message.picture) : element("p", {}, ...withLinks(message.text));
   const item = element("li", { className: "message" }, head, body);
   item.classList.toggle("mine", myIds.has(message.from.id));
-  item.classList.toggle("follows", follows(message, latest));
+  if (follows(message, latest)) {
+    item.classList.add("follows");
+    item.title = stamp.title;
+  }
   latest = message;
   append(item);
   $("empty").hidden = true;

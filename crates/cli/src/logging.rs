@@ -26,6 +26,7 @@ pub(crate) fn start(verbose: u8) {
     let filter = EnvFilter::builder().with_default_directive(level.into());
     let filter = match verbose {
         0 => filter.from_env_lossy(),
+        1 => filter.parse_lossy(WHAT_HAPPENS),
         _ => filter.parse_lossy(""),
     };
     tracing_subscriber::fmt()
@@ -35,6 +36,9 @@ pub(crate) fn start(verbose: u8) {
         .fmt_fields(fields())
         .init();
 }
+
+/// Rooms and events of a server are details to a program, but not to whoever looks at it by `-v`.
+const WHAT_HAPPENS: &str = "info,sockeye_server::trace=debug";
 
 /// How the fields of what is logged are written. Names of events, messages of errors and much else
 /// come from peers, and the log ends up in a terminal sooner or later.

@@ -16,8 +16,13 @@ fn first_program_of_the_readme_is_the_example() {
     let program = format!("{before}{main}");
     // Only the example can listen elsewhere.
     let url = "\"http://localhost:3000\"";
-    let choice = format!("    let url = std::env::args().nth(1).unwrap_or({url}.into());\n");
-    let program = program.replacen(&choice, "", 1).replacen("&url", url, 1);
+    let choice = format!(
+        "    let url = std::env::args().nth(1);\n    let url = url.as_deref().unwrap_or({url});\n"
+    );
+    let program =
+        program
+            .replacen(&choice, "", 1)
+            .replacen("service(url", &format!("service({url}"), 1);
     let page = include_str!("../examples/first/index.html");
     for (language, text) in [("rust", &*program), ("html", page)] {
         let block = format!("```{language}\n{text}```\n");

@@ -9,7 +9,8 @@ use sockeye::{Data, ListenOptions, Server, Socket, StaticFile};
 #[rustfmt::skip] // It is as short as the README wants it.
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let url = std::env::args().nth(1).unwrap_or("http://localhost:3000".into());
+    let url = std::env::args().nth(1);
+    let url = url.as_deref().unwrap_or("http://localhost:3000");
     let io = Server::new();
 
     io.on_connect(|socket: Socket| println!("connected: {socket:?}"));
@@ -26,7 +27,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     // The page is for whoever opens the URL in a browser.
     let page = StaticFile::new("", "text/html; charset=utf-8", include_str!("index.html"));
     let options = ListenOptions::default();
-    let mut listener = io.listen_service(&url, options, page).await?;
+    let mut listener = io.listen_service(url, options, page).await?;
     println!("open {}", listener.url());
     listener.closed().await;
     Ok(())
