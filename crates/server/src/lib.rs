@@ -55,10 +55,10 @@ pub use sockeye_adapter::{RoomName, RoomNames, Target};
 #[cfg(feature = "tls")]
 pub use sockeye_engine::rustls;
 pub use sockeye_engine::{
-    ConfigError, ConnectionInfo, Cookie, Cors, Dialect, EngineConfig, EngineLayer, EngineService,
-    Headers, LayerBody, LayeredService, ListenError, ListenOptions, ListenUrl, Listener,
-    MissingRevision, NetSocket, PeerCredentials, Revision, SameSite, StaticFile, StreamDialect,
-    TransportKind, UrlError, batch,
+    Body, ConfigError, ConnectionInfo, Cookie, Cors, Dialect, EngineConfig, EngineLayer,
+    EngineService, Headers, LayerBody, LayeredService, ListenError, ListenOptions, ListenUrl,
+    Listener, MissingRevision, NetSocket, PeerCredentials, Revision, SameSite, StaticFile,
+    StreamDialect, TransportKind, UrlError, batch,
 };
 #[doc(hidden)]
 pub use sockeye_events::__private;

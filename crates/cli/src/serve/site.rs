@@ -10,8 +10,7 @@ use http::header::{
     CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderValue, X_CONTENT_TYPE_OPTIONS,
 };
 use http::{Request, Response, StatusCode};
-use http_body_util::Full;
-use sockeye::StaticFile;
+use sockeye::{Body, StaticFile};
 use tower_service::Service;
 
 use crate::chat;
@@ -48,7 +47,7 @@ impl Site {
         }
     }
 
-    fn answer(&self, request: &http::request::Parts) -> Response<Full<Bytes>> {
+    fn answer(&self, request: &http::request::Parts) -> Response<Body> {
         let path = request.uri.path();
         if path == HEALTH {
             let mut response = text(StatusCode::OK, "ok");
@@ -69,7 +68,7 @@ impl Site {
 }
 
 impl<B> Service<Request<B>> for Site {
-    type Response = Response<Full<Bytes>>;
+    type Response = Response<Body>;
     type Error = Infallible;
     type Future = Ready<Result<Self::Response, Infallible>>;
 
@@ -82,8 +81,8 @@ impl<B> Service<Request<B>> for Site {
     }
 }
 
-fn text(status: StatusCode, text: &'static str) -> Response<Full<Bytes>> {
-    let mut response = Response::new(Full::from(text));
+fn text(status: StatusCode, text: &'static str) -> Response<Body> {
+    let mut response = Response::new(Bytes::from(text).into());
     *response.status_mut() = status;
     let kind = HeaderValue::from_static("text/plain; charset=utf-8");
     response.headers_mut().insert(CONTENT_TYPE, kind);
@@ -94,7 +93,7 @@ fn text(status: StatusCode, text: &'static str) -> Response<Full<Bytes>> {
 mod tests {
     use super::*;
 
-    fn get(site: &Site, path: &str) -> Response<Full<Bytes>> {
+    fn get(site: &Site, path: &str) -> Response<Body> {
         let request = Request::get(path).body(()).unwrap();
         site.answer(&request.into_parts().0)
     }
