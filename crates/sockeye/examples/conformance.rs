@@ -8,6 +8,8 @@
 //! * `message-with-ack` is acknowledged with the same arguments;
 //! * `emit-with-ack` makes the server emit `emit-with-ack` with the same arguments, wait for the
 //!   acknowledgement, and emit `emit-with-ack` with what that carried;
+//! * `relay` is passed on to everybody else in the namespace, as `relayed` with the same arguments;
+//! * `lengths` takes a list of binary data, and is acknowledged with their lengths;
 //! * `disconnect-me` makes the server disconnect the socket, and the whole connection if the
 //!   argument is true;
 //! * `query` is acknowledged with the query of the handshake.
@@ -16,7 +18,8 @@
 //!
 //! Each `--listen URL` adds a listener, such as `unix:/tmp/app.sock` or `tcp://127.0.0.1:5000`.
 //!
-//! Heartbeats are short (interval 300 ms, timeout 200 ms), the connect timeout is one second.
+//! Heartbeats are short (interval 300 ms, timeout 200 ms), the connect timeout is one second, and
+//! whoever takes nothing of an HTTP answer for two seconds is dropped.
 //!
 //! Ctrl-C and SIGTERM disconnect everybody and end it; the files of Unix-domain sockets go with it.
 
@@ -30,8 +33,8 @@ use std::time::Duration;
 
 use serde_json::value::RawValue;
 use sockeye::{
-    Args, Cors, Data, EngineConfig, Handshake, ListenOptions, Namespace, Server, ServerConfig,
-    Socket,
+    Args, Bytes, Cors, Data, EngineConfig, Handshake, ListenOptions, Namespace, Server,
+    ServerConfig, Socket,
 };
 use sockeye_engine::{
     Application, CloseReason, Connection, Engine, Incoming, Message, SendOptions, SessionHandle,
@@ -54,7 +57,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let close: Pin<Box<dyn Future<Output = ()>>> = if bare {
         let engine = Engine::new(engine(EngineConfig::default()), Echo)?;
         for url in urls {
-            listeners.push(engine.listen(&url, ListenOptions::default()).await?);
+            listeners.push(engine.listen(&url, options()).await?);
         }
         Box::pin(async move { engine.close().await })
     } else {
@@ -65,7 +68,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         register(&io);
         register(&io.of("/custom"));
         for url in urls {
-            listeners.push(io.listen(url).await?);
+            listeners.push(io.listen_with(url, options()).await?);
         }
         Box::pin(async move { io.close().await })
     };
@@ -74,9 +77,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         println!("listening on {}", listener.url());
     }
     stop.await;
-    // A peer on long-polling that asks for nothing any more keeps nobody waiting. What still listens
-    // ends with the runtime.
-    let _ = tokio::time::timeout(Duration::from_secs(1), close).await;
+    close.await;
     Ok(())
 }
 
@@ -111,6 +112,10 @@ fn engine(config: EngineConfig) -> EngineConfig {
         .cors(Cors::any())
 }
 
+fn options() -> ListenOptions {
+    ListenOptions::default().write_timeout(Duration::from_secs(2))
+}
+
 fn register(namespace: &Namespace) {
     namespace
         .on_connect(|socket: Socket, handshake: Handshake| {
@@ -126,6 +131,12 @@ fn register(namespace: &Namespace) {
         .on("emit-with-ack", async |socket: Socket, args: Args| {
             let answer: Args = socket.emit_with_ack("emit-with-ack", args).await?;
             Ok::<_, Box<dyn Error + Send + Sync>>(socket.emit("emit-with-ack", answer)?)
+        })
+        .on("relay", |socket: Socket, args: Args| {
+            socket.broadcast().emit("relayed", args)
+        })
+        .on("lengths", |Data(parts): Data<Vec<Bytes>>| {
+            parts.iter().map(Bytes::len).collect::<Vec<_>>()
         })
         .on(
             "disconnect-me",

@@ -1,5 +1,5 @@
 use super::test::Peers;
-use super::{Task, autobahn, check, fuzz, size, stalls, test};
+use super::{Task, autobahn, check, fuzz, interop, size, stalls, test};
 use crate::Result;
 use crate::process::yellow;
 use crate::tools::find_program;
@@ -10,8 +10,8 @@ pub(crate) const TASK: Task = Task {
     summary: "everything that has to pass before a change goes in",
     usage: "usage: cargo xtask ci
 
-check, test --require-all (Rust, JavaScript, Python, browser), stalls for a minute a transport, size, fuzz for ten
-seconds a target, and autobahn in both roles.",
+check, test --require-all (Rust, JavaScript, Python, browser), stalls for a minute a transport, abuse --short, size,
+fuzz for ten seconds a target, and autobahn in both roles.",
     run: |workspace, args| {
         args.finish()?;
         ci(workspace)
@@ -22,6 +22,11 @@ fn ci(workspace: &Workspace) -> Result {
     check::check(workspace)?;
     test::test(workspace, Peers::All)?;
     stalls::stalls(workspace, stalls::DEFAULT_SECONDS)?;
+    if cfg!(target_os = "linux") {
+        interop::abuse(workspace, vec!["--short".into()])?;
+    } else {
+        eprintln!("{} the abuse suite needs Linux", yellow("skipped:"));
+    }
     size::size(workspace)?;
     if find_program(&["c++", "g++", "clang++"]).is_some() {
         fuzz::fuzz(workspace, fuzz::DEFAULT_SECONDS, None)?;

@@ -36,6 +36,18 @@ Needs Node.js 20 and Chromium; CHROMIUM may name its path.",
     run: |workspace, args| browser(workspace, args.rest()),
 };
 
+pub(crate) const ABUSE_TASK: Task = Task {
+    name: "abuse",
+    summary: "attack the server, and look at what it keeps in memory",
+    usage: "usage: cargo xtask abuse [OPTIONS OF interop/abuse.mjs]
+
+  --short         a fifth of everything
+  --filter TEXT   only attacks whose name holds TEXT
+
+Builds the conformance example in release mode. Needs Node.js 20, and Linux for its /proc.",
+    run: |workspace, args| abuse(workspace, args.rest()),
+};
+
 /// The suites that run in Node. One that fails does not keep the others from running.
 pub(crate) fn javascript(workspace: &Workspace, filter: Option<&str>) -> Result {
     let suites = Suites::prepare(workspace)?;
@@ -121,6 +133,14 @@ pub(crate) fn browser(workspace: &Workspace, options: Vec<String>) -> Result {
     let mut browser = suites.against("browser.mjs", &command);
     browser.arg("--first").arg(shell(&first));
     run(browser.arg("--chromium").arg(chromium).args(options))
+}
+
+/// The suite that abuses the server.
+pub(crate) fn abuse(workspace: &Workspace, options: Vec<String>) -> Result {
+    let suites = Suites::prepare(workspace)?;
+    let conformance = workspace.build_example("sockeye", "conformance")?;
+    heading("Abuse");
+    run(suites.against("abuse.mjs", &conformance).args(options))
 }
 
 /// The folder `interop/`, with its packages installed.

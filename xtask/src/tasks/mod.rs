@@ -28,6 +28,7 @@ pub(crate) const TASKS: &[Task] = &[
     check::TASK,
     interop::TASK,
     interop::BROWSER_TASK,
+    interop::ABUSE_TASK,
     autobahn::TASK,
     bench::TASK,
     fuzz::TASK,
