@@ -138,7 +138,8 @@ impl Server {
         &self.shared.config
     }
 
-    /// How many connections are open. One connection may have several sockets.
+    /// How many connections are open, and about to be: those whose handshake is being answered count
+    /// already. One connection may have several sockets.
     #[must_use]
     pub fn connection_count(&self) -> usize {
         self.engine.session_count()
@@ -232,20 +233,38 @@ impl Server {
     }
 
     /// Closes the server: lets nobody in any more, disconnects every socket with the reason
-    /// `server shutting down`, writes what still waits, and returns when all connections are
-    /// gone.
+    /// `server shutting down`, writes what still waits, and returns when nothing of it is left:
+    /// connections and listeners are closed, socket files removed, addresses free for whoever listens
+    /// next.
     ///
-    /// That takes no longer than the [`linger`](sockeye_engine::EngineConfig::linger) time, 5 s,
-    /// or 30 s where a peer on long-polling does not come for its last packets. Handlers that are
-    /// still waiting for something are not waited for. A server that was closed stays closed.
+    /// That takes no longer than the
+    /// [`shutdown_timeout`](sockeye_engine::EngineConfig::shutdown_timeout), a second, give or take a
+    /// tenth; peers that have not taken their last packets by then are dropped. To let everybody leave
+    /// in peace, [drain](Self::close_when_idle) the server before, for as long as you like. Handlers
+    /// that are still waiting for something are not waited for. A server that was closed stays closed.
+    ///
+    /// # Cancel safety
+    ///
+    /// If this is dropped, the server closes all the same, but nobody is dropped before the
+    /// [`linger`](sockeye_engine::EngineConfig::linger) time and the
+    /// [`close_timeout`](sockeye_engine::EngineConfig::close_timeout) are over.
     pub async fn close(&self) {
         self.shared.closing.store(true, Ordering::Release);
         self.engine.close().await;
     }
 
     /// Lets nobody in any more and returns when everybody has left by themselves, which is what
-    /// closing a server means in Node.js. Until then the listeners stay, as peers on long-polling
-    /// need them; new sessions are refused. To wait no longer, call [`close`](Self::close).
+    /// closing a server means in Node.js, and the listeners are closed then. Until then these stay, as
+    /// peers on long-polling need them; new sessions are refused. To wait no longer, call
+    /// [`close`](Self::close):
+    ///
+    /// ```
+    /// # async fn stop(io: sockeye_server::Server) {
+    /// let patience = std::time::Duration::from_secs(30);
+    /// let _ = tokio::time::timeout(patience, io.close_when_idle()).await;
+    /// io.close().await;
+    /// # }
+    /// ```
     pub async fn close_when_idle(&self) {
         self.engine.close_when_idle().await;
     }
