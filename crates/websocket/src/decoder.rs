@@ -25,6 +25,9 @@ pub struct Limits {
     /// Most bytes in one message, all its fragments together; 64 MiB by default. 0 allows empty messages
     /// only. A message in one frame has to keep to both limits.
     pub max_message: usize,
+    /// Most fragments of one message, empty ones included; 16,384 by default. 0 and 1 allow no message in
+    /// fragments.
+    pub max_fragments: u32,
 }
 
 impl Limits {
@@ -41,6 +44,13 @@ impl Limits {
         self.max_message = bytes;
         self
     }
+
+    /// Sets the most fragments of one message.
+    #[must_use]
+    pub const fn max_fragments(mut self, fragments: u32) -> Self {
+        self.max_fragments = fragments;
+        self
+    }
 }
 
 impl Default for Limits {
@@ -48,6 +58,7 @@ impl Default for Limits {
         Self {
             max_frame: 16 << 20,
             max_message: 64 << 20,
+            max_fragments: 16_384,
         }
     }
 }
@@ -85,14 +96,19 @@ pub struct Decoder {
     role: Role,
     extensions: Extensions,
     limits: Limits,
-    partial: Partial,
+    /// The message that is under way in fragments; boxed, as nearly all come in one frame.
+    partial: Option<Box<Partial>>,
 }
 
-/// The message that is under way in fragments.
-#[derive(Debug, Default)]
-enum Partial {
-    #[default]
-    None,
+/// What has come of a message in fragments.
+#[derive(Debug)]
+struct Partial {
+    content: Content,
+    fragments: u32,
+}
+
+#[derive(Debug)]
+enum Content {
     Text(Utf8Buffer),
     Binary(Vec<u8>),
 }
@@ -121,7 +137,7 @@ impl Decoder {
             role,
             extensions: Extensions::default(),
             limits,
-            partial: Partial::None,
+            partial: None,
         }
     }
 
@@ -161,15 +177,18 @@ impl Decoder {
             OpCode::Pong => Event::Pong(payload),
             OpCode::Close => Event::Close(CloseFrame::parse(payload)?),
             OpCode::Text => {
-                self.partial = Partial::text(payload.to_vec())?;
+                self.partial = Some(Partial::text(payload.to_vec())?);
                 return Ok(Decoded::Skip { used });
             }
             OpCode::Binary => {
-                self.partial = Partial::Binary(payload.to_vec());
+                self.partial = Some(Partial::binary(payload.to_vec()));
                 return Ok(Decoded::Skip { used });
             }
             OpCode::Continuation => {
-                self.partial.push(payload)?;
+                let partial = self.partial.as_mut();
+                partial
+                    .ok_or(ProtocolError::UnexpectedContinuation)?
+                    .push(payload)?;
                 if !frame.fin {
                     return Ok(Decoded::Skip { used });
                 }
@@ -206,10 +225,10 @@ impl Decoder {
         }
         if !frame.fin {
             taken.drain(..frame.header_len);
-            self.partial = match frame.op {
+            self.partial = Some(match frame.op {
                 OpCode::Text => Partial::text(taken)?,
-                _ => Partial::Binary(taken),
-            };
+                _ => Partial::binary(taken),
+            });
             return Ok(Decoded::Skip { used: 0 });
         }
         let payload = Bytes::from(taken).split_off(frame.header_len);
@@ -224,7 +243,14 @@ impl Decoder {
 
     /// Whether a fragmented message is under way, which is when the decoder owns heap memory.
     pub const fn is_in_message(&self) -> bool {
-        !matches!(self.partial, Partial::None)
+        self.partial.is_some()
+    }
+
+    /// How many fragments have come of the message that is under way, and their bytes; 0 and 0 if none is.
+    pub fn partial_len(&self) -> (u32, usize) {
+        self.partial
+            .as_ref()
+            .map_or((0, 0), |partial| (partial.fragments, partial.len()))
     }
 
     /// Reads and checks the header at the front of `buf`; changes nothing.
@@ -279,7 +305,27 @@ impl Decoder {
             OpCode::Text | OpCode::Binary if self.is_in_message() => {
                 Err(ProtocolError::ExpectedContinuation(op))
             }
-            _ => Ok(()),
+            _ if op.is_control() => Ok(()),
+            _ => self.check_fragments(prefix.fin),
+        }
+    }
+
+    /// Checks the number of fragments, with the one that has come, against the limit. An empty one costs the peer next
+    /// to nothing, and brings the message no nearer to its end.
+    #[inline]
+    fn check_fragments(&self, fin: bool) -> Result<(), ProtocolError> {
+        let before = self.partial.as_ref().map_or(0, |partial| partial.fragments);
+        // A message in one frame is in no fragments; one that goes on will have one more at least.
+        let fragments = match (before, fin) {
+            (0, true) => return Ok(()),
+            (before, true) => before + 1,
+            (before, false) => before.saturating_add(2),
+        };
+        match fragments > self.limits.max_fragments {
+            true => Err(ProtocolError::TooManyFragments {
+                limit: self.limits.max_fragments,
+            }),
+            false => Ok(()),
         }
     }
 
@@ -289,6 +335,7 @@ impl Decoder {
         let Limits {
             max_frame,
             max_message,
+            ..
         } = self.limits;
         let payload_len = match usize::try_from(len) {
             // Control frames are short anyway, and have to pass under the smallest limit.
@@ -301,7 +348,7 @@ impl Decoder {
             }
         };
         if !prefix.op.is_control() {
-            let len = self.partial.len() as u64 + len;
+            let len = self.partial_len().1 as u64 + len;
             if len > max_message as u64 {
                 return Err(ProtocolError::MessageTooBig {
                     len,
@@ -313,34 +360,44 @@ impl Decoder {
     }
 
     fn finish_message(&mut self) -> Result<Event<'static>, ProtocolError> {
-        Ok(match std::mem::take(&mut self.partial) {
-            Partial::Text(text) => Event::Text(Text::Owned(text.finish().map_err(not_text)?)),
-            Partial::Binary(bytes) => Event::Binary(Payload::Owned(Bytes::from(bytes))),
-            Partial::None => return Err(ProtocolError::UnexpectedContinuation),
+        let partial = self.partial.take();
+        let partial = partial.ok_or(ProtocolError::UnexpectedContinuation)?;
+        Ok(match partial.content {
+            Content::Text(text) => Event::Text(Text::Owned(text.finish().map_err(not_text)?)),
+            Content::Binary(bytes) => Event::Binary(Payload::Owned(Bytes::from(bytes))),
         })
     }
 }
 
 impl Partial {
-    fn text(first: Vec<u8>) -> Result<Self, ProtocolError> {
-        Utf8Buffer::with_first(first)
-            .map(Self::Text)
-            .map_err(not_text)
+    fn text(first: Vec<u8>) -> Result<Box<Self>, ProtocolError> {
+        let text = Utf8Buffer::with_first(first).map_err(not_text)?;
+        Ok(Self::begin(Content::Text(text)))
+    }
+
+    fn binary(first: Vec<u8>) -> Box<Self> {
+        Self::begin(Content::Binary(first))
+    }
+
+    fn begin(content: Content) -> Box<Self> {
+        Box::new(Self {
+            content,
+            fragments: 1,
+        })
     }
 
     fn len(&self) -> usize {
-        match self {
-            Self::None => 0,
-            Self::Text(text) => text.len(),
-            Self::Binary(bytes) => bytes.len(),
+        match &self.content {
+            Content::Text(text) => text.len(),
+            Content::Binary(bytes) => bytes.len(),
         }
     }
 
     fn push(&mut self, piece: &[u8]) -> Result<(), ProtocolError> {
-        match self {
-            Self::None => return Err(ProtocolError::UnexpectedContinuation),
-            Self::Text(text) => text.push(piece).map_err(not_text)?,
-            Self::Binary(bytes) => bytes.extend_from_slice(piece),
+        self.fragments += 1;
+        match &mut self.content {
+            Content::Text(text) => text.push(piece).map_err(not_text)?,
+            Content::Binary(bytes) => bytes.extend_from_slice(piece),
         }
         Ok(())
     }
@@ -354,4 +411,4 @@ fn not_text(error: InvalidUtf8) -> ProtocolError {
 }
 
 // One of these is kept for every idle connection.
-const _: () = assert!(size_of::<Decoder>() <= 64);
+const _: () = assert!(size_of::<Decoder>() <= 40);

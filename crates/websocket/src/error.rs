@@ -69,6 +69,12 @@ pub enum ProtocolError {
         /// The limit in bytes.
         limit: usize,
     },
+    /// A message in more fragments than [`Limits::max_fragments`](crate::Limits::max_fragments).
+    #[error("message in more fragments than the limit of {limit}")]
+    TooManyFragments {
+        /// The limit.
+        limit: u32,
+    },
 }
 
 impl ProtocolError {
@@ -76,7 +82,9 @@ impl ProtocolError {
     pub const fn close_code(&self) -> u16 {
         match self {
             Self::InvalidUtf8 { .. } => close_code::INVALID_PAYLOAD,
-            Self::FrameTooBig { .. } | Self::MessageTooBig { .. } => close_code::TOO_BIG,
+            Self::FrameTooBig { .. }
+            | Self::MessageTooBig { .. }
+            | Self::TooManyFragments { .. } => close_code::TOO_BIG,
             _ => close_code::PROTOCOL_ERROR,
         }
     }

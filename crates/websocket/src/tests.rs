@@ -658,3 +658,38 @@ proptest! {
         prop_assert_eq!(decoder.decode(&mut wire), Ok(Decoded::Event { event, used }));
     }
 }
+
+#[test]
+fn fragments_of_a_message_are_bounded_and_empty_ones_count() {
+    let limits = Limits::default().max_fragments(3);
+    for op in [OpCode::Text, OpCode::Binary] {
+        let decode = |fragments: usize, limits: Limits| {
+            let mut decoder = Decoder::new(Role::Server, limits);
+            let first = std::iter::once(Raw::new(op, "").unfinished());
+            let more = std::iter::repeat_with(|| Raw::new(OpCode::Continuation, "").unfinished());
+            let last = std::iter::once(Raw::new(OpCode::Continuation, ""));
+            for frame in first.chain(more.take(fragments - 2)).chain(last) {
+                for frame in [frame, Raw::new(OpCode::Ping, "between")] {
+                    decoder.decode(&mut frame.wire())?;
+                }
+            }
+            Ok(decoder.is_in_message())
+        };
+        assert_eq!(decode(3, limits), Ok(false));
+        let refused = Err(ProtocolError::TooManyFragments { limit: 3 });
+        assert_eq!(decode(4, limits), refused);
+        assert_eq!(decode(16_384, Limits::default()), Ok(false));
+        let refused = Err(ProtocolError::TooManyFragments { limit: 16_384 });
+        assert_eq!(decode(16_385, Limits::default()), refused);
+        // Messages in one frame are in no fragments.
+        for none in [0, 1] {
+            let mut decoder = Decoder::new(Role::Server, limits.max_fragments(none));
+            assert!(decoder.decode(&mut Raw::new(op, "whole").wire()).is_ok());
+            let mut begun = Raw::new(op, "").unfinished().wire();
+            let begun = decoder.decode(&mut begun);
+            assert_eq!(begun, Err(ProtocolError::TooManyFragments { limit: none }));
+        }
+    }
+    let too_many = ProtocolError::TooManyFragments { limit: 3 };
+    assert_eq!(too_many.close_code(), 1009);
+}
