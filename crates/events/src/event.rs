@@ -131,6 +131,13 @@ impl<'a, S> Event<'a, S> {
         &self.args
     }
 
+    /// How many bytes it has brought: its name, its arguments and their attachments.
+    #[must_use]
+    pub fn size(&self) -> usize {
+        let attachments: usize = self.args.attachments().iter().map(bytes::Bytes::len).sum();
+        self.name.len() + self.args.as_json().len() + attachments
+    }
+
     /// Whether the peer waits for an acknowledgement.
     #[must_use]
     pub const fn wants_ack(&self) -> bool {

@@ -333,7 +333,7 @@ fn run<S: EventSocket>(
     cx: &mut Context<'_>,
 ) -> bool {
     call(listeners, event, role, &mut |future| {
-        running.start(future, cx);
+        running.start_with(future, || event.size(), cx);
     })
 }
 

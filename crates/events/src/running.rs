@@ -26,7 +26,28 @@ pub enum Ordering {
 /// Costs one pointer while there are none, which is the state of an idle connection.
 #[derive(Default)]
 pub struct Running {
-    set: Option<Box<FuturesUnordered<HandlerFuture>>>,
+    set: Option<Box<Set>>,
+}
+
+#[derive(Default)]
+struct Set {
+    handlers: FuturesUnordered<Weighed>,
+    /// What they hold together, in bytes.
+    held: usize,
+}
+
+/// A handler, and how many bytes it may hold of what its event has brought.
+struct Weighed {
+    handler: HandlerFuture,
+    bytes: usize,
+}
+
+impl Future for Weighed {
+    type Output = usize;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<usize> {
+        self.handler.as_mut().poll(cx).map(|()| self.bytes)
+    }
 }
 
 /// Whether a handler is done after its first poll.
@@ -40,11 +61,25 @@ pub enum Started {
 
 impl Running {
     /// Polls a handler for the first time, in place, and keeps it if it is not done.
-    pub fn start(&mut self, mut handler: HandlerFuture, cx: &mut Context<'_>) -> Started {
+    pub fn start(&mut self, handler: HandlerFuture, cx: &mut Context<'_>) -> Started {
+        self.start_with(handler, || 0, cx)
+    }
+
+    /// The same for a handler that may hold so many bytes of what its event has brought, until it is done. They are
+    /// asked for only if it waits.
+    pub fn start_with(
+        &mut self,
+        mut handler: HandlerFuture,
+        bytes: impl FnOnce() -> usize,
+        cx: &mut Context<'_>,
+    ) -> Started {
         if handler.as_mut().poll(cx).is_ready() {
             return Started::Done;
         }
-        self.set.get_or_insert_default().push(handler);
+        let set = self.set.get_or_insert_default();
+        let bytes = bytes();
+        set.held = set.held.saturating_add(bytes);
+        set.handlers.push(Weighed { handler, bytes });
         // The handler has stored the task's own waker. The set polls it again with a waker of
         // its own, which needs one poll of the set to happen.
         cx.waker().wake_by_ref();
@@ -57,8 +92,8 @@ impl Running {
             return Poll::Ready(());
         };
         loop {
-            match set.poll_next_unpin(cx) {
-                Poll::Ready(Some(())) => {}
+            match set.handlers.poll_next_unpin(cx) {
+                Poll::Ready(Some(bytes)) => set.held = set.held.saturating_sub(bytes),
                 Poll::Ready(None) => {
                     self.set = None;
                     return Poll::Ready(());
@@ -71,7 +106,13 @@ impl Running {
     /// How many handlers are waiting.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.set.as_ref().map_or(0, |set| set.len())
+        self.set.as_ref().map_or(0, |set| set.handlers.len())
+    }
+
+    /// How many bytes the waiting handlers may hold of what their events have brought.
+    #[must_use]
+    pub fn held(&self) -> usize {
+        self.set.as_ref().map_or(0, |set| set.held)
     }
 
     /// Whether no handler is waiting.
@@ -120,5 +161,32 @@ mod tests {
         std::future::poll_fn(|cx| running.poll(cx)).await;
         assert_eq!(done.load(Ordering::Relaxed), 1);
         assert!(running.is_empty());
+    }
+
+    #[tokio::test]
+    async fn bytes_are_held_until_their_handler_is_done() {
+        let mut running = Running::default();
+        let (sender, receiver) = tokio::sync::oneshot::channel::<()>();
+        let mut cx = Context::from_waker(Waker::noop());
+        let unasked = || unreachable!("it does not wait");
+        running.start_with(Box::pin(async {}), unasked, &mut cx);
+        running.start_with(
+            Box::pin(async move { receiver.await.unwrap() }),
+            || 1000,
+            &mut cx,
+        );
+        running.start(Box::pin(std::future::pending()), &mut cx);
+        assert_eq!((running.len(), running.held()), (2, 1000));
+        sender.send(()).unwrap();
+        std::future::poll_fn(|cx| {
+            let _ = running.poll(cx);
+            if running.len() == 1 {
+                Poll::Ready(())
+            } else {
+                Poll::Pending
+            }
+        })
+        .await;
+        assert_eq!(running.held(), 0);
     }
 }

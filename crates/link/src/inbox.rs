@@ -33,7 +33,8 @@ use queue::{EventQueue, QueuedEvent};
 ///
 /// Events start in the order in which they are delivered, over all sockets of the connection. What a handler does
 /// before its first real wait happens before the next event starts. An event has to wait in a queue while as many
-/// handlers are waiting as [`InboxLimits`] allow, or while a socket's middleware thinks about one before it.
+/// handlers are waiting as [`InboxLimits`] allow, or while these hold as many bytes, or while a socket's middleware thinks
+/// about one before it.
 ///
 /// # Before a socket is connected
 ///
@@ -180,7 +181,7 @@ impl<S: Receiver> Inbox<S> {
         ack_id: Option<u64>,
     ) -> Result<(), HoldOverflow> {
         let held = &mut self.backlog.get_or_insert_default().held;
-        if !held.has_room(&self.limits) {
+        if !held.has_room(&self.limits, 0) {
             return Err(HoldOverflow);
         }
         held.push(QueuedEvent {
@@ -196,7 +197,7 @@ impl<S: Receiver> Inbox<S> {
     pub fn may_hold(&self) -> bool {
         self.backlog
             .as_ref()
-            .is_none_or(|backlog| backlog.held.has_room(&self.limits))
+            .is_none_or(|backlog| backlog.held.has_room(&self.limits, 0))
     }
 
     /// Delivers what was held for this socket, which must be in and connected: behind what is queued, and before
@@ -275,9 +276,10 @@ impl<S: Receiver> Inbox<S> {
     /// Whether there is room in the queue. While there is none, the peer is not to be read from.
     #[must_use]
     pub fn has_room(&self) -> bool {
-        self.backlog
-            .as_ref()
-            .is_none_or(|backlog| !backlog.blocks_events() || backlog.queue.has_room(&self.limits))
+        let held = self.running.held();
+        self.backlog.as_ref().is_none_or(|backlog| {
+            !backlog.blocks_events() || backlog.queue.has_room(&self.limits, held)
+        })
     }
 
     /// Hands an event to its handlers, after the socket's own middlewares.
@@ -435,7 +437,9 @@ impl<S: Receiver> Inbox<S> {
 
     /// Whether another handler would have to wait.
     fn is_full(&self) -> bool {
-        !self.running.is_empty() && self.running.len() >= self.limits.handlers()
+        !self.running.is_empty()
+            && (self.running.len() >= self.limits.handlers()
+                || self.running.held() >= self.limits.max_queued_bytes.max(1))
     }
 
     fn backlog(&mut self) -> &mut Backlog<S> {

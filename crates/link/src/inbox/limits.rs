@@ -50,8 +50,12 @@ impl InboxLimits {
         self
     }
 
-    /// How many bytes the queued events of one connection may have together, and likewise those
-    /// held; one event may go beyond. Default: 4 MiB.
+    /// How many bytes the events of one connection may have together that are queued, or whose
+    /// handlers are waiting for something, as these may hold their arguments; one event may go
+    /// beyond. Likewise those that are held for sockets that are not connected yet. Default: 4 MiB.
+    ///
+    /// Handlers that have large arguments and wait for an answer of their own peer need more, or they
+    /// wait for what is not read: it lies behind events that there is no room for.
     #[must_use]
     pub const fn max_queued_bytes(mut self, bytes: usize) -> Self {
         self.max_queued_bytes = bytes;

@@ -68,8 +68,9 @@ impl EventQueue {
         self.events.len()
     }
 
-    /// Whether another event may be queued.
-    pub(super) fn has_room(&self, limits: &InboxLimits) -> bool {
-        self.events.len() < limits.max_queued_events && self.bytes < limits.max_queued_bytes
+    /// Whether another event may be queued, if so many bytes are held by others.
+    pub(super) fn has_room(&self, limits: &InboxLimits, held: usize) -> bool {
+        let bytes = self.bytes.saturating_add(held);
+        self.events.len() < limits.max_queued_events && bytes < limits.max_queued_bytes
     }
 }
