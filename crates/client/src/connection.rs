@@ -492,6 +492,10 @@ impl sockeye_engine::Connection for Connection {
         self.inbox.has_room() && (self.flushing.is_empty() || self.inbox.may_hold())
     }
 
+    fn is_unfinished(&self) -> bool {
+        self.proto.is_unfinished()
+    }
+
     fn poll_timeout(&self) -> Option<Instant> {
         let (retry, answer) = (self.retry_deadline(), self.answers.deadline());
         retry.into_iter().chain(answer).min()

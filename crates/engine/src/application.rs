@@ -42,6 +42,13 @@ pub trait Connection: Send + 'static {
         true
     }
 
+    /// Whether more must come for what came last to make sense, such as attachments. A peer that lets
+    /// the [`unfinished_timeout`](crate::EngineConfig::unfinished_timeout) pass then is given up. Asked
+    /// in each turn, so it must be cheap.
+    fn is_unfinished(&self) -> bool {
+        false
+    }
+
     /// When [`handle_timeout`](Self::handle_timeout) is to be called.
     fn poll_timeout(&self) -> Option<Instant> {
         None

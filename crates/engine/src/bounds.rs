@@ -15,6 +15,8 @@ pub(crate) struct Bounds {
     pub(crate) high_water_mark: usize,
     /// How long the last words of a session, and the peer's, may take.
     pub(crate) linger: Duration,
+    /// How long a message that is not complete may go without anything being added to it.
+    pub(crate) unfinished_timeout: Duration,
     /// How long a peer is excused from its heartbeat while this end does not read.
     pub(crate) stall_timeout: Duration,
 }
@@ -26,6 +28,7 @@ impl Default for Bounds {
             outbox_limit: 8 * 1024 * 1024,
             high_water_mark: 16 * 1024,
             linger: Duration::from_secs(5),
+            unfinished_timeout: Duration::from_secs(30),
             stall_timeout: Duration::from_secs(300),
         }
     }

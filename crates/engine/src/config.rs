@@ -125,8 +125,9 @@ impl EngineConfig {
 
     /// How long a peer may take to answer a heartbeat before it counts as gone. Default: 20 s.
     ///
-    /// It may take longer while bytes move between the two ends: while some are read, if only of a part of
-    /// a message, or a socket that was full takes more. Heartbeats go ahead of messages that wait.
+    /// It may take longer while bytes move between the two ends: while packets come, or 512 bytes of
+    /// one that is not complete, or a socket that was full takes more. Heartbeats go ahead of messages
+    /// that wait.
     #[must_use]
     pub const fn ping_timeout(mut self, timeout: Duration) -> Self {
         self.session.ping_timeout = timeout;
@@ -297,6 +298,17 @@ impl EngineConfig {
         self
     }
 
+    /// How long a peer may leave a message unfinished without adding anything to it: a frame, a
+    /// message in fragments, a line, or an event whose attachments are owed. Whatever is added to it gives
+    /// it that time again, and so does this end when it has not been reading. After that the
+    /// connection ends, with `transport error`, or `parse error` if it speaks in lines. Default: 30 s;
+    /// [`Duration::MAX`] stands for no limit.
+    #[must_use]
+    pub const fn unfinished_timeout(mut self, timeout: Duration) -> Self {
+        self.bounds.unfinished_timeout = timeout;
+        self
+    }
+
     /// How long a peer may go unheard because the application is not ready for its messages. Its
     /// heartbeat is excused until then; after that it ends with a ping timeout. Default: 5 min.
     #[must_use]
@@ -391,6 +403,10 @@ impl EngineConfig {
             (self.session.ping_timeout, "the ping timeout"),
             (self.session.upgrade_timeout, "the upgrade timeout"),
             (self.body_timeout, "the time for the body of a POST"),
+            (
+                self.bounds.unfinished_timeout,
+                "the timeout of unfinished messages",
+            ),
         ];
         if let Some((_, name)) = durations.iter().find(|(duration, _)| duration.is_zero()) {
             return Err(ConfigError::Zero(name));

@@ -12,6 +12,7 @@ mod polling;
 mod requests;
 mod side;
 mod stream;
+mod unfinished;
 
 use std::fmt;
 use std::future::Future;
@@ -44,7 +45,8 @@ pub(crate) use requests::Requests;
 pub(crate) use requests::{Exchange, Reply};
 pub(crate) use side::Side;
 pub(crate) use stream::Wire;
-use stream::{Fate, Probe};
+use stream::{Fate, Probe, Read};
+use unfinished::Unfinished;
 
 /// Drives one session: it owns the session's state, its transports, its timer, and the upper
 /// layer's connection.
@@ -67,6 +69,7 @@ pub(crate) struct Driver<S: Side, C: Connection> {
     /// When bytes last moved between the peer and this end, as far as that says something about the
     /// peer; see [`excuse_silence`](Self::excuse_silence).
     moved: Moment,
+    unfinished: Option<Box<Unfinished>>,
     stage: Stage,
 }
 
@@ -149,6 +152,7 @@ impl<S: Side, C: Connection> Driver<S, C> {
             stalled: false,
             held_up: false,
             moved: Moment::of(now),
+            unfinished: None,
             stage: Stage::Open,
         }
     }
@@ -307,6 +311,9 @@ impl<S: Side, C: Connection> Driver<S, C> {
         if deaf && self.moved.until(now) < self.side.bounds().stall_timeout {
             self.session.excuse(now);
         }
+        if deaf || self.held_up {
+            self.excuse_unfinished(now);
+        }
         if self.session.extend(self.moved.instant())
             && self.session.role() == Role::Client
             && let Some(due) = self.session.heartbeat_due()
@@ -334,6 +341,7 @@ impl<S: Side, C: Connection> Driver<S, C> {
             return;
         }
         self.session.handle_timeout(now);
+        self.give_up_unfinished(now, cx);
         if self.connection.poll_timeout().is_some_and(|at| at <= now) {
             self.connection.handle_timeout(now, cx);
         }
@@ -344,7 +352,12 @@ impl<S: Side, C: Connection> Driver<S, C> {
             Stage::Open => self.session.poll_timeout(),
             closed => closed.ending().map(|ending| ending.deadline()),
         };
-        let due = [transport, self.connection.poll_timeout()]
+        self.watch_unfinished(now);
+        let unfinished = match self.stage {
+            Stage::Open => self.unfinished_deadline(),
+            Stage::Closed(_) => None,
+        };
+        let due = [transport, unfinished, self.connection.poll_timeout()]
             .into_iter()
             .flatten()
             .min();
@@ -479,25 +492,26 @@ impl<S: Side, C: Connection> Driver<S, C> {
             return probed;
         }
         let read = match &mut self.carrier {
-            Carrier::Polling(_) => self.work_off_backlog(now, cx),
-            Carrier::Requests(_) => self.read_poll(now, cx),
-            Carrier::Stream(wire) if wire.fate == Fate::Ended => false,
+            Carrier::Polling(_) => Read::of_packets(self.work_off_backlog(now, cx)),
+            Carrier::Requests(_) => Read::of_packets(self.read_poll(now, cx)),
+            Carrier::Gone => Read::Nothing,
+            Carrier::Stream(wire) if wire.fate == Fate::Ended => Read::Nothing,
             Carrier::Stream(wire) => {
                 let read = stream::Reader {
                     side: &mut self.side,
                     session: &mut self.session,
                     connection: &mut self.connection,
+                    unfinished: &mut self.unfinished,
                     handle: &self.handle,
                     now,
                 };
                 read.poll(wire, cx)
             }
-            Carrier::Gone => false,
         };
-        if read {
+        if read == Read::Whole {
             self.moved = Moment::of(now);
         }
-        read || probed
+        read != Read::Nothing || probed
     }
 
     /// Whether a client's upgrade needs the answer to the GET that is on its way: until it is there,

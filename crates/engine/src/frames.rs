@@ -29,6 +29,27 @@ pub(crate) trait Format: 'static {
 
     /// The events that were found are done with, and so is what they were borrowed from.
     fn release(&mut self) {}
+
+    /// How many fragments of a message have been put aside, and their bytes.
+    fn put_aside(&self) -> (u32, usize) {
+        (0, 0)
+    }
+}
+
+/// How much there is of a message that is not complete; the default if there is none.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Extent {
+    /// Bytes of a frame.
+    kept: usize,
+    /// Fragments before that frame, and their bytes.
+    put_aside: (u32, usize),
+}
+
+impl Extent {
+    /// How many bytes there are.
+    pub(crate) const fn bytes(&self) -> usize {
+        self.kept + self.put_aside.1
+    }
 }
 
 /// What was found at the front of a buffer.
@@ -110,6 +131,16 @@ impl<F: Format> FrameReader<F> {
     pub(crate) fn take_unread(&mut self) -> Vec<u8> {
         let unfinished = self.unfinished.take();
         unfinished.map_or_else(Vec::new, |unfinished| unfinished.kept)
+    }
+
+    /// How much there is of a message that needs more bytes to be complete.
+    pub(crate) fn extent(&self) -> Extent {
+        let unfinished = self.unfinished.as_ref();
+        let kept = unfinished.filter(|unfinished| !unfinished.may_be_decoded());
+        Extent {
+            kept: kept.map_or(0, |unfinished| unfinished.kept.len()),
+            put_aside: self.format.put_aside(),
+        }
     }
 
     /// How the frames are cut.
@@ -291,6 +322,10 @@ impl Format for Decoder {
         buf: &'b mut Vec<u8>,
     ) -> Result<Found<Event<'b>>, ProtocolError> {
         Self::decode_owned(self, buf).map(Found::from)
+    }
+
+    fn put_aside(&self) -> (u32, usize) {
+        self.partial_len()
     }
 }
 

@@ -431,6 +431,10 @@ impl sockeye_engine::Connection for Connection {
         !waits && self.inbox.has_room()
     }
 
+    fn is_unfinished(&self) -> bool {
+        self.proto.is_unfinished()
+    }
+
     fn poll_timeout(&self) -> Option<Instant> {
         self.proto.poll_timeout()
     }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering as Atomic};
 use std::time::Duration;
 
+use bytes::Bytes;
 use sockeye_engine_proto::Packet;
 use sockeye_server::{Args, Data, Ordering, Server, ServerConfig, Socket};
 use sockeye_testkit::{Case, Log, ServerRig};
@@ -367,4 +368,69 @@ async fn answer_of_a_plain_handler_comes_before_what_follows() {
     peer.send(r#"21["both"]"#).await;
     peer.expect(r#"2["first"]"#).await;
     peer.expect(r#"31["second"]"#).await;
+}
+
+/// The peer answers every heartbeat meanwhile, and so is there; the event is not.
+#[tokio::test(start_paused = true)]
+async fn attachments_that_are_owed_do_not_keep_a_connection() {
+    let patience = Duration::from_secs(30);
+    for case in BOTH {
+        let io = with(ServerConfig::default());
+        let log = Log::virtual_time();
+        let entries = log.clone();
+        io.on("two", move |Data(both): Data<(Bytes, Bytes)>| {
+            entries.push(both)
+        });
+        let rig = ServerRig::memory(&io);
+        let mut peer = rig.connect_as(case).await;
+        let event = r#"52-["two",{"_placeholder":true,"num":0},{"_placeholder":true,"num":1}]"#;
+        peer.send(event).await;
+        for data in [b"a", b"b"] {
+            tokio::time::sleep(patience - Duration::from_secs(11)).await;
+            peer.send_binary(data).await;
+        }
+        assert_eq!(log.next().await, (Bytes::from("a"), Bytes::from("b")));
+        peer.send(event).await;
+        peer.send_binary(b"a").await;
+        let start = tokio::time::Instant::now();
+        peer.ended().await;
+        let elapsed = start.elapsed();
+        assert!(elapsed >= patience, "{case:?}: {elapsed:?}");
+        assert!(
+            elapsed < patience + Duration::from_secs(6),
+            "{case:?}: {elapsed:?}"
+        );
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn arguments_of_waiting_handlers_count_for_the_queue() {
+    let config = ServerConfig::default().max_queued_bytes(100_000);
+    let io = with(config);
+    let log = Log::virtual_time();
+    let entries = log.clone();
+    let (open, gate) = watch::channel(false);
+    io.on("n", move |Data((n, _)): Data<(usize, String)>| {
+        let (log, mut gate) = (entries.clone(), gate.clone());
+        async move {
+            log.push(n);
+            let _ = gate.wait_for(|open| *open).await;
+        }
+    });
+    let rig = ServerRig::memory(&io);
+    let mut peer = rig.connect().await;
+    let sending = tokio::spawn(async move {
+        let filler = "x".repeat(20_000);
+        for n in 0..50 {
+            peer.send(&format!(r#"2["n",{n},"{filler}"]"#)).await;
+        }
+        peer
+    });
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    assert!(!sending.is_finished(), "the peer waits");
+    // One event may go beyond.
+    assert_eq!(log.rest(), [0, 1, 2, 3, 4]);
+    open.send_replace(true);
+    assert_eq!(log.take(45).await, (5..50).collect::<Vec<_>>());
+    sending.await.unwrap().expect_nothing(1).await;
 }

@@ -244,6 +244,12 @@ impl ClientConnection {
         }
     }
 
+    /// Whether the last packet waits for attachments that are owed. How long it may is for the caller to say.
+    #[must_use]
+    pub const fn is_unfinished(&self) -> bool {
+        self.assembly.is_unfinished()
+    }
+
     /// The namespaces that are joined.
     pub fn joined(&self) -> impl Iterator<Item = NamespaceKey> {
         self.namespaces.joined()

@@ -132,6 +132,12 @@ impl Connection {
             .attach(data, |key| namespaces.state(key) == State::Joined)
     }
 
+    /// Whether the last packet waits for attachments that are owed. How long it may is for the caller to say.
+    #[must_use]
+    pub const fn is_unfinished(&self) -> bool {
+        self.assembly.is_unfinished()
+    }
+
     /// When [`handle_timeout`](Self::handle_timeout) is to be called next.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {

@@ -287,6 +287,17 @@ impl ConnectorConfig {
         self
     }
 
+    /// How long the server may leave a message unfinished without adding anything to it: a frame, a
+    /// message in fragments, a line, or an event whose attachments are owed. Whatever is added to it gives
+    /// it that time again, and so does this end when it has not been reading. After that the
+    /// connection ends, with `transport error`, or `parse error` if it speaks in lines. Default: 30 s;
+    /// [`Duration::MAX`] stands for no limit.
+    #[must_use]
+    pub const fn unfinished_timeout(mut self, timeout: Duration) -> Self {
+        self.bounds.unfinished_timeout = timeout;
+        self
+    }
+
     /// How long the server is excused from its heartbeat while this end does not read, because
     /// the application is not ready for more. Default: 300 s.
     #[must_use]
@@ -346,6 +357,10 @@ impl ConnectorConfig {
             ),
         ];
         if let Some((_, name)) = zero.iter().find(|(value, _)| *value == 0) {
+            return Err(ConnectorError::Zero(name));
+        }
+        if self.bounds.unfinished_timeout.is_zero() {
+            let name = "the timeout of unfinished messages";
             return Err(ConnectorError::Zero(name));
         }
         Ok(self)

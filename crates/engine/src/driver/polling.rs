@@ -95,6 +95,7 @@ impl<S: Side, C: Connection> Driver<S, C> {
                 Ok(packet) if backlog.is_empty() && is_ready(&self.connection, &self.handle) => {
                     let message = self.session.handle_packet(now, Lane::Current, packet);
                     if let Some(message) = message {
+                        self.unfinished = None;
                         self.connection.handle_message(incoming(&message), cx);
                     }
                 }
@@ -141,6 +142,7 @@ impl<S: Side, C: Connection> Driver<S, C> {
                 break;
             };
             if let Some(message) = self.session.handle_packet(now, Lane::Current, packet) {
+                self.unfinished = None;
                 self.connection.handle_message(incoming(&message), cx);
             }
         }

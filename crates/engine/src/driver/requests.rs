@@ -242,6 +242,7 @@ impl<S: Side, C: Connection> Driver<S, C> {
                 Ok(packet) if backlog.is_empty() && is_ready(&self.connection, &self.handle) => {
                     let message = self.session.handle_packet(now, Lane::Current, packet);
                     if let Some(message) = message {
+                        self.unfinished = None;
                         self.connection.handle_message(incoming(&message), cx);
                     }
                 }
@@ -279,6 +280,7 @@ impl<S: Side, C: Connection> Driver<S, C> {
                 return;
             };
             if let Some(message) = self.session.handle_packet(now, Lane::Current, packet) {
+                self.unfinished = None;
                 self.connection.handle_message(incoming(&message), cx);
             }
         }

@@ -13,10 +13,11 @@ use sockeye_engine_proto::{
 use sockeye_websocket::{Decoder, Event, OpCode, Payload, ProtocolError, Role, encode_frame};
 
 use super::halves::Halves;
+use super::unfinished::Unfinished;
 use super::{Driver, Side, is_ready};
 use crate::application::{Connection, Incoming};
 use crate::formats::{Lines, LinesError, Native};
-use crate::frames::{FrameReader, ReadError};
+use crate::frames::{Extent, FrameReader, ReadError};
 use crate::handle::SessionHandle;
 use crate::io::{Io, Socket};
 use crate::listen::{Mistaken, Unheard};
@@ -64,6 +65,17 @@ impl Fate {
     /// Whether nothing more is to be done for the session on this stream.
     pub(super) const fn is_over(self) -> bool {
         matches!(self, Self::Gone | Self::Mistaken(Mistaken::Readmitted))
+    }
+}
+
+impl Frames {
+    /// How much there is of a message that is not complete.
+    pub(super) fn extent(&self) -> Extent {
+        match self {
+            Self::WebSocket(frames) => frames.extent(),
+            Self::Native(frames) => frames.extent(),
+            Self::Lines(frames) => frames.extent(),
+        }
     }
 }
 
@@ -211,18 +223,38 @@ impl Violation for LinesError {
     }
 }
 
+/// What came of a read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Read {
+    Nothing,
+    /// A part of a frame, or a fragment of a message.
+    Part,
+    /// Something that is complete, or the end.
+    Whole,
+}
+
+impl Read {
+    /// What it was if whole packets came, or nothing.
+    pub(super) const fn of_packets(came: bool) -> Self {
+        if came { Self::Whole } else { Self::Nothing }
+    }
+}
+
 /// What takes part in reading, borrowed from the driver apart from the wire itself.
 pub(super) struct Reader<'d, S, C> {
     pub(super) side: &'d mut S,
     pub(super) session: &'d mut Session,
     pub(super) connection: &'d mut C,
+    /// Forgotten with each message that is complete.
+    pub(super) unfinished: &'d mut Option<Box<Unfinished>>,
     pub(super) handle: &'d SessionHandle,
     pub(super) now: Instant,
 }
 
 impl<S: Side, C: Connection> Reader<'_, S, C> {
-    /// Reads once and hands on what came; whether something came.
-    pub(super) fn poll(mut self, wire: &mut Wire, cx: &mut Context<'_>) -> bool {
+    /// Reads once and hands on what came.
+    pub(super) fn poll(mut self, wire: &mut Wire, cx: &mut Context<'_>) -> Read {
+        let mut came = Read::Part;
         let Wire {
             io, frames, fate, ..
         } = wire;
@@ -232,6 +264,7 @@ impl<S: Side, C: Connection> Reader<'_, S, C> {
         match frames {
             Frames::WebSocket(frames) => {
                 let result = frames.poll_events(io, cx, |event| {
+                    came = Read::Whole;
                     if let Event::Close(close) = &event {
                         let code = close.as_ref().map(|close| close.code);
                         *fate = Fate::PeerClosed(code);
@@ -242,22 +275,25 @@ impl<S: Side, C: Connection> Reader<'_, S, C> {
                     self.handle_event(&event, &mut handler_cx);
                     self.flow()
                 });
-                self.finish(result, wire, cx)
+                self.finish(result.map_ok(|()| came), wire, cx)
             }
             Frames::Native(frames) => {
                 let result = frames.poll_events(io, cx, |frame| {
+                    came = Read::Whole;
                     self.handle_frame(&frame, &mut handler_cx);
                     self.flow()
                 });
-                self.finish(result, wire, cx)
+                self.finish(result.map_ok(|()| came), wire, cx)
             }
             Frames::Lines(frames) => {
                 let result = frames.poll_events(io, cx, |line| {
+                    came = Read::Whole;
+                    *self.unfinished = None;
                     self.connection
                         .handle_message(Incoming::Binary(line), &mut handler_cx);
                     self.flow()
                 });
-                self.finish(result, wire, cx)
+                self.finish(result.map_ok(|()| came), wire, cx)
             }
         }
     }
@@ -272,13 +308,13 @@ impl<S: Side, C: Connection> Reader<'_, S, C> {
 
     fn finish<E: Violation>(
         &mut self,
-        result: Poll<Result<(), ReadError<E>>>,
+        result: Poll<Result<Read, ReadError<E>>>,
         wire: &mut Wire,
         cx: &mut Context<'_>,
-    ) -> bool {
+    ) -> Read {
         match result {
-            Poll::Pending => false,
-            Poll::Ready(Ok(())) => true,
+            Poll::Pending => Read::Nothing,
+            Poll::Ready(Ok(came)) => came,
             Poll::Ready(Err(error)) => {
                 if matches!(error, ReadError::End) && wire.is_bare() {
                     // The peer may have closed only its own half, and want the answers still.
@@ -292,14 +328,14 @@ impl<S: Side, C: Connection> Reader<'_, S, C> {
                         true => self.session.end_heartbeat(self.now),
                         false => self.handle_end(TransportEnd::Eof),
                     }
-                    return true;
+                    return Read::Whole;
                 }
                 if matches!(error, ReadError::Format(_))
                     && let Some(peer) = wire.unheard()
                 {
                     wire.fate = Fate::Mistaken(self.judge(peer));
                     self.handle_mistaken(wire.fate, cx);
-                    return true;
+                    return Read::Whole;
                 }
                 let end = wire.failed(&error, self.side);
                 if matches!(wire.frames, Frames::Lines(_))
@@ -308,10 +344,10 @@ impl<S: Side, C: Connection> Reader<'_, S, C> {
                     // A line that is too long is one that makes no sense.
                     self.connection.handle_undecodable(violation, cx);
                     self.session.handle_decode_error(self.now, Lane::Current);
-                    return true;
+                    return Read::Whole;
                 }
                 self.handle_end(end);
-                true
+                Read::Whole
             }
         }
     }
@@ -353,6 +389,7 @@ impl<S: Side, C: Connection> Reader<'_, S, C> {
         let Some(message) = self.handle_packet(decoded) else {
             return;
         };
+        *self.unfinished = None;
         match (&message, frame) {
             (Message::Binary(_), Incoming::Owned(data)) => {
                 self.connection
@@ -403,6 +440,7 @@ impl<S: Side, C: Connection> Reader<'_, S, C> {
             (Some(Message::Text(text)), _) => Incoming::Text(text),
             (Some(Message::Binary(content)), _) => Incoming::Binary(content),
         };
+        *self.unfinished = None;
         self.connection.handle_message(message, cx);
     }
 }

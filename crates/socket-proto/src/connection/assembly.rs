@@ -54,6 +54,11 @@ impl Assembly {
         self.counted_acks
     }
 
+    /// Whether attachments are owed.
+    pub(crate) const fn is_unfinished(&self) -> bool {
+        self.pending.is_some()
+    }
+
     /// Finds the parts of the next packet, which must not come while attachments are owed.
     #[inline]
     pub(crate) fn decode<'a>(&self, text: &'a str) -> Result<RawPacket<'a>, Violation> {

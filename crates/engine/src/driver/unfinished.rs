@@ -1,0 +1,103 @@
+//! Messages that have begun to come, and are not complete.
+
+use std::task::Context;
+use std::time::{Duration, Instant};
+
+use sockeye_engine_proto::{Lane, TransportEnd};
+use thiserror::Error;
+
+use super::stream::{Fate, Frames};
+use super::{Carrier, Driver, Moment, Side};
+use crate::application::Connection;
+use crate::frames::Extent;
+
+/// A message of which a part is missing: a frame, fragments, a line, or a packet of the upper layer whose
+/// attachments are owed.
+///
+/// There is one only while such a message is under way, so that an idle session has nothing but a
+/// pointer for it.
+pub(super) struct Unfinished {
+    /// How much of it was there when that was looked at last.
+    extent: Extent,
+    /// How many bytes of it were there when they last counted as a sign of life.
+    counted: usize,
+    /// Since when nothing was added to it.
+    since: Instant,
+}
+
+/// The peer has begun a message, and has added nothing to it for too long.
+#[derive(Debug, Error)]
+#[error("a message was begun, and nothing added to it for {0:?}")]
+struct LeftUnfinished(Duration);
+
+impl<S: Side, C: Connection> Driver<S, C> {
+    /// Looks whether a message is unfinished, and whether something was added to it. Whoever hands a
+    /// message on forgets it, so that the next one has its own time.
+    pub(super) fn watch_unfinished(&mut self, now: Instant) {
+        let extent = match &self.carrier {
+            Carrier::Stream(wire) => wire.frames.extent(),
+            Carrier::Polling(_) | Carrier::Requests(_) | Carrier::Gone => Extent::default(),
+        };
+        if extent == Extent::default() && !self.connection.is_unfinished() {
+            self.unfinished = None;
+            return;
+        }
+        let unfinished = self.unfinished.get_or_insert_with(|| {
+            Box::new(Unfinished {
+                extent,
+                counted: 0,
+                since: now,
+            })
+        });
+        if unfinished.extent != extent {
+            unfinished.extent = extent;
+            unfinished.since = now;
+        }
+        if extent.bytes() >= unfinished.counted.saturating_add(LIFE) {
+            unfinished.counted = extent.bytes();
+            self.moved = Moment::of(now);
+        }
+    }
+
+    /// The peer could not be heard, and has its time once more.
+    pub(super) fn excuse_unfinished(&mut self, now: Instant) {
+        if let Some(unfinished) = &mut self.unfinished {
+            unfinished.since = now;
+        }
+    }
+
+    /// When an unfinished message is given up, if there is one.
+    pub(super) fn unfinished_deadline(&self) -> Option<Instant> {
+        let since = self.unfinished.as_ref()?.since;
+        since.checked_add(self.side.bounds().unfinished_timeout)
+    }
+
+    /// Closes the session if its peer has let too much time pass in the midst of a message.
+    pub(super) fn give_up_unfinished(&mut self, now: Instant, cx: &mut Context<'_>) {
+        if !self.session.is_open() || self.unfinished_deadline().is_none_or(|at| now < at) {
+            return;
+        }
+        self.unfinished = None;
+        let error = LeftUnfinished(self.side.bounds().unfinished_timeout);
+        tracing::debug!(%error, "a peer is given up");
+        self.side.note(format_args!("{error}"));
+        if let Carrier::Stream(wire) = &mut self.carrier {
+            if matches!(wire.frames, Frames::Lines(_)) {
+                // As with a line that is too long.
+                self.connection.handle_undecodable(&error, cx);
+                self.session.handle_decode_error(now, Lane::Current);
+                return;
+            }
+            wire.fate = Fate::Violated(POLICY);
+        }
+        self.session
+            .handle_transport_closed(now, Lane::Current, TransportEnd::Error);
+    }
+}
+
+/// How many bytes of a message that is not complete are a sign of life: even the slowest line takes so many
+/// well within a heartbeat's time, while a peer that sends a byte now and then only wants to keep its place.
+const LIFE: usize = 512;
+
+/// The status code of a close frame for what breaks no rule of the protocol (RFC 6455 §7.4.1).
+const POLICY: u16 = 1008;
