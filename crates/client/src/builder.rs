@@ -33,6 +33,7 @@ pub struct ClientBuilder {
     socket: Result<SocketConfig, ConfigError>,
     listeners: Listeners<Socket>,
     outgoing: bool,
+    states: Vec<Box<dyn FnOnce(&Client) + Send>>,
 }
 
 impl ClientBuilder {
@@ -44,6 +45,7 @@ impl ClientBuilder {
             socket: Ok(SocketConfig::default()),
             listeners: Listeners::default(),
             outgoing: false,
+            states: Vec::new(),
         }
     }
 
@@ -89,6 +91,34 @@ impl ClientBuilder {
     /// How a lost connection is brought back; `None` for not at all.
     pub fn reconnection(self, reconnection: impl Into<Option<Reconnection>>) -> Self {
         self.config(|config| config.reconnection(reconnection))
+    }
+
+    /// Stores a value that handlers get with the [`State`](crate::State) extractor, before the first of
+    /// them can run; see [`Client::state`].
+    ///
+    /// ```
+    /// # use sockeye_client as sockeye;
+    /// use std::sync::Arc;
+    /// use std::sync::atomic::{AtomicU64, Ordering};
+    ///
+    /// use sockeye::{Client, Data, State};
+    ///
+    /// #[derive(Clone, Default)]
+    /// struct Total(Arc<AtomicU64>);
+    ///
+    /// let socket = Client::builder("http://localhost:3000")
+    ///     .state(Total::default())
+    ///     .on("sold", |State(Total(total)): State<Total>, Data(n): Data<u64>| {
+    ///         total.fetch_add(n, Ordering::Relaxed) + n
+    ///     })
+    ///     .build()?;
+    /// # Ok::<(), sockeye::ConfigError>(())
+    /// ```
+    pub fn state<T: Clone + Send + Sync + 'static>(mut self, value: T) -> Self {
+        self.states.push(Box::new(move |client| {
+            client.state(value);
+        }));
+        self
     }
 
     /// Adds a handler of an event; see [`Socket::on`].
@@ -138,6 +168,9 @@ impl ClientBuilder {
         config.check()?;
         let client = Client::with_config(self.url, self.config)?;
         client.check_namespace(&namespace)?;
+        for give in self.states {
+            give(&client);
+        }
         let socket = client.add_socket(&namespace, || config);
         socket.inner().adopt(self.listeners, self.outgoing);
         Ok(socket)

@@ -1,20 +1,22 @@
+use std::error::Error;
+use std::fmt;
 use std::sync::Arc;
 
 use sockeye_engine::{ConnectUrlError, ConnectorError, OpenError};
 use sockeye_events::{DisconnectReason, Refusal};
-use thiserror::Error;
+use thiserror::Error as ThisError;
 
 /// Why a socket is not connected.
 ///
 /// Cheap to clone: everyone who waits for one connection gets the same error.
-#[derive(Clone, Debug, Error)]
+#[derive(Clone, Debug, ThisError)]
 #[non_exhaustive]
 pub enum ConnectError {
-    /// No session could be opened with the server.
-    #[error("the server cannot be reached")]
+    /// No session could be opened with the server. The text has all that is known of the cause, which
+    /// is therefore not its `source()`.
+    #[error("the server cannot be reached: {}", Chain(&**.0))]
     Open(
         /// What went wrong.
-        #[source]
         Arc<OpenError>,
     ),
     /// The session was not open after the configured time, 20 s by default, or the server had not
@@ -57,7 +59,7 @@ pub enum ConnectError {
 }
 
 /// A setting that cannot work.
-#[derive(Debug, Error)]
+#[derive(Debug, ThisError)]
 #[non_exhaustive]
 pub enum ConfigError {
     /// The URL makes no sense.
@@ -76,8 +78,8 @@ pub enum ConfigError {
     #[error("the randomization factor must be between 0 and 1")]
     Randomization,
     /// The auth value cannot be serialised.
-    #[error("auth cannot be serialised")]
-    Auth(#[source] serde_json::Error),
+    #[error("auth cannot be serialised: {0}")]
+    Auth(serde_json::Error),
     /// The auth value is no JSON object.
     #[error("auth must be an object")]
     AuthShape,
@@ -107,6 +109,21 @@ impl ConnectError {
             Self::Refused(refusal) => Some(refusal),
             _ => None,
         }
+    }
+}
+
+/// An error and its causes, in one line.
+struct Chain<'a>(&'a (dyn Error + 'static));
+
+impl fmt::Display for Chain<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0)?;
+        let mut cause = self.0.source();
+        while let Some(error) = cause {
+            write!(f, ": {error}")?;
+            cause = error.source();
+        }
+        Ok(())
     }
 }
 

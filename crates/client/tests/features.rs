@@ -225,6 +225,39 @@ async fn refusals_by_middlewares_are_told_between_native_peers() {
 }
 
 #[tokio::test]
+async fn states_of_the_builder_are_there_before_the_first_event() {
+    let (io, url) = serve().await;
+    io.on_connect(|peer: Peer| peer.emit("early", 2));
+    let (sender, mut sums) = mpsc::unbounded_channel();
+    let _socket = Client::builder(&url)
+        .state(7_u64)
+        .on("early", move |State(n): State<u64>, Data(m): Data<u64>| {
+            sender.send(n + m).unwrap();
+        })
+        .connect()
+        .await
+        .unwrap();
+    assert_eq!(soon(sums.recv()).await, Some(9));
+}
+
+#[tokio::test]
+async fn failed_connect_says_why_in_its_text() {
+    let url = place();
+    let error = Client::connect(&url).await.unwrap_err();
+    let text = error.to_string();
+    assert!(text.starts_with("the server cannot be reached: "), "{text}");
+    assert!(text.contains("cannot connect to unix:"), "{text}");
+    assert!(text.contains("os error"), "{text}");
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    drop(listener);
+    let error = Client::connect(format!("http://{address}/?token=secret")).await;
+    let text = error.unwrap_err().to_string();
+    assert!(text.contains("refused (os error"), "{text}");
+    assert!(!text.contains("secret"), "{text}");
+}
+
+#[tokio::test]
 async fn states_and_errors_reach_who_asks_for_them() {
     let (_io, url) = serve().await;
     let socket = Client::connect(&url).await.unwrap();

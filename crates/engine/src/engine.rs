@@ -2,7 +2,7 @@ use std::borrow::Borrow;
 use std::collections::HashSet;
 use std::fmt;
 use std::hash::{Hash, Hasher};
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -33,6 +33,11 @@ use crate::outbox::Framing;
 /// [`listen`](Self::listen), or as a tower [`service`](Self::service) or [`layer`](Self::layer).
 pub struct Engine<A> {
     inner: Arc<Inner<A>>,
+}
+
+/// An [`Engine`] that it does not keep alive.
+pub struct WeakEngine<A> {
+    inner: Weak<Inner<A>>,
 }
 
 struct Inner<A> {
@@ -96,6 +101,14 @@ impl<A: Application> Engine<A> {
         Ok(Self {
             inner: Arc::new(inner),
         })
+    }
+
+    /// The engine, for what belongs to it and must not keep it alive: its application.
+    #[must_use]
+    pub fn downgrade(&self) -> WeakEngine<A> {
+        WeakEngine {
+            inner: Arc::downgrade(&self.inner),
+        }
     }
 
     /// The application.
@@ -437,6 +450,29 @@ impl Sessions {
                     .collect::<Vec<_>>()
             })
             .collect()
+    }
+}
+
+impl<A> WeakEngine<A> {
+    /// The engine, while something keeps it alive: a handle, a listener or a session.
+    #[must_use]
+    pub fn upgrade(&self) -> Option<Engine<A>> {
+        let inner = self.inner.upgrade()?;
+        Some(Engine { inner })
+    }
+}
+
+impl<A> Clone for WeakEngine<A> {
+    fn clone(&self) -> Self {
+        Self {
+            inner: Weak::clone(&self.inner),
+        }
+    }
+}
+
+impl<A> fmt::Debug for WeakEngine<A> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("WeakEngine")
     }
 }
 

@@ -1,10 +1,12 @@
 use std::borrow::Cow;
 use std::fmt;
 use std::net::SocketAddr;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
+use http::Extensions;
 use http::request::Parts;
 
+use crate::http::ConnectionInfo;
 use crate::query;
 
 /// The request that opened a session.
@@ -18,8 +20,11 @@ pub struct Handshake {
     uri: Box<str>,
     path_len: u32,
     peer: Peer,
-    time: SystemTime,
+    /// Nanoseconds since 1970, which is half of what a `SystemTime` takes.
+    time: u64,
     secure: bool,
+    /// One word, if there are none.
+    extensions: Extensions,
 }
 
 // Every session has one of these for as long as it lives.
@@ -84,8 +89,9 @@ impl Handshake {
             uri,
             path_len,
             peer: remote_addr.map_or(Peer::Unknown, Peer::At),
-            time,
+            time: since_1970(time),
             secure,
+            extensions: kept(&parts.extensions),
         }
     }
 
@@ -108,8 +114,9 @@ impl Handshake {
                 (None, Some(credentials)) => Peer::Local(credentials),
                 (None, None) => Peer::Unknown,
             },
-            time,
+            time: since_1970(time),
             secure,
+            extensions: Extensions::new(),
         }
     }
 
@@ -183,8 +190,23 @@ impl Handshake {
 
     /// When the request came.
     #[must_use]
-    pub const fn time(&self) -> SystemTime {
-        self.time
+    pub fn time(&self) -> SystemTime {
+        SystemTime::UNIX_EPOCH + Duration::from_nanos(self.time)
+    }
+
+    /// What the layers around this server have put into the request's extensions, by type: the user
+    /// of a session or of a token, for one. They are those of the request that opened the session, and
+    /// are kept as long as it lives; later requests of it, and an upgrade's, have no say. Empty on
+    /// listeners of the library's own, which have no layers around them, and on bare streams.
+    #[must_use]
+    pub const fn extensions(&self) -> &Extensions {
+        &self.extensions
+    }
+
+    /// What the request's [extensions](Self::extensions) have of this type.
+    #[must_use]
+    pub fn extension<T: Clone + Send + Sync + 'static>(&self) -> Option<&T> {
+        self.extensions.get()
     }
 
     /// Whether the request came over TLS, as far as this server terminated it.
@@ -198,6 +220,28 @@ impl Handshake {
     #[must_use]
     pub fn is_cross_domain(&self) -> bool {
         self.header("origin").is_some()
+    }
+}
+
+fn since_1970(time: SystemTime) -> u64 {
+    let since = time
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .unwrap_or_default();
+    u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
+}
+
+/// The extensions without what is the library's own, so that most sessions keep none. An upgrade would keep the
+/// connection of its request.
+fn kept(extensions: &Extensions) -> Extensions {
+    if extensions.is_empty() {
+        return Extensions::new();
+    }
+    let mut kept = extensions.clone();
+    kept.remove::<ConnectionInfo>();
+    kept.remove::<hyper::upgrade::OnUpgrade>();
+    match kept.is_empty() {
+        true => Extensions::new(),
+        false => kept,
     }
 }
 
@@ -301,6 +345,33 @@ mod tests {
         assert_eq!(handshake.query_value("b").as_deref(), Some("é x"));
         assert_eq!(handshake.query_string(), "a=1&b=%C3%A9+x&a=2");
         assert_eq!(handshake.url(), "/socket.io/?a=1&b=%C3%A9+x&a=2");
+    }
+
+    #[test]
+    fn extensions_of_others_are_kept_and_no_others() {
+        #[derive(Clone, Debug, PartialEq)]
+        struct User(u32);
+        let info = ConnectionInfo {
+            remote_addr: None,
+            secure: false,
+        };
+        let request = http::Request::builder().extension(info);
+        let (mut parts, ()) = request.body(()).unwrap().into_parts();
+        let new = |parts: &Parts| Handshake::new(parts, None, false, SystemTime::UNIX_EPOCH);
+        assert!(new(&parts).extensions().is_empty());
+        parts.extensions.insert(User(7));
+        let handshake = new(&parts);
+        assert_eq!(handshake.extension(), Some(&User(7)));
+        assert_eq!(handshake.extensions().len(), 1);
+        assert_eq!(handshake.extension::<u32>(), None);
+        assert!(!format!("{handshake:?}").contains("User"));
+    }
+
+    #[test]
+    fn time_is_kept_to_the_nanosecond() {
+        let (parts, ()) = http::Request::new(()).into_parts();
+        let time = SystemTime::UNIX_EPOCH + Duration::from_nanos(1_800_000_000_123_456_789);
+        assert_eq!(Handshake::new(&parts, None, false, time).time(), time);
     }
 
     #[test]

@@ -66,7 +66,7 @@ pub use dial::{
     ConnectUrl, ConnectUrlError, ConnectorError, DialConfig, DialError, ProxyUrl, ProxyUrlError,
     TlsOptions, UnixProblem,
 };
-pub use engine::Engine;
+pub use engine::{Engine, WeakEngine};
 pub use handle::{Dialect, SendError, SendOptions, SessionHandle};
 pub use handshake::{Handshake, Headers, PeerCredentials};
 pub use http::{

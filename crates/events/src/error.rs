@@ -84,6 +84,10 @@ pub enum ExtractError {
     /// The handler asks for a state of a type that was never given to the server.
     #[error("no state of type {0} was registered")]
     MissingState(&'static str),
+    /// The handler asks for an extension of a type that the request that opened the connection had
+    /// none of: no layer around the server has put it there.
+    #[error("the request has no extension of type {0}")]
+    MissingExtension(&'static str),
     /// The handler asks for something that this kind of event does not have.
     #[error("{0} is not available to this kind of handler")]
     NotAvailable(&'static str),

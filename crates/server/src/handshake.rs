@@ -1,3 +1,4 @@
+use std::any::type_name;
 use std::fmt;
 use std::ops::Deref;
 use std::sync::Arc;
@@ -13,8 +14,9 @@ use crate::Socket;
 /// How a socket introduced itself: the request that opened its connection, and the `auth` data
 /// of its namespace.
 ///
-/// It dereferences to the request, for headers, query, address, time and URL. It can be taken as
-/// a handler's parameter. Cheap to clone.
+/// It dereferences to the request, for headers, query, address, time and URL, and for the
+/// [extensions](sockeye_engine::Handshake::extension) that layers around the server have given it. It can
+/// be taken as a handler's parameter. Cheap to clone.
 ///
 /// ```
 /// # use sockeye_server as sockeye;
@@ -57,6 +59,39 @@ impl Handshake {
     /// If it does not have the shape of `T`.
     pub fn auth<T: DeserializeOwned>(&self) -> Result<T, serde_json::Error> {
         from_json(self.auth_json())
+    }
+}
+
+/// What the layers around the server have put into the extensions of the request that opened the connection, found by
+/// its type and cloned for the handler: the user of a session or of a token, for one.
+///
+/// If there is none, the event fails with [`ExtractError::MissingExtension`]; `Result<Extension<T>, ExtractError>` and
+/// [`Handshake::extension`](sockeye_engine::Handshake::extension) are for those that may be missing. What the library's
+/// own listeners take has none, and no layer has seen bare streams.
+///
+/// ```
+/// # use sockeye_server as sockeye;
+/// use sockeye::{Extension, ExtractError, Refusal, Server};
+///
+/// #[derive(Clone)]
+/// struct User(String);
+///
+/// let io = Server::new();
+/// // Nobody gets in without.
+/// io.middleware(|user: Result<Extension<User>, ExtractError>| {
+///     user.map(drop).map_err(|_| Refusal::new("log in first"))
+/// });
+/// io.on("whoami", |Extension(User(name)): Extension<User>| name);
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Extension<T>(pub T);
+
+impl<T: Clone + Send + Sync + 'static> FromEvent<Socket> for Extension<T> {
+    fn from_event(event: &Event<'_, Socket>) -> Result<Self, ExtractError> {
+        let value = event.socket().handshake().extension().cloned();
+        value
+            .map(Self)
+            .ok_or_else(|| ExtractError::MissingExtension(type_name::<T>()))
     }
 }
 

@@ -22,7 +22,7 @@ pub use acks::{AckSummary, BroadcastAcks};
 pub use broadcast::BroadcastOperator;
 pub use config::{ServerConfig, SlowReceiver};
 pub use files::{ClientFiles, ClientFilesError};
-pub use handshake::Handshake;
+pub use handshake::{Extension, Handshake};
 pub use namespace::Namespace;
 pub use server::Server;
 pub use socket::Socket;

@@ -2,8 +2,8 @@ use std::collections::HashMap;
 use std::convert::Infallible;
 use std::fmt;
 use std::ops::Deref;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Weak};
 use std::task::{Context, Waker};
 use std::time::Duration;
 
@@ -14,15 +14,15 @@ use hyper::body::Incoming;
 use parking_lot::RwLock;
 use sockeye_engine::{
     Application, ConfigError, Engine, EngineLayer, EngineService, ListenError, ListenOptions,
-    Listener, SessionHandle,
+    Listener, SessionHandle, WeakEngine,
 };
-use sockeye_events::StateMap;
+use sockeye_events::{Event, ExtractError, FromEvent, StateMap};
 use sockeye_link::InboxLimits;
 use tower_layer::Layer;
 use tower_service::Service;
 
 use crate::connection::Connection;
-use crate::{Namespace, ServerConfig};
+use crate::{Namespace, ServerConfig, Socket};
 
 /// A Socket.IO server.
 ///
@@ -30,7 +30,7 @@ use crate::{Namespace, ServerConfig};
 /// its [`layer`](Self::layer) into a tower application. Cheap to clone.
 ///
 /// It dereferences to its namespace `/`, so that handlers can be registered and events emitted
-/// on the server itself.
+/// on the server itself. Handlers can take it as a parameter.
 ///
 /// ```no_run
 /// # use sockeye_server as sockeye;
@@ -41,10 +41,7 @@ use crate::{Namespace, ServerConfig};
 /// io.on("chat", |socket: Socket, Data(text): Data<String>| {
 ///     socket.broadcast().emit("chat", text)
 /// });
-/// io.of("/admin").on("users", {
-///     let io = io.clone();
-///     move || io.sockets().len()
-/// });
+/// io.of("/admin").on("users", |io: Server| io.sockets().len());
 /// io.listen("http://localhost:3000").await?;
 /// # Ok(())
 /// # }
@@ -68,6 +65,28 @@ pub(crate) struct Shared {
 
 /// The server as the engine sees it.
 pub(crate) struct App(Arc<Shared>);
+
+/// The server as handlers find it, among the states: it keeps these, and not the other way round.
+#[derive(Clone)]
+struct Itself {
+    shared: Weak<Shared>,
+    engine: WeakEngine<App>,
+}
+
+impl FromEvent<Socket> for Server {
+    fn from_event(event: &Event<'_, Socket>) -> Result<Self, ExtractError> {
+        let find = || {
+            let itself = event.socket().namespace().state().cloned::<Itself>()?;
+            let shared = itself.shared.upgrade()?;
+            Some(Self {
+                root: shared.namespace_or_new("/"),
+                engine: itself.engine.upgrade()?,
+                shared,
+            })
+        };
+        find().ok_or(ExtractError::NotAvailable("the server"))
+    }
+}
 
 impl Server {
     /// A server with the default configuration.
@@ -96,6 +115,10 @@ impl Server {
             closing: AtomicBool::new(false),
         });
         let engine = Engine::new(engine_config, App(Arc::clone(&shared)))?;
+        shared.state.insert(Itself {
+            shared: Arc::downgrade(&shared),
+            engine: engine.downgrade(),
+        });
         let root = shared.namespace_or_new("/");
         Ok(Self {
             root,

@@ -4,9 +4,13 @@ use std::net::SocketAddr;
 
 use axum::Router;
 use axum::http::StatusCode;
+use axum::middleware::Next;
+use axum::response::Response;
 use axum::routing::get;
-use sockeye_server::{ConnectionInfo, Data, Handshake, Server, ServerConfig};
-use sockeye_testkit::{Case, Log, Net, Peer, Request};
+use sockeye_server::{
+    ConnectionInfo, Data, Extension, ExtractError, Handshake, Server, ServerConfig,
+};
+use sockeye_testkit::{Case, Log, Net, Peer, Request, ServerRig};
 use tokio::net::TcpListener;
 
 fn server() -> Server {
@@ -192,4 +196,78 @@ async fn address_in_the_request_ends_up_in_the_handshake() {
     let mut peer = Peer::open(&net, Case::WEBSOCKET).await;
     peer.join("/").await;
     assert_eq!(log.next().await, (Some(address), true));
+}
+
+/// Who a layer in front of the server has found.
+#[derive(Clone, Debug, PartialEq)]
+struct User(String);
+
+/// A layer as those of sessions and tokens are.
+async fn log_in(mut request: axum::extract::Request, next: Next) -> Response {
+    request.extensions_mut().insert(User("Ann".to_owned()));
+    next.run(request).await
+}
+
+#[tokio::test]
+async fn what_a_layer_found_out_about_a_request_reaches_handlers() {
+    let io = Server::new();
+    io.on(
+        "whoami",
+        async |handshake: Handshake, Extension(User(name)): Extension<User>| {
+            assert_eq!(handshake.extension(), Some(&User(name.clone())));
+            name
+        },
+    );
+    io.of("/members")
+        .middleware(|user: Result<Extension<User>, ExtractError>| {
+            user.map(drop).map_err(|_| "log in first")
+        });
+    let app = Router::new()
+        .fallback_service(io.service())
+        .layer(axum::middleware::from_fn(log_in));
+    let net = serve(app).await;
+    for case in [Case::POLLING, Case::WEBSOCKET] {
+        let mut peer = Peer::open(&net, case).await;
+        peer.join("/").await;
+        peer.send(r#"21["whoami"]"#).await;
+        peer.expect(r#"31["Ann"]"#).await;
+        if case.is_polling() {
+            peer.client.upgrade().await;
+            peer.send(r#"22["whoami"]"#).await;
+            peer.expect(r#"32["Ann"]"#).await;
+        }
+        peer.join("/members").await;
+    }
+}
+
+#[tokio::test]
+async fn extension_that_a_request_has_not_is_an_error_of_the_event() {
+    let io = Server::new();
+    let log = Log::new();
+    let errors = log.clone();
+    io.on_error(move |_, error| errors.push(error.to_string()));
+    io.on("whoami", |Extension(User(name)): Extension<User>| name);
+    let rig = ServerRig::tcp(&io).await;
+    let mut peer = rig.connect().await;
+    peer.send(r#"21["whoami"]"#).await;
+    peer.expect(r#"31[{"error":{"message":"internal error"}}]"#)
+        .await;
+    let error = log.next().await;
+    assert!(error.contains("no extension of type"), "{error}");
+    assert!(error.ends_with("User"), "{error}");
+}
+
+#[tokio::test]
+async fn handlers_can_take_the_server_itself() {
+    let io = Server::new();
+    io.of("/admin").on("count", async |io: Server| {
+        io.emit("counted", io.sockets().len()).unwrap();
+        io.connection_count()
+    });
+    let rig = ServerRig::tcp(&io).await;
+    let mut peer = rig.connect().await;
+    peer.join("/admin").await;
+    peer.send(r#"2/admin,1["count"]"#).await;
+    peer.expect(r#"2["counted",1]"#).await;
+    peer.expect("3/admin,1[1]").await;
 }
