@@ -175,10 +175,6 @@ impl<A: Application> Engine<A> {
         if parsed.is_secure() && !options.has_tls() {
             return Err(ListenError::MissingTls { url: parsed });
         }
-        // From now on the engine's end waits for what comes of this.
-        let Some(door) = self.gate().open_door() else {
-            return Err(ListenError::Closed { url: parsed });
-        };
         let bound = tokio::select! {
             biased;
             () = self.gate().closing() => return Err(ListenError::Closed { url: parsed }),
@@ -186,6 +182,11 @@ impl<A: Application> Engine<A> {
                 url: parsed.clone(),
                 source,
             })?,
+        };
+        // From now on the engine's end waits for what comes of this. Not before: whoever closes the engine may be
+        // the same task that would have to go on with this.
+        let Some(door) = self.gate().open_door() else {
+            return Err(ListenError::Closed { url: parsed });
         };
         let closing = Arc::new(watch::Sender::new(false));
         let options = Arc::new(options);
