@@ -89,7 +89,10 @@ impl Pool {
             sender,
             since: Instant::now(),
         });
-        if !std::mem::replace(&mut state.swept, true) {
+        let begins = !std::mem::replace(&mut state.swept, true);
+        drop(state);
+        if begins {
+            // Not under the lock: a runtime that is shutting down drops the task at once, which wants it.
             tokio::spawn(sweep(Sweeper(Arc::downgrade(&self.0))));
         }
     }
