@@ -8,6 +8,8 @@
 use std::cell::RefCell;
 use std::sync::Arc;
 
+use tokio::runtime::RuntimeFlavor;
+
 use crate::handle::Shared;
 
 thread_local! {
@@ -71,19 +73,35 @@ pub fn batch<R>(work: impl FnOnce() -> R) -> R {
     work()
 }
 
-fn flush_all(mut waiting: Vec<Arc<Shared>>) {
-    while waiting.len() > FLUSH_SLICE {
-        let Ok(runtime) = tokio::runtime::Handle::try_current() else {
-            break;
-        };
-        let slice = waiting.split_off(waiting.len() - FLUSH_SLICE);
-        runtime.spawn(async move { flush_slice(slice) });
+fn flush_all(waiting: Vec<Arc<Shared>>) {
+    let mut own = Slice(waiting);
+    let Ok(runtime) = tokio::runtime::Handle::try_current() else {
+        return;
+    };
+    // Another runtime has nobody else to do it; and one that is not run any more would do it never.
+    if runtime.runtime_flavor() != RuntimeFlavor::MultiThread {
+        return;
     }
-    flush_slice(waiting);
+    while own.0.len() > FLUSH_SLICE {
+        let mut slice = Slice(own.0.split_off(own.0.len() - FLUSH_SLICE));
+        runtime.spawn(async move { slice.flush() });
+    }
 }
 
-fn flush_slice(slice: Vec<Arc<Shared>>) {
-    for outbox in slice {
-        outbox.flush_deferred();
+/// Outboxes whose flushing was promised. They are flushed at the latest when this is dropped, be it with the
+/// runtime: others rely on it.
+struct Slice(Vec<Arc<Shared>>);
+
+impl Slice {
+    fn flush(&mut self) {
+        for outbox in self.0.drain(..) {
+            outbox.flush_deferred();
+        }
+    }
+}
+
+impl Drop for Slice {
+    fn drop(&mut self) {
+        self.flush();
     }
 }
