@@ -487,7 +487,8 @@ impl<S: Side, C: Connection> Driver<S, C> {
             return probed;
         }
         // Whoever does not take the answers need not ask any more.
-        self.held_up = self.is_outbox_full() && !self.awaits_silence();
+        // A client reads all the same: if both ends waited for the other to read, neither would.
+        self.held_up = self.session.role() == Role::Server && self.is_outbox_full();
         if self.held_up {
             return probed;
         }
@@ -512,12 +513,6 @@ impl<S: Side, C: Connection> Driver<S, C> {
             self.moved = Moment::of(now);
         }
         read != Read::Nothing || probed
-    }
-
-    /// Whether a client's upgrade needs the answer to the GET that is on its way: until it is there,
-    /// nothing can be written on either transport.
-    fn awaits_silence(&self) -> bool {
-        matches!(self.carrier, Carrier::Requests(_)) && self.session.upgrading().is_some()
     }
 
     fn is_outbox_full(&self) -> bool {
@@ -719,16 +714,22 @@ impl Timer {
             none => none.insert(Box::pin(tokio::time::sleep_until(at))),
         };
         self.armed = Armed::At(due);
-        sleep.as_mut().poll(cx)
+        poll_unconstrained(sleep, cx)
     }
 
     /// Has this task woken when what is armed comes, and no other; ready if it has come already.
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         match &mut self.sleep {
-            Some(sleep) => sleep.as_mut().poll(cx),
+            Some(sleep) => poll_unconstrained(sleep, cx),
             None => Poll::Pending,
         }
     }
+}
+
+/// Polls a timer whatever the task's handlers have left of its budget. Where nothing is left, tokio would have the
+/// task run again without having taken its waker for the timer, which is polled only when it is set.
+fn poll_unconstrained(sleep: &mut Pin<Box<Sleep>>, cx: &mut Context<'_>) -> Poll<()> {
+    Pin::new(&mut tokio::task::unconstrained(sleep.as_mut())).poll(cx)
 }
 
 #[cfg(test)]
