@@ -33,8 +33,11 @@ pub struct ClientBuilder {
     socket: Result<SocketConfig, ConfigError>,
     listeners: Listeners<Socket>,
     outgoing: bool,
-    states: Vec<Box<dyn FnOnce(&Client) + Send>>,
+    states: Vec<SetState>,
 }
+
+/// Hands a state to the client that is built.
+type SetState = Box<dyn FnOnce(&Client) + Send>;
 
 impl ClientBuilder {
     pub(crate) fn new(url: String) -> Self {

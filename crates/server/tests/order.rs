@@ -379,7 +379,7 @@ async fn attachments_that_are_owed_do_not_keep_a_connection() {
         let log = Log::virtual_time();
         let entries = log.clone();
         io.on("two", move |Data(both): Data<(Bytes, Bytes)>| {
-            entries.push(both)
+            entries.push(both);
         });
         let rig = ServerRig::memory(&io);
         let mut peer = rig.connect_as(case).await;
