@@ -315,6 +315,7 @@ impl Explain for PeerError {
 }
 
 fn unreachable_hint(error: &ConnectError) -> Option<&'static str> {
+    let mut cause: &(dyn Error + 'static) = error;
     if let ConnectError::Open(open) = error {
         match &**open {
             OpenError::Status { status, .. } if status.is_redirection() => {
@@ -329,10 +330,10 @@ fn unreachable_hint(error: &ConnectError) -> Option<&'static str> {
                      trust, and --insecure takes any certificate.",
                 );
             }
-            _ => {}
+            _ => cause = &**open,
         }
     }
-    match io_kind(error)? {
+    match io_kind(cause)? {
         io::ErrorKind::ConnectionRefused => Some("Is the server running, and on this port?"),
         io::ErrorKind::NotFound => Some("Is the server running?"),
         _ => None,

@@ -54,6 +54,14 @@ fn story(socket: &Socket) -> Story {
     let tell = sender.clone();
     socket.on_connect_error(move |socket: Socket, error: ConnectError| {
         let active = if socket.active() { ", active" } else { "" };
+        let error = error.to_string();
+        // What the cause is has the name of the place in it.
+        let known = "the server cannot be reached";
+        let error = if error.starts_with(known) {
+            known
+        } else {
+            &error
+        };
         tell.send(format!("connect_error: {error}{active}"))
             .unwrap();
     });
