@@ -32,7 +32,7 @@ use tower_service::Service;
 use crate::application::Application;
 use crate::connections::Seat;
 use crate::engine::Engine;
-use crate::gate::Door;
+use crate::gate::{Door, Gate};
 use crate::handshake::{Handshake, PeerCredentials};
 use crate::http::ConnectionInfo;
 use crate::io::Io;
@@ -177,11 +177,16 @@ impl<A: Application> Engine<A> {
         }
         let bound = tokio::select! {
             biased;
-            () = self.gate().closing() => return Err(ListenError::Closed { url: parsed }),
-            bound = bind(&parsed, &options) => bound.map_err(|source| ListenError::Bind {
-                url: parsed.clone(),
-                source,
-            })?,
+            () = self.gate().closing() => None,
+            bound = bind(&parsed, &options, self.gate()) => {
+                bound.map_err(|source| ListenError::Bind {
+                    url: parsed.clone(),
+                    source,
+                })?
+            }
+        };
+        let Some((bound, door)) = bound else {
+            return Err(ListenError::Closed { url: parsed });
         };
         // From now on the engine's end waits for what comes of this. Not before: whoever closes the engine may be
         // the same task that would have to go on with this.
@@ -259,30 +264,47 @@ impl Bound {
     }
 }
 
-/// Binds what the URL names.
-async fn bind(url: &ListenUrl, options: &ListenOptions) -> io::Result<Vec<Bound>> {
-    match url.place() {
-        Place::Host { host, port } => bind_host(host, *port, options).await,
+/// Binds what the URL names; nothing if the engine closes. Before there is a socket, the engine's end
+/// has the door of it to wait for.
+async fn bind(
+    url: &ListenUrl,
+    options: &ListenOptions,
+    gate: &Arc<Gate>,
+) -> io::Result<Option<(Vec<Bound>, Door)>> {
+    let addresses = match url.place() {
+        Place::Host { host, port } => url::resolve(host, *port).await?,
+        _ => Vec::new(),
+    };
+    let Some(door) = gate.open_door() else {
+        return Ok(None);
+    };
+    let bound = match url.place() {
+        Place::Host { port, .. } => bind_host(addresses, *port, options)?,
         #[cfg(unix)]
         place => {
             let (socket, file) = unix::bind(place, options)?;
-            Ok(vec![Bound::Unix {
+            vec![Bound::Unix {
                 socket,
                 _file: file,
-            }])
+            }]
         }
         #[cfg(windows)]
-        Place::Path(path) => Ok(vec![Bound::Pipe(pipe::bind(path, options)?)]),
+        Place::Path(path) => vec![Bound::Pipe(pipe::bind(path, options)?)],
         #[cfg(not(unix))]
-        _ => Err(io::ErrorKind::Unsupported.into()),
-    }
+        _ => return Err(io::ErrorKind::Unsupported.into()),
+    };
+    Ok(Some((bound, door)))
 }
 
 /// Binds every address of a host; what cannot be had is left out as long as one can.
-async fn bind_host(host: &str, port: u16, options: &ListenOptions) -> io::Result<Vec<Bound>> {
+fn bind_host(
+    addresses: Vec<SocketAddr>,
+    port: u16,
+    options: &ListenOptions,
+) -> io::Result<Vec<Bound>> {
     let mut bound = Vec::new();
     let mut failure = io::Error::from(io::ErrorKind::AddrNotAvailable);
-    for address in url::resolve(host, port).await? {
+    for address in addresses {
         match options.bind(address) {
             Ok(socket) => {
                 bound.push(Bound::Tcp(socket));
