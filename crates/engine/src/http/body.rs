@@ -53,6 +53,24 @@ impl From<Bytes> for Body {
     }
 }
 
+impl From<Vec<u8>> for Body {
+    fn from(content: Vec<u8>) -> Self {
+        Bytes::from(content).into()
+    }
+}
+
+impl From<String> for Body {
+    fn from(content: String) -> Self {
+        Bytes::from(content).into()
+    }
+}
+
+impl From<&'static str> for Body {
+    fn from(content: &'static str) -> Self {
+        Bytes::from(content).into()
+    }
+}
+
 impl http_body::Body for Body {
     type Data = Bytes;
     type Error = Infallible;
