@@ -188,11 +188,6 @@ impl<A: Application> Engine<A> {
         let Some((bound, door)) = bound else {
             return Err(ListenError::Closed { url: parsed });
         };
-        // From now on the engine's end waits for what comes of this. Not before: whoever closes the engine may be
-        // the same task that would have to go on with this.
-        let Some(door) = self.gate().open_door() else {
-            return Err(ListenError::Closed { url: parsed });
-        };
         let closing = Arc::new(watch::Sender::new(false));
         let options = Arc::new(options);
         let mut addresses = Vec::new();

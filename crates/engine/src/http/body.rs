@@ -32,18 +32,6 @@ impl Body {
     }
 }
 
-impl From<String> for Body {
-    fn from(content: String) -> Self {
-        Bytes::from(content).into()
-    }
-}
-
-impl From<&'static str> for Body {
-    fn from(content: &'static str) -> Self {
-        Bytes::from(content).into()
-    }
-}
-
 impl From<Bytes> for Body {
     fn from(content: Bytes) -> Self {
         Self {
