@@ -74,6 +74,9 @@ pub enum SendError {
     /// The outbox holds as many bytes as it may.
     #[error("the outbox is full")]
     Full,
+    /// What the message belongs to is over; see [`SessionHandle::send_if`].
+    #[error("the message is not wanted any more")]
+    Unwanted,
 }
 
 /// What the driver of a session shares with everyone who holds a handle.
@@ -252,6 +255,23 @@ impl SessionHandle {
     ///
     /// [`SendError`]; nothing of the messages was accepted then.
     pub fn send(&self, messages: &[Message], options: SendOptions) -> Result<(), SendError> {
+        self.send_if(messages, options, || true)
+    }
+
+    /// Like [`send`](Self::send), if `is_wanted` says so. That is asked once, even if the session is over, and
+    /// while nobody can send anything over it: what it looks at or changes, such as the state of what the
+    /// messages belong to, has the same order for everybody as the messages themselves. It must do nothing
+    /// with the session, which would wait for itself.
+    ///
+    /// # Errors
+    ///
+    /// As for `send`, and [`SendError::Unwanted`].
+    pub fn send_if(
+        &self,
+        messages: &[Message],
+        options: SendOptions,
+        is_wanted: impl FnOnce() -> bool,
+    ) -> Result<(), SendError> {
         let from = self.compress_from(options);
         if from < usize::MAX {
             // Before the lock is taken.
@@ -259,7 +279,9 @@ impl SessionHandle {
                 message.deflated(from);
             }
         }
-        self.send_with(options, |outbox| push_all(outbox, messages, from))
+        self.send_with(options, is_wanted, |outbox| {
+            push_all(outbox, messages, from);
+        })
     }
 
     /// Like [`send`](Self::send), for a text that stands in `buf` from `start` on, followed by
@@ -281,6 +303,26 @@ impl SessionHandle {
         rest: &[Message],
         options: SendOptions,
     ) -> Result<(), SendError> {
+        self.send_scratch_if(buf, start, rest, options, || true)
+    }
+
+    /// Like [`send_scratch`](Self::send_scratch), if `is_wanted` says so, as in [`send_if`](Self::send_if).
+    ///
+    /// # Errors
+    ///
+    /// As for `send_if`.
+    ///
+    /// # Panics
+    ///
+    /// If the headroom is missing.
+    pub fn send_scratch_if(
+        &self,
+        buf: &mut Vec<u8>,
+        start: usize,
+        rest: &[Message],
+        options: SendOptions,
+        is_wanted: impl FnOnce() -> bool,
+    ) -> Result<(), SendError> {
         let from = self.compress_from(options);
         let mut deflated = None;
         if from < usize::MAX {
@@ -292,7 +334,7 @@ impl SessionHandle {
                 message.deflated(from);
             }
         }
-        self.send_with(options, |outbox| {
+        self.send_with(options, is_wanted, |outbox| {
             match &deflated {
                 Some(frame) => outbox.push_frame_bytes(frame),
                 None => outbox.push_scratch(buf, start),
@@ -322,9 +364,13 @@ impl SessionHandle {
     fn send_with(
         &self,
         options: SendOptions,
+        is_wanted: impl FnOnce() -> bool,
         push: impl FnOnce(&mut Outbox),
     ) -> Result<(), SendError> {
         let mut state = self.0.lock();
+        if !is_wanted() {
+            return Err(SendError::Unwanted);
+        }
         if state.outbox.is_closed() {
             return Err(SendError::Closed);
         }

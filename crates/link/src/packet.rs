@@ -303,6 +303,21 @@ pub fn send(
     start: usize,
     options: SendOptions,
 ) -> Result<(), SendError> {
+    send_if(session, buffers, start, options, || true)
+}
+
+/// The same, if `is_wanted` says so, which is asked as [`SessionHandle::send_if`] says.
+///
+/// # Errors
+///
+/// As for [`SessionHandle::send_if`]; nothing was sent then.
+pub fn send_if(
+    session: &SessionHandle,
+    buffers: &mut Buffers,
+    start: usize,
+    options: SendOptions,
+    is_wanted: impl FnOnce() -> bool,
+) -> Result<(), SendError> {
     let attachments: Vec<_> = match buffers.attachments.is_empty() {
         // Said apart because it is what most packets are, and collecting nothing has its price.
         true => Vec::new(),
@@ -314,9 +329,9 @@ pub fn send(
         let text = escape_packet(text_of(&buffers.text[start..]));
         let text = Message::text(&text);
         let messages: Vec<_> = std::iter::once(text).chain(attachments).collect();
-        return session.send(&messages, options);
+        return session.send_if(&messages, options, is_wanted);
     }
-    session.send_scratch(&mut buffers.text, start, &attachments, options)
+    session.send_scratch_if(&mut buffers.text, start, &attachments, options, is_wanted)
 }
 
 /// A packet for many receivers, or for one that is to have it later; encoded once.

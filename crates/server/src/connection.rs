@@ -1,5 +1,8 @@
 //! One peer's connection: its namespaces, and the handlers that run for it.
 
+#[cfg(test)]
+mod tests;
+
 use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -210,18 +213,16 @@ impl Connection {
 
     /// The middlewares have decided.
     fn finish_join(&mut self, socket: &Socket, next: Next, cx: &mut Context<'_>) {
-        let key = socket.key();
-        let refusal = match next {
-            Next::Pass | Next::Rewrite(..) if socket.is_joining() => {
-                self.admit(socket, cx);
-                return;
-            }
-            // It was disconnected before it had joined.
-            Next::Pass | Next::Rewrite(..) | Next::Drop => Refusal::new("Forbidden"),
-            Next::Refuse(refusal) => refusal,
-        };
-        trace::refused(socket, &refusal);
-        self.proto.refuse(key);
+        match next {
+            Next::Pass | Next::Rewrite(..) => self.admit(socket, cx),
+            Next::Drop => self.refuse(socket, &Refusal::new("Forbidden")),
+            Next::Refuse(refusal) => self.refuse(socket, &refusal),
+        }
+    }
+
+    fn refuse(&mut self, socket: &Socket, refusal: &Refusal) {
+        trace::refused(socket, refusal);
+        self.proto.refuse(socket.key());
         if refusal.cause().is_some() {
             // The peer is not told what it is, so that somebody else has to be.
             let error = EventErrorKind::Middleware(refusal.clone());
@@ -229,7 +230,7 @@ impl Connection {
         }
         socket.exit();
         if socket.speaks_lines() {
-            packet::refuse(&self.link.session, socket.namespace().name(), &refusal);
+            packet::refuse(&self.link.session, socket.namespace().name(), refusal);
             self.link.session.close();
             return;
         }
@@ -243,23 +244,39 @@ impl Connection {
     }
 
     fn admit(&mut self, socket: &Socket, cx: &mut Context<'_>) {
-        let key = socket.key();
-        let revision = self.proto.revision();
-        let name = socket.namespace().name();
-        self.proto.accept(key);
-        // Queued before anything else can be: a broadcast reaches the socket only from the next
-        // line on.
-        if !socket.speaks_lines() {
-            self.send(|buf| {
-                encode_connect_accepted(buf, HEADROOM, revision, name, socket.id(), None)
-            });
+        if !self.accept(socket) {
+            // It was disconnected before it had joined.
+            self.refuse(socket, &Refusal::new("Forbidden"));
+            return;
         }
-        socket.set_connected();
+        let key = socket.key();
+        self.proto.accept(key);
         trace::connected(socket);
         self.link.session.pause_on_connect();
         self.inbox.insert(key, socket.clone());
         self.inbox
             .dispatch_shared(&Event::local(socket, CONNECT), cx);
+    }
+
+    /// Lets the socket in and tells the peer, in one step: what others send to the socket, or the end of its
+    /// stay, comes behind that. False if somebody has disconnected it.
+    fn accept(&self, socket: &Socket) -> bool {
+        if socket.speaks_lines() {
+            return socket.set_connected();
+        }
+        let revision = self.proto.revision();
+        let name = socket.namespace().name();
+        let mut is_accepted = false;
+        with_buffers(|buffers| {
+            let text = &mut buffers.text;
+            let start = encode_connect_accepted(text, HEADROOM, revision, name, socket.id(), None);
+            let options = SendOptions::CONTROL;
+            let _ = packet::send_if(&self.link.session, buffers, start, options, || {
+                is_accepted = socket.set_connected();
+                is_accepted
+            });
+        });
+        is_accepted
     }
 
     /// A plain peer said something.

@@ -49,7 +49,7 @@ use crate::{Namespace, ServerConfig, Socket};
 #[derive(Clone)]
 pub struct Server {
     root: Namespace,
-    shared: Arc<Shared>,
+    pub(crate) shared: Arc<Shared>,
     engine: Engine<App>,
 }
 

@@ -72,7 +72,7 @@ struct Extras {
 /// How far a socket is in its life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(u8)]
-enum Phase {
+pub(crate) enum Phase {
     /// Middlewares decide about it.
     Joining,
     Connected,
@@ -309,10 +309,10 @@ impl Socket {
     pub fn disconnect(&self, close: bool) {
         if close || self.speaks_lines() {
             self.0.link.request(Request::Close);
-        } else if self.is_joining() {
-            // Its middlewares go on, but whatever they say it is refused.
-            self.advance(Phase::Leaving);
-        } else if self.advance(Phase::Leaving) {
+            return;
+        }
+        // One that has not joined yet is refused, whatever its middlewares, which go on, will say.
+        if self.set_leaving() == Phase::Connected {
             self.send_disconnect();
             self.0.link.request(Request::Leave(self.0.key));
         }
@@ -349,9 +349,17 @@ impl Socket {
         self.0.phase.load(Ordering::Acquire)
     }
 
-    /// Moves on to a later phase; false if the socket is there or beyond.
-    fn advance(&self, phase: Phase) -> bool {
-        self.0.phase.fetch_max(phase as u8, Ordering::AcqRel) < phase as u8
+    /// Moves on to a phase, unless the socket is there or beyond; gives the one that it was in. Whoever has
+    /// to do something about the change does what that one calls for: another thread may have been faster.
+    fn advance(&self, phase: Phase) -> Phase {
+        let before = self.0.phase.fetch_max(phase as u8, Ordering::AcqRel);
+        let all = [
+            Phase::Joining,
+            Phase::Connected,
+            Phase::Leaving,
+            Phase::Gone,
+        ];
+        all[usize::from(before)]
     }
 }
 
@@ -389,14 +397,9 @@ impl Socket {
         let _ = self.0.slot.set(slot);
     }
 
-    /// Whether middlewares decide about it, and nobody has disconnected it meanwhile.
-    pub(crate) fn is_joining(&self) -> bool {
-        self.phase() == Phase::Joining as u8
-    }
-
-    /// The middlewares let it in.
-    pub(crate) fn set_connected(&self) {
-        self.advance(Phase::Connected);
+    /// The middlewares let it in; false if it was disconnected meanwhile.
+    pub(crate) fn set_connected(&self) -> bool {
+        self.advance(Phase::Connected) == Phase::Joining
     }
 
     /// Leaves the rooms and the namespace.
@@ -408,8 +411,8 @@ impl Socket {
         self.0.acks.fail_all();
     }
 
-    /// It is being disconnected, by whomever; false if that was known.
-    pub(crate) fn set_leaving(&self) -> bool {
+    /// It is being disconnected, by whomever; says how far it was.
+    pub(crate) fn set_leaving(&self) -> Phase {
         self.advance(Phase::Leaving)
     }
 
