@@ -442,11 +442,10 @@ impl Inner {
         packet::emit(
             session,
             self.namespace(),
-            name,
-            args,
-            *ack_id,
+            (name, args, *ack_id),
             *flags,
             self.limits(),
+            || true,
         )
     }
 

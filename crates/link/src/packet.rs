@@ -119,7 +119,8 @@ pub fn check_name(
     }
 }
 
-/// Emits an event to one peer. Whether the name is [reserved](check_name) has been looked at.
+/// Emits an event to one peer, if it `is_wanted` when it is encoded, which is asked as
+/// [`SessionHandle::send_if`] says. Whether the name is [reserved](check_name) has been looked at.
 ///
 /// A volatile event that cannot go right now is dropped, which is an error only for one who waits
 /// for its answer.
@@ -127,20 +128,20 @@ pub fn check_name(
 /// # Errors
 ///
 /// Nothing was sent: the session is over, its outbox is full, an argument cannot be encoded, there
-/// are more bytes than `limits` allow, or the name cannot travel on the peer's lines.
+/// are more bytes than `limits` allow, the name cannot travel on the peer's lines, or the event is not
+/// wanted any more.
 pub fn emit<A: ToArgs + ?Sized>(
     session: &SessionHandle,
     namespace: &str,
-    name: &str,
-    args: &A,
-    ack_id: Option<u64>,
+    (name, args, ack_id): (&str, &A, Option<u64>),
     flags: Flags,
     limits: BytesOut,
+    is_wanted: impl FnOnce() -> bool,
 ) -> Result<(), EmitError> {
     with_buffers(|buffers| {
         let limits = limits.inline(!flags.binary);
         let start = encode_for(session, buffers, namespace, name, args, ack_id, limits)?;
-        match send(session, buffers, start, flags.send) {
+        match send_if(session, buffers, start, flags.send, is_wanted) {
             // Nobody waits for an event that may be dropped, unless for its answer.
             Err(SendError::NotReady) if ack_id.is_none() => Ok(()),
             result => result.map_err(emit_error),
@@ -148,12 +149,13 @@ pub fn emit<A: ToArgs + ?Sized>(
     })
 }
 
-/// Answers the event that one peer sent with this ack id.
+/// Answers the event that one peer sent with this ack id, if the answer `is_wanted` when it is encoded,
+/// which is asked as [`SessionHandle::send_if`] says.
 ///
 /// # Errors
 ///
-/// Nothing was sent: the session is over, its outbox is full, an argument cannot be encoded, or there
-/// are more bytes than `limits` allow.
+/// Nothing was sent: the session is over, its outbox is full, an argument cannot be encoded, there
+/// are more bytes than `limits` allow, or the answer is not wanted any more.
 pub fn acknowledge<A: ToArgs + ?Sized>(
     session: &SessionHandle,
     namespace: &str,
@@ -161,23 +163,30 @@ pub fn acknowledge<A: ToArgs + ?Sized>(
     args: &A,
     form: AckForm,
     limits: BytesOut,
+    is_wanted: impl FnOnce() -> bool,
 ) -> Result<(), EmitError> {
     with_buffers(|buffers| {
         let start = encode_ack_for(session, buffers, namespace, id, args, form, limits)?;
-        send(session, buffers, start, Flags::new().send).map_err(emit_error)
+        send_if(session, buffers, start, Flags::new().send, is_wanted).map_err(emit_error)
     })
 }
 
 /// Tells a peer that it, or this side, is not in the namespace any more. To one that speaks lines the
 /// end of the stream says so.
 pub fn leave(session: &SessionHandle, namespace: &str) {
+    leave_if(session, namespace, || true);
+}
+
+/// The same, if `is_wanted` says so, which is asked as [`SessionHandle::send_if`] says.
+pub fn leave_if(session: &SessionHandle, namespace: &str, is_wanted: impl FnOnce() -> bool) {
     if session.dialect() == Dialect::Lines {
+        is_wanted();
         return;
     }
     with_buffers(|buffers| {
         let start = encode_disconnect(&mut buffers.text, HEADROOM, namespace);
         // A session that is over need not be told.
-        let _ = send(session, buffers, start, SendOptions::CONTROL);
+        let _ = send_if(session, buffers, start, SendOptions::CONTROL, is_wanted);
     });
 }
 

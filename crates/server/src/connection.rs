@@ -357,9 +357,7 @@ impl Connection {
                 }
                 Request::Close => {
                     for (_, socket) in self.inbox.sockets() {
-                        if socket.connected() {
-                            socket.send_disconnect();
-                        }
+                        socket.leave_namespace();
                     }
                     self.disconnect_all(DisconnectReason::ServerNamespaceDisconnect, cx);
                     self.link.session.close();

@@ -312,8 +312,7 @@ impl Socket {
             return;
         }
         // One that has not joined yet is refused, whatever its middlewares, which go on, will say.
-        if self.set_leaving() == Phase::Connected {
-            self.send_disconnect();
+        if self.leave_namespace() == Phase::Connected {
             self.0.link.request(Request::Leave(self.0.key));
         }
     }
@@ -421,8 +420,15 @@ impl Socket {
         self.0.link.session.dialect() == Dialect::Lines
     }
 
-    pub(crate) fn send_disconnect(&self) {
-        packet::leave(&self.0.link.session, self.0.namespace.name());
+    /// The same, and tells the peer, if it is connected: in one step, so that nothing is sent behind that, and that
+    /// it is not said to the peer's next stay in the namespace, if it has left by itself meanwhile.
+    pub(crate) fn leave_namespace(&self) -> Phase {
+        let mut before = Phase::Gone;
+        packet::leave_if(&self.0.link.session, self.0.namespace.name(), || {
+            before = self.set_leaving();
+            before == Phase::Connected
+        });
+        before
     }
 
     pub(crate) fn send_event<A: ToArgs + ?Sized>(
@@ -440,8 +446,10 @@ impl Socket {
         self.notify_outgoing(name, || Args::new(args))?;
         trace::emitted(self, name, ack_id.is_some());
         let namespace = self.0.namespace.name();
-        let session = &self.0.link.session;
-        packet::emit(session, namespace, name, args, ack_id, flags, self.limits())
+        let event = (name, args, ack_id);
+        packet::emit(session, namespace, event, flags, self.limits(), || {
+            self.connected()
+        })
     }
 
     /// How many bytes may be sent at once.
@@ -455,12 +463,11 @@ impl Socket {
         packet: &Packet,
         options: SendOptions,
     ) -> Result<(), EmitError> {
-        if !self.connected() {
-            return Err(EmitError::Disconnected);
-        }
         let session = &self.0.link.session;
         let messages = packet.messages(session);
-        session.send(messages, options).map_err(packet::emit_error)
+        session
+            .send_if(messages, options, || self.connected())
+            .map_err(packet::emit_error)
     }
 
     /// Tells the handlers of outgoing events, if there are any.
@@ -501,7 +508,9 @@ impl EventSocket for Socket {
             true => AckForm::Counted,
         };
         let session = &self.0.link.session;
-        packet::acknowledge(session, namespace, id, args, form, self.limits())
+        packet::acknowledge(session, namespace, id, args, form, self.limits(), || {
+            self.connected()
+        })
     }
 
     fn state(&self) -> &StateMap {

@@ -4,7 +4,10 @@ use std::sync::Barrier;
 use std::task::Waker;
 use std::thread;
 
+use parking_lot::Mutex;
+use serde::{Serialize, Serializer};
 use sockeye_engine::Message;
+use sockeye_events::EmitError;
 use sockeye_testkit::{Case, Client, Net};
 
 use super::*;
@@ -61,6 +64,12 @@ impl Rig {
         joining.socket
     }
 
+    /// The middlewares let the socket in.
+    fn admit(&mut self, socket: &Socket) {
+        let cx = &mut Context::from_waker(Waker::noop());
+        self.connection.finish_join(socket, Next::Pass, cx);
+    }
+
     fn poll(&mut self) {
         let cx = &mut Context::from_waker(Waker::noop());
         let _ = sockeye_engine::Connection::poll(&mut self.connection, cx);
@@ -97,27 +106,103 @@ async fn socket_that_is_disconnected_while_it_is_let_in_is_refused() {
     assert!(rig.is_empty());
     assert_eq!(rig.told().await, [r#"4/room,{"message":"Forbidden"}"#]);
     let again = rig.joining();
-    rig.connection.finish_join(&again, Next::Pass, cx);
+    rig.admit(&again);
     assert!(again.connected());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn disconnecting_ends_a_stay_however_it_meets_its_beginning() {
     let mut rig = Rig::new().await;
-    let cx = &mut Context::from_waker(Waker::noop());
     for round in 0..ROUNDS {
         let socket = rig.joining();
+        race(round, || rig.admit(&socket), || socket.disconnect(false));
+        rig.poll();
+        assert!(rig.is_empty(), "{round}");
+        let kinds = kinds(&rig.told().await);
+        assert!(["4", "01"].contains(&&*kinds), "{round}: {kinds}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_sent_while_the_stay_ends_is_not_sent_into_the_next_one() {
+    let mut rig = Rig::new().await;
+    for sends in [emit, acknowledge] {
+        let socket = rig.joining();
+        rig.admit(&socket);
+        assert_eq!(kinds(&rig.told().await), "0");
+        let driver = Mutex::new(&mut rig);
+        let come_back = || {
+            let mut rig = driver.lock();
+            rig.say("1/room,");
+            let next = rig.joining();
+            rig.admit(&next);
+        };
+        let sent = sends(&socket, &Meanwhile(&come_back));
+        assert!(matches!(sent, Err(EmitError::Disconnected)), "{sent:?}");
+        assert_eq!(kinds(&rig.told().await), "0");
+        rig.say("1/room,");
+    }
+}
+
+#[tokio::test]
+async fn nothing_is_sent_behind_the_end_of_a_stay() {
+    let mut rig = Rig::new().await;
+    for sends in [emit, acknowledge] {
+        let socket = rig.joining();
+        rig.admit(&socket);
+        let sent = sends(&socket, &Meanwhile(&|| socket.disconnect(false)));
+        assert!(matches!(sent, Err(EmitError::Disconnected)), "{sent:?}");
+        rig.poll();
+        assert_eq!(kinds(&rig.told().await), "01");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn disconnecting_does_not_end_the_next_stay() {
+    let mut rig = Rig::new().await;
+    for round in 0..ROUNDS {
+        let socket = rig.joining();
+        rig.admit(&socket);
+        let mut next = None;
         race(
             round,
-            || rig.connection.finish_join(&socket, Next::Pass, cx),
+            || {
+                rig.say("1/room,");
+                let socket = rig.joining();
+                rig.admit(&socket);
+                next = Some(socket);
+            },
             || socket.disconnect(false),
         );
         rig.poll();
-        assert!(rig.is_empty(), "{round}");
-        let told = rig.told().await;
-        let kinds: Vec<_> = told.iter().map(|text| text.as_bytes()[0]).collect();
-        assert!(kinds == b"4" || kinds == b"01", "a round of {told:?}");
+        let kinds = kinds(&rig.told().await);
+        assert!(["00", "010"].contains(&&*kinds), "{round}: {kinds}");
+        assert!(next.unwrap().connected());
+        rig.say("1/room,");
     }
+}
+
+/// An argument with which something else happens while it is encoded.
+struct Meanwhile<'a>(&'a dyn Fn());
+
+impl Serialize for Meanwhile<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.0();
+        serializer.serialize_unit()
+    }
+}
+
+fn emit(socket: &Socket, argument: &Meanwhile<'_>) -> Result<(), EmitError> {
+    socket.emit("event", argument)
+}
+
+fn acknowledge(socket: &Socket, argument: &Meanwhile<'_>) -> Result<(), EmitError> {
+    socket.acknowledge(1, argument)
+}
+
+/// The types of packets.
+fn kinds(packets: &[String]) -> String {
+    packets.iter().map(|packet| &packet[..1]).collect()
 }
 
 const ROUNDS: usize = 1_000;
