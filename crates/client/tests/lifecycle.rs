@@ -4,6 +4,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::task::{Context, Waker};
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -665,6 +666,44 @@ async fn disconnecting_is_told_while_everything_is_still_there() {
         assert!(collected.try_recv().is_err());
         socket.connect().await.unwrap();
         hears(&mut collected, reason).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn connecting_while_a_stay_ends_begins_the_next_one() {
+    type Connect = fn(&Socket);
+    let lazily: Connect = Socket::connect_lazy;
+    let once: Connect = |socket| {
+        let socket = socket.clone();
+        let attempt = async move { socket.connect().await.unwrap() };
+        let mut attempt = Box::pin(attempt);
+        // It counts from its first poll on.
+        let _ = std::pin::Pin::new(&mut attempt).poll(&mut Context::from_waker(Waker::noop()));
+        tokio::spawn(attempt);
+    };
+    for connect in [lazily, once] {
+        for in_namespace in [true, false] {
+            let url = place();
+            let io = serve(&url).await;
+            let client = Client::builder(&url).config(|config| config.reconnection(None));
+            let socket = client.build().unwrap();
+            let mut story = story(&socket);
+            socket.on_disconnecting(move |socket: Socket| connect(&socket));
+            socket.connect().await.unwrap();
+            hears(&mut story, "connect").await;
+            let reason = match in_namespace {
+                true => {
+                    io.disconnect_sockets(false);
+                    "io server disconnect"
+                }
+                false => {
+                    io.sockets()[0].end();
+                    "transport close"
+                }
+            };
+            hears(&mut story, &format!("disconnect: {reason}")).await;
+            hears(&mut story, "connect").await;
+        }
     }
 }
 

@@ -240,9 +240,14 @@ impl Inner {
         state.activation = Activation::Off;
         let waiters = std::mem::take(&mut state.waiters);
         state.abandon();
-        if let Phase::Connected(session) = &state.phase {
-            packet::leave(session, &self.namespace);
-            state.phase = Phase::Leaving;
+        match &state.phase {
+            Phase::Connected(session) => {
+                packet::leave(session, &self.namespace);
+                state.phase = Phase::Leaving;
+            }
+            // It leaves on purpose what was about to be lost.
+            Phase::Ending => state.recovery = Recovery::default(),
+            _ => {}
         }
         drop(state);
         tell(waiters, &Err(ConnectError::Cancelled));
@@ -380,21 +385,20 @@ impl Inner {
             Phase::Leaving => true,
             _ => false,
         };
-        drop(state);
-        if was_connected && let ConnectError::Ended(reason) = error {
-            self.tell_disconnecting(*reason);
-        }
-        let mut state = self.lock();
         if state.activation == Activation::Off {
-            // A handler has left on purpose what was about to be lost.
+            // What was left on purpose cannot be recovered.
             state.recovery = Recovery::default();
         }
-        state.leave();
+        // Before the handlers are told: who wants to be connected from here on means the next stay.
         if !stays_active || state.activation == Activation::Attempt {
             state.activation = Activation::Off;
         }
         let waiters = std::mem::take(&mut state.waiters);
         drop(state);
+        if was_connected && let ConnectError::Ended(reason) = error {
+            self.tell_disconnecting(*reason);
+        }
+        self.lock().leave();
         tell(waiters, &Err(error.clone()));
         true
     }
