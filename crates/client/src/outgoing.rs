@@ -378,9 +378,10 @@ impl Inner {
     }
 
     /// Whether an event may go over the session now. A machine that has slept through its
-    /// heartbeat still believes in a connection that the server has given up: it is ended here.
+    /// heartbeat still believes in a connection that the server has given up: it is ended here. There
+    /// is no heartbeat in a session that takes nothing more, such as one of which this side has closed its half.
     fn is_live(&self, session: &SessionHandle) -> bool {
-        let overdue = self.heartbeat.is_overdue() && !session.is_paused();
+        let overdue = self.heartbeat.is_overdue() && !session.is_paused() && session.is_open();
         if overdue {
             session.abort(sockeye_engine::CloseReason::PingTimeout);
         }
@@ -517,7 +518,7 @@ mod tests {
 
     use serde_json::json;
     use sockeye_events::{Data, DisconnectReason};
-    use sockeye_server::Server;
+    use sockeye_server::{ListenOptions, Server};
     use tokio::sync::mpsc;
     use tracing::{Level, Metadata, Subscriber, span};
 
@@ -605,6 +606,32 @@ mod tests {
         assert_eq!(numbers.recv().await, Some(1));
         assert_eq!(numbers.recv().await, Some(2));
         assert!(numbers.try_recv().is_err());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn heartbeat_does_not_count_once_this_side_has_ended() {
+        let url = format!("unix:@sockeye-ended-{}", std::process::id());
+        let io = Server::new();
+        io.on_end(|peer: sockeye_server::Socket| peer.emit("number", 1));
+        let options = ListenOptions::default().allow_half_open(true);
+        io.listen_with(&url, options).await.unwrap();
+        let socket = Client::connect(&url).await.unwrap();
+        let (sender, mut heard) = mpsc::unbounded_channel();
+        let tell = sender.clone();
+        socket.on("number", move |Data(n): Data<u32>| {
+            tell.send(n.to_string()).unwrap();
+        });
+        socket.on_disconnect(move |reason: DisconnectReason| {
+            sender.send(reason.to_string()).unwrap();
+        });
+        socket.end();
+        // The driver has read one of the server's heartbeats before it was told of the end.
+        socket.inner().heartbeat.lapse();
+        socket.emit("number", 2).unwrap();
+        assert_eq!(socket.waiting_events(), 1);
+        assert_eq!(heard.recv().await.as_deref(), Some("1"));
+        io.sockets()[0].end();
+        assert_eq!(heard.recv().await.as_deref(), Some("transport close"));
     }
 
     #[tokio::test(start_paused = true)]
