@@ -355,10 +355,15 @@ impl SessionHandle {
         }
     }
 
-    /// Wakes the driver, which then polls its connection.
-    pub fn wake(&self) {
-        let waker = self.0.lock().summon();
+    /// Wakes the driver, which then polls its connection; false if it is gone, and the connection with it,
+    /// or about to be dropped.
+    pub fn wake(&self) -> bool {
+        let mut state = self.0.lock();
+        let waker = state.summon();
+        let is_there = !state.is_gone();
+        drop(state);
         wake(waker);
+        is_there
     }
 
     fn send_with(

@@ -232,6 +232,11 @@ impl<Q: Queue, C, F> Mailbox<Q, C, F> {
         self.commands.take()
     }
 
+    /// Whether there is no driver any more.
+    pub(crate) fn is_gone(&self) -> bool {
+        self.phase == Phase::Gone
+    }
+
     /// Whether somebody is about to write what has been appended so far.
     pub(crate) const fn will_be_written(&self) -> bool {
         matches!(

@@ -543,5 +543,7 @@ impl Drop for Connection {
         for joining in self.joining.iter().flat_map(|set| set.iter()) {
             joining.socket.exit();
         }
+        // Unlocked, as what a handler holds may ask for more when it is dropped.
+        drop(self.link.take_requests());
     }
 }

@@ -61,6 +61,10 @@ impl Link {
 
     pub(crate) fn request(&self, request: Request) {
         self.requests.lock().get_or_insert_default().push(request);
-        self.session.wake();
+        if !self.session.wake() {
+            // Nobody comes for it, and what it holds may hold this link: they would keep each other for ever. What
+            // was left before the driver went is dropped by the connection.
+            drop(self.take_requests());
+        }
     }
 }

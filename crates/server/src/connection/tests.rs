@@ -205,6 +205,43 @@ fn kinds(packets: &[String]) -> String {
     packets.iter().map(|packet| &packet[..1]).collect()
 }
 
+/// Something to be asked of a connection, and a way to see whether it is still there.
+fn ask() -> (Request, std::sync::Weak<()>) {
+    let kept = Arc::new(());
+    let seen = Arc::downgrade(&kept);
+    let future = async move {
+        std::future::pending::<()>().await;
+        drop(kept);
+    };
+    (Request::Run(Box::pin(future)), seen)
+}
+
+#[tokio::test]
+async fn what_is_asked_of_a_connection_last_goes_with_it() {
+    let rig = Rig::new().await;
+    let link = Arc::clone(&rig.connection.link);
+    let (request, seen) = ask();
+    link.request(request);
+    assert!(seen.upgrade().is_some());
+    drop(rig.connection);
+    assert!(seen.upgrade().is_none());
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_asked_of_a_connection_that_is_gone_is_dropped() {
+    let rig = Rig::new().await;
+    let link = Arc::clone(&rig.connection.link);
+    drop(rig.connection);
+    // Only the driver of the session says when nothing is heard any more.
+    let (request, seen) = ask();
+    link.request(request);
+    assert!(seen.upgrade().is_some());
+    rig.io.close().await;
+    let (request, seen_last) = ask();
+    link.request(request);
+    assert!(seen.upgrade().is_none() && seen_last.upgrade().is_none());
+}
+
 const ROUNDS: usize = 1_000;
 
 /// Runs both at about the same time, now the one a little earlier and now the other.
