@@ -82,9 +82,7 @@ impl Gate {
 
     /// A session that was counted is over.
     pub(crate) fn leave(&self) {
-        let mut state = self.state.lock();
-        state.sessions -= 1;
-        self.announce(&state);
+        self.change(|state| state.sessions -= 1);
     }
 
     pub(crate) fn open_door(self: &Arc<Self>) -> Option<Door> {
@@ -117,11 +115,12 @@ impl Gate {
     }
 
     pub(crate) fn begin_closing(&self, until: Instant) {
-        let mut state = self.state.lock();
-        // Whoever closes once more does not give more time.
-        if !matches!(state.phase, Phase::Closing { .. }) {
-            self.advance(&mut state, Phase::Closing { until });
-        }
+        self.change(|state| {
+            // Whoever closes once more does not give more time.
+            if !matches!(state.phase, Phase::Closing { .. }) {
+                state.advance(Phase::Closing { until });
+            }
+        });
     }
 
     pub(crate) fn expire(&self) {
@@ -129,16 +128,17 @@ impl Gate {
     }
 
     fn go_to(&self, phase: Phase) {
-        self.advance(&mut self.state.lock(), phase);
+        self.change(|state| state.advance(phase));
     }
 
-    fn advance(&self, state: &mut State, phase: Phase) {
-        state.phase = state.phase.max(phase);
-        self.announce(state);
-    }
-
-    fn announce(&self, state: &State) {
-        if state.phase != Phase::Open {
+    /// Changes something that may be waited for. Those who do are told once the state is unlocked: on some
+    /// executors they run at once, and want the lock.
+    fn change(&self, change: impl FnOnce(&mut State)) {
+        let mut state = self.state.lock();
+        change(&mut state);
+        let may_be_awaited = state.phase != Phase::Open;
+        drop(state);
+        if may_be_awaited {
             self.changed.notify_waiters();
         }
     }
@@ -177,12 +177,19 @@ impl Gate {
 
     async fn until(&self, condition: impl Fn(&State) -> bool) {
         loop {
+            // It hears of every change from here on, polled or not.
             let changed = self.changed.notified();
             if condition(&self.state.lock()) {
                 return;
             }
             changed.await;
         }
+    }
+}
+
+impl State {
+    fn advance(&mut self, phase: Phase) {
+        self.phase = self.phase.max(phase);
     }
 }
 
@@ -210,9 +217,7 @@ impl Clone for Door {
 
 impl Drop for Door {
     fn drop(&mut self) {
-        let mut state = self.0.state.lock();
-        state.doors -= 1;
-        self.0.announce(&state);
+        self.0.change(|state| state.doors -= 1);
     }
 }
 
@@ -224,7 +229,9 @@ impl fmt::Debug for Gate {
 
 #[cfg(test)]
 mod tests {
-    use std::task::{Context, Waker};
+    use std::pin::pin;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::task::{Context, Wake, Waker};
 
     use super::*;
 
@@ -263,6 +270,44 @@ mod tests {
         gate.begin_draining();
         gate.begin_closing(now + MOMENT);
         assert_eq!(gate.fate(), Fate::Vanish);
+    }
+
+    /// Counts wakings, each of which may look at the gate.
+    struct Watch {
+        gate: Arc<Gate>,
+        woken: AtomicUsize,
+    }
+
+    impl Wake for Watch {
+        fn wake(self: Arc<Self>) {
+            assert!(!self.gate.state.is_locked());
+            self.woken.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    #[test]
+    fn whoever_is_woken_may_look_at_once() {
+        let gate = Gate::new(1);
+        let (door, place) = (gate.open_door().unwrap(), gate.reserve().unwrap());
+        let watch = Arc::new(Watch {
+            gate: Arc::clone(&gate),
+            woken: AtomicUsize::new(0),
+        });
+        let waker = Waker::from(Arc::clone(&watch));
+        let mut gone = pin!(gate.gone());
+        let changes: [(&str, Box<dyn FnOnce()>); 5] = [
+            ("draining", Box::new(|| gate.begin_draining())),
+            ("closing", Box::new(|| gate.begin_closing(Instant::now()))),
+            ("door", Box::new(|| drop(door))),
+            ("expired", Box::new(|| gate.expire())),
+            ("place", Box::new(|| drop(place))),
+        ];
+        for (round, (name, change)) in changes.into_iter().enumerate() {
+            let polled = gone.as_mut().poll(&mut Context::from_waker(&waker));
+            assert!(polled.is_pending(), "{name}");
+            change();
+            assert_eq!(watch.woken.load(Ordering::Relaxed), round + 1, "{name}");
+        }
     }
 
     #[test]
