@@ -76,11 +76,12 @@ impl Deliveries {
     }
 
     /// An answer is ready to go; if another one is still on its way, as two polls have come at once,
-    /// after that.
+    /// after that. If the session is over, the answer has so much time.
     pub(super) async fn begin(
         self: &Arc<Self>,
         session: &SessionHandle,
         connection: Option<Arc<RequestConnection>>,
+        linger: Duration,
     ) -> Delivery {
         let new = Arc::new(Underway {
             over: AtomicBool::new(false),
@@ -102,6 +103,10 @@ impl Deliveries {
             };
             earlier.wait().await;
         }
+        // It may have ended between the answer and this, when there was nothing to be found yet.
+        if !session.is_open() {
+            new.hurry(linger);
+        }
         Delivery {
             deliveries: Arc::clone(self),
             session: session.clone(),
@@ -112,16 +117,21 @@ impl Deliveries {
 
     /// The session is over; what it has said last has so much time to arrive.
     pub(crate) fn end(&self, session: &SessionId, linger: Duration) {
-        if let Some(underway) = self.find(session)
-            && let Some(connection) = &underway.connection
-            && let Some(until) = tokio::time::Instant::now().into_std().checked_add(linger)
-        {
-            connection.hurry(until);
+        if let Some(underway) = self.find(session) {
+            underway.hurry(linger);
         }
     }
 }
 
 impl Underway {
+    fn hurry(&self, linger: Duration) {
+        if let Some(connection) = &self.connection
+            && let Some(until) = tokio::time::Instant::now().into_std().checked_add(linger)
+        {
+            connection.hurry(until);
+        }
+    }
+
     async fn wait(&self) {
         loop {
             let changed = self.changed.notified();
@@ -164,5 +174,57 @@ impl fmt::Debug for Delivery {
         f.debug_struct("Delivery")
             .field("end", &self.end)
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::task::{Context, Waker};
+
+    use sockeye_engine_proto::{Revision, TransportKind};
+
+    use super::*;
+    use crate::config::EngineConfig;
+    use crate::connections::{ConnectionLimits, Connections, Writing};
+    use crate::handle::Dialect;
+
+    const LINGER: Duration = Duration::from_secs(2);
+
+    #[tokio::test(start_paused = true)]
+    async fn last_answer_has_little_time_whenever_its_session_ends() {
+        for ends_before in [true, false] {
+            let connections = Connections::new(ConnectionLimits::default());
+            let connection = connections.watch(connections.admit(None).unwrap());
+            let due = || match connection.wait_to_write(&Context::from_waker(Waker::noop())) {
+                Writing::Stuck { due, .. } => due,
+                Writing::Cut => panic!("cut"),
+            };
+            let session = SessionHandle::new(
+                SessionId::random().unwrap(),
+                Revision::V4,
+                TransportKind::Polling,
+                Dialect::Packets,
+                false,
+                &EngineConfig::default().bounds,
+            );
+            let deliveries = Arc::new(Deliveries::default());
+            let end = || {
+                session.shared().retire();
+                deliveries.end(session.id(), LINGER);
+            };
+            if ends_before {
+                end();
+            }
+            let owner = Some(Arc::clone(&connection));
+            let delivery = deliveries.begin(&session, owner, LINGER).await;
+            if !ends_before {
+                assert_eq!(due(), None);
+                end();
+            }
+            let now = tokio::time::Instant::now().into_std();
+            assert_eq!(due(), Some(now + LINGER));
+            delivery.finish();
+            assert_eq!(due(), None);
+        }
     }
 }

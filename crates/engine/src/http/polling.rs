@@ -70,7 +70,8 @@ where
                 return Ok(answer(&parts.headers, payload, Body::from));
             }
             let connection = owner.map(|owner| owner.0);
-            let delivery = deliveries.begin(session, connection).await;
+            let linger = engine.config().bounds.linger;
+            let delivery = deliveries.begin(session, connection, linger).await;
             let body = |content| Body::delivered(content, delivery);
             Ok(answer(&parts.headers, payload, body))
         }
