@@ -49,6 +49,14 @@ struct Inner<A> {
     deliveries: Arc<Deliveries>,
 }
 
+/// A session that is counted and can be found, and has no driver yet to see to its end.
+struct Registered<'e, A: Application> {
+    session: SessionHandle,
+    /// Forgets the session when this is dropped: something has panicked, the application perhaps. `None` once the
+    /// driver does that.
+    engine: Option<&'e Engine<A>>,
+}
+
 /// The open sessions by id, in shards, so that handshakes on many threads do not wait for each
 /// other.
 struct Sessions {
@@ -224,14 +232,15 @@ impl<A: Application> Engine<A> {
         revision: Revision,
         dialect: payload::Dialect,
     ) -> Option<SessionHandle> {
-        let session = self.register(
+        let registered = self.register(
             place,
             revision,
             TransportKind::Polling,
             Dialect::Packets,
             dialect.uses_base64(),
         )?;
-        self.drive(session.clone(), handshake, Carrier::polling(dialect));
+        let session = registered.session.clone();
+        self.drive(registered, handshake, Carrier::polling(dialect));
         Some(session)
     }
 
@@ -245,10 +254,10 @@ impl<A: Application> Engine<A> {
         (io, read): (Io, &Bytes),
     ) {
         let kind = TransportKind::WebSocket;
-        if let Some(session) = self.register(place, revision, kind, Dialect::Packets, base64) {
+        if let Some(registered) = self.register(place, revision, kind, Dialect::Packets, base64) {
             let limit = self.config().bounds.limits.max_payload;
             let wire = Wire::websocket(io, read, limit, Role::Server);
-            self.drive_wire(session, handshake, wire, Framing::WebSocket, None);
+            self.drive_wire(registered, handshake, wire, Framing::WebSocket, None);
         }
     }
 
@@ -267,7 +276,7 @@ impl<A: Application> Engine<A> {
             Framing::Lines => Dialect::Lines,
             _ => Dialect::Packets,
         };
-        let Some(session) = self.register(place, Revision::V4, transport, dialect, false) else {
+        let Some(registered) = self.register(place, Revision::V4, transport, dialect, false) else {
             return;
         };
         let limits = &self.config().bounds.limits;
@@ -279,44 +288,46 @@ impl<A: Application> Engine<A> {
             wire.outlive_peer();
         }
         if manners.pause_on_connect {
-            session.will_pause_on_connect();
+            registered.session.will_pause_on_connect();
         }
         let compression = match (opening.compression, self.config().stream_compression) {
             (Some(compression), Some(from)) => {
                 wire.expect_compressed();
-                session.set_compression(from);
+                registered.session.set_compression(from);
                 Some(compression)
             }
             _ => None,
         };
-        self.drive_wire(session, handshake, wire, framing, compression);
+        self.drive_wire(registered, handshake, wire, framing, compression);
     }
 
     /// Runs a session on a stream; to peers that speak in packets the open packet goes first.
     fn drive_wire(
         &self,
-        session: SessionHandle,
+        registered: Registered<'_, A>,
         handshake: Arc<Handshake>,
         wire: Wire,
         framing: Framing,
         compression: Option<Compression>,
     ) {
         {
+            let session = &registered.session;
             let mut state = session.shared().lock();
             state.push(|outbox| outbox.become_stream(wire.direct(), framing, Vec::new()));
             if framing != Framing::Lines {
-                let mut open = self.open_packet(&session, state.facts.transport);
+                let mut open = self.open_packet(session, state.facts.transport);
                 open.compression = compression;
                 let open = open.to_json();
                 state.push(|outbox| outbox.push_control(Packet::Open(open.into())));
             }
         }
-        self.drive(session, handshake, Carrier::Stream(wire));
+        self.drive(registered, handshake, Carrier::Stream(wire));
     }
 
     /// Runs a session in a task of its own.
-    fn drive(&self, session: SessionHandle, handshake: Arc<Handshake>, carrier: Carrier) {
+    fn drive(&self, registered: Registered<'_, A>, handshake: Arc<Handshake>, carrier: Carrier) {
         let now = now();
+        let session = registered.session.clone();
         let transport = session.transport();
         let state = match session.dialect() {
             Dialect::Packets => {
@@ -327,9 +338,9 @@ impl<A: Application> Engine<A> {
         };
         let connection = self.application().connect(session.clone(), handshake);
         let engine = self.clone();
-        tokio::spawn(Driver::new(
-            engine, session, state, connection, carrier, now,
-        ));
+        let driver = Driver::new(engine, session, state, connection, carrier, now);
+        registered.hand_over();
+        tokio::spawn(driver);
     }
 
     /// The open packet.
@@ -365,7 +376,7 @@ impl<A: Application> Engine<A> {
         transport: TransportKind,
         dialect: Dialect,
         base64: bool,
-    ) -> Option<SessionHandle> {
+    ) -> Option<Registered<'_, A>> {
         let id = SessionId::random()
             .inspect_err(|error| tracing::error!(%error, "no random session id"))
             .ok()?;
@@ -373,6 +384,11 @@ impl<A: Application> Engine<A> {
         let session = SessionHandle::new(id, revision, transport, dialect, base64, bounds);
         self.inner.sessions.insert(session.clone());
         place.take();
+        let registered = Registered {
+            session,
+            engine: Some(self),
+        };
+        let session = &registered.session;
         // Closing looks at the sessions once: one that was registered behind its back must see
         // to itself.
         match self.inner.gate.fate() {
@@ -380,7 +396,23 @@ impl<A: Application> Engine<A> {
             Fate::Close => session.close(),
             Fate::Vanish => session.command(Command::Vanish),
         }
-        Some(session)
+        Some(registered)
+    }
+}
+
+impl<A: Application> Registered<'_, A> {
+    /// There is a driver.
+    fn hand_over(mut self) {
+        self.engine = None;
+    }
+}
+
+impl<A: Application> Drop for Registered<'_, A> {
+    fn drop(&mut self) {
+        if let Some(engine) = self.engine {
+            self.session.shared().retire();
+            engine.forget(&self.session);
+        }
     }
 }
 

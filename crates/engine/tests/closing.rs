@@ -1,8 +1,14 @@
 //! The end of an engine and of its listeners: what is left of them then, and how long it takes.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
-use sockeye_engine::{CloseReason, EngineConfig, ListenError, ListenOptions};
+use sockeye_engine::{
+    Application, CloseReason, Connection, Engine, EngineConfig, Handshake, Incoming, ListenError,
+    ListenOptions, SessionHandle,
+};
 use sockeye_testkit::{Case, Client, EngineRig, Net, SocketDir, StreamPeer};
 use tokio::net::TcpStream;
 use tokio::time::Instant;
@@ -92,6 +98,66 @@ async fn engine_that_closes_when_idle_takes_its_listeners_along() {
     let again = rig.engine.listen(&url, ListenOptions::default()).await;
     let error = again.unwrap_err();
     assert!(matches!(error, ListenError::Closed { .. }), "{error:?}");
+}
+
+/// An application that panics whenever a session is opened, and counts that.
+#[derive(Default)]
+struct Panicking(AtomicUsize);
+
+impl Application for Panicking {
+    type Connection = Self;
+
+    fn connect(&self, _: SessionHandle, _: Arc<Handshake>) -> Self {
+        self.0.fetch_add(1, Ordering::Relaxed);
+        panic!("as the test wants it");
+    }
+}
+
+impl Connection for Panicking {
+    fn handle_message(&mut self, _: Incoming<'_>, _: &mut Context<'_>) {}
+
+    fn poll(&mut self, _: &mut Context<'_>) -> Poll<()> {
+        Poll::Ready(())
+    }
+
+    fn handle_close(&mut self, _: CloseReason, _: &mut Context<'_>) {}
+}
+
+#[tokio::test(start_paused = true)]
+async fn session_that_the_application_panics_at_is_not_waited_for() {
+    let dir = SocketDir::new("closing-panic");
+    let engine = Engine::new(config(), Panicking::default()).unwrap();
+    engine
+        .listen(&dir.url(), ListenOptions::default())
+        .await
+        .unwrap();
+    let net = Net::memory(engine.service(), "/engine.io/");
+    for case in [Case::POLLING, Case::WEBSOCKET] {
+        let mut request = net.to_get(&case.query());
+        if !case.is_polling() {
+            for (name, value) in [
+                ("connection", "Upgrade"),
+                ("upgrade", "websocket"),
+                ("sec-websocket-version", "13"),
+                ("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ=="),
+            ] {
+                request = request.header(name, value);
+            }
+        }
+        let mut http = net.http().await;
+        http.send(&request).await;
+        // A WebSocket opens before the application is asked.
+        while http.response().await.is_some() {}
+        assert_eq!(engine.session_count(), 0, "{case:?}");
+    }
+    let mut peer = StreamPeer::unix(&dir).await;
+    peer.write(b"\x010").await;
+    while peer.fill().await {}
+    assert_eq!(engine.application().0.load(Ordering::Relaxed), 3);
+    let start = Instant::now();
+    engine.close().await;
+    assert!(start.elapsed() <= GRACE, "{:?}", start.elapsed());
+    assert_eq!(engine.session_count(), 0);
 }
 
 #[tokio::test(start_paused = true)]
