@@ -484,7 +484,7 @@ impl<S: Side, C: Connection> Driver<S, C> {
         }
         if !is_ready(&self.connection, &self.handle) {
             self.stalled = true;
-            return probed;
+            return self.read_last_poll(now, cx) || probed;
         }
         // Whoever does not take the answers need not ask any more.
         // A client reads all the same: if both ends waited for the other to read, neither would.

@@ -472,6 +472,16 @@ impl Session {
         !self.posting && self.may_use_polling()
     }
 
+    /// Client on polling: whether the upgrade waits for the pending GET to end. How long that takes is for the application
+    /// to say if it is not ready for what the answer holds. POSTs may go meanwhile, although
+    /// [`may_post`](Self::may_post) says no: the upgrade has to wait anyway.
+    #[must_use]
+    pub const fn awaits_poll_to_move(&self) -> bool {
+        matches!(self.upgrade, Upgrade::Pausing(_))
+            && self.polling
+            && !matches!(self.state, State::Closed { .. })
+    }
+
     const fn may_use_polling(&self) -> bool {
         matches!(self.transport, TransportKind::Polling)
             && !matches!(self.state, State::Closed { .. })

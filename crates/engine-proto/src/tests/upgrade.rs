@@ -214,12 +214,14 @@ fn client_commits_when_get_and_post_have_ended() {
         "flushing waits for the new transport"
     );
     assert_eq!(client.outputs(), []);
+    assert!(client.session.awaits_poll_to_move());
     assert!(
         client
             .receive(Lane::Current, Packet::text("last"))
             .is_some()
     );
     client.session.end_poll();
+    assert!(!client.session.awaits_poll_to_move());
     assert_eq!(client.outputs(), [send_probe(Packet::Upgrade), UPGRADED]);
 }
 

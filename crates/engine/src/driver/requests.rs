@@ -206,6 +206,21 @@ impl<S: Side, C: Connection> Driver<S, C> {
             }
             requests.get = Some(requests.exchange.get());
         }
+        self.poll_get(now, cx)
+    }
+
+    /// Takes the answer that an upgrade waits for, though the application is not ready; whether it came. What it says to
+    /// the application waits, and with it the upgrade. Mostly it says nothing, and all that is sent over the WebSocket
+    /// waits there.
+    pub(super) fn read_last_poll(&mut self, now: Instant, cx: &mut Context<'_>) -> bool {
+        self.session.awaits_poll_to_move() && self.poll_get(now, cx)
+    }
+
+    /// Handles the answer to the GET, if it is there.
+    fn poll_get(&mut self, now: Instant, cx: &mut Context<'_>) -> bool {
+        let Carrier::Requests(requests) = &mut self.carrier else {
+            return false;
+        };
         let Some(get) = &mut requests.get else {
             return false;
         };
@@ -239,7 +254,11 @@ impl<S: Side, C: Connection> Driver<S, C> {
         } = &mut **requests;
         for packet in payload::decode(content, body, &self.side.bounds().limits, dialect) {
             match packet {
-                Ok(packet) if backlog.is_empty() && is_ready(&self.connection, &self.handle) => {
+                Ok(packet)
+                    if backlog.is_empty()
+                        && (!matches!(packet, Packet::Message(_))
+                            || is_ready(&self.connection, &self.handle)) =>
+                {
                     let message = self.session.handle_packet(now, Lane::Current, packet);
                     if let Some(message) = message {
                         self.unfinished = None;
@@ -291,7 +310,12 @@ impl<S: Side, C: Connection> Driver<S, C> {
         let Carrier::Requests(requests) = &mut self.carrier else {
             return;
         };
-        if requests.post.is_some() || self.handle.queued() == 0 || !self.session.may_post() {
+        if requests.post.is_some() || self.handle.queued() == 0 {
+            return;
+        }
+        let waits =
+            || self.session.awaits_poll_to_move() && !is_ready(&self.connection, &self.handle);
+        if !self.session.may_post() && !waits() {
             return;
         }
         if self.session.begin_post(now).is_ok() {

@@ -110,6 +110,71 @@ async fn failed_upgrade_leaves_the_session_on_polling() {
     assert_eq!(server.closed().await, CloseReason::TransportClose);
 }
 
+/// A client whose application has become unready while a poll was out, and that has been told that it may move to the
+/// WebSocket: the listener, the poll's connection, and the WebSocket.
+async fn unready_while_it_moves() -> (Peer, TcpListener, TcpStream, TcpStream) {
+    let (listener, authority) = raw().await;
+    let url = format!("http://{authority}");
+    let (peer, ()) = tokio::join!(open(ConnectorConfig::default(), &url), async {
+        let mut stream = accept(&listener).await;
+        read_head(&mut stream).await;
+        let body = OPEN.replace("[]", r#"["websocket"]"#);
+        let length = body.len();
+        let head = "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: ";
+        let opened = format!("{head}{length}\r\n\r\n{body}");
+        stream.write_all(opened.as_bytes()).await.unwrap();
+    });
+    let peer = peer.unwrap();
+    let (mut poll, mut websocket) = (None, None);
+    while poll.is_none() || websocket.is_none() {
+        let mut stream = accept(&listener).await;
+        let head = read_head(&mut stream).await;
+        match head.contains("transport=websocket") {
+            true => websocket = Some((stream, head)),
+            false => poll = Some(stream),
+        }
+    }
+    peer.set_ready(false);
+    let (mut websocket, head) = websocket.unwrap();
+    agree(&mut websocket, &head).await;
+    assert_eq!(read_text(&mut websocket).await, "2probe");
+    for _ in 0..100 {
+        tokio::task::yield_now().await;
+    }
+    let turns = peer.polls();
+    send_frame(&mut websocket, OpCode::Text, b"3probe").await;
+    // It has nothing else to do, so that this is its turn with the answer.
+    until(|| peer.polls() > turns).await;
+    (peer, listener, poll.unwrap(), websocket)
+}
+
+#[tokio::test]
+async fn unready_client_still_moves_to_the_websocket() {
+    let (peer, _listener, mut poll, mut websocket) = unready_while_it_moves().await;
+    answer(&mut poll, "200 OK", "6").await;
+    assert_eq!(read_text(&mut websocket).await, "5");
+    peer.text("out");
+    assert_eq!(read_text(&mut websocket).await, "4out");
+}
+
+#[tokio::test]
+async fn unready_client_that_cannot_move_yet_still_sends() {
+    let (mut peer, listener, mut poll, mut websocket) = unready_while_it_moves().await;
+    answer(&mut poll, "200 OK", "4in").await;
+    peer.text("out");
+    let mut post = accept(&listener).await;
+    let head = read_head(&mut post).await;
+    assert!(head.starts_with("POST "), "{head}");
+    let mut body = [0; 4];
+    post.read_exact(&mut body).await.unwrap();
+    assert_eq!(&body, b"4out");
+    assert!(peer.is_quiet());
+    answer(&mut post, "200 OK", "ok").await;
+    peer.set_ready(true);
+    assert_eq!(peer.seen().await, Seen::Text("in".into()));
+    assert_eq!(read_text(&mut websocket).await, "5");
+}
+
 /// How a session on a WebSocket ends after these frames.
 async fn after(frames: &[(OpCode, &[u8])]) -> Ended {
     let (listener, authority) = raw().await;
