@@ -324,14 +324,16 @@ impl<S: Side, C: Connection> Driver<S, C> {
 
     /// The transport is done with: everything is given back that only it needed.
     fn end(&mut self, cx: &mut Context<'_>) {
-        let carrier = std::mem::replace(&mut self.carrier, Carrier::Gone);
+        // Closed before the session is forgotten: nothing is to be left of it then.
+        let mistaken = match std::mem::replace(&mut self.carrier, Carrier::Gone) {
+            Carrier::Stream(wire) => wire.into_mistaken(),
+            _ => None,
+        };
         self.stage = Stage::Closed(Box::new(Closed::Over));
         self.handle.shared().lock().outbox.close();
         self.side.forget(&self.handle);
         self.connection.handle_gone(cx);
-        if let Carrier::Stream(wire) = carrier
-            && let Some((io, peer)) = wire.into_mistaken()
-        {
+        if let Some((io, peer)) = mistaken {
             self.side.readmit(io, peer);
         }
     }
@@ -591,6 +593,7 @@ impl<S: Side, C: Connection> Drop for Driver<S, C> {
     /// to queue for it any more.
     fn drop(&mut self) {
         self.handle.shared().retire();
+        self.carrier = Carrier::Gone;
         self.side.forget(&self.handle);
     }
 }
