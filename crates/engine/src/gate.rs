@@ -295,7 +295,8 @@ mod tests {
         });
         let waker = Waker::from(Arc::clone(&watch));
         let mut gone = pin!(gate.gone());
-        let changes: [(&str, Box<dyn FnOnce()>); 5] = [
+        type Change<'g> = Box<dyn FnOnce() + 'g>;
+        let changes: [(&str, Change<'_>); 5] = [
             ("draining", Box::new(|| gate.begin_draining())),
             ("closing", Box::new(|| gate.begin_closing(Instant::now()))),
             ("door", Box::new(|| drop(door))),
