@@ -6,7 +6,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 export const MB = 1_000_000;
 
 /** More than this beyond the baseline, whatever was sent, is too much. */
-const SLACK = 8 * MB;
+export const SLACK = 8 * MB;
 
 /** How often the memory is looked at. */
 const INTERVAL = 20;
@@ -26,6 +26,10 @@ export function residentMemory(server) {
 /** Counts what an offender sends, and keeps what is to be closed when it leaves. */
 export class Offender {
   sent = 0;
+  /** How many bytes the server may keep meanwhile. */
+  mayHold = () => 4 * this.sent + SLACK;
+  /** It is the server that must put an end to it: the offender leaves only when nothing is kept for it. */
+  stays = false;
   #open = new Set();
 
   /** Something with `destroy()`. */
@@ -42,8 +46,8 @@ export class Offender {
 
 /**
  * Runs an attack and holds the server to what it may keep: four times what was sent and 8 MB while it
- * lasts, and, five seconds after the offender has left, no more than before but for the slack that an
- * allocator has.
+ * lasts, unless the attack knows better, and, five seconds after the offender has left, or while it is
+ * still there if it stays, no more than before but for the slack that an allocator has.
  *
  * @param {(offender: Offender) => Promise<void>} attack
  * @returns {Promise<string>} the measure in words
@@ -57,27 +61,34 @@ export async function measured(server, attack) {
     const now = residentMemory(server);
     peak = Math.max(peak, now);
     // What has been sent by now counts, not what will have been.
-    worst = Math.max(worst, now - baseline - 4 * offender.sent - SLACK);
+    worst = Math.max(worst, now - baseline - offender.mayHold());
   };
   const watch = setInterval(look, INTERVAL);
+  let left;
   try {
     await attack(offender);
     look();
+    if (!offender.stays) offender.leave();
+    left = await remaining(server, baseline);
   } finally {
     clearInterval(watch);
     offender.leave();
   }
-  const grown = peak - baseline;
-  const words = `${mb(offender.sent)} sent, at most ${mb(grown)} more in memory`;
-  let left = Infinity;
-  for (const end = Date.now() + 5000; Date.now() < end && left > SLACK; await sleep(INTERVAL)) {
-    left = residentMemory(server) - baseline;
-  }
+  const words = `${mb(offender.sent)} sent, at most ${mb(peak - baseline)} more in memory`;
   if (worst > 0) throw new Error(`${words}: ${mb(worst)} too many`);
   if (left > SLACK) throw new Error(`${words}; ${mb(left)} of it five seconds after`);
   return `${words}, ${mb(Math.max(left, 0))} after`;
 }
 
-function mb(bytes) {
+/** What a server keeps beyond a baseline when it has had five seconds to get below `enough`. */
+export async function remaining(server, baseline, enough = SLACK) {
+  let left = Infinity;
+  for (const end = Date.now() + 5000; Date.now() < end && left > enough; await sleep(INTERVAL)) {
+    left = residentMemory(server) - baseline;
+  }
+  return left;
+}
+
+export function mb(bytes) {
   return `${(bytes / MB).toFixed(1)} MB`;
 }

@@ -8,8 +8,12 @@ import { connect } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
 import { io } from "client-v4";
 import { WebSocket } from "ws";
+import { MB, SLACK } from "../lib/memory.mjs";
 
 const LIMIT = 1_000_000;
+
+/** In milliseconds, how long the server waits for the rest of what was begun. */
+export const UNFINISHED_TIMEOUT = 1000;
 
 /** The places of a server: its HTTP port, and the path of its Unix-domain socket. */
 export class Target {
@@ -54,12 +58,14 @@ async function member(target, offender) {
   const ws = new WebSocket(`${target.server.origin.replace("http", "ws")}/socket.io/?EIO=4&transport=websocket`, { perMessageDeflate: false });
   offender.keep({ destroy: () => ws.terminate() });
   ws.on("error", () => {});
-  ws.on("message", (data, binary) => {
-    if (!binary && data.toString() === "2") ws.send("3");
-  });
-  await once(ws, "open");
   const peer = {
     ws,
+    /** An answer in the middle of a message would be the end of that. */
+    fragment(part) {
+      ws.removeAllListeners("message");
+      offender.sent += part.length;
+      return new Promise((resolve) => ws.send(part, { fin: false }, resolve));
+    },
     closed: once(ws, "close").catch(() => {}),
     send(message) {
       if (ws.readyState !== WebSocket.OPEN) return;
@@ -67,6 +73,10 @@ async function member(target, offender) {
       return new Promise((resolve) => ws.send(message, resolve));
     },
   };
+  ws.on("message", (data, binary) => {
+    if (!binary && data.toString() === "2") ws.send("3");
+  });
+  await once(ws, "open");
   await peer.send("40");
   return peer;
 }
@@ -153,12 +163,12 @@ export function attacks(target, { scale }) {
         await peer.write(request.repeat(2000));
       }
       await target.serves();
-      const late = sleep(10_000, "late", { ref: false });
-      const end = await Promise.race([Promise.all(peers.map(hungUp)), late]);
-      assert.notEqual(end, "late", "the connections are still there");
+      await ended(peers.map(hungUp));
     },
 
     async "answers to polls that nobody reads do not outlive their sessions"(offender) {
+      // Each has its message once, in the answer, and while that is made once more.
+      offender.mayHold = () => 2 * offender.sent + SLACK;
       for (let i = 0; i < times(50); i++) {
         const { query, post } = await poller(target, offender);
         await post(`42["message","${"x".repeat(900_000)}"]`);
@@ -166,8 +176,8 @@ export function attacks(target, { scale }) {
         peer.socket.pause();
         await peer.write(`GET ${query} HTTP/1.1\r\nHost: a\r\n\r\n`);
       }
-      // The offender stays, and its sessions have missed their heartbeats by then.
-      await sleep(4000);
+      // Its sessions miss their heartbeats, and its connections have taken nothing for too long.
+      offender.stays = true;
     },
 
     async "bodies in chunks of one byte"(offender) {
@@ -189,35 +199,48 @@ export function attacks(target, { scale }) {
 
     async "lines that never end"(offender) {
       const part = "x".repeat(100_000);
-      for (let i = 0; i < times(10); i++) {
-        const peer = raw(offender, target.path);
+      const peers = Array.from({ length: times(10) }, () => raw(offender, target.path));
+      for (const peer of peers) {
+        peer.socket.resume();
         await peer.write('{"eventName":"message","args":["');
         for (let sent = 0; sent < 3_500_000; sent += part.length) await peer.write(part);
+        assert.ok(!peer.socket.destroyed, "so much is allowed");
       }
-      await sleep(500);
+      offender.stays = true;
+      await ended(peers.map((peer) => peer.closed));
     },
 
     async "messages whose last fragment never comes"(offender) {
+      const peers = [];
       for (let i = 0; i < times(20); i++) {
         const peer = await member(target, offender);
-        offender.sent += 900_000;
-        peer.ws.send("42[" + "x".repeat(900_000), { fin: false });
+        peers.push(peer);
+        await peer.fragment("42[" + "x".repeat(900_000));
+        assert.equal(peer.ws.readyState, WebSocket.OPEN, "so much is allowed");
       }
-      await sleep(500);
+      offender.stays = true;
+      await ended(peers.map((peer) => peer.closed));
     },
 
     async "attachments that are owed"(offender) {
+      const peers = [];
       for (let i = 0; i < times(20); i++) {
         const peer = await member(target, offender);
+        peers.push(peer);
         const heads = Array.from({ length: 10 }, (_, num) => `{"_placeholder":true,"num":${num}}`);
         await peer.send(`4510-["message",${heads}]`);
         for (let sent = 0; sent < 9; sent++) await peer.send(Buffer.alloc(LIMIT - 1, sent));
+        assert.equal(peer.ws.readyState, WebSocket.OPEN, "so much is allowed");
       }
-      await sleep(500);
+      // These go on answering heartbeats.
+      offender.stays = true;
+      await ended(peers.map((peer) => peer.closed));
     },
 
     async "floods of pings whose pongs nobody reads"(offender) {
-      for (let i = 0; i < times(10); i++) {
+      const count = times(10);
+      offender.mayHold = () => SLACK + count * MB;
+      for (let i = 0; i < count; i++) {
         const peer = await member(target, offender);
         peer.ws._socket.pause();
         const payload = Buffer.alloc(125);
@@ -230,7 +253,10 @@ export function attacks(target, { scale }) {
     },
 
     async "arguments that handlers hold while they wait"(offender) {
-      for (let i = 0; i < times(5); i++) {
+      const count = times(5);
+      // What may be held of one connection, and the message that goes beyond it, for which there was room.
+      offender.mayHold = () => SLACK + count * 6 * MB;
+      for (let i = 0; i < count; i++) {
         const peer = await member(target, offender);
         for (let event = 0; event < 20; event++) {
           await Promise.race([peer.send(`42["emit-with-ack","${"x".repeat(500_000)}"]`), peer.closed, sleep(500)]);
@@ -247,6 +273,13 @@ export function attacks(target, { scale }) {
       }
     },
   };
+}
+
+/** Waits until the server has closed all these connections. */
+async function ended(closed) {
+  const late = sleep(10_000, "late", { ref: false });
+  const end = await Promise.race([Promise.all(closed), late]);
+  assert.notEqual(end, "late", "the connections are still there");
 }
 
 /** Waits until the other end has closed a connection that is not read from: writing fails then. */

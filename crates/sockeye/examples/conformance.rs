@@ -1,5 +1,5 @@
 //! A server with a fixed contract for protocol test-suites:
-//! `conformance HOST:PORT [--engine] [--listen URL]…`.
+//! `conformance HOST:PORT [--engine] [--listen URL]… [--unfinished-timeout MS]`.
 //!
 //! Without `--engine`, Socket.IO at `/socket.io/` with the namespaces `/` and `/custom`:
 //!
@@ -19,7 +19,8 @@
 //! Each `--listen URL` adds a listener, such as `unix:/tmp/app.sock` or `tcp://127.0.0.1:5000`.
 //!
 //! Heartbeats are short (interval 300 ms, timeout 200 ms), the connect timeout is one second, and
-//! whoever takes nothing of an HTTP answer for two seconds is dropped.
+//! whoever takes nothing of an HTTP answer for two seconds is dropped. `--unfinished-timeout` is the
+//! time for what is begun and not finished, in milliseconds; without it, it is the library's own.
 //!
 //! Ctrl-C and SIGTERM disconnect everybody and end it; the files of Unix-domain sockets go with it.
 
@@ -42,17 +43,26 @@ use sockeye_engine::{
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
-    let usage = "usage: conformance HOST:PORT [--engine] [--listen URL]…";
+    let usage = "usage: conformance HOST:PORT [--engine] [--listen URL]… [--unfinished-timeout MS]";
     let mut args = std::env::args().skip(1);
     let mut urls = vec![format!("http://{}", args.next().ok_or(usage)?)];
     let mut bare = false;
+    let mut unfinished = None;
     while let Some(arg) = args.next() {
         match arg.as_str() {
             "--engine" => bare = true,
             "--listen" => urls.push(args.next().ok_or(usage)?),
+            "--unfinished-timeout" => {
+                let millis = args.next().ok_or(usage)?.parse()?;
+                unfinished = Some(Duration::from_millis(millis));
+            }
             _ => return Err(usage.into()),
         }
     }
+    let engine = |config| match unfinished {
+        Some(timeout) => engine(config).unfinished_timeout(timeout),
+        None => engine(config),
+    };
     let mut listeners = Vec::new();
     let close: Pin<Box<dyn Future<Output = ()>>> = if bare {
         let engine = Engine::new(engine(EngineConfig::default()), Echo)?;
