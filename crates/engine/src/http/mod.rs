@@ -118,7 +118,7 @@ where
             return Err(RequestError::BadRequest(BadRequest::ProtocolMismatch));
         }
         return match upgrade {
-            Some(on_upgrade) => upgrade::join_session(parts, on_upgrade, session),
+            Some(on_upgrade) => upgrade::join_session(engine, parts, on_upgrade, session),
             None => polling::request(engine, parts, body, &session, owner).await,
         };
     }

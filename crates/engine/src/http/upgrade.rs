@@ -67,14 +67,21 @@ pub(super) fn open_session<A: Application>(
 }
 
 /// Gives a WebSocket to the session that it is for.
-pub(super) fn join_session(
+pub(super) fn join_session<A: Application>(
+    engine: &Engine<A>,
     parts: &Parts,
     on_upgrade: OnUpgrade,
     session: SessionHandle,
 ) -> Result<Response<Body>, RequestError> {
     let response = switching_protocols(parts)?;
+    let engine = engine.clone();
     tokio::spawn(async move {
-        if let Some((io, read)) = upgraded(on_upgrade).await {
+        // As for a new session: a server around the engine may never get so far.
+        let upgraded = tokio::select! {
+            upgraded = upgraded(on_upgrade) => upgraded,
+            () = engine.gate().expired() => None,
+        };
+        if let Some((io, read)) = upgraded {
             session.command(Command::Upgrade { io, read });
         }
     });
