@@ -323,16 +323,22 @@ impl<S: Side, C: Connection> Driver<S, C> {
     }
 
     /// The transport is done with: everything is given back that only it needed.
+    ///
+    /// The session is forgotten last, as whoever closes the engine waits for that: the socket and its
+    /// seat are to be gone by then.
     fn end(&mut self, cx: &mut Context<'_>) {
-        // Closed before the session is forgotten: nothing is to be left of it then.
         let mistaken = match std::mem::replace(&mut self.carrier, Carrier::Gone) {
             Carrier::Stream(wire) => wire.into_mistaken(),
-            _ => None,
+            carrier => {
+                drop(carrier);
+                None
+            }
         };
+        self.probe = None;
         self.stage = Stage::Closed(Box::new(Closed::Over));
         self.handle.shared().lock().outbox.close();
-        self.side.forget(&self.handle);
         self.connection.handle_gone(cx);
+        self.side.forget(&self.handle);
         if let Some((io, peer)) = mistaken {
             self.side.readmit(io, peer);
         }
@@ -593,7 +599,9 @@ impl<S: Side, C: Connection> Drop for Driver<S, C> {
     /// to queue for it any more.
     fn drop(&mut self) {
         self.handle.shared().retire();
+        // As in [`end`](Self::end), before the session is forgotten.
         self.carrier = Carrier::Gone;
+        self.probe = None;
         self.side.forget(&self.handle);
     }
 }

@@ -1,13 +1,13 @@
 //! The end of an engine and of its listeners: what is left of them then, and how long it takes.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use sockeye_engine::{
     Application, CloseReason, Connection, Engine, EngineConfig, Handshake, Incoming, ListenError,
-    ListenOptions, SessionHandle,
+    ListenOptions, SessionHandle, WeakEngine,
 };
 use sockeye_testkit::{Case, Client, EngineRig, Net, SocketDir, StreamPeer};
 use tokio::net::TcpStream;
@@ -46,6 +46,54 @@ async fn socket_file_is_gone_when_closing_returns() {
         assert_eq!(rig.engine.session_count(), 0);
         assert_eq!(rig.engine.connection_count(), 0);
     }
+}
+
+/// Notes how many sessions and connections there are when a session's transport is gone.
+#[derive(Clone, Default)]
+struct Counting {
+    engine: Arc<OnceLock<WeakEngine<Self>>>,
+    counts: Arc<Mutex<Vec<(usize, usize)>>>,
+}
+
+impl Application for Counting {
+    type Connection = Self;
+
+    fn connect(&self, _: SessionHandle, _: Arc<Handshake>) -> Self {
+        self.clone()
+    }
+}
+
+impl Connection for Counting {
+    fn handle_message(&mut self, _: Incoming<'_>, _: &mut Context<'_>) {}
+
+    fn poll(&mut self, _: &mut Context<'_>) -> Poll<()> {
+        Poll::Ready(())
+    }
+
+    fn handle_close(&mut self, _: CloseReason, _: &mut Context<'_>) {}
+
+    fn handle_gone(&mut self, _: &mut Context<'_>) {
+        let engine = self.engine.get().unwrap().upgrade().unwrap();
+        let counts = (engine.session_count(), engine.connection_count());
+        self.counts.lock().unwrap().push(counts);
+    }
+}
+
+#[tokio::test]
+async fn session_counts_until_its_connection_is_gone() {
+    let dir = SocketDir::new("closing-last");
+    let application = Counting::default();
+    let engine = Engine::new(config(), application.clone()).unwrap();
+    application.engine.set(engine.downgrade()).unwrap();
+    let listening = engine.listen(&dir.url(), ListenOptions::default()).await;
+    let _listener = listening.unwrap();
+    let mut peer = StreamPeer::unix(&dir).await;
+    open(&mut peer).await;
+    assert_eq!((engine.session_count(), engine.connection_count()), (1, 1));
+    let hearing = tokio::spawn(async move { while peer.fill().await {} });
+    engine.close().await;
+    hearing.await.unwrap();
+    assert_eq!(*application.counts.lock().unwrap(), [(1, 0)]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
