@@ -61,7 +61,12 @@ pub(crate) fn find(list: &str) -> impl Iterator<Item = Buffer> {
     // be around them, because the quote in front of the word would have ended that string.
     let mut done = 0;
     memmem::find_iter(bytes, br#""Buffer""#).filter_map(move |at| {
-        let open = done + memrchr(b'{', bytes.get(done..at)?)?;
+        let Some(open) = memrchr(b'{', bytes.get(done..at)?) else {
+            // Nothing in front of this word begins an object, and is not to be looked through again.
+            done = at;
+            return None;
+        };
+        let open = done + open;
         let (end, data) = read_object(bytes, open).unwrap_or((at, None));
         done = end;
         Some(Buffer {
