@@ -272,6 +272,10 @@ impl Socket {
         let mut index = self.0.namespace.rooms().write();
         for room in rooms.rooms() {
             index.join(*slot, room);
+        }
+        // Whoever takes the log may want to look at the rooms, or be slow.
+        drop(index);
+        for room in rooms.rooms() {
             trace::joined(self, room);
         }
     }
@@ -285,6 +289,9 @@ impl Socket {
         let mut index = self.0.namespace.rooms().write();
         for room in rooms.rooms() {
             index.leave(*slot, room);
+        }
+        drop(index);
+        for room in rooms.rooms() {
             trace::left(self, room);
         }
     }
