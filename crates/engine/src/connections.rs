@@ -72,6 +72,9 @@ pub(crate) enum Full {
     Address,
 }
 
+/// Where there is no room, one in so many of the connections that can be done without makes some.
+const SHARE: usize = 64;
+
 /// How often the log says that there is no room.
 const WARNING_PAUSE: Duration = Duration::from_secs(10);
 
@@ -97,8 +100,8 @@ impl Connections {
         self.state.lock().total
     }
 
-    /// Counts a new connection. If there is no room, one that carries no request at the moment, or
-    /// whose peer does not read the answers, is closed for it.
+    /// Counts a new connection. If there is no room, some that carry no request at the moment, or
+    /// whose peers do not read the answers, are closed for it.
     pub(crate) fn admit(self: &Arc<Self>, address: Option<IpAddr>) -> Result<Seat, Full> {
         let origin = Origin::of(address);
         loop {
@@ -112,21 +115,23 @@ impl Connections {
                 return Ok(self.seat(&mut state, origin));
             };
             let among = (full == Full::Address).then_some(origin);
-            let Some(dispensable) = state.most_dispensable(among) else {
+            let dispensable = state.most_dispensable(among);
+            if dispensable.is_empty() {
                 self.warn(&mut state, full);
                 return Err(full);
-            };
+            }
             drop(state);
-            // Gives its seat back, which takes the lock. Somebody else may be faster to take it, but
-            // then there is one fewer to close, so that this comes to an end.
-            dispensable.cut();
+            // Gives the seats back, which takes the lock. Others may be faster to take them, but then
+            // there are fewer to close, so that this comes to an end.
+            dispensable.iter().for_each(|found| found.cut());
         }
     }
 
-    /// Closes one connection that nobody would miss; whether there was one.
+    /// Closes connections that nobody would miss; whether there were any.
     pub(crate) fn shed(&self) -> bool {
         let dispensable = self.state.lock().most_dispensable(None);
-        dispensable.inspect(|found| found.cut()).is_some()
+        dispensable.iter().for_each(|found| found.cut());
+        !dispensable.is_empty()
     }
 
     fn seat(self: &Arc<Self>, state: &mut State, origin: Origin) -> Seat {
@@ -153,15 +158,30 @@ impl Connections {
 }
 
 impl State {
-    /// Of the connections that can be done without, the one from where most come, and of these the
-    /// one that has done nothing for longest: so whoever takes all there are loses the first.
-    fn most_dispensable(&self, among: Option<Origin>) -> Option<Arc<RequestConnection>> {
-        self.requests
+    /// Of the connections that can be done without, those from where most come, and of these the
+    /// ones that have done nothing for longest: so whoever takes all there are loses the first.
+    ///
+    /// All are looked at for that. So that this costs little for each new connection, it finds a
+    /// [share](SHARE) of them at once.
+    fn most_dispensable(&self, among: Option<Origin>) -> Vec<Arc<RequestConnection>> {
+        let mut found: Vec<_> = self
+            .requests
             .values()
             .filter(|found| among.is_none_or(|origin| found.peers().origin == origin))
-            .filter_map(|found| Some((found, found.useless_since()?)))
-            .max_by_key(|(found, since)| (found.peers().count(), Reverse((*since, found.number()))))
-            .map(|(found, _)| Arc::clone(found))
+            .filter_map(|found| {
+                let idle = (found.useless_since()?, found.number());
+                Some((Reverse(found.peers().count()), idle, found))
+            })
+            .collect();
+        let share = found.len().div_ceil(SHARE);
+        if share < found.len() {
+            found.select_nth_unstable_by_key(share, |(peers, idle, _)| (*peers, *idle));
+            found.truncate(share);
+        }
+        found
+            .into_iter()
+            .map(|(.., found)| Arc::clone(found))
+            .collect()
     }
 }
 

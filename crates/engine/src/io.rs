@@ -56,11 +56,6 @@ macro_rules! either {
     };
 }
 
-/// How many bytes the system keeps unsent for one TCP connection: a few round trips of a fast peer, and
-/// two or three seconds of a slow one.
-#[cfg(any(target_os = "linux", target_os = "android"))]
-const UNSENT: u32 = 256 * 1024;
-
 impl Socket {
     /// Writes what the socket takes now.
     pub(crate) fn try_write(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
@@ -163,15 +158,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Seated<S> {
 
 impl Io {
     /// A TCP connection.
-    ///
-    /// The system is to keep little that it cannot send yet: what waits there can be overtaken by no
-    /// heartbeat, and may be megabytes, which a slow peer takes longer for than a heartbeat may be late.
     pub(crate) fn tcp(stream: TcpStream, seat: Option<Seat>) -> Self {
-        #[cfg(any(target_os = "linux", target_os = "android"))]
-        {
-            // Without it, only slow peers fare worse.
-            let _ = socket2::SockRef::from(&stream).set_tcp_notsent_lowat(UNSENT);
-        }
         Self::Bare(Socket::Tcp(Arc::new(Seated::new(stream, seat))))
     }
 

@@ -123,10 +123,15 @@ impl Listener {
 
     /// Waits until nothing is accepted any more, the file of a Unix-domain socket is removed, and
     /// the HTTP connections are gone.
+    ///
+    /// # Cancel safety
+    ///
+    /// Whoever gives up waiting may begin again.
     pub async fn closed(&mut self) {
-        for task in self.tasks.drain(..) {
+        while let Some(task) = self.tasks.last_mut() {
             // A task that was cancelled together with its runtime is gone as well.
             let _ = task.await;
+            self.tasks.pop();
         }
     }
 }
@@ -361,7 +366,7 @@ where
                 accepted = socket.accept() => match accepted {
                     Ok(accepted) => self.serve(&mut connections, accepted),
                     Err(error) if is_of_one_connection(&error) => {}
-                    Err(error) if self.engine.connections().shed() => {
+                    Err(error) if is_exhaustion(&error) && self.engine.connections().shed() => {
                         tracing::debug!(%error, "a connection is closed to make room for another");
                         tokio::time::sleep(SHED_PAUSE).await;
                     }
@@ -473,6 +478,8 @@ where
                 let mut stop = std::pin::pin!(stop);
                 let accepted = tokio::select! {
                     () = &mut stop => None,
+                    // Nobody else would notice that the connection is to make room.
+                    () = watched.until_cut() => None,
                     accepted = options.accept_tls(stream) => accepted,
                 };
                 if let Some(stream) = accepted {
@@ -543,6 +550,15 @@ where
                 bare::serve(engine, io, kind, handshake, self.options.manners),
             );
         }
+    }
+}
+
+/// Whether the process, or the system, has no descriptor left.
+fn is_exhaustion(error: &io::Error) -> bool {
+    // ENFILE and EMFILE; WSAEMFILE. They have no kind of their own.
+    match cfg!(windows) {
+        true => error.raw_os_error() == Some(10024),
+        false => matches!(error.raw_os_error(), Some(23 | 24)),
     }
 }
 

@@ -54,9 +54,20 @@ pub(crate) async fn resolve(host: &str, port: u16) -> io::Result<Vec<SocketAddr>
     Ok(found)
 }
 
+/// How many bytes the system keeps unsent for one TCP connection: a few round trips of a fast peer, and
+/// two or three seconds of a slow one.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+const UNSENT: u32 = 256 * 1024;
+
 /// Sets what a new connection needs. It works without, so that failure is no reason to end.
+///
+/// The system is to keep little that it cannot send yet. What waits there can be overtaken by no
+/// heartbeat, and may be megabytes, which a slow peer takes longer for than a heartbeat, or the next sign
+/// that it reads, may be late.
 pub(crate) fn prepare(stream: &TcpStream, nodelay: bool, keep_alive: Option<Duration>) {
     let _ = stream.set_nodelay(nodelay);
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    let _ = socket2::SockRef::from(stream).set_tcp_notsent_lowat(UNSENT);
     if let Some(idle) = keep_alive {
         let keep_alive = socket2::TcpKeepalive::new().with_time(idle);
         let _ = socket2::SockRef::from(stream).set_tcp_keepalive(&keep_alive);

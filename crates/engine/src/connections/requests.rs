@@ -1,9 +1,10 @@
 //! Connections that carry HTTP requests: what they are doing, and how to end them from outside.
 
+use std::future::poll_fn;
 use std::ops::Deref;
 use std::sync::Arc;
-use std::task::{Context, Waker};
-use std::time::Instant;
+use std::task::{Context, Poll, Waker};
+use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
@@ -54,6 +55,9 @@ pub(crate) enum Writing {
     Cut,
 }
 
+/// A peer that takes nothing for so long does not read, or not as fast as others could.
+const SLOW: Duration = Duration::from_secs(1);
+
 impl Connections {
     /// Keeps account of a connection that carries requests.
     pub(crate) fn watch(&self, seat: Seat) -> Watched {
@@ -102,9 +106,19 @@ impl RequestConnection {
     pub(super) fn useless_since(&self) -> Option<Instant> {
         let useless = |live: &mut Live| match live.stuck {
             None => (live.serving == 0).then_some(live.rested),
-            stuck => stuck,
+            // A buffer that is full for a moment is what every download looks like.
+            Some(since) => (now().saturating_duration_since(since) >= SLOW).then_some(since),
         };
         self.live(useless).flatten()
+    }
+
+    /// Ready when the connection is to end, for an owner that does not read or write through it yet.
+    pub(crate) async fn until_cut(&self) {
+        poll_fn(|cx| match self.wait_to_read(cx) {
+            true => Poll::Pending,
+            false => Poll::Ready(()),
+        })
+        .await;
     }
 
     /// Ends the connection: its next reading or writing fails.

@@ -17,6 +17,9 @@ pub(crate) struct Guarded<S> {
     watched: Watched,
     /// How long the peer may take nothing of what is to be written.
     patience: Duration,
+    /// The last attempt to write has found no room.
+    stuck: bool,
+    /// Not set where there is no limit.
     timer: Option<Pin<Box<Sleep>>>,
 }
 
@@ -26,6 +29,7 @@ impl<S> Guarded<S> {
             stream,
             watched,
             patience,
+            stuck: false,
             timer: None,
         }
     }
@@ -46,11 +50,13 @@ impl<S> Guarded<S> {
         cx: &mut Context<'_>,
     ) -> Poll<io::Result<T>> {
         if written.is_ready() {
-            if self.timer.take().is_some() {
+            if std::mem::take(&mut self.stuck) {
+                self.timer = None;
                 self.connection().has_written();
             }
             return written;
         }
+        self.stuck = true;
         let (since, due) = match self.connection().wait_to_write(cx) {
             Writing::Stuck { since, due } => (since, due),
             Writing::Cut => return Poll::Ready(Err(cut())),

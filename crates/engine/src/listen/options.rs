@@ -37,7 +37,7 @@ impl Default for ListenOptions {
             ipv6_only: false,
             shared_port: false,
             nodelay: true,
-            keep_alive: None,
+            keep_alive: Some(Duration::from_secs(60)),
             readable_all: false,
             writable_all: false,
             header_timeout: Duration::from_secs(10),
@@ -156,8 +156,9 @@ impl ListenOptions {
         self
     }
 
-    /// After how long an idle TCP connection is probed by the operating system. Default: never,
-    /// as sessions have heartbeats of their own.
+    /// After how long an idle TCP connection is probed by the operating system. Default: 60 s. It
+    /// matters to plain peers on streams, which have no heartbeat: one that is gone without a word
+    /// is noticed by this.
     #[must_use]
     pub const fn keep_alive(mut self, idle: Duration) -> Self {
         self.keep_alive = Some(idle);
