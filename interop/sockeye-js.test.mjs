@@ -275,9 +275,33 @@ test("a_silent_server_is_a_ping_timeout", async (t) => {
   socket.disconnect();
 });
 
+// A server that is busy sending says no heartbeat in between.
+test("every_packet_is_a_sign_of_life", async (t) => {
+  t.mock.timers.enable({ apis: ["setTimeout", "Date"] });
+  let ws;
+  const { url } = await scripted(t, (opened) => (ws = opened));
+  const socket = connect(url, { ...FAST, transports: ["websocket"], reconnection: false });
+  await next(socket, "connect");
+  const reasons = [];
+  socket.on("disconnect", (reason) => reasons.push(reason));
+  const binary = ['451-["news",{"_placeholder":true,"num":0}]', Buffer.from([1])];
+  for (const packets of [['42["news",1]'], binary, ["6", '42["news",2]'], binary]) {
+    t.mock.timers.tick(99);
+    assert.deepEqual(reasons, []);
+    for (const packet of packets) ws.send(packet);
+    await next(socket, "news");
+    socket.emit("looks_at_the_clock");
+  }
+  t.mock.timers.tick(99);
+  assert.deepEqual(reasons, []);
+  t.mock.timers.tick(1);
+  assert.deepEqual(reasons, ["ping timeout"]);
+  socket.disconnect();
+});
+
 test("nonsense_is_a_parse_error", async (t) => {
   const bad = [
-    "42{}", "4x", "451-[1", '451-["a",{"_placeholder":true,"num":3}]', "42[", "45[1]", "9", '42"ab"', '430"ab"',
+    "42{}", "4x", '450-["a"]', "451-[1", '451-["a",{"_placeholder":true,"num":3}]', "42[", "45[1]", "9", '42"ab"', '430"ab"',
     // A property of arrays, or of texts.
     '451-["a",{"_placeholder":true,"num":"push"}]', '451-["a",{"_placeholder":true,"num":"length"}]',
     // Names that are none, and those of the client's own events.

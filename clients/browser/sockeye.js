@@ -375,19 +375,18 @@ class Engine {
 
   #receive(packet) {
     const type = packet[0];
+    if (type === "0") this.opened = JSON.parse(packet.slice(1));
+    else if (!this.opened) return this.end("parse error");
+    clearTimeout(this.#timer);
+    const patience = this.opened.pingInterval + this.opened.pingTimeout;
+    this.#deadline = Date.now() + patience;
+    this.#timer = setTimeout(() => this.end("ping timeout"), patience);
     if (typeof packet !== "string") this.onmessage(packet);
     else if (type === "4") this.onmessage(packet.slice(1));
-    else if (type === "2" || type === "0") {
-      if (type === "2") this.transport.send("3");
-      else this.opened = JSON.parse(packet.slice(1));
-      clearTimeout(this.#timer);
-      const patience = this.opened.pingInterval + this.opened.pingTimeout;
-      this.#deadline = Date.now() + patience;
-      this.#timer = setTimeout(() => this.end("ping timeout"), patience);
-      if (type === "0") {
-        this.transport.session = this.opened;
-        this.onopen();
-      }
+    else if (type === "2") this.transport.send("3");
+    else if (type === "0") {
+      this.transport.session = this.opened;
+      this.onopen();
     } else if (type === "1") this.end("transport close");
     else if (type !== "6") this.end("parse error");
   }
@@ -510,7 +509,7 @@ function encode(type, nsp, id = "", data) {
 
 function decode(text) {
   const [, type, count, nsp = "/", id, json] =
-    /^([0-6])(?:(\d+)-)?(?:(\/[^,]*),?)?(\d+)?([^]*)$/.exec(text) ?? [];
+    /^([0-6])(?:([1-9]\d*)-)?(?:(\/[^,]*),?)?(\d+)?([^]*)$/.exec(text) ?? [];
   if (!type || type >= BINARY_EVENT !== count >= 0) throw new Error("invalid packet");
   return { type: count ? type - 3 : +type, count, nsp, id: id && +id, json, attachments: [] };
 }
