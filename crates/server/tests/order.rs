@@ -7,8 +7,10 @@ use std::time::Duration;
 use bytes::Bytes;
 use sockeye_engine_proto::Packet;
 use sockeye_server::{Args, Data, Ordering, Server, ServerConfig, Socket};
-use sockeye_testkit::{Case, Log, ServerRig};
+use sockeye_testkit::{Case, Log, ServerRig, WebSocket};
+use sockeye_websocket::OpCode;
 use tokio::sync::{Semaphore, watch};
+use tokio::time::{Instant, sleep};
 
 const BOTH: [Case; 2] = [Case::POLLING, Case::WEBSOCKET];
 
@@ -401,6 +403,61 @@ async fn attachments_that_are_owed_do_not_keep_a_connection() {
             "{case:?}: {elapsed:?}"
         );
     }
+}
+
+/// What comes in pieces between attachments is no attachment.
+#[tokio::test(start_paused = true)]
+async fn heartbeats_and_bytes_do_not_stand_for_an_attachment() {
+    let (patience, pause) = (Duration::from_secs(30), Duration::from_secs(7));
+    let pong = WebSocket::encoded(OpCode::Text, b"3");
+    let attachment = WebSocket::encoded(OpCode::Binary, &[7; 300]);
+    let cases: [Vec<&[u8]>; 2] = [
+        [&pong[..1], &pong[1..]].repeat(10),
+        attachment.chunks(1).collect(),
+    ];
+    for pieces in cases {
+        let io = with(ServerConfig::default());
+        let rig = ServerRig::memory(&io);
+        let mut peer = rig.connect().await;
+        let event = r#"52-["two",{"_placeholder":true,"num":0},{"_placeholder":true,"num":1}]"#;
+        peer.send(event).await;
+        peer.send_binary(&[7; 1000]).await;
+        let mut websocket = peer.client.into_websocket();
+        let start = Instant::now();
+        for piece in pieces {
+            if start.elapsed() + pause > patience {
+                break;
+            }
+            sleep(pause).await;
+            websocket.write(piece).await;
+        }
+        websocket.closed().await;
+        let elapsed = start.elapsed();
+        assert!(elapsed >= patience, "{elapsed:?}");
+        assert!(elapsed < patience + Duration::from_secs(6), "{elapsed:?}");
+    }
+}
+
+/// An attachment may take its time, as long as it comes.
+#[tokio::test(start_paused = true)]
+async fn attachment_that_comes_slowly_is_waited_for() {
+    let io = with(ServerConfig::default());
+    let log = Log::virtual_time();
+    let entries = log.clone();
+    io.on("one", move |Data((data,)): Data<(Bytes,)>| {
+        entries.push(data);
+    });
+    let rig = ServerRig::memory(&io);
+    let mut peer = rig.connect().await;
+    peer.send(r#"51-["one",{"_placeholder":true,"num":0}]"#)
+        .await;
+    let mut websocket = peer.client.into_websocket();
+    let attachment = WebSocket::encoded(OpCode::Binary, &[7; 6000]);
+    for piece in attachment.chunks(600) {
+        sleep(Duration::from_secs(19)).await;
+        websocket.write(piece).await;
+    }
+    assert_eq!(log.next().await, Bytes::from(vec![7; 6000]));
 }
 
 #[tokio::test(start_paused = true)]

@@ -288,8 +288,9 @@ impl ConnectorConfig {
     }
 
     /// How long the server may leave a message unfinished without adding anything to it: a frame, a
-    /// message in fragments, a line, or an event whose attachments are owed. Whatever is added to it gives
-    /// it that time again, and so does this end when it has not been reading. After that the
+    /// message in fragments, a line, or an event whose attachments are owed. What gives it that time again is a
+    /// byte of it, once there are 512 (or attachments are owed) as many more, or an attachment; and so does
+    /// this end when it has not been reading. Empty fragments add nothing, and neither do heartbeats and pings in between. After that the
     /// connection ends, with `transport error`, or `parse error` if it speaks in lines. Default: 30 s;
     /// [`Duration::MAX`] stands for no limit.
     #[must_use]

@@ -17,11 +17,12 @@ use crate::frames::Extent;
 /// There is one only while such a message is under way, so that an idle session has nothing but a
 /// pointer for it.
 pub(super) struct Unfinished {
-    /// How much of it was there when that was looked at last.
-    extent: Extent,
+    /// The most bytes of it that were there when its time began anew. It never becomes less, so that what
+    /// comes in between and goes again, such as a ping in two pieces, adds nothing.
+    added: usize,
     /// How many bytes of it were there when they last counted as a sign of life.
     counted: usize,
-    /// Since when nothing was added to it.
+    /// Since when nothing that counts was added to it.
     since: Instant,
 }
 
@@ -38,19 +39,26 @@ impl<S: Side, C: Connection> Driver<S, C> {
             Carrier::Stream(wire) => wire.frames.extent(),
             Carrier::Polling(_) | Carrier::Requests(_) | Carrier::Gone => Extent::default(),
         };
-        if extent == Extent::default() && !self.connection.is_unfinished() {
+        let owed = self.connection.is_unfinished();
+        if extent == Extent::default() && !owed {
             self.unfinished = None;
             return;
         }
         let unfinished = self.unfinished.get_or_insert_with(|| {
             Box::new(Unfinished {
-                extent,
+                added: extent.bytes(),
                 counted: 0,
                 since: now,
             })
         });
-        if unfinished.extent != extent {
-            unfinished.extent = extent;
+        // What comes slowly at first may be typed by hand. Whoever has this end keep more, be it attachments
+        // that have come already, has to go on with it.
+        let step = match owed || unfinished.added >= LIFE {
+            true => LIFE,
+            false => 1,
+        };
+        if extent.bytes() >= unfinished.added.saturating_add(step) {
+            unfinished.added = extent.bytes();
             unfinished.since = now;
         }
         if extent.bytes() >= unfinished.counted.saturating_add(LIFE) {
