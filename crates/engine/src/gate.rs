@@ -57,6 +57,17 @@ pub(crate) struct Place(Option<Arc<Gate>>);
 /// A way in; the engine is not gone before all of them are closed.
 pub(crate) struct Door(Arc<Gate>);
 
+impl State {
+    /// What others wait for: nobody does for fewer sessions, only for none.
+    fn awaited(&self) -> (Phase, bool, bool) {
+        (
+            self.phase,
+            self.sessions == 0,
+            self.sessions + self.doors == 0,
+        )
+    }
+}
+
 impl Gate {
     pub(crate) fn new(max_sessions: usize) -> Arc<Self> {
         Arc::new(Self {
@@ -135,10 +146,11 @@ impl Gate {
     /// executors they run at once, and want the lock.
     fn change(&self, change: impl FnOnce(&mut State)) {
         let mut state = self.state.lock();
+        let before = state.awaited();
         change(&mut state);
-        let may_be_awaited = state.phase != Phase::Open;
+        let is_news = state.phase != Phase::Open && state.awaited() != before;
         drop(state);
-        if may_be_awaited {
+        if is_news {
             self.changed.notify_waiters();
         }
     }
@@ -299,9 +311,9 @@ mod tests {
         let changes: [(&str, Change<'_>); 5] = [
             ("draining", Box::new(|| gate.begin_draining())),
             ("closing", Box::new(|| gate.begin_closing(Instant::now()))),
-            ("door", Box::new(|| drop(door))),
             ("expired", Box::new(|| gate.expire())),
             ("place", Box::new(|| drop(place))),
+            ("door", Box::new(|| drop(door))),
         ];
         for (round, (name, change)) in changes.into_iter().enumerate() {
             let polled = gone.as_mut().poll(&mut Context::from_waker(&waker));
@@ -309,6 +321,28 @@ mod tests {
             change();
             assert_eq!(watch.woken.load(Ordering::Relaxed), round + 1, "{name}");
         }
+    }
+
+    #[test]
+    fn only_the_last_to_leave_is_announced() {
+        let gate = Gate::new(2);
+        let (first, last) = (gate.reserve().unwrap(), gate.reserve().unwrap());
+        let (door, other) = (gate.open_door().unwrap(), gate.open_door().unwrap());
+        gate.begin_draining();
+        let told = |leave: &mut dyn FnMut()| {
+            let mut changed = std::pin::pin!(gate.changed.notified());
+            let mut cx = Context::from_waker(Waker::noop());
+            assert!(changed.as_mut().poll(&mut cx).is_pending());
+            leave();
+            changed.as_mut().poll(&mut cx).is_ready()
+        };
+        let (mut first, mut last) = (Some(first), Some(last));
+        let (mut door, mut other) = (Some(door), Some(other));
+        assert!(!told(&mut || drop(first.take())));
+        assert!(!told(&mut || drop(door.take())));
+        assert!(told(&mut || drop(last.take())));
+        assert!(told(&mut || drop(other.take())));
+        assert!(told(&mut || gate.expire()));
     }
 
     #[test]
