@@ -16,6 +16,8 @@ use super::delivery::Delivery;
 pub struct Body {
     rest: Bytes,
     delivery: Option<Box<Delivery>>,
+    /// What is left is part of a larger buffer.
+    is_split: bool,
 }
 
 /// How much the HTTP server is given at once. What is shorter is not worth an account: it fits into
@@ -28,6 +30,7 @@ impl Body {
         Self {
             rest: content,
             delivery: Some(Box::new(delivery)),
+            is_split: false,
         }
     }
 }
@@ -37,6 +40,7 @@ impl From<Bytes> for Body {
         Self {
             rest: content,
             delivery: None,
+            is_split: false,
         }
     }
 }
@@ -72,12 +76,17 @@ impl http_body::Body for Body {
         }
         let piece = if self.delivery.is_some() && self.rest.len() > PIECE {
             // A copy, as a slice would keep the whole in memory that it is cut from.
+            self.is_split = true;
             Bytes::copy_from_slice(&self.rest.split_to(PIECE))
         } else {
             if let Some(delivery) = self.delivery.take() {
                 delivery.finish();
             }
-            std::mem::take(&mut self.rest)
+            let rest = std::mem::take(&mut self.rest);
+            match self.is_split {
+                true => Bytes::copy_from_slice(&rest),
+                false => rest,
+            }
         };
         Poll::Ready(Some(Ok(Frame::data(piece))))
     }
@@ -94,5 +103,53 @@ impl http_body::Body for Body {
 impl fmt::Debug for Body {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Body({} bytes)", self.rest.len())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::task::Waker;
+
+    use http_body::Body as _;
+    use sockeye_engine_proto::{Revision, TransportKind};
+
+    use super::*;
+    use crate::bounds::Bounds;
+    use crate::handle::{Dialect, SessionHandle};
+    use crate::http::Deliveries;
+    use crate::id::SessionId;
+
+    /// A payload that tells, by the other pointer to it, whether it is still in memory.
+    struct Payload(Arc<Vec<u8>>);
+
+    impl AsRef<[u8]> for Payload {
+        fn as_ref(&self) -> &[u8] {
+            &self.0
+        }
+    }
+
+    #[tokio::test]
+    async fn last_piece_does_not_keep_the_whole_payload() {
+        let session = SessionHandle::new(
+            SessionId::random().unwrap(),
+            Revision::V4,
+            TransportKind::Polling,
+            Dialect::Packets,
+            false,
+            &Bounds::default(),
+        );
+        let deliveries = Arc::new(Deliveries::default());
+        let delivery = deliveries.begin(&session, None).await;
+        let payload = Arc::new(vec![7; 2 * PIECE + 1]);
+        let content = Bytes::from_owner(Payload(Arc::clone(&payload)));
+        let mut body = Body::delivered(content, delivery);
+        let mut pieces = Vec::new();
+        let mut cx = Context::from_waker(Waker::noop());
+        while let Poll::Ready(Some(Ok(frame))) = Pin::new(&mut body).poll_frame(&mut cx) {
+            pieces.push(frame.into_data().unwrap());
+        }
+        assert_eq!(pieces.concat(), *payload);
+        assert_eq!(Arc::strong_count(&payload), 1);
     }
 }
