@@ -262,8 +262,9 @@ impl EngineConfig {
         self
     }
 
-    /// In how many chunks the body of a POST may come; beyond it, it is answered with status 413, and
-    /// its session ends with a transport error. Default: 10,000.
+    /// In how many chunks the body of a POST may come that does not say its length
+    /// (`Transfer-Encoding: chunked`); beyond it, it is answered with status 413, and its session ends
+    /// with a transport error. A body with a `Content-Length` is not counted. Default: 10,000.
     #[must_use]
     pub const fn max_body_chunks(mut self, chunks: usize) -> Self {
         self.max_body_chunks = chunks;

@@ -161,6 +161,21 @@ async fn body_in_more_chunks_than_there_may_be_is_413() {
     assert_eq!(session.closed().await, CloseReason::TransportError);
 }
 
+#[tokio::test]
+async fn body_of_known_length_may_come_in_any_number_of_pieces() {
+    let mut rig = EngineRig::tcp(config().max_body_chunks(1)).await;
+    let (client, mut session) = rig.open(Case::POLLING).await;
+    let head = rig.net.to_get(&client.query()).method("POST");
+    let mut http = rig.net.http().await;
+    let body = format!("4{}", "x".repeat(1_000_000 / 2));
+    let head = head.header("content-length", &body.len().to_string());
+    http.write(&head.to_bytes()).await;
+    // More than the HTTP library reads at once.
+    http.write(body.as_bytes()).await;
+    assert_eq!(http.response().await.unwrap().brief(), (200, "ok"));
+    assert_eq!(session.seen().await, Some(Seen::Text(body[1..].into())));
+}
+
 /// Begins a POST whose body comes in chunks.
 async fn begin_chunked(rig: &EngineRig, client: &Client) -> Http {
     let head = rig

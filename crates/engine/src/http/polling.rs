@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, SET_COOKIE};
 use http::request::Parts;
@@ -122,7 +124,12 @@ where
     if content_length(&parts.headers).is_some_and(|len| len > limit) {
         return Err(RequestError::PayloadTooLarge);
     }
-    let body = read(engine, body, limit).await?;
+    let max_chunks = match parts.headers.contains_key(CONTENT_LENGTH) {
+        // These come in segments of the network, whose size the peer does not choose.
+        true => usize::MAX,
+        false => engine.config().max_body_chunks,
+    };
+    let body = read(body, limit, max_chunks, engine.config().body_timeout).await?;
     let kind = parts
         .headers
         .get(CONTENT_TYPE)
@@ -144,12 +151,15 @@ where
 ///
 /// Into one buffer: the pieces as they come would each keep a buffer of the HTTP library alive, be
 /// they a byte long.
-async fn read<A, B>(engine: &Engine<A>, body: B, limit: usize) -> Result<Bytes, RequestError>
+async fn read<B>(
+    body: B,
+    limit: usize,
+    max_chunks: usize,
+    timeout: Duration,
+) -> Result<Bytes, RequestError>
 where
-    A: Application,
     B: http_body::Body<Data: Send, Error: Into<Box<dyn std::error::Error + Send + Sync>>> + Send,
 {
-    let config = engine.config();
     let collected = async {
         let mut body = std::pin::pin!(body);
         let mut collected = BytesMut::new();
@@ -162,14 +172,14 @@ where
                 continue;
             };
             chunks += 1;
-            if data.remaining() > limit - collected.len() || chunks > config.max_body_chunks {
+            if data.remaining() > limit - collected.len() || chunks > max_chunks {
                 return Err(RequestError::PayloadTooLarge);
             }
             collected.put(&mut data);
         }
         Ok(collected.freeze())
     };
-    tokio::time::timeout(config.body_timeout, collected)
+    tokio::time::timeout(timeout, collected)
         .await
         .unwrap_or(Err(RequestError::Timeout))
 }
