@@ -67,13 +67,24 @@ where
     match parts.method {
         Method::GET => {
             let deliveries = engine.deliveries();
-            let payload = poll(deliveries, session).await?;
+            let pending = Pending::new(session, Request::Poll);
+            let payload = match poll(deliveries, session).await {
+                Ok(payload) => payload,
+                Err(error) => {
+                    pending.finished();
+                    return Err(error);
+                }
+            };
             if payload.body.len() <= PIECE {
+                pending.finished();
                 return Ok(answer(&parts.headers, payload, Body::from));
             }
             let connection = owner.map(|owner| owner.0);
             let linger = engine.config().bounds.linger;
+            // That may take as long as an earlier answer, and what was taken out of the outbox is lost
+            // if the peer hangs up meanwhile.
             let delivery = deliveries.begin(session, connection, linger).await;
+            pending.finished();
             let body = |content| Body::delivered(content, delivery);
             Ok(answer(&parts.headers, payload, body))
         }
@@ -92,8 +103,7 @@ async fn poll(
     deliveries: &Deliveries,
     session: &SessionHandle,
 ) -> Result<payload::Encoded, RequestError> {
-    let pending = Pending::new(session, Request::Poll);
-    let answer = match deliveries.wait(session).await {
+    match deliveries.wait(session).await {
         Ok(()) => {
             let (sender, receiver) = oneshot::channel();
             session.command(Command::Poll(sender));
@@ -101,9 +111,7 @@ async fn poll(
             answer.unwrap_or(Err(RequestError::UnknownSession))
         }
         Err(overlap) => Err(overlap),
-    };
-    pending.finished();
-    answer
+    }
 }
 
 /// Hands the packets of a body to the session.
