@@ -73,9 +73,11 @@ impl Connection for Counting {
     fn handle_close(&mut self, _: CloseReason, _: &mut Context<'_>) {}
 
     fn handle_gone(&mut self, _: &mut Context<'_>) {
-        let engine = self.engine.get().unwrap().upgrade().unwrap();
-        let counts = (engine.session_count(), engine.connection_count());
-        self.counts.lock().unwrap().push(counts);
+        let engine = self.engine.get().and_then(WeakEngine::upgrade);
+        let counts = engine.map(|engine| (engine.session_count(), engine.connection_count()));
+        if let Ok(mut all) = self.counts.lock() {
+            all.extend(counts);
+        }
     }
 }
 

@@ -168,7 +168,7 @@ async fn body_of_known_length_may_come_in_any_number_of_pieces() {
     let head = rig.net.to_get(&client.query()).method("POST");
     let mut http = rig.net.http().await;
     let body = format!("4{}", "x".repeat(1_000_000 / 2));
-    let head = head.header("content-length", &body.len().to_string());
+    let head = head.header("content-length", body.len().to_string());
     http.write(&head.to_bytes()).await;
     // More than the HTTP library reads at once.
     http.write(body.as_bytes()).await;
