@@ -14,6 +14,8 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 use thiserror::Error;
 
+use crate::clock::now;
+
 pub(crate) use requests::{RequestConnection, Serving, Watched, Writing};
 
 /// All connections, in total and by address.
@@ -210,11 +212,6 @@ impl Drop for Seat {
             state.origins.remove(&peers.origin);
         }
     }
-}
-
-/// The time, on the clock that the runtime's timers follow.
-fn now() -> Instant {
-    tokio::time::Instant::now().into_std()
 }
 
 impl fmt::Debug for Connections {

@@ -159,7 +159,7 @@ impl<S: Side, C: Connection> Driver<S, C> {
 
     /// One turn; ready when there is nothing left to do for this session, ever.
     fn turn(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let now = tokio::time::Instant::now().into_std();
+        let now = crate::clock::now();
         let mut commands = self.handle.shared().lock().begin_turn(cx.waker());
         if self.timer.is_due(now) {
             self.excuse_silence(now);

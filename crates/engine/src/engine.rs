@@ -3,7 +3,7 @@ use std::collections::HashSet;
 use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::sync::{Arc, Weak};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::Bytes;
 use parking_lot::RwLock;
@@ -14,6 +14,7 @@ use sockeye_websocket::Role;
 
 use crate::application::Application;
 use crate::bounds::Bounds;
+use crate::clock::now;
 use crate::command::Command;
 use crate::config::{ConfigError, EngineConfig};
 use crate::connections::Connections;
@@ -437,11 +438,6 @@ impl<A: Application> Side for Engine<A> {
             self.inner.gate.leave();
         }
     }
-}
-
-/// The time, on the clock that the runtime's timers follow.
-fn now() -> Instant {
-    tokio::time::Instant::now().into_std()
 }
 
 impl Sessions {

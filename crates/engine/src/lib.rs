@@ -20,6 +20,7 @@ mod application;
 mod bounds;
 #[cfg(feature = "client")]
 mod client;
+mod clock;
 mod command;
 mod config;
 mod connections;

@@ -407,7 +407,7 @@ where
         let gate = self.engine.gate();
         let of_the_engine = async {
             gate.emptied().await;
-            let now = tokio::time::Instant::now().into_std();
+            let now = crate::clock::now();
             let grace = self.engine.config().shutdown_timeout;
             tokio::time::sleep(gate.patience(now, grace)).await;
         };

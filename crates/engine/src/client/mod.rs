@@ -20,6 +20,7 @@ use sockeye_engine_proto::{CloseReason, Revision, Session, TransportKind};
 
 use crate::application::Connection;
 use crate::bounds::Bounds;
+use crate::clock::now;
 use crate::dial::{ConnectUrl, ConnectorError, Dialer};
 use crate::driver::{Carrier, Driver, Side};
 use crate::handle::{Dialect, SessionHandle};
@@ -300,11 +301,6 @@ impl Side for ClientSide {
     }
 
     fn forget(&self, _session: &SessionHandle) {}
-}
-
-/// The time, on the clock that the runtime's timers follow.
-fn now() -> Instant {
-    tokio::time::Instant::now().into_std()
 }
 
 impl fmt::Debug for Connector {

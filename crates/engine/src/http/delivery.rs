@@ -126,7 +126,7 @@ impl Deliveries {
 impl Underway {
     fn hurry(&self, linger: Duration) {
         if let Some(connection) = &self.connection
-            && let Some(until) = tokio::time::Instant::now().into_std().checked_add(linger)
+            && let Some(until) = crate::clock::now().checked_add(linger)
         {
             connection.hurry(until);
         }
@@ -221,7 +221,7 @@ mod tests {
                 assert_eq!(due(), None);
                 end();
             }
-            let now = tokio::time::Instant::now().into_std();
+            let now = crate::clock::now();
             assert_eq!(due(), Some(now + LINGER));
             delivery.finish();
             assert_eq!(due(), None);
