@@ -114,6 +114,8 @@ mod tests {
     use http_body::Body as _;
     use sockeye_engine_proto::{Revision, TransportKind};
 
+    use std::time::Duration;
+
     use super::*;
     use crate::bounds::Bounds;
     use crate::handle::{Dialect, SessionHandle};
@@ -140,7 +142,9 @@ mod tests {
             &Bounds::default(),
         );
         let deliveries = Arc::new(Deliveries::default());
-        let delivery = deliveries.begin(&session, None).await;
+        let delivery = deliveries
+            .begin(&session, None, Duration::from_secs(1))
+            .await;
         let payload = Arc::new(vec![7; 2 * PIECE + 1]);
         let content = Bytes::from_owner(Payload(Arc::clone(&payload)));
         let mut body = Body::delivered(content, delivery);
