@@ -298,4 +298,40 @@ mod tests {
         all.admit(address("10.0.0.2")).unwrap();
         assert!(watched.is_cut());
     }
+
+    #[test]
+    fn many_make_room_at_once_if_there_are_many() {
+        let all = connections(128, 200);
+        let open: Vec<_> = (0..128)
+            .map(|_| all.watch(all.admit(address("10.0.0.1")).unwrap()))
+            .collect();
+        all.admit(address("10.0.0.2")).unwrap();
+        let cut: Vec<_> = open.iter().map(|watched| watched.is_cut()).collect();
+        assert_eq!(cut.iter().filter(|cut| **cut).count(), 2);
+        assert!(cut[0] && cut[1]);
+    }
+
+    #[tokio::test]
+    async fn owner_that_does_not_read_yet_notices_that_it_is_cut() {
+        let all = connections(1, 1);
+        let watched = all.watch(all.admit(None).unwrap());
+        let mut until_cut = std::pin::pin!(watched.until_cut());
+        let mut cx = std::task::Context::from_waker(std::task::Waker::noop());
+        assert!(until_cut.as_mut().poll(&mut cx).is_pending());
+        watched.cut();
+        until_cut.await;
+        all.admit(None).unwrap();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn buffer_that_is_full_for_a_moment_costs_no_connection() {
+        let all = connections(1, 1);
+        let watched = all.watch(all.admit(None).unwrap());
+        let _serving = watched.serve();
+        let cx = std::task::Context::from_waker(std::task::Waker::noop());
+        watched.wait_to_write(&cx);
+        assert_eq!(all.admit(None).unwrap_err(), Full::Total);
+        tokio::time::advance(Duration::from_secs(1)).await;
+        all.admit(None).unwrap();
+    }
 }

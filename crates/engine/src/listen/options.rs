@@ -156,12 +156,12 @@ impl ListenOptions {
         self
     }
 
-    /// After how long an idle TCP connection is probed by the operating system. Default: 60 s. It
-    /// matters to plain peers on streams, which have no heartbeat: one that is gone without a word
-    /// is noticed by this.
+    /// After how long an idle TCP connection is probed by the operating system, which has its own
+    /// count and interval of probes; `None`: never. Default: 60 s. It matters to plain peers on
+    /// streams, which have no heartbeat: one that is gone without a word is noticed by this.
     #[must_use]
-    pub const fn keep_alive(mut self, idle: Duration) -> Self {
-        self.keep_alive = Some(idle);
+    pub const fn keep_alive(mut self, idle: Option<Duration>) -> Self {
+        self.keep_alive = idle;
         self
     }
 

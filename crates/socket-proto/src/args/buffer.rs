@@ -199,4 +199,13 @@ mod tests {
             assert_eq!(found(list), []);
         }
     }
+
+    #[test]
+    fn what_is_in_front_of_a_word_is_looked_through_once() {
+        // Some hundred thousand words, in front of none of which an object begins: to look through all
+        // that is in front of each would take hours.
+        let mut list = r#""Buffer","#.repeat(400_000);
+        list.push_str(r#"{"type":"Buffer","data":[7]}"#);
+        assert_eq!(found(&list), [(r#"{"type":"Buffer","data":[7]}"#, vec![7])]);
+    }
 }
