@@ -21,6 +21,10 @@ use crate::middleware::{self, Next, Verdict};
 pub use limits::InboxLimits;
 use queue::{EventQueue, QueuedEvent};
 
+/// How many futures more than handlers may run before the peer is not read from: those of several listeners of
+/// one event, and those that were [started](Inbox::start) for what is no event, such as the peer's mistakes.
+const UNASKED: usize = 256;
+
 /// The sockets of one connection, and the handlers that run for it.
 ///
 /// The connection says who is in ([`insert`](Self::insert), [`remove`](Self::remove)), gives every event that comes to
@@ -276,6 +280,9 @@ impl<S: Receiver> Inbox<S> {
     /// Whether there is room in the queue. While there is none, the peer is not to be read from.
     #[must_use]
     pub fn has_room(&self) -> bool {
+        if self.running.len() >= self.limits.handlers().saturating_add(UNASKED) {
+            return false;
+        }
         let held = self.running.held();
         self.backlog.as_ref().is_none_or(|backlog| {
             !backlog.blocks_events() || backlog.queue.has_room(&self.limits, held)

@@ -366,6 +366,19 @@ fn started_future_counts_as_a_handler() {
 }
 
 #[test]
+fn futures_that_no_event_has_asked_for_are_bounded() {
+    let (mut rig, ..) = Rig::with_socket(limits());
+    let mut started = 0;
+    while rig.inbox.has_room() {
+        rig.inbox
+            .start(Box::pin(std::future::pending()), &mut context());
+        started += 1;
+        assert!(started < 10_000);
+    }
+    assert!(started >= UNASKED, "{started}");
+}
+
+#[test]
 fn middlewares_change_drop_and_refuse_events() {
     let (mut rig, key, socket) = Rig::with_socket(limits());
     socket.log_numbers();
