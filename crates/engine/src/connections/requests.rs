@@ -1,9 +1,8 @@
 //! Connections that carry HTTP requests: what they are doing, and how to end them from outside.
 
-use std::future::poll_fn;
 use std::ops::Deref;
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Waker};
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
@@ -113,7 +112,11 @@ impl RequestConnection {
     }
 
     /// Ready when the connection is to end, for an owner that does not read or write through it yet.
+    #[cfg(any(feature = "tls", test))]
     pub(crate) async fn until_cut(&self) {
+        use std::future::poll_fn;
+        use std::task::Poll;
+
         poll_fn(|cx| match self.wait_to_read(cx) {
             true => Poll::Pending,
             false => Poll::Ready(()),
