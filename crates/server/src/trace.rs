@@ -42,8 +42,12 @@ pub(crate) fn unknown_namespace(name: &str) {
 }
 
 pub(crate) fn disconnected(socket: &Socket, reason: DisconnectReason) {
-    let (id, namespace) = (socket.loggable_id(), socket.namespace().name());
-    tracing::info!(id, namespace, %reason, "disconnected");
+    tracing::info!(
+        id = socket.loggable_id(),
+        namespace = socket.namespace().name(),
+        %reason,
+        "disconnected"
+    );
 }
 
 /// An event has come. It may have to wait until it is its turn.
@@ -64,18 +68,31 @@ pub(crate) fn event<'s>(
 }
 
 pub(crate) fn joined(socket: &Socket, room: &str) {
-    let (id, namespace) = (socket.loggable_id(), socket.namespace().name());
-    tracing::debug!(id, namespace, room = %Room(room), "joined a room");
+    tracing::debug!(
+        id = socket.loggable_id(),
+        namespace = socket.namespace().name(),
+        room = %Room(room),
+        "joined a room"
+    );
 }
 
 pub(crate) fn left(socket: &Socket, room: &str) {
-    let (id, namespace) = (socket.loggable_id(), socket.namespace().name());
-    tracing::debug!(id, namespace, room = %Room(room), "left a room");
+    tracing::debug!(
+        id = socket.loggable_id(),
+        namespace = socket.namespace().name(),
+        room = %Room(room),
+        "left a room"
+    );
 }
 
 pub(crate) fn emitted(socket: &Socket, name: &str, wants_ack: bool) {
-    let (id, namespace) = (socket.loggable_id(), socket.namespace().name());
-    tracing::trace!(id, namespace, event = name, wants_ack, "emit");
+    tracing::trace!(
+        id = socket.loggable_id(),
+        namespace = socket.namespace().name(),
+        event = name,
+        wants_ack,
+        "emit"
+    );
 }
 
 pub(crate) fn broadcast(namespace: &str, name: &str, receivers: usize) {
