@@ -12,14 +12,14 @@ mod polling;
 mod requests;
 mod side;
 mod stream;
+mod timer;
 mod unfinished;
 
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::OnceLock;
 use std::task::{Context, Poll};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use bytes::Bytes;
 use sockeye_engine_proto::payload;
@@ -27,7 +27,6 @@ use sockeye_engine_proto::{
     BadRequest, CloseReason, Lane, Output, Packet, RequestError, Revision, Role, Session,
     TransportEnd, TransportKind,
 };
-use tokio::time::Sleep;
 
 use crate::application::Connection;
 use crate::command::{Command, Request};
@@ -46,6 +45,7 @@ pub(crate) use requests::{Exchange, Reply};
 pub(crate) use side::Side;
 pub(crate) use stream::Wire;
 use stream::{Fate, Probe, Read};
+use timer::{Moment, Timer};
 use unfinished::Unfinished;
 
 /// Drives one session: it owns the session's state, its transports, its timer, and the upper
@@ -633,114 +633,6 @@ impl Stage {
     fn is_over(&self) -> bool {
         matches!(self, Self::Closed(closed) if matches!(**closed, Closed::Over))
     }
-}
-
-/// A time in full tenths of a second since the first one, which is a quarter of what an [`Instant`]
-/// takes, and enough for 13 years.
-#[derive(Clone, Copy)]
-struct Moment(u32);
-
-impl Moment {
-    fn of(now: Instant) -> Self {
-        let since = now.saturating_duration_since(Self::begun());
-        let tenths = since.as_secs() * 10 + u64::from(since.subsec_millis() / 100);
-        Self(u32::try_from(tenths).unwrap_or(u32::MAX))
-    }
-
-    fn instant(self) -> Instant {
-        Self::begun() + Duration::from_millis(u64::from(self.0) * 100)
-    }
-
-    fn until(self, now: Instant) -> Duration {
-        now.saturating_duration_since(self.instant())
-    }
-
-    fn begun() -> Instant {
-        static BEGUN: OnceLock<Instant> = OnceLock::new();
-        // No clock that tests move is behind this one.
-        *BEGUN.get_or_init(Instant::now)
-    }
-}
-
-/// The session's one timer.
-struct Timer {
-    sleep: Option<Pin<Box<Sleep>>>,
-    armed: Armed,
-}
-
-/// What a timer waits for.
-#[derive(Clone, Copy)]
-enum Armed {
-    /// Nobody has said yet; it counts as due.
-    Unset,
-    /// The sleep is set to this time, and polled for it.
-    At(Instant),
-    /// There is nothing to wait for.
-    Never,
-}
-
-impl Timer {
-    const fn new() -> Self {
-        Self {
-            sleep: None,
-            armed: Armed::Unset,
-        }
-    }
-
-    /// How long ago the timer should have fired.
-    fn delay(&self, now: Instant) -> Duration {
-        match self.armed {
-            Armed::At(at) => now.saturating_duration_since(at),
-            Armed::Unset | Armed::Never => Duration::ZERO,
-        }
-    }
-
-    fn is_due(&self, now: Instant) -> bool {
-        match self.armed {
-            Armed::Unset => true,
-            Armed::At(at) => at <= now,
-            Armed::Never => false,
-        }
-    }
-
-    /// Sees to it that the task is woken when `due` comes; ready if it has come already.
-    ///
-    /// A deadline that moves later is left alone: waking up once for nothing is cheaper than
-    /// moving the timer with every packet.
-    fn arm(&mut self, due: Option<Instant>, now: Instant, cx: &mut Context<'_>) -> Poll<()> {
-        let Some(due) = due else {
-            self.sleep = None;
-            self.armed = Armed::Never;
-            return Poll::Pending;
-        };
-        if matches!(self.armed, Armed::At(at) if now < at && at <= due) {
-            return Poll::Pending;
-        }
-        let at = tokio::time::Instant::from_std(due);
-        let sleep = match &mut self.sleep {
-            Some(sleep) => {
-                sleep.as_mut().reset(at);
-                sleep
-            }
-            none => none.insert(Box::pin(tokio::time::sleep_until(at))),
-        };
-        self.armed = Armed::At(due);
-        poll_unconstrained(sleep, cx)
-    }
-
-    /// Has this task woken when what is armed comes, and no other; ready if it has come already.
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        match &mut self.sleep {
-            Some(sleep) => poll_unconstrained(sleep, cx),
-            None => Poll::Pending,
-        }
-    }
-}
-
-/// Polls a timer whatever the task's handlers have left of its budget. Where nothing is left, tokio would have the
-/// task run again without having taken its waker for the timer, which is polled only when it is set.
-fn poll_unconstrained(sleep: &mut Pin<Box<Sleep>>, cx: &mut Context<'_>) -> Poll<()> {
-    Pin::new(&mut tokio::task::unconstrained(sleep.as_mut())).poll(cx)
 }
 
 #[cfg(test)]
