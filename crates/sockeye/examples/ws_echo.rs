@@ -10,6 +10,9 @@ use sockeye_engine::{Body, WebSocket};
 use sockeye_websocket::{Event, Limits};
 use tokio::net::TcpListener;
 
+/// Cases 9.3.1 and 9.4.1 of Autobahn have messages of 4 MiB in pieces of 64 bytes, four times what is taken by default.
+const MAX_FRAGMENTS: u32 = 100_000;
+
 /// Messages may be this large.
 const MAX_MESSAGE: usize = 64 * 1024 * 1024;
 
@@ -34,7 +37,8 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
 async fn serve(request: Request<Incoming>) -> Result<Response<Body>, Infallible> {
     let limits = Limits::default()
         .max_frame(MAX_MESSAGE)
-        .max_message(MAX_MESSAGE);
+        .max_message(MAX_MESSAGE)
+        .max_fragments(MAX_FRAGMENTS);
     let (response, upgrading) = match WebSocket::upgrade(request, limits) {
         Ok(accepted) => accepted,
         Err(error) => {
