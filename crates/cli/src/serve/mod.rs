@@ -5,7 +5,6 @@ mod site;
 
 use std::io::{self, Write};
 use std::net::SocketAddr;
-use std::time::Duration;
 
 use sockeye::{ClientFilesError, ConfigError, ListenError, ListenOptions, Listener, Server};
 use thiserror::Error;
@@ -32,13 +31,6 @@ pub(crate) enum ServeError {
     Listen(#[from] ListenError),
 }
 
-/// How long peers may take to hear of the end. A peer on long-polling that has no request
-/// under way is heard of again only when it sends the next one.
-const PATIENCE: Duration = Duration::from_secs(10);
-
-/// How long HTTP connections may take after that to finish the answer they are at.
-const LAST_ANSWERS: Duration = Duration::from_secs(1);
-
 /// Serves until it is told to stop.
 pub(crate) async fn run(options: ServeOptions) -> Result<Exit, ServeError> {
     let mut signals = Signals::listen().map_err(ServeError::Signals)?;
@@ -61,24 +53,9 @@ pub(crate) async fn run(options: ServeOptions) -> Result<Exit, ServeError> {
         "{DIM}Closing; Ctrl-C again stops at once.{DIM:#}"
     ));
     tokio::select! {
-        () = close(&io, &mut listeners) => Ok(Exit::Success),
+        () = io.close() => Ok(Exit::Success),
         () = signals.next() => Ok(Exit::Interrupted),
     }
-}
-
-/// Disconnects everybody and waits, within bounds, until they know.
-async fn close(io: &Server, listeners: &mut [Listener]) {
-    if tokio::time::timeout(PATIENCE, io.close()).await.is_err() {
-        let connections = io.connection_count();
-        tracing::warn!(connections, "some peers took too long to disconnect");
-    }
-    let answered = async {
-        for listener in listeners {
-            listener.closed().await;
-        }
-    };
-    // Who is still sending a request by then gets no answer to it.
-    let _ = tokio::time::timeout(LAST_ANSWERS, answered).await;
 }
 
 /// Tells where the server can be reached.
