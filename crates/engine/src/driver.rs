@@ -32,7 +32,7 @@ use crate::application::Connection;
 use crate::command::{Command, Request};
 use crate::handle::SessionHandle;
 use crate::io::Io;
-use crate::mailbox::{Awaited, Flushed, Rest};
+use crate::mailbox::{Awaited, Flushed, Queue, Rest};
 use crate::outbox::Framing;
 use crate::turn::Turn;
 use ending::Ending;
@@ -524,7 +524,7 @@ impl<S: Side, C: Connection> Driver<S, C> {
     }
 
     fn is_outbox_full(&self) -> bool {
-        self.handle.queued() >= self.side.bounds().outbox_limit
+        self.handle.shared().lock().outbox.is_full()
     }
 
     fn has_much_to_write(&self) -> bool {

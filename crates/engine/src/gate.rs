@@ -66,6 +66,10 @@ impl State {
             self.sessions + self.doors == 0,
         )
     }
+
+    fn advance(&mut self, phase: Phase) {
+        self.phase = self.phase.max(phase);
+    }
 }
 
 impl Gate {
@@ -196,12 +200,6 @@ impl Gate {
             }
             changed.await;
         }
-    }
-}
-
-impl State {
-    fn advance(&mut self, phase: Phase) {
-        self.phase = self.phase.max(phase);
     }
 }
 
