@@ -119,7 +119,6 @@ impl Connection {
                 args,
                 ack_id,
             } => {
-                // What a recovered session has missed comes before the answer.
                 tracing::debug!(
                     namespace = self.proto.namespace(key),
                     event = %name,
@@ -127,6 +126,7 @@ impl Connection {
                     wants_ack = ack_id.is_some(),
                     "event"
                 );
+                // What a recovered session has missed comes before the answer.
                 let is_in = self.inbox.socket(key).is_some();
                 if !is_in || self.flushing.contains(&key) {
                     if let Err(error) = self.inbox.hold(key, name, args, ack_id) {
