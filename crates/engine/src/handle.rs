@@ -181,6 +181,19 @@ impl SessionHandle {
         }))
     }
 
+    /// A session on long-polling that nobody drives.
+    #[cfg(test)]
+    pub(crate) fn undriven() -> Self {
+        Self::new(
+            SessionId::random().expect("random bytes"),
+            Revision::V4,
+            TransportKind::Polling,
+            Dialect::Packets,
+            false,
+            &Bounds::default(),
+        )
+    }
+
     pub(crate) fn shared(&self) -> &Arc<Shared> {
         &self.0
     }

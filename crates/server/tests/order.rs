@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use sockeye_engine_proto::Packet;
 use sockeye_server::{Args, Data, Ordering, Server, ServerConfig, Socket};
-use sockeye_testkit::{Case, Log, ServerRig, WebSocket};
+use sockeye_testkit::{Case, Log, Peer, ServerRig, WebSocket};
 use sockeye_websocket::OpCode;
 use tokio::sync::{Semaphore, watch};
 use tokio::time::{Instant, sleep};
@@ -195,6 +195,17 @@ async fn full_queue_makes_the_peer_wait() {
     }
 }
 
+/// Sends more than any queue here takes: fifty numbers, each with 20 kB.
+fn send_large_numbers(mut peer: Peer) -> tokio::task::JoinHandle<Peer> {
+    tokio::spawn(async move {
+        let filler = "x".repeat(20_000);
+        for n in 0..50 {
+            peer.send(&format!(r#"2["n",{n},"{filler}"]"#)).await;
+        }
+        peer
+    })
+}
+
 #[tokio::test(start_paused = true)]
 async fn queue_is_bounded_in_bytes_too() {
     let config = ServerConfig::default()
@@ -212,14 +223,7 @@ async fn queue_is_bounded_in_bytes_too() {
         }
     });
     let rig = ServerRig::memory(&io);
-    let mut peer = rig.connect().await;
-    let sending = tokio::spawn(async move {
-        let filler = "x".repeat(20_000);
-        for n in 0..50 {
-            peer.send(&format!(r#"2["n",{n},"{filler}"]"#)).await;
-        }
-        peer
-    });
+    let sending = send_large_numbers(rig.connect().await);
     tokio::time::sleep(Duration::from_secs(10)).await;
     assert!(!sending.is_finished(), "the peer waits");
     open.send_replace(true);
@@ -475,14 +479,7 @@ async fn arguments_of_waiting_handlers_count_for_the_queue() {
         }
     });
     let rig = ServerRig::memory(&io);
-    let mut peer = rig.connect().await;
-    let sending = tokio::spawn(async move {
-        let filler = "x".repeat(20_000);
-        for n in 0..50 {
-            peer.send(&format!(r#"2["n",{n},"{filler}"]"#)).await;
-        }
-        peer
-    });
+    let sending = send_large_numbers(rig.connect().await);
     tokio::time::sleep(Duration::from_secs(10)).await;
     assert!(!sending.is_finished(), "the peer waits");
     // One event may go beyond.

@@ -39,6 +39,15 @@ async fn expect(log: &Log<String>, entries: &[&str]) {
     }
 }
 
+/// A peer that has been silent for so long that it was connected as a plain one.
+async fn taken_for_a_plain_one() -> (Server, Log<String>, Peer) {
+    let (io, log) = server();
+    let listener = listen(&io, ListenOptions::default()).await;
+    let peer = Peer::tcp(&listener).await;
+    expect(&log, &["connect"]).await;
+    (io, log, peer)
+}
+
 #[tokio::test(start_paused = true)]
 async fn peer_that_only_listens_is_connected_after_a_short_silence() {
     let (io, log) = server();
@@ -88,10 +97,7 @@ async fn time_of_silence_can_be_chosen() {
 
 #[tokio::test(start_paused = true)]
 async fn native_peer_that_begins_late_is_received_if_nothing_was_sent_to_it() {
-    let (io, log) = server();
-    let listener = listen(&io, ListenOptions::default()).await;
-    let mut peer = Peer::tcp(&listener).await;
-    expect(&log, &["connect"]).await;
+    let (io, log, mut peer) = taken_for_a_plain_one().await;
     // All in one piece, so that what follows the opening must not be lost.
     peer.write(b"\x010\x0240\x1042[\"say\",\"late\"]").await;
     assert!(peer.text().await.starts_with("0{"));
@@ -105,10 +111,7 @@ async fn native_peer_that_begins_late_is_received_if_nothing_was_sent_to_it() {
 
 #[tokio::test(start_paused = true)]
 async fn late_opening_may_come_in_pieces() {
-    let (io, log) = server();
-    let listener = listen(&io, ListenOptions::default()).await;
-    let mut peer = Peer::tcp(&listener).await;
-    expect(&log, &["connect"]).await;
+    let (_io, log, mut peer) = taken_for_a_plain_one().await;
     peer.write(b"\x01").await;
     expect(&log, &["disconnect transport close", "close"]).await;
     peer.write(b"0\x0240").await;
@@ -139,10 +142,7 @@ async fn native_peer_that_was_sent_lines_is_refused() {
 
 #[tokio::test(start_paused = true)]
 async fn http_request_that_comes_late_is_told_what_this_is() {
-    let (io, log) = server();
-    let listener = listen(&io, ListenOptions::default()).await;
-    let mut peer = Peer::tcp(&listener).await;
-    expect(&log, &["connect"]).await;
+    let (_io, _log, mut peer) = taken_for_a_plain_one().await;
     peer.write("GET / HTTP/1.1\r\n\r\n").await;
     let status = peer.line().await;
     assert_eq!(status.unwrap(), "HTTP/1.1 400 Bad Request");
@@ -187,10 +187,7 @@ async fn listener_for_packets_refuses_lines() {
 
 #[tokio::test(start_paused = true)]
 async fn server_that_closes_does_not_receive_anybody_again() {
-    let (io, log) = server();
-    let listener = listen(&io, ListenOptions::default()).await;
-    let mut peer = Peer::tcp(&listener).await;
-    expect(&log, &["connect"]).await;
+    let (io, log, mut peer) = taken_for_a_plain_one().await;
     // The beginning of an opening: it is received again, and the rest is waited for.
     peer.write(b"\x01").await;
     expect(&log, &["disconnect transport close", "close"]).await;

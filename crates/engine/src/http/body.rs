@@ -112,15 +112,12 @@ mod tests {
     use std::task::Waker;
 
     use http_body::Body as _;
-    use sockeye_engine_proto::{Revision, TransportKind};
 
     use std::time::Duration;
 
     use super::*;
-    use crate::bounds::Bounds;
-    use crate::handle::{Dialect, SessionHandle};
+    use crate::handle::SessionHandle;
     use crate::http::Deliveries;
-    use crate::id::SessionId;
 
     /// A payload that tells, by the other pointer to it, whether it is still in memory.
     struct Payload(Arc<Vec<u8>>);
@@ -133,14 +130,7 @@ mod tests {
 
     #[tokio::test]
     async fn last_piece_does_not_keep_the_whole_payload() {
-        let session = SessionHandle::new(
-            SessionId::random().unwrap(),
-            Revision::V4,
-            TransportKind::Polling,
-            Dialect::Packets,
-            false,
-            &Bounds::default(),
-        );
+        let session = SessionHandle::undriven();
         let deliveries = Arc::new(Deliveries::default());
         let delivery = deliveries
             .begin(&session, None, Duration::from_secs(1))

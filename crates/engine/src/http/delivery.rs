@@ -181,12 +181,8 @@ impl fmt::Debug for Delivery {
 mod tests {
     use std::task::{Context, Waker};
 
-    use sockeye_engine_proto::{Revision, TransportKind};
-
     use super::*;
-    use crate::config::EngineConfig;
     use crate::connections::{ConnectionLimits, Connections, Writing};
-    use crate::handle::Dialect;
 
     const LINGER: Duration = Duration::from_secs(2);
 
@@ -199,14 +195,7 @@ mod tests {
                 Writing::Stuck { due, .. } => due,
                 Writing::Cut => panic!("cut"),
             };
-            let session = SessionHandle::new(
-                SessionId::random().unwrap(),
-                Revision::V4,
-                TransportKind::Polling,
-                Dialect::Packets,
-                false,
-                &EngineConfig::default().bounds,
-            );
+            let session = SessionHandle::undriven();
             let deliveries = Arc::new(Deliveries::default());
             let end = || {
                 session.shared().retire();
