@@ -3,6 +3,7 @@
 #![no_main]
 
 use std::collections::BTreeMap;
+use std::time::Instant;
 
 use bytes::Bytes;
 use libfuzzer_sys::fuzz_target;
@@ -25,11 +26,13 @@ fuzz_target!(|data: &[u8]| {
     let Ok(packet) = decode(text, SocketRevision::V5, MAX_ATTACHMENTS) else {
         return;
     };
-    let Ok((name, args)) = packet.event() else {
+    let Ok((name, _)) = packet.event() else {
         return;
     };
     let attachments = attachments(rest.get(1..).unwrap_or_default());
-    let args = args.with_attachments(&attachments).to_args();
+    let Some(args) = received(packet.namespace, text, &attachments) else {
+        return;
+    };
     let Some(value) = read::<Value>(&args) else {
         return;
     };
@@ -53,6 +56,41 @@ fuzz_target!(|data: &[u8]| {
     same::<BTreeMap<String, Bytes>>(&args, &again);
     same::<(IgnoredAny, BTreeMap<String, Vec<Bytes>>)>(&args, &again);
 });
+
+/// The arguments of an event as a server's connection hands them on, unless it refuses them or has no use for them.
+fn received(namespace: &str, text: &str, attachments: &[Bytes]) -> Option<Args> {
+    let mut connection = joined(namespace)?;
+    let mut input = connection.handle_text(text).ok()?.map(into_args);
+    for attachment in attachments {
+        if input.is_some() {
+            break;
+        }
+        let next = connection.handle_binary(attachment.clone()).ok()?;
+        input = next.map(into_args);
+    }
+    input?
+}
+
+fn into_args(input: Input<'_>) -> Option<Args> {
+    match input {
+        Input::Event { args, .. } => Some(args.into_args()),
+        _ => None,
+    }
+}
+
+/// A server's connection with a peer that is in this namespace, unless its name is refused.
+fn joined(namespace: &str) -> Option<Connection> {
+    let config = ConnectionConfig::default();
+    let mut connection = Connection::server(SocketRevision::V5, &config, Instant::now());
+    let request = match namespace {
+        "/" => "0".to_owned(),
+        other => format!("0{other},"),
+    };
+    let joined = connection.handle_text(&request).ok()??;
+    let key = joined.key();
+    connection.accept(key);
+    Some(connection)
+}
 
 /// Where there are no attachments, bytes take four times their size, and each of them once.
 fn expansion_is_bounded(args: &Args) {
@@ -98,11 +136,7 @@ fn beside_bytes(args: &Args, value: &Value) {
     };
     assert_eq!(&*sent, ["ours"]);
     let text = std::str::from_utf8(&buf[start..]).expect("a packet is text");
-    let config = ConnectionConfig::default();
-    let now = std::time::Instant::now();
-    let mut connection = Connection::server(SocketRevision::V5, &config, now);
-    let joined = connection.handle_text("0").expect("a client may join");
-    connection.accept(joined.expect("it is asked for").key());
+    let mut connection = joined("/").expect("a client may join");
     // Any other placeholder would be one without its attachment, or the second of this one.
     let waits = connection
         .handle_text(text)

@@ -35,22 +35,19 @@ impl<'de> ArgsDeserializer<'de> {
 macro_rules! read_one {
     ($this:expr, $argument:expr, $text:expr, |$de:ident| $read:expr) => {{
         let original = $text;
-        let result = match ($this.args.bytes, $this.numbers) {
-            (BytesForm::Attachments([]), Numbers::AsWritten) => {
+        let mended = mend(original);
+        let result = match ($this.args.bytes, $this.numbers, &mended) {
+            (BytesForm::Attachments([]), Numbers::AsWritten, Cow::Borrowed(_)) => {
                 let mut json = serde_json::Deserializer::from_str(original);
                 let $de = &mut json;
                 $read.and_then(|value| json.end().map(|()| value))
             }
-            (form, numbers) => {
-                let mended = match numbers {
-                    Numbers::AsWritten => Cow::Borrowed(original),
-                    Numbers::WholeIfAsked | Numbers::Whole => mend(original),
-                };
-                let mut json = serde_json::Deserializer::from_str(&mended);
+            (form, numbers, mended) => {
+                let mut json = serde_json::Deserializer::from_str(mended);
                 let how = How {
                     form,
                     numbers,
-                    text: &mended,
+                    text: mended,
                     original,
                 };
                 let $de = Reading::new(&mut json, &how);
@@ -396,6 +393,15 @@ mod tests {
             text.starts_with("argument 2: invalid type: integer `1`"),
             "{text}"
         );
+    }
+
+    #[test]
+    fn bytes_of_half_an_emoji_are_the_same_with_and_without_attachments() {
+        let parts = [Bytes::from_static(b"x")];
+        let text = args(r#"["half \ud83d end"]"#);
+        for raw in [text, text.with_attachments(&parts), text.with_buffers()] {
+            assert_eq!(raw.deserialize::<Bytes>().unwrap(), "half \u{fffd} end");
+        }
     }
 
     #[test]
