@@ -29,10 +29,11 @@ const LAYERS: &[(&str, u8)] = &[
     ("sockeye-client", 3),
     ("sockeye-server", 3),
     ("sockeye", 4),
-    ("sockeye-cli", 5),
+    ("sockeye-chat", 5),
+    ("sockeye-cli", 6),
     // For tests alone, which may look wherever they like: as high as it is, nothing that ships can build on it.
-    ("sockeye-testkit", 5),
-    ("xtask", 6),
+    ("sockeye-testkit", 6),
+    ("xtask", 7),
 ];
 
 /// Nothing in the lowest layer may bring one of these in, not even by way of another crate.

@@ -3,7 +3,6 @@
 mod args;
 mod arguments;
 mod bench;
-mod chat;
 mod connect;
 mod emit;
 mod escape;

@@ -9,7 +9,6 @@ use std::net::SocketAddr;
 use sockeye::{ClientFilesError, ConfigError, ListenError, ListenOptions, Listener, Server};
 use thiserror::Error;
 
-use crate::chat;
 use crate::report::{ADDRESS, BOLD, BRAND, DIM, Exit, Explain};
 use crate::signals::Signals;
 pub(crate) use options::ServeOptions;
@@ -23,8 +22,6 @@ pub(crate) enum ServeError {
     ClientFiles(#[from] ClientFilesError),
     #[error("this cannot be served")]
     Config(#[from] ConfigError),
-    #[error("no random numbers can be had")]
-    Random(#[from] getrandom::Error),
     #[error("cannot wait for signals")]
     Signals(#[source] io::Error),
     #[error(transparent)]
@@ -38,7 +35,7 @@ pub(crate) async fn run(options: ServeOptions) -> Result<Exit, ServeError> {
     let site = if options.no_demo {
         Site::health_only()
     } else {
-        chat::open(&io)?;
+        sockeye_chat::open(&io);
         Site::with_chat(&options.path)
     };
     let mut listeners = Vec::new();

@@ -12,8 +12,6 @@ use http::{Request, Response, StatusCode};
 use sockeye::{Body, StaticFile};
 use tower_service::Service;
 
-use crate::chat;
-
 /// A small website in memory, as a service. Cheap to clone.
 #[derive(Clone)]
 pub(super) struct Site {
@@ -23,12 +21,7 @@ pub(super) struct Site {
 /// Asked by programs that watch over servers.
 const HEALTH: &str = "/healthz";
 
-/// Pictures are shown from memory; nothing of another origin is loaded, nothing inline runs, and no
-/// page of another origin can have people click on this one in disguise.
-const POLICY: HeaderValue = HeaderValue::from_static(
-    "default-src 'self'; img-src 'self' blob: data:; connect-src 'self' ws: wss:; base-uri 'none'; \
-     frame-ancestors 'none'",
-);
+const POLICY: HeaderValue = HeaderValue::from_static(sockeye_chat::CONTENT_SECURITY_POLICY);
 
 impl Site {
     /// A site without pages.
@@ -40,7 +33,7 @@ impl Site {
 
     /// The pages of the chat, for a server with this path.
     pub(super) fn with_chat(socket_path: &str) -> Self {
-        let files = chat::pages(socket_path);
+        let files = sockeye_chat::pages(socket_path);
         Self {
             files: files.into(),
         }

@@ -2,14 +2,14 @@
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
-use super::pictures::{Album, Progress, Uploads};
-use super::rules::{self, HISTORY, MAX_ROOMS, PictureType, Refusal};
-use super::shapes::{self, Body, Content, Joined, Message, Person, PersonId, Picture, UploadStart};
+use crate::pictures::{Album, Progress, Uploads};
+use crate::rules::{self, HISTORY, MAX_ROOMS, PictureType, Refusal};
+use crate::shapes::{self, Body, Content, Joined, Message, Person, PersonId, Picture, UploadStart};
 
 /// The chat's state. Sockets are told apart by their ids, which stay in here: what people see of each
 /// other is a [`PersonId`]. Times are given as milliseconds since 1970.
 #[derive(Debug)]
-pub(super) struct Chat {
+pub(crate) struct Chat {
     boot: String,
     /// By name, and so in the order in which they are listed.
     rooms: BTreeMap<String, Room>,
@@ -41,7 +41,7 @@ struct Place {
 
 /// What `join` did.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Change {
+pub(crate) enum Change {
     /// Somebody is in another room now, and has left this one.
     Moved {
         left: Option<String>,
@@ -56,7 +56,7 @@ const LOBBY: &str = "lobby";
 
 impl Chat {
     /// An empty chat. `boot` tells it from those of earlier runs of the server.
-    pub(super) fn new(boot: String) -> Self {
+    pub(crate) fn new(boot: String) -> Self {
         Self {
             boot,
             rooms: BTreeMap::from([(LOBBY.into(), Room::default())]),
@@ -70,7 +70,7 @@ impl Chat {
     }
 
     /// Brings somebody into a room, out of the one before, or changes their name.
-    pub(super) fn join(&mut self, id: &str, name: &str, room: &str) -> Result<Change, Refusal> {
+    pub(crate) fn join(&mut self, id: &str, name: &str, room: &str) -> Result<Change, Refusal> {
         let name = rules::person_name(name)?;
         let room = rules::room_name(room)?;
         if self.places.get(id).is_some_and(|place| place.room == room) {
@@ -92,7 +92,7 @@ impl Chat {
     }
 
     /// What somebody who has just joined is told.
-    pub(super) fn welcome(&self, id: &str) -> Result<Joined, Refusal> {
+    pub(crate) fn welcome(&self, id: &str) -> Result<Joined, Refusal> {
         let (person, room) = self.whereabouts(id).ok_or(Refusal::NotJoined)?;
         let history = self.rooms.get(room).map(|room| room.history.clone());
         Ok(Joined {
@@ -107,25 +107,25 @@ impl Chat {
     }
 
     /// Forgets a socket. Returns the room that it was in.
-    pub(super) fn leave(&mut self, id: &str) -> Option<String> {
+    pub(crate) fn leave(&mut self, id: &str) -> Option<String> {
         self.drop_upload(id);
         self.depart(id).map(|place| place.room)
     }
 
     /// Who a socket is, and in which room.
-    pub(super) fn whereabouts(&self, id: &str) -> Option<(&Person, &str)> {
+    pub(crate) fn whereabouts(&self, id: &str) -> Option<(&Person, &str)> {
         let Place { person, room } = self.places.get(id)?;
         let mut people = self.people(room).iter();
         Some((people.find(|other| other.id == *person)?, room))
     }
 
     /// Those in a room, in the order of their coming.
-    pub(super) fn people(&self, room: &str) -> &[Person] {
+    pub(crate) fn people(&self, room: &str) -> &[Person] {
         self.rooms.get(room).map_or(&[], |room| &room.people)
     }
 
     /// All rooms, by name.
-    pub(super) fn rooms(&self) -> Vec<shapes::Room> {
+    pub(crate) fn rooms(&self) -> Vec<shapes::Room> {
         let list = self.rooms.iter().map(|(name, room)| shapes::Room {
             name: name.clone(),
             people: room.people.len(),
@@ -134,7 +134,7 @@ impl Chat {
     }
 
     /// Adds a text to the room that its writer is in.
-    pub(super) fn say(&mut self, id: &str, text: &str, now: u64) -> Result<&Message, Refusal> {
+    pub(crate) fn say(&mut self, id: &str, text: &str, now: u64) -> Result<&Message, Refusal> {
         let (person, room) = self.whereabouts(id).ok_or(Refusal::NotJoined)?;
         let text = rules::message_text(text)?;
         let (person, room) = (person.clone(), room.to_owned());
@@ -144,7 +144,7 @@ impl Chat {
     }
 
     /// Begins a picture for the room that its sender is in. Returns the number of the upload.
-    pub(super) fn start_upload(&mut self, id: &str, start: &UploadStart) -> Result<u64, Refusal> {
+    pub(crate) fn start_upload(&mut self, id: &str, start: &UploadStart) -> Result<u64, Refusal> {
         self.drop_upload(id);
         let room = &self.places.get(id).ok_or(Refusal::NotJoined)?.room;
         let name = rules::picture_name(&start.name)?;
@@ -155,7 +155,7 @@ impl Chat {
 
     /// Adds to a picture. Returns how much of it there is, and, if that is all, the message that
     /// has come of it.
-    pub(super) fn add_chunk(
+    pub(crate) fn add_chunk(
         &mut self,
         id: &str,
         upload: u64,
@@ -188,12 +188,12 @@ impl Chat {
     }
 
     /// Drops the picture that a socket has under way, if there is one.
-    pub(super) fn drop_upload(&mut self, id: &str) {
+    pub(crate) fn drop_upload(&mut self, id: &str) {
         self.uploads.drop_of(id);
     }
 
     /// The picture of a message.
-    pub(super) fn picture(&self, id: u64) -> Result<Content, Refusal> {
+    pub(crate) fn picture(&self, id: u64) -> Result<Content, Refusal> {
         self.album.find(id)
     }
 

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, HashMap};
 
 use bytes::Bytes;
 
-use super::rules::{MAX_ALBUM, MAX_CHUNK, MAX_UPLOADS, PictureType, Refusal};
-use super::shapes::Content;
+use crate::rules::{MAX_ALBUM, MAX_CHUNK, MAX_UPLOADS, PictureType, Refusal};
+use crate::shapes::Content;
 
 /// The pictures that are being uploaded, one for each socket at most.
 ///
@@ -13,7 +13,7 @@ use super::shapes::Content;
 /// has rested longest makes room: whoever begins many and goes on with none does not keep the
 /// others from theirs.
 #[derive(Debug, Default)]
-pub(super) struct Uploads {
+pub(crate) struct Uploads {
     by_socket: HashMap<String, Upload>,
     bytes: usize,
     /// Counts chunks and starts, to tell which upload has rested longest.
@@ -22,20 +22,20 @@ pub(super) struct Uploads {
 
 /// A picture that is not complete.
 #[derive(Debug)]
-pub(super) struct Upload {
+pub(crate) struct Upload {
     number: u64,
     /// Where it was when it began; the room may have been forgotten since.
-    pub(super) room: String,
-    pub(super) name: String,
-    pub(super) kind: PictureType,
+    pub(crate) room: String,
+    pub(crate) name: String,
+    pub(crate) kind: PictureType,
     size: usize,
-    pub(super) data: Vec<u8>,
+    pub(crate) data: Vec<u8>,
     touched: u64,
 }
 
 /// How an upload stands after a chunk.
 #[derive(Debug)]
-pub(super) enum Progress {
+pub(crate) enum Progress {
     /// So many bytes are there.
     Received(usize),
     /// All are there, and begin like a picture of their type.
@@ -44,7 +44,7 @@ pub(super) enum Progress {
 
 impl Uploads {
     /// Begins one, and drops the one that this socket had under way. Returns its number.
-    pub(super) fn start(
+    pub(crate) fn start(
         &mut self,
         socket: &str,
         room: &str,
@@ -68,7 +68,7 @@ impl Uploads {
     }
 
     /// Adds a chunk. After a refusal the socket has no upload any more.
-    pub(super) fn add(
+    pub(crate) fn add(
         &mut self,
         socket: &str,
         number: u64,
@@ -98,7 +98,7 @@ impl Uploads {
     }
 
     /// Drops the upload of a socket, if it has one.
-    pub(super) fn drop_of(&mut self, socket: &str) {
+    pub(crate) fn drop_of(&mut self, socket: &str) {
         self.take(socket);
     }
 
@@ -129,14 +129,14 @@ impl Uploads {
 ///
 /// All of them together have [`MAX_ALBUM`] bytes at most; the oldest go first.
 #[derive(Debug, Default)]
-pub(super) struct Album {
+pub(crate) struct Album {
     pictures: BTreeMap<u64, Content>,
     bytes: usize,
 }
 
 impl Album {
     /// Keeps a picture. Ids must rise.
-    pub(super) fn keep(&mut self, id: u64, kind: PictureType, data: Bytes) {
+    pub(crate) fn keep(&mut self, id: u64, kind: PictureType, data: Bytes) {
         while self.bytes + data.len() > MAX_ALBUM {
             let Some((_, oldest)) = self.pictures.pop_first() else {
                 break;
@@ -148,7 +148,7 @@ impl Album {
     }
 
     /// The picture of this id.
-    pub(super) fn find(&self, id: u64) -> Result<Content, Refusal> {
+    pub(crate) fn find(&self, id: u64) -> Result<Content, Refusal> {
         let Content { kind, data } = self.pictures.get(&id).ok_or(Refusal::UnknownPicture)?;
         Ok(Content {
             kind: *kind,
@@ -157,7 +157,7 @@ impl Album {
     }
 
     /// Forgets a picture, if it is there.
-    pub(super) fn forget(&mut self, id: u64) {
+    pub(crate) fn forget(&mut self, id: u64) {
         if let Some(content) = self.pictures.remove(&id) {
             self.bytes -= content.data.len();
         }
@@ -167,7 +167,7 @@ impl Album {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::chat::rules::MAX_PICTURE;
+    use crate::rules::MAX_PICTURE;
 
     const PNG: &[u8] = b"\x89PNG\r\n\x1a\nand so on";
 

@@ -1,8 +1,22 @@
 //! The demo chat: rooms, who is here, who types, history, pictures.
 //!
-//! What page and server say to each other is written down in `assets/PROTOCOL.md`. [`Chat`] is
+//! What page and server say to each other is written down in `assets/PROTOCOL.md`. `Chat` is
 //! all that the server knows, as plain data that has never heard of sockets; this module ties it
-//! to events. People get ids of the chat's own, as those of sockets are not for everybody to know. It is meant to be read as an example of how to use the library, too.
+//! to events. People get ids of the chat's own, as those of sockets are not for everybody to know.
+//! It is meant to be read as an example of how to use the library, too.
+//!
+//! [`open`] ties the chat to a server, and [`pages`] are the files that a browser needs; the `sockeye`
+//! command serves both.
+//!
+//! ```no_run
+//! # #[tokio::main]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let io = sockeye::Server::new();
+//! sockeye_chat::open(&io);
+//! io.listen("http://localhost:3000").await?.closed().await;
+//! # Ok(())
+//! # }
+//! ```
 
 #![expect(
     clippy::needless_pass_by_value,
@@ -15,6 +29,7 @@ mod rules;
 mod shapes;
 mod state;
 
+use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -24,7 +39,7 @@ use sockeye::{
 };
 use tokio::sync::Notify;
 
-pub(crate) use pages::pages;
+pub use pages::{CONTENT_SECURITY_POLICY, pages};
 use rules::Refusal;
 use shapes::{Accepted, Answer, Join, Joined, Message, Received, Started, Typing, UploadStart};
 use state::{Change, Chat};
@@ -51,14 +66,14 @@ const JOINED: &str = "joined";
 /// room to room changes it all the time.
 const ROOMS_PAUSE: Duration = Duration::from_millis(100);
 
-/// Opens the chat on a server.
+/// Opens the chat on a server, in its namespace `/`.
 ///
-/// # Errors
+/// # Panics
 ///
-/// If there are no random numbers to name this run of the server with.
-pub(crate) fn open(io: &Server) -> Result<(), getrandom::Error> {
+/// Outside of a tokio runtime, as a task of its own tells of changes to the list of rooms.
+pub fn open(io: &Server) {
     let shared = Arc::new(Shared {
-        chat: Mutex::new(Chat::new(boot_id()?)),
+        chat: Mutex::new(Chat::new(boot_id())),
         rooms_changed: Notify::new(),
     });
     io.state(Arc::clone(&shared));
@@ -74,7 +89,6 @@ pub(crate) fn open(io: &Server) -> Result<(), getrandom::Error> {
         // Anybody can send nonsense; the log is not theirs to fill.
         .on_error(|socket, error| tracing::debug!(?socket, %error, "event failed"));
     tokio::spawn(tell_rooms(io.clone(), shared));
-    Ok(())
 }
 
 /// Enters a room. The answer is sent by hand rather than returned, so that it is on its way
@@ -236,9 +250,10 @@ fn answer<T>(result: Result<T, Refusal>) -> Reply<Answer<T>> {
     Reply(Answer::from(result))
 }
 
-/// Tells this run of the server from earlier ones.
-fn boot_id() -> Result<String, getrandom::Error> {
-    Ok(format!("{:016x}", getrandom::u64()?))
+/// Tells this run of the server from earlier ones. Nobody gains anything by guessing it, so the seed
+/// of a hash map is random enough.
+fn boot_id() -> String {
+    format!("{:016x}", RandomState::new().hash_one(()))
 }
 
 /// Milliseconds since 1970.

@@ -5,20 +5,20 @@ use std::collections::VecDeque;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize, Serializer};
 
-use super::rules::{PictureType, Refusal};
+use crate::rules::{PictureType, Refusal};
 
 #[derive(Deserialize)]
-pub(super) struct Join {
-    pub(super) name: String,
-    pub(super) room: String,
+pub(crate) struct Join {
+    pub(crate) name: String,
+    pub(crate) room: String,
 }
 
 #[derive(Deserialize)]
-pub(super) struct UploadStart {
-    pub(super) name: String,
+pub(crate) struct UploadStart {
+    pub(crate) name: String,
     #[serde(rename = "type")]
-    pub(super) kind: String,
-    pub(super) size: u64,
+    pub(crate) kind: String,
+    pub(crate) size: u64,
 }
 
 /// What one visit to the chat is called there.
@@ -26,91 +26,91 @@ pub(super) struct UploadStart {
 /// This is not the socket's id, although that would do for everything else: for clients of
 /// Socket.IO 2 and older a socket's id is the session's, and whoever knows that can speak as them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct PersonId(pub(super) u64);
+pub(crate) struct PersonId(pub(crate) u64);
 
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub(super) struct Person {
-    pub(super) id: PersonId,
-    pub(super) name: String,
+pub(crate) struct Person {
+    pub(crate) id: PersonId,
+    pub(crate) name: String,
 }
 
 #[derive(Debug, PartialEq, Serialize)]
-pub(super) struct Room {
-    pub(super) name: String,
-    pub(super) people: usize,
+pub(crate) struct Room {
+    pub(crate) name: String,
+    pub(crate) people: usize,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub(super) struct Picture {
-    pub(super) id: u64,
-    pub(super) name: String,
+pub(crate) struct Picture {
+    pub(crate) id: u64,
+    pub(crate) name: String,
     #[serde(rename = "type")]
-    pub(super) kind: PictureType,
-    pub(super) size: usize,
+    pub(crate) kind: PictureType,
+    pub(crate) size: usize,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub(super) struct Message {
-    pub(super) id: u64,
-    pub(super) time: u64,
-    pub(super) room: String,
-    pub(super) from: Person,
+pub(crate) struct Message {
+    pub(crate) id: u64,
+    pub(crate) time: u64,
+    pub(crate) room: String,
+    pub(crate) from: Person,
     #[serde(flatten)]
-    pub(super) body: Body,
+    pub(crate) body: Body,
 }
 
 /// One of the two fields `text` and `picture`.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub(super) enum Body {
+pub(crate) enum Body {
     Text(String),
     Picture(Picture),
 }
 
 #[derive(Serialize)]
-pub(super) struct Joined {
-    pub(super) boot: String,
-    pub(super) id: PersonId,
-    pub(super) room: String,
-    pub(super) name: String,
-    pub(super) people: Vec<Person>,
-    pub(super) rooms: Vec<Room>,
-    pub(super) messages: VecDeque<Message>,
+pub(crate) struct Joined {
+    pub(crate) boot: String,
+    pub(crate) id: PersonId,
+    pub(crate) room: String,
+    pub(crate) name: String,
+    pub(crate) people: Vec<Person>,
+    pub(crate) rooms: Vec<Room>,
+    pub(crate) messages: VecDeque<Message>,
 }
 
 #[derive(Serialize)]
-pub(super) struct Accepted {
-    pub(super) id: u64,
+pub(crate) struct Accepted {
+    pub(crate) id: u64,
 }
 
 #[derive(Serialize)]
-pub(super) struct Started {
-    pub(super) upload: u64,
+pub(crate) struct Started {
+    pub(crate) upload: u64,
 }
 
 #[derive(Serialize)]
-pub(super) struct Received {
-    pub(super) received: usize,
+pub(crate) struct Received {
+    pub(crate) received: usize,
 }
 
 #[derive(Debug, Serialize)]
-pub(super) struct Content {
+pub(crate) struct Content {
     #[serde(rename = "type")]
-    pub(super) kind: PictureType,
-    pub(super) data: Bytes,
+    pub(crate) kind: PictureType,
+    pub(crate) data: Bytes,
 }
 
 #[derive(Serialize)]
-pub(super) struct Typing<'a> {
+pub(crate) struct Typing<'a> {
     #[serde(flatten)]
-    pub(super) person: &'a Person,
-    pub(super) typing: bool,
+    pub(crate) person: &'a Person,
+    pub(crate) typing: bool,
 }
 
 /// What an event is acknowledged with: what was asked for, or a sentence for people.
 #[derive(Serialize)]
 #[serde(untagged)]
-pub(super) enum Answer<T> {
+pub(crate) enum Answer<T> {
     Done(T),
     Refused { error: String },
 }

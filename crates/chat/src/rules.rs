@@ -4,25 +4,25 @@ use serde::Serialize;
 use thiserror::Error;
 
 /// Characters in the name of a person or room.
-pub(super) const MAX_NAME: usize = 32;
-pub(super) const MAX_ROOMS: usize = 200;
+pub(crate) const MAX_NAME: usize = 32;
+pub(crate) const MAX_ROOMS: usize = 200;
 /// Characters in a message.
-pub(super) const MAX_TEXT: usize = 2000;
+pub(crate) const MAX_TEXT: usize = 2000;
 /// Messages that each room remembers.
-pub(super) const HISTORY: usize = 50;
+pub(crate) const HISTORY: usize = 50;
 /// Bytes in a picture.
-pub(super) const MAX_PICTURE: usize = 5 << 20;
+pub(crate) const MAX_PICTURE: usize = 5 << 20;
 /// Characters in the name of a picture.
-pub(super) const MAX_PICTURE_NAME: usize = 100;
-pub(super) const MAX_CHUNK: usize = 64 << 10;
+pub(crate) const MAX_PICTURE_NAME: usize = 100;
+pub(crate) const MAX_CHUNK: usize = 64 << 10;
 /// Bytes of all pictures that are kept.
-pub(super) const MAX_ALBUM: usize = 64 << 20;
+pub(crate) const MAX_ALBUM: usize = 64 << 20;
 /// Bytes that all pictures together may have received before they are complete.
-pub(super) const MAX_UPLOADS: usize = 64 << 20;
+pub(crate) const MAX_UPLOADS: usize = 64 << 20;
 
 /// Why a request is refused, in words for whoever made it.
 #[derive(Debug, PartialEq, Eq, Error)]
-pub(super) enum Refusal {
+pub(crate) enum Refusal {
     #[error("This server does not understand the page: {0}.")]
     Arguments(String),
     #[error("{0} must have 1 to {1} characters.")]
@@ -51,7 +51,7 @@ pub(super) enum Refusal {
 
 /// A picture that a browser can show.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-pub(super) enum PictureType {
+pub(crate) enum PictureType {
     #[serde(rename = "image/png")]
     Png,
     #[serde(rename = "image/jpeg")]
@@ -65,17 +65,17 @@ pub(super) enum PictureType {
 }
 
 /// The name of a person, without the space around it.
-pub(super) fn person_name(name: &str) -> Result<&str, Refusal> {
+pub(crate) fn person_name(name: &str) -> Result<&str, Refusal> {
     line("Your name", name)
 }
 
 /// The name of a room, without the space around it.
-pub(super) fn room_name(name: &str) -> Result<&str, Refusal> {
+pub(crate) fn room_name(name: &str) -> Result<&str, Refusal> {
     line("The name of a room", name)
 }
 
 /// The text of a message, without the space around it. Line feeds and tabs may be inside.
-pub(super) fn message_text(text: &str) -> Result<&str, Refusal> {
+pub(crate) fn message_text(text: &str) -> Result<&str, Refusal> {
     let text = text.trim();
     if !has_length(text, 1, MAX_TEXT) {
         return Err(Refusal::Length("A message", MAX_TEXT));
@@ -90,7 +90,7 @@ pub(super) fn message_text(text: &str) -> Result<&str, Refusal> {
 }
 
 /// The name of a picture, which may be empty, without the space around it.
-pub(super) fn picture_name(name: &str) -> Result<&str, Refusal> {
+pub(crate) fn picture_name(name: &str) -> Result<&str, Refusal> {
     let name = name.trim();
     if has_length(name, 0, MAX_PICTURE_NAME) && !name.chars().any(char::is_control) {
         Ok(name)
@@ -100,7 +100,7 @@ pub(super) fn picture_name(name: &str) -> Result<&str, Refusal> {
 }
 
 /// The size of a picture.
-pub(super) fn picture_size(size: u64) -> Result<usize, Refusal> {
+pub(crate) fn picture_size(size: u64) -> Result<usize, Refusal> {
     match usize::try_from(size) {
         Ok(size @ 1..=MAX_PICTURE) => Ok(size),
         _ => Err(Refusal::PictureSize),
@@ -125,7 +125,7 @@ fn has_length(text: &str, least: usize, most: usize) -> bool {
 
 impl PictureType {
     /// The type of this media type.
-    pub(super) fn parse(name: &str) -> Result<Self, Refusal> {
+    pub(crate) fn parse(name: &str) -> Result<Self, Refusal> {
         match name {
             "image/png" => Ok(Self::Png),
             "image/jpeg" => Ok(Self::Jpeg),
@@ -137,7 +137,7 @@ impl PictureType {
     }
 
     /// Whether content begins like a picture of this type.
-    pub(super) fn begins(self, content: &[u8]) -> bool {
+    pub(crate) fn begins(self, content: &[u8]) -> bool {
         match self {
             Self::Png => content.starts_with(b"\x89PNG\r\n\x1a\n"),
             Self::Jpeg => content.starts_with(b"\xff\xd8\xff"),
