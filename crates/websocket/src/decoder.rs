@@ -4,8 +4,9 @@ use crate::close::CloseFrame;
 use crate::error::ProtocolError;
 use crate::event::{Event, Payload, Text};
 use crate::extensions::Extensions;
-use crate::header::{MAX_HEADER, OpCode, Prefix};
+use crate::header::{MAX_HEADER, Prefix};
 use crate::mask::apply_mask;
+use crate::opcode::OpCode;
 use crate::utf8::{self, InvalidUtf8, Utf8Buffer, Utf8Bytes};
 
 /// Which end of the connection this is.
@@ -296,7 +297,10 @@ impl Decoder {
             return Err(ProtocolError::ReservedBits(unknown, op));
         }
         if masked != (self.role == Role::Server) {
-            return Err(ProtocolError::wrong_mask(self.role, op));
+            return Err(match self.role {
+                Role::Server => ProtocolError::Unmasked(op),
+                Role::Client => ProtocolError::Masked(op),
+            });
         }
         match op {
             OpCode::Continuation if !self.is_in_message() => {

@@ -1,9 +1,8 @@
-use crate::close::close_code;
+use crate::close_code;
 use crate::extensions::{Compress, Extensions};
-use crate::header::{
-    EIGHT_BYTES, FIN, LengthForm, MAX_CONTROL_PAYLOAD, OpCode, TWO_BYTES, encode_header,
-};
+use crate::header::{EIGHT_BYTES, FIN, LengthForm, MAX_CONTROL_PAYLOAD, TWO_BYTES, encode_header};
 use crate::mask::apply_mask;
+use crate::opcode::OpCode;
 
 /// Writes the header of an unmasked frame so that it ends where the payload starts, and says where the
 /// frame begins.

@@ -1,6 +1,5 @@
-use crate::close::close_code;
-use crate::decoder::Role;
-use crate::header::OpCode;
+use crate::close_code;
+use crate::opcode::OpCode;
 use crate::utf8::InvalidUtf8;
 
 /// What the peer did wrong; the connection cannot go on.
@@ -86,14 +85,6 @@ impl ProtocolError {
             | Self::MessageTooBig { .. }
             | Self::TooManyFragments { .. } => close_code::TOO_BIG,
             _ => close_code::PROTOCOL_ERROR,
-        }
-    }
-
-    /// The error for a frame with a mask where none belongs, or the other way round.
-    pub(crate) const fn wrong_mask(receiver: Role, op: OpCode) -> Self {
-        match receiver {
-            Role::Server => Self::Unmasked(op),
-            Role::Client => Self::Masked(op),
         }
     }
 }

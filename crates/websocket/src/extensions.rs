@@ -1,6 +1,6 @@
 use std::borrow::Cow;
 
-use crate::header::OpCode;
+use crate::opcode::OpCode;
 
 /// Whether a message is compressed where the connection allows it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]

@@ -2,7 +2,8 @@ use bytes::Bytes;
 
 use crate::encode::{encode_close, encode_frame, prepend_header};
 use crate::extensions::{Compress, Extensions};
-use crate::header::{Header, MAX_CONTROL_PAYLOAD, OpCode, encode_header};
+use crate::header::{Header, MAX_CONTROL_PAYLOAD, encode_header};
+use crate::opcode::OpCode;
 use crate::utf8::Utf8Bytes;
 
 /// A frame that is encoded once and sent to any number of peers; cheap to clone.

@@ -50,6 +50,7 @@
 //! ```
 
 mod close;
+pub mod close_code;
 mod decoder;
 mod encode;
 mod error;
@@ -59,11 +60,12 @@ mod frame;
 pub mod handshake;
 mod header;
 mod mask;
+mod opcode;
 #[cfg(test)]
 mod tests;
 mod utf8;
 
-pub use close::{CloseFrame, CloseState, close_code};
+pub use close::{CloseFrame, CloseState};
 pub use decoder::{Decoded, Decoder, Limits, Role};
 pub use encode::{encode_close, encode_frame, encode_message, prepend_header, wrap_message};
 pub use error::ProtocolError;
@@ -73,6 +75,7 @@ pub use extensions::{
     Extensions, parse_extensions,
 };
 pub use frame::Frame;
-pub use header::{Header, MAX_HEADER, MAX_SERVER_HEADER, OpCode, encode_header, frame_len};
+pub use header::{Header, MAX_HEADER, MAX_SERVER_HEADER, encode_header, frame_len};
 pub use mask::apply_mask;
+pub use opcode::OpCode;
 pub use utf8::{InvalidUtf8, Utf8Bytes};
