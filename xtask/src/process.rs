@@ -1,15 +1,26 @@
 use std::ffi::{OsStr, OsString};
 use std::io::IsTerminal;
 use std::net::{TcpListener, TcpStream};
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use crate::tools::find_program;
 use crate::{Error, Result};
 
 /// The cargo that started this program.
 pub(crate) fn cargo() -> OsString {
     std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into())
+}
+
+/// Finds the first of some programs on the `PATH`.
+pub(crate) fn find_program(names: &[&str]) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH")?;
+    let folders: Vec<_> = std::env::split_paths(&path).collect();
+    let candidates = names.iter().flat_map(|name| {
+        let file = format!("{name}{}", std::env::consts::EXE_SUFFIX);
+        folders.iter().map(move |folder| folder.join(&file))
+    });
+    candidates.into_iter().find(|file| file.is_file())
 }
 
 /// Shows a command, runs it to its end, and fails if it failed.

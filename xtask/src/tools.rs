@@ -4,19 +4,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::Result;
-use crate::process::{capture, run};
+use crate::process::{capture, find_program, run};
 use crate::workspace::Workspace;
-
-/// Finds the first of some programs on the `PATH`.
-pub(crate) fn find_program(names: &[&str]) -> Option<PathBuf> {
-    let path = std::env::var_os("PATH")?;
-    let folders: Vec<_> = std::env::split_paths(&path).collect();
-    let candidates = names.iter().flat_map(|name| {
-        let file = format!("{name}{}", std::env::consts::EXE_SUFFIX);
-        folders.iter().map(move |folder| folder.join(&file))
-    });
-    candidates.into_iter().find(|file| file.is_file())
-}
 
 /// Node.js, new enough for the suites, with npm.
 pub(crate) fn node() -> Result<PathBuf> {

@@ -47,11 +47,6 @@ impl Default for Command {
     }
 }
 
-/// What stands behind a group of options in a struct would be counted among them in the help; these
-/// two say that it is not.
-pub(crate) const ARGUMENTS: Option<&str> = None;
-pub(crate) const OPTIONS: Option<&str> = None;
-
 const STYLES: Styles = Styles::styled()
     .header(crate::report::BOLD)
     .usage(crate::report::BOLD)

@@ -9,8 +9,8 @@ use sockeye::client::{EncodeError, Socket};
 use sockeye::{AckError, DisconnectReason, EmitError, Refusal};
 use thiserror::Error;
 
-use crate::args::{ARGUMENTS, OPTIONS};
 use crate::arguments::{ArgumentError, Arguments};
+use crate::headings::{ARGUMENTS, OPTIONS};
 use crate::json;
 use crate::peer::{PeerError, PeerOptions};
 use crate::report::{Exit, Explain};

@@ -6,6 +6,7 @@ mod bench;
 mod connect;
 mod emit;
 mod escape;
+mod headings;
 mod json;
 mod logging;
 mod peer;

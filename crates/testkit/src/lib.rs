@@ -13,6 +13,7 @@
 mod client;
 mod engine;
 mod http;
+mod io;
 mod log;
 mod net;
 mod server;
@@ -22,8 +23,9 @@ mod websocket;
 pub use client::{Case, Client};
 pub use engine::{App, EngineRig, Seen, Session};
 pub use http::{Http, Request, Response};
+pub use io::{BoxStream, Stream};
 pub use log::Log;
-pub use net::{BoxStream, Net, Stream};
+pub use net::Net;
 pub use server::{Peer, ServerRig};
 pub use stream::{SocketDir, StreamPeer};
 pub use websocket::{Frame, WebSocket};

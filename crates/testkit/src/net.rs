@@ -11,19 +11,10 @@ use bytes::Bytes;
 use hyper::body::Incoming;
 use hyper_util::rt::TokioIo;
 use hyper_util::service::TowerToHyperService;
-use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tower_service::Service;
 
-use crate::{Http, Request, Response};
-
-/// A byte stream both ways.
-pub trait Stream: AsyncRead + AsyncWrite + Send + Sync + Unpin {}
-
-impl<T: AsyncRead + AsyncWrite + Send + Sync + Unpin> Stream for T {}
-
-/// A stream of whichever kind.
-pub type BoxStream = Box<dyn Stream>;
+use crate::{BoxStream, Http, Request, Response};
 
 type Connecting = Pin<Box<dyn Future<Output = io::Result<BoxStream>> + Send>>;
 

@@ -1,8 +1,7 @@
 use super::test::Peers;
 use super::{Task, autobahn, check, fuzz, interop, size, stalls, test};
 use crate::Result;
-use crate::process::yellow;
-use crate::tools::find_program;
+use crate::process::{find_program, yellow};
 use crate::workspace::Workspace;
 
 pub(crate) const TASK: Task = Task {

@@ -3,7 +3,7 @@ use std::process::{Command, Stdio};
 
 use super::Task;
 use crate::Result;
-use crate::tools::find_program;
+use crate::process::find_program;
 use crate::workspace::Workspace;
 
 /// What the browser client promises.

@@ -1,8 +1,8 @@
 use std::path::PathBuf;
 
 use super::{Task, interop};
-use crate::process::{heading, run, yellow};
-use crate::tools::{self, find_program};
+use crate::process::{find_program, heading, run, yellow};
+use crate::tools;
 use crate::workspace::Workspace;
 use crate::{Error, Result};
 

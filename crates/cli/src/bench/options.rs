@@ -6,7 +6,7 @@ use bytes::Bytes;
 use clap::Args;
 use sockeye::client::EncodeError;
 
-use crate::args::OPTIONS;
+use crate::headings::OPTIONS;
 use crate::peer::PeerOptions;
 use crate::units::{Size, Span};
 

@@ -13,7 +13,7 @@ use clap::Args;
 use sockeye::Reconnection;
 use thiserror::Error;
 
-use crate::args::OPTIONS;
+use crate::headings::OPTIONS;
 use crate::peer::{PeerError, PeerOptions};
 use crate::report::{Exit, Explain};
 use crate::units::Span;
