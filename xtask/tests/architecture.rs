@@ -2,11 +2,19 @@
 //!
 //! The crates form layers, and dependencies go down only. The lowest layer is the protocols without I/O: what goes on
 //! there follows from bytes and times that are passed in, so that a test can play both ends of a connection.
+//!
+//! Within a crate it is the same: who follows the arrows from a file never comes back to it.
 
 #![expect(clippy::unwrap_used, reason = "all of this is test code")]
 
+#[path = "architecture/circles.rs"]
+mod circles;
 #[path = "architecture/code.rs"]
 mod code;
+#[path = "architecture/modules.rs"]
+mod modules;
+#[path = "architecture/paths.rs"]
+mod paths;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -35,6 +43,22 @@ const LAYERS: &[(&str, u8)] = &[
     ("sockeye-testkit", 6),
     ("xtask", 7),
 ];
+
+/// Crates whose files are still to be put in order. A circle is files of which each leads to each other one by what it
+/// names; to name what a file is a part of does not count.
+const WITH_CIRCLES: &[&str] = &[
+    "sockeye-client",
+    "sockeye-engine",
+    "sockeye-events",
+    "sockeye-server",
+    "sockeye-socket-proto",
+];
+
+/// Lines of code in one file, with the tests in it.
+const MAX_LINES: usize = 600;
+
+/// Files that are still to be taken apart.
+const TOO_LONG: &[&str] = &["engine/src/outbox.rs"];
 
 /// Nothing in the lowest layer may bring one of these in, not even by way of another crate.
 const FORBIDDEN_CRATES: &[&str] = &[
@@ -133,6 +157,50 @@ fn core_sources_use_no_runtime_clock_random_source_or_lock() {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn no_files_of_a_crate_need_each_other() {
+    let mut wrong = String::new();
+    for package in packages() {
+        let name = &package.name;
+        let arrows = modules::arrows(&package.folder.join("src"));
+        let circles = circles::circles(&arrows);
+        if WITH_CIRCLES.contains(&name.as_str()) {
+            if circles.is_empty() {
+                wrong += &format!("{name} has no circle any more: take it off the list\n");
+            }
+            continue;
+        }
+        for circle in circles {
+            let shown = circles::shown(&circle, &arrows);
+            wrong += &format!("{name}: a circle of {} files\n{shown}", circle.len());
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong}");
+}
+
+#[test]
+fn files_are_small() {
+    let mut wrong = String::new();
+    let mut lengths = Vec::new();
+    for package in packages() {
+        for file in code::rust_files(&package.folder.join("src")) {
+            let len = code::lines(&fs::read_to_string(&file).unwrap());
+            let is_known = TOO_LONG.iter().any(|long| file.ends_with(long));
+            if is_known != (len > MAX_LINES) {
+                wrong += &format!("{}: {len} lines of code\n", file.display());
+            }
+            lengths.push(len);
+        }
+    }
+    assert!(
+        wrong.is_empty(),
+        "at most {MAX_LINES}, unless listed:\n{wrong}"
+    );
+    lengths.sort_unstable();
+    let median = lengths[lengths.len() / 2];
+    assert!(median < 130, "the median is {median} lines of code");
 }
 
 #[derive(Debug)]

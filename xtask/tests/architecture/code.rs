@@ -1,4 +1,4 @@
-//! Looking for words in Rust code, but not in its comments, strings and tests.
+//! Rust code without its comments, strings and tests.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -20,9 +20,20 @@ pub(crate) fn rust_files(folder: &Path) -> Vec<PathBuf> {
     files
 }
 
+/// What of `source` is in the finished program, with its lines where they were.
+pub(crate) fn code(source: &str) -> String {
+    without_tests(&without_text(source))
+}
+
+/// How many lines hold code, be it that of tests. Comments and blank lines do not count.
+pub(crate) fn lines(source: &str) -> usize {
+    let code = without_text(source);
+    code.lines().filter(|line| !line.trim().is_empty()).count()
+}
+
 /// The lines, counted from 1, on which `source` says one of `words`.
 pub(crate) fn find<'w>(source: &str, words: &[&'w str]) -> Vec<(usize, &'w str)> {
-    let code = without_tests(&without_text(source));
+    let code = code(source);
     let mut found = Vec::new();
     for (number, line) in code.lines().enumerate() {
         let said = words.iter().filter(|word| says(line, word));
@@ -42,36 +53,36 @@ fn is_word(char: char) -> bool {
     char.is_alphanumeric() || char == '_'
 }
 
-/// The same code with blanks in place of comments and of what is inside literals, so that lines and columns stay.
+/// The same code with blanks in place of comments and quotation marks in place of literals, so that lines and columns
+/// stay.
 fn without_text(source: &str) -> String {
     let mut out = String::with_capacity(source.len());
     let mut rest = source;
     while let Some(char) = rest.chars().next() {
         let after_word = out.ends_with(is_word);
-        let (len, is_text) = match char {
-            '/' if rest.starts_with("//") => (rest.find('\n').unwrap_or(rest.len()), true),
-            '/' if rest.starts_with("/*") => (block_comment(rest), true),
-            '"' => (string(rest), true),
+        let (len, instead) = match char {
+            '/' if rest.starts_with("//") => (rest.find('\n').unwrap_or(rest.len()), Some(' ')),
+            '/' if rest.starts_with("/*") => (block_comment(rest), Some(' ')),
+            '"' => (string(rest), Some('"')),
             '\'' => match char_literal(rest) {
-                Some(len) => (len, true),
+                Some(len) => (len, Some('"')),
                 // A lifetime.
-                None => (1, false),
+                None => (1, None),
             },
             'r' | 'b' | 'c' if !after_word => match raw_string(rest) {
-                Some(len) => (len, true),
-                None => (1, false),
+                Some(len) => (len, Some('"')),
+                None => (1, None),
             },
-            _ => (char.len_utf8(), false),
+            _ => (char.len_utf8(), None),
         };
         let (piece, after) = rest.split_at(len);
-        if is_text {
-            out.extend(
+        match instead {
+            Some(instead) => out.extend(
                 piece
                     .chars()
-                    .map(|char| if char == '\n' { char } else { ' ' }),
-            );
-        } else {
-            out.push_str(piece);
+                    .map(|char| if char == '\n' { char } else { instead }),
+            ),
+            None => out.push_str(piece),
         }
         rest = after;
     }
@@ -135,12 +146,12 @@ fn char_literal(rest: &str) -> Option<usize> {
         .map(|(at, _)| at + 1)
 }
 
-/// Blanks what follows each `#[cfg(test)]`, up to the end of its braces or its semicolon.
+/// Blanks what follows each `#[cfg(test)]` or `#[cfg(all(test, …))]`, up to the end of its braces or its semicolon.
 fn without_tests(code: &str) -> String {
-    const MARK: &str = "#[cfg(test)]";
+    const MARKS: [&str; 2] = ["#[cfg(test)]", "#[cfg(all(test,"];
     let mut out = String::with_capacity(code.len());
     let mut rest = code;
-    while let Some(at) = rest.find(MARK) {
+    while let Some(at) = MARKS.iter().filter_map(|mark| rest.find(mark)).min() {
         let (before, item) = rest.split_at(at);
         let (item, after) = item.split_at(item_len(item));
         out.push_str(before);
@@ -201,8 +212,16 @@ fn words_in_comments_strings_tests_and_longer_words_do_not_count() {
         "let text = br##\"Instant::now \"# \"##;",
         "#[cfg(test)]\nmod tests {\n    fn f() { Instant::now() }\n}",
         "#[cfg(test)]\nuse x::Instant::now;",
+        "#[cfg(all(test, unix))]\nuse x::Instant::now;",
         "MyInstant::now_and_then()",
     ] {
         assert_eq!(find(source, &["Instant::now"]), [], "{source}");
     }
+}
+
+#[test]
+fn lines_of_code_are_those_that_are_no_comment() {
+    let source =
+        "//! What.\n\nconst A: &str = \"\n    // b\n\"; // c\n/* d\n*/\n#[cfg(test)]\nmod tests;\n";
+    assert_eq!(lines(source), 5);
 }
