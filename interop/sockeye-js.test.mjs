@@ -12,7 +12,7 @@ import { test } from "node:test";
 import { gzipSync } from "node:zlib";
 import { Server } from "server-v4";
 import { WebSocket, WebSocketServer } from "ws";
-import { connect } from "../clients/browser/sockeye.js";
+import { connect } from "../crates/server/browser/sockeye.js";
 
 const FAST = { WebSocket, reconnectionDelay: 20, reconnectionDelayMax: 60, forceNew: true };
 
@@ -41,7 +41,7 @@ async function socketIo(t, options = {}, port) {
 const next = (socket, event) => new Promise((resolve) => socket.once(event, (...args) => resolve(args)));
 
 test("ships_in_less_than_6_kB", () => {
-  const source = readFileSync(new URL("../clients/browser/sockeye.js", import.meta.url));
+  const source = readFileSync(new URL("../crates/server/browser/sockeye.js", import.meta.url));
   assert.ok(gzipSync(source, { level: 9 }).length < 6000);
 });
 

@@ -34,7 +34,7 @@ function official(name) {
 
 /** The browser client of this repository. */
 async function sockeye() {
-  const { connect } = await import("../../clients/browser/sockeye.js");
+  const { connect } = await import("../../crates/server/browser/sockeye.js");
   return {
     connect: (url, transport, options) => connect(url, { transports: [transport], WebSocket, ...options }),
     transportOf: (socket) => socket.transport,

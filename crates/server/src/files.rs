@@ -95,7 +95,7 @@ fn read(path: &Path) -> Result<Option<Vec<u8>>, ClientFilesError> {
 /// Adds the files that the configuration asks for.
 pub(crate) fn serve(mut engine: EngineConfig, config: &ServerConfig) -> EngineConfig {
     if config.serve_client {
-        let source = include_str!("../../../clients/browser/sockeye.js");
+        let source = include_str!("../browser/sockeye.js");
         let kind = "application/javascript; charset=utf-8";
         engine = engine.file(Arc::new(StaticFile::new("sockeye.js", kind, source)));
     }

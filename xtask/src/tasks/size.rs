@@ -8,14 +8,14 @@ use crate::workspace::Workspace;
 
 /// What the browser client promises.
 const LIMIT: usize = 6_000;
-const FILE: &str = "clients/browser/sockeye.js";
+const FILE: &str = "crates/server/browser/sockeye.js";
 
 pub(crate) const TASK: Task = Task {
     name: "size",
     summary: "check that the browser client is under 6 kB gzipped",
     usage: "usage: cargo xtask size
 
-Compresses clients/browser/sockeye.js with gzip -9 and fails if it comes out at 6,000 bytes or more.",
+Compresses crates/server/browser/sockeye.js with gzip -9 and fails if it comes out at 6,000 bytes or more.",
     run: |workspace, args| {
         args.finish()?;
         size(workspace)
