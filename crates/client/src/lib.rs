@@ -5,6 +5,8 @@
 //! acknowledgements as the server's sockets have. Both are cheap to clone and can be used from
 //! any thread.
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
 mod backoff;
 pub mod blocking;
 mod buffer;

@@ -16,6 +16,8 @@
 //!   (see [`batch`]), what is sent from elsewhere leaves at once;
 //! * [`Connection::handle_close`] is called exactly once, and nothing comes after it.
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
 mod application;
 mod bounds;
 #[cfg(feature = "client")]

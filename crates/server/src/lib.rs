@@ -4,6 +4,8 @@
 //! handlers; [`Socket`] is one peer in one namespace; [`BroadcastOperator`] says to whom an
 //! event goes. All are cheap to clone and can be used from any thread.
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
 mod acks;
 mod broadcast;
 mod config;

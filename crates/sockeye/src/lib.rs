@@ -115,6 +115,8 @@
 //! * `macros`: `#[derive(Event)]` for [typed events](guide::typed). Off by default.
 //! * `tls`: listeners and clients for `https://`, `wss://` and `tls://`, by rustls. Off by default.
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
 /// The client. Four of its types have the names of others at the root of the crate, which are the
 /// server's: [`Socket`](sockeye_client::Socket), [`Ack`](sockeye_client::Ack),
 /// [`Emission`](sockeye_client::Emission) and [`ConfigError`](sockeye_client::ConfigError). All else
