@@ -12,6 +12,16 @@ use crate::{Error, Result};
 pub(crate) struct Workspace {
     root: PathBuf,
     target: PathBuf,
+    packages: Vec<Package>,
+}
+
+/// A crate of the workspace.
+#[derive(Debug)]
+pub(crate) struct Package {
+    pub(crate) name: String,
+    /// The oldest Rust that it says it can be built with.
+    pub(crate) rust_version: String,
+    pub(crate) is_published: bool,
 }
 
 impl Workspace {
@@ -31,6 +41,12 @@ impl Workspace {
         Ok(Self {
             root: path("workspace_root")?,
             target: path("target_directory")?,
+            packages: metadata["packages"]
+                .as_array()
+                .into_iter()
+                .flatten()
+                .map(package)
+                .collect(),
         })
     }
 
@@ -40,6 +56,10 @@ impl Workspace {
 
     pub(crate) fn target(&self) -> &Path {
         &self.target
+    }
+
+    pub(crate) fn packages(&self) -> &[Package] {
+        &self.packages
     }
 
     /// A command of cargo in the root of the workspace.
@@ -66,5 +86,15 @@ impl Workspace {
         self.target
             .join("release")
             .join(format!("{name}{EXE_SUFFIX}"))
+    }
+}
+
+fn package(package: &Value) -> Package {
+    let text = |key: &str| package[key].as_str().unwrap_or_default().to_owned();
+    Package {
+        name: text("name"),
+        rust_version: text("rust_version"),
+        // The registries that it may go to; none given is all.
+        is_published: package["publish"].is_null(),
     }
 }

@@ -7,6 +7,8 @@
 
 #![expect(clippy::unwrap_used, reason = "all of this is test code")]
 
+#[path = "architecture/cargo.rs"]
+mod cargo;
 #[path = "architecture/circles.rs"]
 mod circles;
 #[path = "architecture/code.rs"]
@@ -19,9 +21,10 @@ mod paths;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use serde_json::Value;
+
+use cargo::cargo;
 
 /// A crate may depend on those of a smaller number. Two of the same number never see each other.
 const LAYERS: &[(&str, u8)] = &[
@@ -259,17 +262,4 @@ fn dependency_tree(package: &str) -> Vec<String> {
     ]);
     let names = tree.lines().filter_map(|line| line.split(' ').next());
     names.map(str::to_owned).collect()
-}
-
-fn cargo(args: &[&str]) -> String {
-    // Asked for when the test runs, not when it was built: checkouts may share a target directory.
-    let here = std::env::var("CARGO_MANIFEST_DIR").unwrap();
-    let output = Command::new(env!("CARGO"))
-        .args(args)
-        .current_dir(here)
-        .output()
-        .unwrap();
-    let errors = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "cargo {args:?}: {errors}");
-    String::from_utf8(output.stdout).unwrap()
 }

@@ -1,5 +1,5 @@
 use super::test::Peers;
-use super::{Task, autobahn, check, fuzz, interop, size, stalls, test};
+use super::{Task, autobahn, check, fuzz, interop, package, size, stalls, test};
 use crate::Result;
 use crate::process::{find_program, yellow};
 use crate::workspace::Workspace;
@@ -9,8 +9,8 @@ pub(crate) const TASK: Task = Task {
     summary: "everything that has to pass before a change goes in",
     usage: "usage: cargo xtask ci
 
-check, test --require-all (Rust, JavaScript, Python, browser), stalls for a minute a transport, abuse --short, size,
-fuzz for ten seconds a target, and autobahn in both roles.",
+check, package, test --require-all (Rust, JavaScript, Python, browser), stalls for a minute a transport, abuse --short,
+size, fuzz for ten seconds a target, and autobahn in both roles.",
     run: |workspace, args| {
         args.finish()?;
         ci(workspace)
@@ -19,6 +19,7 @@ fuzz for ten seconds a target, and autobahn in both roles.",
 
 fn ci(workspace: &Workspace) -> Result {
     check::check(workspace)?;
+    package::package(workspace)?;
     test::test(workspace, Peers::All)?;
     stalls::stalls(workspace, stalls::DEFAULT_SECONDS)?;
     if cfg!(target_os = "linux") {

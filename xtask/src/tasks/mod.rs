@@ -6,6 +6,7 @@ mod check;
 mod ci;
 mod fuzz;
 mod interop;
+mod package;
 mod size;
 mod stalls;
 mod test;
@@ -26,6 +27,7 @@ pub(crate) struct Task {
 pub(crate) const TASKS: &[Task] = &[
     test::TASK,
     check::TASK,
+    package::TASK,
     interop::TASK,
     interop::BROWSER_TASK,
     interop::ABUSE_TASK,
