@@ -54,9 +54,19 @@ struct Limits {
     #[arg(long, value_name = "SIZE", default_value_t = Size(8 << 20))]
     max_outbox: Size,
 
-    /// How many clients may be connected at once.
+    /// How many clients may be connected at once, over whatever transport.
     #[arg(long, value_name = "NUMBER", default_value_t = 10_000)]
+    max_sessions: usize,
+
+    /// How many connections there may be at once, those included that only fetch a page. A client has up to
+    /// three. For one beyond, an idle one is closed; if there is none, the new one is refused.
+    #[arg(long, value_name = "NUMBER", default_value_t = 1_000_000)]
     max_connections: usize,
+
+    /// How many of these may come from one IP address, or from one network of IPv6 (the first 64 bits). Those
+    /// behind a proxy all come from the proxy's address.
+    #[arg(long, value_name = "NUMBER", default_value_t = 20_000)]
+    max_connections_per_address: usize,
 
     /// How often clients are asked whether they are still there.
     #[arg(long, value_name = "TIME", default_value = "25s")]
@@ -105,7 +115,9 @@ impl ServeOptions {
                     .allow_v3(!self.no_v3)
                     .max_payload(limits.max_payload.0)
                     .outbox_limit(limits.max_outbox.0)
-                    .max_sessions(limits.max_connections)
+                    .max_sessions(limits.max_sessions)
+                    .max_connections(limits.max_connections)
+                    .max_connections_per_address(limits.max_connections_per_address)
                     .ping_interval(limits.ping_interval.0)
                     .ping_timeout(limits.ping_timeout.0)
                     .upgrade_timeout(limits.upgrade_timeout.0)

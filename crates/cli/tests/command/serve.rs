@@ -302,6 +302,33 @@ fn lines_that_are_not_for_a_terminal_have_no_colours() {
 
 #[cfg(unix)]
 #[test]
+fn clients_beyond_the_limit_are_refused() {
+    let server = Server::start(&["--max-sessions", "1"]);
+    let _peer = open_websocket(&server);
+    let (head, body) = server.get("/socket.io/?EIO=4&transport=polling");
+    assert!(head.starts_with("http/1.1 403"), "{head}");
+    assert!(body.contains("takes no more sessions"), "{body}");
+    assert_eq!(server.get("/healthz").1, "ok");
+}
+
+#[cfg(unix)]
+#[test]
+fn connections_beyond_the_limit_are_refused() {
+    for option in ["--max-connections", "--max-connections-per-address"] {
+        let server = Server::start(&[option, "1"]);
+        // Not an idle one, which would make room.
+        let peer = open_websocket(&server);
+        // Nothing is asked: to close a socket with unread bytes might take the answer with it.
+        let mut answer = String::new();
+        let mut refused = TcpStream::connect(&server.address).unwrap();
+        refused.read_to_string(&mut answer).unwrap();
+        assert!(answer.starts_with("HTTP/1.1 503"), "{option}: {answer}");
+        drop(peer);
+    }
+}
+
+#[cfg(unix)]
+#[test]
 fn interrupt_closes_gracefully() {
     let mut server = Server::start(&[]);
     let mut peer = open_websocket(&server);
