@@ -4,7 +4,7 @@ use std::marker::PhantomData;
 use serde::de::DeserializeOwned;
 use sockeye_socket_proto::{Args, ToArgs};
 
-use crate::reply::ErrorAck;
+use crate::reply::{ErrorAck, acknowledge};
 use crate::slot::AckSlot;
 use crate::{DisconnectReason, EmitError, Event, EventSocket, ExtractError, IntoRefusal};
 
@@ -149,14 +149,15 @@ impl<S: EventSocket, T: ToArgs> Ack<S, T> {
     ///
     /// # Errors
     ///
-    /// As for `emit`: the socket is gone, its outbox is full, or the value cannot be encoded.
+    /// As for `emit`: the socket is gone, its outbox is full, or the value cannot be encoded. In the last case the peer
+    /// is told that there was an internal error.
     #[expect(
         clippy::needless_pass_by_value,
         reason = "handlers give their result away"
     )]
     pub fn send(self, answer: T) -> Result<(), EmitError> {
         match &self.target {
-            Some(InHand { socket, slot }) if slot.answer() => socket.acknowledge(slot.id, &answer),
+            Some(InHand { socket, slot }) if slot.answer() => acknowledge(socket, slot, &answer),
             _ => Ok(()),
         }
     }

@@ -9,7 +9,8 @@ use sockeye_socket_proto::{Args, ToArgs};
 
 use crate::slot::AckSlot;
 use crate::{
-    Event, EventError, EventErrorKind, EventSocket, ExtractError, Failure, IntoRefusal, Refusal,
+    EmitError, Event, EventError, EventErrorKind, EventSocket, ExtractError, Failure, IntoRefusal,
+    Refusal,
 };
 
 /// A type that a handler or a middleware may return.
@@ -99,6 +100,22 @@ pub(crate) struct OwnedResponder<S> {
 #[derive(Serialize)]
 pub(crate) struct ErrorAck<'a> {
     pub(crate) error: &'a Refusal,
+}
+
+/// Sends the one answer. If it cannot be encoded, the peer is told that there was an error: it would wait until its
+/// time is over otherwise, as nobody else may answer any more.
+pub(crate) fn acknowledge<S: EventSocket, A: ToArgs + ?Sized>(
+    socket: &S,
+    slot: &AckSlot,
+    answer: &A,
+) -> Result<(), EmitError> {
+    let result = socket.acknowledge(slot.id, answer);
+    if let Err(EmitError::Encode(_)) = result {
+        let error = &Refusal::internal();
+        // Whoever cannot be told is gone.
+        let _ = socket.acknowledge(slot.id, &ErrorAck { error });
+    }
+    result
 }
 
 impl<'a, S: EventSocket> Responder<'a, S> {
@@ -202,7 +219,7 @@ impl<'a, S: EventSocket> Responder<'a, S> {
     }
 
     fn send<A: ToArgs + ?Sized>(&self, slot: &AckSlot, args: &A) {
-        if let Err(error) = self.socket.acknowledge(slot.id, args) {
+        if let Err(error) = acknowledge(self.socket, slot, args) {
             self.socket.report(EventError::new(self.event, error));
         }
     }

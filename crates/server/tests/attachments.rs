@@ -3,7 +3,7 @@
 
 use bytes::Bytes;
 use serde_json::Value;
-use sockeye_server::{Args, Data, EmitError, Server, ServerConfig, Socket};
+use sockeye_server::{Ack, Args, Data, EmitError, Server, ServerConfig, Socket};
 use sockeye_testkit::{Case, Log, Peer, ServerRig, SocketDir, StreamPeer};
 
 const PLACEHOLDER: &str = r#"{"_placeholder":true,"num":0}"#;
@@ -107,6 +107,12 @@ async fn line_with_more_buffers_than_peers_take_attachments_disconnects_nobody()
 async fn more_attachments_than_the_limit_are_an_error_of_the_emit() {
     let (io, errors) = server();
     io.on("many", |Data(count): Data<usize>| vec![Bytes::new(); count]);
+    io.on(
+        "later",
+        async |Data(count): Data<usize>, ack: Ack<Vec<Bytes>>| {
+            assert!(ack.send(vec![Bytes::new(); count]).is_err());
+        },
+    );
     let rig = ServerRig::tcp(&io).await;
     let mut peers = [rig.connect().await];
     let socket = io.sockets().remove(0);
@@ -124,8 +130,13 @@ async fn more_attachments_than_the_limit_are_an_error_of_the_emit() {
     too_many(io.emit("e", &eleven));
     too_many(io.emit_with_ack::<()>("e", &eleven).map(drop));
     assert!(socket.emit_with_ack::<()>("e", &eleven).await.is_err());
+    // Whoever waits for the answer is told at once that there is none.
+    let internal = r#"[{"error":{"message":"internal error"}}]"#;
     peers[0].send(r#"21["many",11]"#).await;
+    peers[0].expect(&format!("31{internal}")).await;
     refused(&mut peers, &errors, "the acknowledgement was not sent").await;
+    peers[0].send(r#"23["later",11]"#).await;
+    peers[0].expect(&format!("33{internal}")).await;
     peers[0].send(r#"22["many",10]"#).await;
     assert!(peers[0].text().await.starts_with("610-2[["));
 }
