@@ -1,5 +1,5 @@
-//! What the connections of a server and of a client share above the session: [packets](packet) out, and events
-//! [in](Inbox).
+//! What the connections of a server and of a client share above the session: [packets](packet) out, for one peer or
+//! [for many](Encoded), and events [in](Inbox).
 //!
 //! A connection is the upper layer of one session. Its protocol state says what a message means, and that differs
 //! between the two ends; what becomes of an event does not. So the connection owns an [`Inbox`] with its sockets, and
@@ -7,6 +7,7 @@
 //! runs the handlers. The sockets are of the server's or the client's type; what is needed of them is a [`Receiver`].
 
 mod emission;
+mod encoded;
 mod error;
 mod inbox;
 mod line;
@@ -16,6 +17,7 @@ mod receiver;
 mod session;
 
 pub use emission::{Emission, EmitOptions, Emitter};
+pub use encoded::Encoded;
 pub use error::tell_error;
 pub use inbox::{HoldOverflow, Inbox, InboxLimits};
 pub use line::{Said, read_line, refusal};

@@ -1,19 +1,17 @@
 //! Packets on their way out.
 //!
 //! [`emit`] and [`acknowledge`] do all of it for one peer: they encode into buffers that the thread lends, in the form
-//! that the peer's session wants, and hand the result to the session. What is for many, or for later, is a [`Packet`].
+//! that the peer's session wants, and hand the result to the session. What is for many is an [`Encoded`](crate::Encoded).
 
 use std::cell::Cell;
-use std::sync::OnceLock;
 
 use sockeye_engine::{
     Dialect, HEADROOM, Message, Revision, SendError, SendOptions, SessionHandle, TransportKind,
 };
 use sockeye_events::{EmitError, Refusal};
 use sockeye_socket_proto::{
-    self as proto, Attachments, BytesOut, EncodeError, SocketRevision, ToArgs, encode_ack,
-    encode_connect_error, encode_counted_ack, encode_disconnect, encode_event, escape_packet,
-    is_reserved_event, lines,
+    Attachments, BytesOut, EncodeError, SocketRevision, ToArgs, encode_ack, encode_connect_error,
+    encode_counted_ack, encode_disconnect, encode_event, escape_packet, is_reserved_event, lines,
 };
 
 /// How one event is emitted.
@@ -343,108 +341,7 @@ pub fn send_if(
     session.send_scratch_if(&mut buffers.text, start, &attachments, options, is_wanted)
 }
 
-/// A packet for many receivers, or for one that is to have it later; encoded once.
-#[derive(Debug)]
-pub struct Packet {
-    messages: Vec<Message>,
-    /// It is an event `error`, which no bare stream carries.
-    is_error: bool,
-    /// The form for peers of revision 3, if it differs; made when the first such peer is met.
-    legacy: OnceLock<Option<Vec<Message>>>,
-    /// The line for peers that speak lines, if there can be one; made likewise.
-    line: OnceLock<Option<Message>>,
-    /// Bytes that may be put into that line.
-    max_inline_bytes: usize,
-}
-
-impl Packet {
-    /// Encodes an event.
-    ///
-    /// # Errors
-    ///
-    /// If an argument cannot be encoded, or there are more bytes than `limits` allow.
-    pub fn event<A: ToArgs + ?Sized>(
-        namespace: &str,
-        name: &str,
-        args: &A,
-        ack_id: Option<u64>,
-        limits: BytesOut,
-    ) -> Result<Self, EncodeError> {
-        with_buffers(|buffers| {
-            let start = encode(buffers, namespace, name, args, ack_id, limits)?;
-            let Buffers { text, attachments } = buffers;
-            // A copy of the right size: the thread's buffer is roomy, and stays here.
-            let first = start - HEADROOM;
-            let mut messages = Vec::with_capacity(1 + attachments.len());
-            messages.push(Message::text_in(text[first..].to_vec(), HEADROOM));
-            messages.extend(attachments.drain().map(Message::binary));
-            Ok(Self {
-                messages,
-                is_error: name == ERROR,
-                legacy: OnceLock::new(),
-                line: OnceLock::new(),
-                max_inline_bytes: limits.max_inline_bytes,
-            })
-        })
-    }
-
-    /// Whether this peer can be told: on bare streams, some names and arguments cannot travel, on lines also no
-    /// more bytes than the limits allow.
-    #[must_use]
-    pub fn reaches(&self, session: &SessionHandle) -> bool {
-        !self.messages(session).is_empty()
-    }
-
-    /// The messages for this peer; none if it has no way to be told.
-    #[must_use]
-    pub fn messages(&self, session: &SessionHandle) -> &[Message] {
-        match (session.dialect(), session.revision()) {
-            (Dialect::Lines, _) => self.line.get_or_init(|| self.to_line()).as_slice(),
-            (Dialect::Packets, Revision::V4) if self.is_error && is_on_stream(session) => &[],
-            (Dialect::Packets, Revision::V4) => &self.messages,
-            (Dialect::Packets, Revision::V3) => self
-                .legacy
-                .get_or_init(|| self.escaped())
-                .as_ref()
-                .unwrap_or(&self.messages),
-        }
-    }
-
-    /// The event as a line. Some names cannot travel on lines, and lines with too many bytes would grow too large; such an
-    /// event reaches the other peers only.
-    fn to_line(&self) -> Option<Message> {
-        let text = self.messages.first()?.as_text()?;
-        let attachments: Vec<_> = self.messages[1..]
-            .iter()
-            .filter_map(Message::as_binary)
-            .cloned()
-            .collect();
-        let packet = proto::decode(text, SocketRevision::V5, attachments.len()).ok()?;
-        let (name, args) = packet.event().ok()?;
-        let args = args.with_attachments(&attachments);
-        with_buffers(|buffers| {
-            let (max, id) = (self.max_inline_bytes, packet.ack_id);
-            let encode = |out: &mut _| lines::encode_event(out, max, id, &name, &args);
-            let start = line(buffers, encode).ok()?;
-            Some(Message::text(text_of(&buffers.text[start..])))
-        })
-    }
-
-    fn escaped(&self) -> Option<Vec<Message>> {
-        let text = self.messages.first()?.as_text()?;
-        if text.is_ascii() {
-            return None;
-        }
-        let escaped = Message::text(&escape_packet(text));
-        Some(
-            std::iter::once(escaped)
-                .chain(self.messages[1..].iter().cloned())
-                .collect(),
-        )
-    }
-}
-
-fn text_of(bytes: &[u8]) -> &str {
+pub(crate) fn text_of(bytes: &[u8]) -> &str {
     std::str::from_utf8(bytes).expect("packets are encoded as valid UTF-8")
 }
 

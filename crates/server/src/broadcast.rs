@@ -1,12 +1,13 @@
-use std::cell::OnceCell;
+use std::convert::Infallible;
 use std::fmt;
 use std::time::Duration;
 
 use sockeye_adapter::{RoomNames, Target};
 use sockeye_engine::batch;
 use sockeye_events::EmitError;
-use sockeye_link::packet::{Flags, Packet};
-use sockeye_socket_proto::{Args, FromArgs, ToArgs, is_reserved_event};
+use sockeye_link::Encoded;
+use sockeye_link::packet::Flags;
+use sockeye_socket_proto::{FromArgs, ToArgs, is_reserved_event};
 
 use crate::config::SlowReceiver;
 use crate::{BroadcastAcks, Namespace, Socket, trace};
@@ -115,19 +116,18 @@ impl BroadcastOperator {
     /// # Errors
     ///
     /// If the name is reserved, an argument cannot be encoded, or there are more bytes values than a
-    /// packet may have [attachments](crate::ConnectionConfig::max_attachments). That nobody is there
-    /// is no error.
+    /// packet may have [attachments](crate::ConnectionConfig::max_attachments), also where all receivers
+    /// speak lines, which have none: an event is the same for all. That nobody is there is no error.
     #[expect(clippy::needless_pass_by_value, reason = "arguments are given away")]
     pub fn emit(&self, name: impl AsRef<str>, args: impl ToArgs) -> Result<(), EmitError> {
         let name = name.as_ref();
-        let packet = self.encode(name, &args, None)?;
-        let receivers = self.receivers_of(&packet);
+        let event = self.encode(name, &args, None)?;
+        let receivers = self.receivers_of(&event);
         trace::broadcast(self.namespace.name(), name, receivers.len());
-        let shown = Shown::new(&args);
         batch(|| {
             for socket in &receivers {
-                shown.to(socket, name);
-                let _ = self.deliver(socket, &packet);
+                show(socket, name, &event);
+                let _ = self.deliver(socket, &event);
             }
         });
         Ok(())
@@ -156,18 +156,17 @@ impl BroadcastOperator {
     ) -> Result<BroadcastAcks<T>, EmitError> {
         let name = name.as_ref();
         let id = self.namespace.next_broadcast_ack();
-        let packet = self.encode(name, &args, Some(id))?;
+        let event = self.encode(name, &args, Some(id))?;
         let timeout = self
             .timeout
             .unwrap_or_else(|| self.namespace.config().ack_timeout);
         let mut acks = BroadcastAcks::new(id, timeout);
-        let receivers = self.receivers_of(&packet);
+        let receivers = self.receivers_of(&event);
         trace::broadcast(self.namespace.name(), name, receivers.len());
-        let shown = Shown::new(&args);
         batch(|| {
             for socket in receivers {
-                shown.to(&socket, name);
-                acks.expect(socket, |socket| self.deliver(socket, &packet));
+                show(&socket, name, &event);
+                acks.expect(socket, |socket| self.deliver(socket, &event));
             }
         });
         acks.sent();
@@ -210,13 +209,13 @@ impl BroadcastOperator {
         name: &str,
         args: &A,
         ack_id: Option<u64>,
-    ) -> Result<Packet, EmitError> {
+    ) -> Result<Encoded, EmitError> {
         if is_reserved_event(name) {
             return Err(EmitError::ReservedName(name.into()));
         }
         let limits = self.namespace.config().connection.bytes_out();
         let limits = limits.inline(!self.flags.binary);
-        Ok(Packet::event(
+        Ok(Encoded::event(
             self.namespace.name(),
             name,
             args,
@@ -234,14 +233,14 @@ impl BroadcastOperator {
     }
 
     /// Those that can be told.
-    fn receivers_of(&self, packet: &Packet) -> Vec<Socket> {
+    fn receivers_of(&self, event: &Encoded) -> Vec<Socket> {
         let mut receivers = self.namespace.rooms().read().select(&self.target);
-        receivers.retain(|socket| socket.connected() && packet.reaches(&socket.link().session));
+        receivers.retain(|socket| socket.connected() && event.reaches(&socket.link().session));
         receivers
     }
 
-    fn deliver(&self, socket: &Socket, packet: &Packet) -> Result<(), EmitError> {
-        let result = socket.send_packet(packet, self.flags.send);
+    fn deliver(&self, socket: &Socket, event: &Encoded) -> Result<(), EmitError> {
+        let result = socket.send_encoded(event, self.flags.send);
         if matches!(result, Err(EmitError::OutboxFull))
             && self.namespace.config().slow_receiver == SlowReceiver::Disconnect
         {
@@ -258,30 +257,9 @@ impl BroadcastOperator {
     }
 }
 
-/// The arguments as outgoing listeners are shown them: encoded when the first one asks.
-struct Shown<'a, A> {
-    args: &'a A,
-    encoded: OnceCell<Option<Args>>,
-}
-
-impl<'a, A: ToArgs> Shown<'a, A> {
-    const fn new(args: &'a A) -> Self {
-        Self {
-            args,
-            encoded: OnceCell::new(),
-        }
-    }
-
-    fn to(&self, socket: &Socket, name: &str) {
-        let encode = || {
-            self.encoded
-                .get_or_init(|| Args::new(self.args).ok())
-                .clone()
-                .ok_or(())
-        };
-        // What cannot be encoded has been reported to the one who emits.
-        let _ = socket.notify_outgoing(name, encode);
-    }
+/// Shows an event to the outgoing listeners of one of its receivers.
+fn show(socket: &Socket, name: &str, event: &Encoded) {
+    let Ok(()) = socket.notify_outgoing(name, || Ok::<_, Infallible>(event.args().clone()));
 }
 
 /// Without the rooms: the id of a socket is one, and under revision 3 a secret.

@@ -12,7 +12,8 @@ use sockeye_events::{
     AckFuture, AckTable, EmitError, Event, EventError, EventSocket, ExtractError, FromEvent,
     Listeners, Refusal, Snapshot, StateMap,
 };
-use sockeye_link::packet::{self, AckForm, Flags, Packet};
+use sockeye_link::Encoded;
+use sockeye_link::packet::{self, AckForm, Flags};
 use sockeye_link::{Own, Receiver, tell_error};
 use sockeye_socket_proto::{Args, BytesOut, FromArgs, NamespaceKey, ToArgs};
 
@@ -464,14 +465,14 @@ impl Socket {
         self.0.namespace.config().connection.bytes_out()
     }
 
-    /// Sends a packet that was encoded for many.
-    pub(crate) fn send_packet(
+    /// Sends an event that was encoded for many.
+    pub(crate) fn send_encoded(
         &self,
-        packet: &Packet,
+        event: &Encoded,
         options: SendOptions,
     ) -> Result<(), EmitError> {
         let session = &self.0.link.session;
-        let messages = packet.messages(session);
+        let messages = event.messages(session);
         session
             .send_if(messages, options, || self.connected())
             .map_err(packet::emit_error)

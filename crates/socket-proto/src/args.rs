@@ -77,6 +77,15 @@ impl<'a> RawArgs<'a> {
         })
     }
 
+    /// A list of so many arguments, which this side has written.
+    pub(crate) const fn encoded(list: &'a str, len: usize) -> Self {
+        Self {
+            list,
+            len,
+            bytes: BytesForm::Attachments(&[]),
+        }
+    }
+
     /// The same arguments with the attachments that belong to them.
     #[must_use]
     pub fn with_attachments(self, attachments: &'a [Bytes]) -> Self {

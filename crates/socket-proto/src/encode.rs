@@ -6,6 +6,7 @@
 
 mod attachments;
 mod error;
+mod event;
 mod head;
 mod pass_on;
 mod request;
@@ -20,6 +21,7 @@ use head::{Head, open};
 
 pub use attachments::{Attachments, BytesOut};
 pub use error::{EncodeError, EncodeErrorKind};
+pub use event::{EncodedEvent, EventLayout};
 pub use request::{auth_query, encode_connect_request};
 pub use to_args::{ArgsWriter, ToArgs};
 
@@ -42,23 +44,25 @@ pub fn encode_event<A: ToArgs + ?Sized>(
     args: &A,
     attachments: &mut Attachments,
 ) -> Result<usize, EncodeError> {
-    let body = write_event(buf, headroom, namespace, name, args, attachments)?;
-    let (kind, count) = match attachments.len() {
-        0 => (PacketType::Event, None),
-        count => (PacketType::BinaryEvent, Some(count)),
-    };
-    Ok(Head::new(buf, body).write(kind, count, namespace, ack_id))
+    encode_event_in_parts(buf, headroom, namespace, ack_id, name, args, attachments)
+        .map(|(start, _)| start)
 }
 
-/// Writes the JSON of an event; returns where it begins.
-fn write_event<A: ToArgs + ?Sized>(
+/// [`encode_event`] for an event that is wanted in other forms, too: says also where its parts lie.
+///
+/// # Errors
+///
+/// As [`encode_event`].
+#[inline]
+pub fn encode_event_in_parts<A: ToArgs + ?Sized>(
     buf: &mut Vec<u8>,
     headroom: usize,
     namespace: &str,
+    ack_id: Option<u64>,
     name: &str,
     args: &A,
     attachments: &mut Attachments,
-) -> Result<usize, EncodeError> {
+) -> Result<(usize, EventLayout), EncodeError> {
     attachments.clear();
     if is_reserved_event(name) {
         return Err(EncodeError::from(EncodeErrorKind::ReservedEvent).of_event(name));
@@ -66,12 +70,26 @@ fn write_event<A: ToArgs + ?Sized>(
     let body = open(buf, headroom, namespace);
     buf.push(b'[');
     write_json(buf, name).map_err(|error| error.of_event(name))?;
+    let name_end = buf.len();
     let mut writer = ArgsWriter::after_name(buf, attachments);
-    args.write_args(&mut writer)
+    let count = args
+        .write_args(&mut writer)
         .and_then(|()| writer.finish())
         .map_err(|error| error.of_event(name))?;
     buf.push(b']');
-    Ok(body)
+    let (kind, parts) = match attachments.len() {
+        0 => (PacketType::Event, None),
+        parts => (PacketType::BinaryEvent, Some(parts)),
+    };
+    let start = Head::new(buf, body).write(kind, parts, namespace, ack_id);
+    let layout = EventLayout {
+        payload: body - start,
+        name_end: name_end - start,
+        args: count,
+        ack_id,
+        inline: attachments.are_inline(),
+    };
+    Ok((start, layout))
 }
 
 /// Encodes the acknowledgement of the event that carried `ack_id`; see [`encode_event`] for the buffers.

@@ -44,9 +44,10 @@ pub use ascii::{escape_non_ascii, escape_packet};
 pub use client::{ClientConnection, ClientInput, JoinError, Leaving};
 pub use connection::{Connection, ConnectionConfig, Input, NamespaceKey, StrayPackets, Violation};
 pub use encode::{
-    ArgsWriter, Attachments, BytesOut, EncodeError, EncodeErrorKind, ToArgs, auth_query,
-    encode_ack, encode_connect_accepted, encode_connect_error, encode_connect_request,
-    encode_counted_ack, encode_disconnect, encode_event, encode_invalid_namespace,
+    ArgsWriter, Attachments, BytesOut, EncodeError, EncodeErrorKind, EncodedEvent, EventLayout,
+    ToArgs, auth_query, encode_ack, encode_connect_accepted, encode_connect_error,
+    encode_connect_request, encode_counted_ack, encode_disconnect, encode_event,
+    encode_event_in_parts, encode_invalid_namespace,
 };
 pub use name::{RESERVED_EVENTS, is_reserved_event, split_event};
 pub use packet::{DecodeError, PacketType, RawPacket, SocketRevision, decode};

@@ -82,6 +82,11 @@ impl Attachments {
         self.parts.drain(..)
     }
 
+    /// Whether bytes stay in the JSON, so that there are none here.
+    pub(super) const fn are_inline(&self) -> bool {
+        self.out.inline
+    }
+
     /// Begins a new packet.
     pub(super) fn begin(&mut self) -> BytesTo<'_> {
         self.parts.clear();

@@ -1,0 +1,156 @@
+//! One event, in every form that somebody wants.
+
+use std::sync::OnceLock;
+
+use bytes::Bytes;
+use sockeye_engine::{Dialect, HEADROOM, Message, Revision, SessionHandle};
+use sockeye_socket_proto::{
+    Args, BytesOut, EncodeError, EncodedEvent, EventLayout, ToArgs, encode_event_in_parts,
+    escape_packet, lines,
+};
+
+use crate::packet::{Buffers, ERROR, is_on_stream, line, text_of, with_buffers};
+
+/// An event for many receivers. It is encoded once, as the packet that most of them want; each other form is made when
+/// the first receiver asks for it, and shared by all that do.
+///
+/// | form | for whom | from |
+/// |---|---|---|
+/// | packet | peers of the current revision | the values themselves |
+/// | escaped packet | peers of Engine.IO 3, if it is not ASCII | the packet's text |
+/// | line | peers that speak lines | the packet's name and arguments |
+/// | [arguments](Self::args) | outgoing listeners, other nodes of a cluster | the packet's arguments |
+///
+/// What a packet looks like on a transport (its frame, compressed or not) is the next table's: [`Message`]'s.
+#[derive(Debug)]
+pub struct Encoded {
+    /// The packet's text and its attachments.
+    packet: Vec<Message>,
+    layout: EventLayout,
+    /// It is an event `error`, which no bare stream carries.
+    is_error: bool,
+    /// Bytes that may be put into a line.
+    max_inline_bytes: usize,
+    /// `None` if it is the packet itself.
+    escaped: OnceLock<Option<Vec<Message>>>,
+    /// `None` if there can be none.
+    line: OnceLock<Option<Message>>,
+    args: OnceLock<Args>,
+}
+
+impl Encoded {
+    /// Encodes an event.
+    ///
+    /// # Errors
+    ///
+    /// If an argument cannot be encoded, or there are more bytes than `limits` allow.
+    pub fn event<A: ToArgs + ?Sized>(
+        namespace: &str,
+        name: &str,
+        args: &A,
+        ack_id: Option<u64>,
+        limits: BytesOut,
+    ) -> Result<Self, EncodeError> {
+        with_buffers(|Buffers { text, attachments }| {
+            attachments.set_limits(limits);
+            let (start, layout) =
+                encode_event_in_parts(text, HEADROOM, namespace, ack_id, name, args, attachments)?;
+            // A copy of the right size: the thread's buffer is roomy, and stays here.
+            let first = start - HEADROOM;
+            let mut packet = Vec::with_capacity(1 + attachments.len());
+            packet.push(Message::text_in(text[first..].to_vec(), HEADROOM));
+            packet.extend(attachments.drain().map(Message::binary));
+            Ok(Self {
+                packet,
+                layout,
+                is_error: name == ERROR,
+                max_inline_bytes: limits.max_inline_bytes,
+                escaped: OnceLock::new(),
+                line: OnceLock::new(),
+                args: OnceLock::new(),
+            })
+        })
+    }
+
+    /// Whether this peer can be told: on bare streams, some names and arguments cannot travel, on lines also no
+    /// more bytes than the limits allow.
+    #[must_use]
+    pub fn reaches(&self, session: &SessionHandle) -> bool {
+        !self.messages(session).is_empty()
+    }
+
+    /// The messages for this peer; none if it has no way to be told.
+    #[must_use]
+    pub fn messages(&self, session: &SessionHandle) -> &[Message] {
+        match (session.dialect(), session.revision()) {
+            (Dialect::Lines, _) => self.line.get_or_init(|| self.to_line()).as_slice(),
+            (Dialect::Packets, Revision::V4) if self.is_error && is_on_stream(session) => &[],
+            (Dialect::Packets, Revision::V4) => &self.packet,
+            (Dialect::Packets, Revision::V3) => self
+                .escaped
+                .get_or_init(|| self.to_escaped())
+                .as_ref()
+                .unwrap_or(&self.packet),
+        }
+    }
+
+    /// The event's arguments, as the body of a message to other nodes carries them: bytes are attachments, also those
+    /// that stand in the packet's JSON.
+    #[must_use]
+    pub fn args(&self) -> &Args {
+        self.args.get_or_init(|| {
+            // What is nested too deeply for its bytes to be found keeps them in the JSON.
+            self.with_parts(|event| Args::new(&event).unwrap_or_else(|_| event.args.to_args()))
+        })
+    }
+
+    /// The id under which acknowledgements are expected.
+    #[must_use]
+    pub const fn ack_id(&self) -> Option<u64> {
+        self.layout.ack_id()
+    }
+
+    fn text(&self) -> &str {
+        self.packet[0]
+            .as_text()
+            .expect("a packet begins with its text")
+    }
+
+    fn with_parts<R>(&self, work: impl FnOnce(EncodedEvent<'_>) -> R) -> R {
+        let attachments: Vec<Bytes> = self.packet[1..]
+            .iter()
+            .filter_map(Message::as_binary)
+            .cloned()
+            .collect();
+        work(self.layout.parts(self.text(), &attachments))
+    }
+
+    fn to_line(&self) -> Option<Message> {
+        self.with_parts(|event| {
+            with_buffers(|buffers| {
+                let (max, id) = (self.max_inline_bytes, event.ack_id);
+                let encode = |out: &mut _| lines::encode_event(out, max, id, &event.name, &event);
+                match line(buffers, encode) {
+                    Ok(start) => Some(Message::text(text_of(&buffers.text[start..]))),
+                    Err(error) => {
+                        tracing::debug!(%error, "leaving out the receivers that speak lines");
+                        None
+                    }
+                }
+            })
+        })
+    }
+
+    fn to_escaped(&self) -> Option<Vec<Message>> {
+        let text = self.text();
+        if text.is_ascii() {
+            return None;
+        }
+        let escaped = Message::text(&escape_packet(text));
+        Some(
+            std::iter::once(escaped)
+                .chain(self.packet[1..].iter().cloned())
+                .collect(),
+        )
+    }
+}
