@@ -77,7 +77,9 @@ pub fn open(io: &Server) {
         rooms_changed: Notify::new(),
     });
     io.state(Arc::clone(&shared));
-    io.on("join", join)
+    // Anybody can send nonsense; the log is not theirs to fill.
+    io.on_error(|socket, error| tracing::debug!(?socket, %error, "event failed"))
+        .on("join", join)
         .on("message", message)
         .on("typing", typing)
         .on("upload-start", upload_start)
@@ -85,9 +87,7 @@ pub fn open(io: &Server) {
         .on("picture", picture)
         // No part of the chat: for trying a client, and for `sockeye bench`.
         .on("echo", |args: Args| args)
-        .on_disconnect(leave)
-        // Anybody can send nonsense; the log is not theirs to fill.
-        .on_error(|socket, error| tracing::debug!(?socket, %error, "event failed"));
+        .on_disconnect(leave);
     tokio::spawn(tell_rooms(io.clone(), shared));
 }
 

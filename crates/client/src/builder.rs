@@ -4,7 +4,7 @@ use std::future::Future;
 use serde::Serialize;
 use serde_json::Value;
 use sockeye_engine::ConnectUrl;
-use sockeye_events::{BoxHandler, Callback, IntoReply, Listeners, erase};
+use sockeye_events::{Callback, EventCallback, IntoReply, Listeners};
 
 use crate::{Client, ClientConfig, ConfigError, ConnectError, Reconnection, Socket, SocketConfig};
 
@@ -32,7 +32,6 @@ pub struct ClientBuilder {
     config: ClientConfig,
     socket: Result<SocketConfig, ConfigError>,
     listeners: Listeners<Socket>,
-    outgoing: bool,
     states: Vec<SetState>,
 }
 
@@ -47,7 +46,6 @@ impl ClientBuilder {
             config: ClientConfig::default(),
             socket: Ok(SocketConfig::default()),
             listeners: Listeners::default(),
-            outgoing: false,
             states: Vec::new(),
         }
     }
@@ -124,38 +122,48 @@ impl ClientBuilder {
         self
     }
 
-    /// Adds a handler of an event; see [`Socket::on`].
+    /// Adds a handler of an event; see [`Listeners::on`].
     pub fn on<M: 'static, F>(self, name: &str, handler: F) -> Self
     where
         F: Callback<Socket, M>,
         F::Output: IntoReply,
     {
-        self.add(name, erase(handler))
+        self.listeners(|listeners| {
+            listeners.on(name, handler);
+        })
     }
 
-    pub(crate) fn add(mut self, name: &str, handler: BoxHandler<Socket>) -> Self {
-        self.listeners.on(name, handler);
-        self
-    }
-
-    /// Adds a handler of every event; see [`Socket::on_any`].
-    pub fn on_any<M: 'static, F>(mut self, handler: F) -> Self
+    /// Adds a handler of a typed event; see [`Listeners::on_event`].
+    pub fn on_event<M: 'static, F>(self, handler: F) -> Self
     where
-        F: Callback<Socket, M>,
-        F::Output: IntoReply,
+        F: EventCallback<Socket, M>,
     {
-        self.listeners.on_any(erase(handler));
-        self
+        self.listeners(|listeners| {
+            listeners.on_event(handler);
+        })
     }
 
-    /// Adds a handler of every event that is sent; see [`Socket::on_any_outgoing`].
-    pub fn on_any_outgoing<M: 'static, F>(mut self, handler: F) -> Self
-    where
-        F: Callback<Socket, M>,
-        F::Output: IntoReply,
-    {
-        self.listeners.on_any_outgoing(erase(handler));
-        self.outgoing = true;
+    /// Adds handlers of other kinds: those that the socket is to begin with.
+    ///
+    /// ```no_run
+    /// # use sockeye_client as sockeye;
+    /// use sockeye::{Client, DisconnectReason, EventName};
+    ///
+    /// # async fn run() -> Result<(), Box<dyn std::error::Error>> {
+    /// let socket = Client::builder("https://example.org")
+    ///     .listeners(|socket| {
+    ///         socket
+    ///             .once("welcome", || println!("we are in"))
+    ///             .on_any(|EventName(name): EventName| println!("{name}"))
+    ///             .on_disconnect(|reason: DisconnectReason| println!("gone: {reason}"));
+    ///     })
+    ///     .connect()
+    ///     .await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn listeners(self, add: impl FnOnce(&Listeners<Socket>)) -> Self {
+        add(&self.listeners);
         self
     }
 
@@ -175,7 +183,7 @@ impl ClientBuilder {
             give(&client);
         }
         let socket = client.add_socket(&namespace, || config);
-        socket.inner().adopt(self.listeners, self.outgoing);
+        socket.adopt(&self.listeners);
         Ok(socket)
     }
 

@@ -11,6 +11,7 @@ use std::task::{Context, Poll};
 use std::time::Instant;
 
 use sockeye_engine::{CloseReason, Dialect, Incoming, Opened, SessionHandle};
+use sockeye_events::names::{CLOSE, CONNECT, DISCONNECT, DRAIN, END};
 use sockeye_events::{DisconnectReason, Event, EventError, EventErrorKind, EventSocket, Refusal};
 use sockeye_link::{Inbox, Said, disconnect_reason, packet, read_line, refusal, socket_revision};
 use sockeye_socket_proto::{
@@ -21,7 +22,7 @@ use tokio::sync::oneshot;
 use crate::recovery::Recovery;
 use crate::retry::RetryQueue;
 use crate::shared::Shared;
-use crate::socket::{CLOSE, CONNECT, DISCONNECT, DRAIN, END, Inner};
+use crate::socket::Inner;
 use crate::{ClientEvent, ConnectError, DisconnectDetail, Socket};
 use answers::Answers;
 use join::Joins;

@@ -4,7 +4,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use futures_util::Stream;
-use sockeye_events::{BoxHandler, EmitError, EventName, ListenerId, erase};
+use sockeye_events::{Added, EmitError, Event, EventName, ExtractError, FromEvent, ListenerId};
 use sockeye_socket_proto::{Args, ArgsError, FromArgs, ToArgs};
 
 use crate::handover::{Taker, handover};
@@ -31,14 +31,14 @@ use crate::{Ack, Socket};
 /// ```
 ///
 /// It lasts through reconnections and disconnections: it ends only if its handler is removed, by
-/// [`off`](Socket::off) for one, and the connection has noticed at its next event. A program that
+/// [`off`](crate::Listeners::off) for one, and the connection has noticed at its next event. A program that
 /// is to end with the connection awaits [`closed`](crate::Client::closed) beside it. A loop that is
 /// slower than the server lets events wait, then the server itself; see
 /// [`InboxLimits`](crate::InboxLimits).
 #[must_use = "events are only had by polling"]
 pub struct EventStream<T = Args> {
     listening: Listening,
-    events: Taker<Received>,
+    events: Taker<ReceivedEvent>,
     data: PhantomData<fn() -> T>,
 }
 
@@ -85,49 +85,46 @@ impl<T: FromArgs> ReceivedEvent<T> {
     }
 }
 
+impl FromEvent<Socket> for ReceivedEvent {
+    fn from_event(event: &Event<'_, Socket>) -> Result<Self, ExtractError> {
+        let EventName(name) = EventName::from_event(event)?;
+        Ok(Self {
+            name: name.into(),
+            args: Args::from_event(event)?,
+            ack: Ack::from_event(event)?,
+            data: PhantomData,
+        })
+    }
+}
+
 impl Socket {
     /// The events of this name as a stream, from now on. Several streams and handlers each get
     /// all of them.
     pub fn events<T: FromArgs>(&self, name: &str) -> EventStream<T> {
-        let (handler, events) = channel();
-        EventStream::new(Listening::to(self, name, handler), events)
+        let (giver, events) = handover();
+        let added = self.on(name, move |event: ReceivedEvent| giver.give(event));
+        EventStream::new(Listening::new(self, added), events)
     }
 
     /// All events from the server as a stream, from now on.
     pub fn all_events(&self) -> EventStream {
-        let (handler, events) = channel();
-        let listener = self.inner().listeners.update(|table| table.on_any(handler));
-        EventStream::new(Listening::new(self, listener), events)
+        let (giver, events) = handover();
+        let added = self.on_any(move |event: ReceivedEvent| giver.give(event));
+        EventStream::new(Listening::new(self, added), events)
     }
-}
-
-type Received = (Box<str>, Args, Ack);
-
-/// A handler that hands on what it gets. While the other end is full it waits, as any handler may,
-/// and counts as one that does.
-fn channel() -> (BoxHandler<Socket>, Taker<Received>) {
-    let (giver, taker) = handover();
-    let handler = move |EventName(name): EventName, args: Args, ack: Ack| {
-        giver.give((name.into(), args, ack))
-    };
-    (erase(handler), taker)
 }
 
 impl Listening {
-    fn new(socket: &Socket, listener: ListenerId) -> Self {
-        let socket = socket.clone();
-        Self { socket, listener }
-    }
-
-    /// Adds a handler of the events of this name.
-    pub(crate) fn to(socket: &Socket, name: &str, handler: BoxHandler<Socket>) -> Self {
-        let listeners = &socket.inner().listeners;
-        Self::new(socket, listeners.update(|table| table.on(name, handler)))
+    pub(crate) fn new(socket: &Socket, added: Added<'_, Socket>) -> Self {
+        Self {
+            socket: socket.clone(),
+            listener: added.id(),
+        }
     }
 }
 
 impl<T> EventStream<T> {
-    const fn new(listening: Listening, events: Taker<Received>) -> Self {
+    const fn new(listening: Listening, events: Taker<ReceivedEvent>) -> Self {
         Self {
             listening,
             events,
@@ -141,7 +138,9 @@ impl<T> Stream for EventStream<T> {
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         self.events.poll_take(cx).map(|event| {
-            let (name, args, ack) = event?;
+            let ReceivedEvent {
+                name, args, ack, ..
+            } = event?;
             Some(ReceivedEvent {
                 name,
                 args,

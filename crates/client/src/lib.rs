@@ -54,10 +54,10 @@ pub use sockeye_engine::{
 #[doc(hidden)]
 pub use sockeye_events::__private;
 pub use sockeye_events::{
-    AckError, AckFuture, Callback, Data, DisconnectReason, EmitError, Event, EventArgs,
+    AckError, AckFuture, Added, Callback, Data, DisconnectReason, EmitError, Event, EventArgs,
     EventCallback, EventError, EventErrorKind, EventName, EventParam, EventReply, ExtractError,
-    Failure, FromEvent, IntoRefusal, IntoReply, ListenerId, NoAck, Ordering, Outcome, Refusal,
-    Reply, State, TypedEvent,
+    Failure, FromEvent, IntoRefusal, IntoReply, ListenerId, Listeners, NoAck, Ordering, Outcome,
+    Refusal, Reply, State, TypedEvent,
 };
 pub use sockeye_link::{InboxLimits, IntoVerdict, Next};
 pub use sockeye_socket_proto::lines::{BadLines, LinesConfig};

@@ -337,14 +337,14 @@ impl Socket {
     /// Tells the handlers of outgoing events, if there are any, that one was sent.
     fn notify_outgoing(&self, name: &str, args: impl FnOnce() -> Option<Args>) {
         let inner = self.inner();
-        if !inner.has_outgoing() {
+        let Some(handlers) = inner.listeners.load_outgoing() else {
             return;
-        }
+        };
         let Some((args, client)) = args().zip(inner.client()) else {
             return;
         };
         let event = Event::incoming(self, name, args.as_raw(), None);
-        for future in inner.listeners.load().dispatch_outgoing(&event) {
+        for future in handlers.dispatch_outgoing(&event) {
             client.spawn(future);
         }
     }
@@ -360,10 +360,6 @@ enum Sent {
 }
 
 impl Inner {
-    pub(crate) fn has_outgoing(&self) -> bool {
-        self.has_outgoing.load(Ordering::Acquire)
-    }
-
     /// Some servers let everyone into `/` without being asked, so that there is nothing to show what
     /// was configured with. Said once, and without what it is.
     fn warn_of_unseen_auth(&self, session: &SessionHandle) {

@@ -12,7 +12,7 @@ use std::time::Duration;
 use sockeye_engine::{SessionHandle, TransportKind};
 use sockeye_events::{
     AckFuture, EmitError, Event, EventError, EventSocket, ExtractError, FromEvent, Listeners,
-    Refusal, Running, Snapshot, StateMap,
+    Refusal, Running, StateMap,
 };
 use sockeye_link::{Own, Receiver, packet, tell_error};
 use sockeye_socket_proto::{FromArgs, RawArgs, ToArgs};
@@ -21,7 +21,6 @@ use crate::recovery::offset_of;
 use crate::shared::Alive;
 use crate::{Client, ConnectError, Emission};
 pub(crate) use state::{Inner, Leave, Phase};
-pub(crate) use stream::{CLOSE, DRAIN, END};
 
 /// This side of one namespace.
 ///
@@ -29,6 +28,8 @@ pub(crate) use stream::{CLOSE, DRAIN, END};
 /// [`connect_lazy`](Self::connect_lazy), and from then on comes back by itself whenever the
 /// connection is lost, until it is [disconnected](Self::disconnect). Events that are emitted
 /// while there is no connection are kept, and sent in order once there is one again.
+///
+/// It dereferences to its [`Listeners`], which have the methods that add handlers and remove them.
 ///
 /// Cheap to clone; usable from any thread. When the last handle of a client and of its sockets
 /// is dropped, the client disconnects; what was emitted while it was connected is still sent. A
@@ -61,12 +62,6 @@ pub struct Socket {
     /// go elsewhere.
     origin: Option<SessionHandle>,
 }
-
-/// The library's own events. No event from the wire can have these names.
-pub(crate) const CONNECT: &str = "connect";
-pub(crate) const CONNECT_ERROR: &str = "connect_error";
-pub(crate) const DISCONNECTING: &str = "disconnecting";
-pub(crate) const DISCONNECT: &str = "disconnect";
 
 impl Socket {
     pub(crate) fn held(inner: Arc<Inner>, alive: Arc<Alive>) -> Self {
@@ -327,7 +322,7 @@ impl Socket {
         let listeners = &self.inner.listeners;
         run(|running, cx| {
             if listeners.load().dispatch(event, running, cx) {
-                listeners.update(|listeners| listeners.sweep(event.name()));
+                listeners.sweep(event.name());
             }
         });
     }
@@ -383,7 +378,7 @@ impl Receiver for Socket {
         self.inner.is_in(self.origin.as_ref())
     }
 
-    fn shared(&self) -> &Snapshot<Listeners<Self>> {
+    fn shared(&self) -> &Listeners<Self> {
         &self.inner.listeners
     }
 

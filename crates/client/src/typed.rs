@@ -5,15 +5,12 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use futures_util::Stream;
-use sockeye_events::{
-    AckFuture, EmitError, EventArgs, EventCallback, FromEvent, ListenerId, TypedEvent, erase,
-    erase_event,
-};
+use sockeye_events::{AckFuture, EmitError, EventArgs, FromEvent, TypedEvent};
 use sockeye_socket_proto::{FromArgs, ToArgs};
 
 use crate::events::Listening;
 use crate::handover::{Taker, handover};
-use crate::{Ack, ClientBuilder, Socket};
+use crate::{Ack, Socket};
 
 /// The typed events of one kind, one after the other; see [`Socket::typed_events`].
 ///
@@ -45,34 +42,11 @@ impl<E: TypedEvent<Ack: ToArgs>> ReceivedTypedEvent<E> {
 }
 
 impl Socket {
-    /// Adds a handler of a typed event; see [`on`](Self::on).
-    ///
-    /// The handler's last parameter says which event it is; the others are extractors. It returns
-    /// the event's acknowledgement, `()` if that has none, or a `Result` with one of these.
-    pub fn on_event<M: 'static, F>(&self, handler: F) -> ListenerId
-    where
-        F: EventCallback<Self, M>,
-    {
-        let handler = erase_event(handler);
-        let listeners = &self.inner().listeners;
-        listeners.update(|listeners| listeners.on(F::Event::NAME, handler))
-    }
-
-    /// Adds a handler that runs for the next such event only.
-    pub fn once_event<M: 'static, F>(&self, handler: F) -> ListenerId
-    where
-        F: EventCallback<Self, M>,
-    {
-        let handler = erase_event(handler);
-        let listeners = &self.inner().listeners;
-        listeners.update(|listeners| listeners.once(F::Event::NAME, handler))
-    }
-
     /// The typed events of one kind as a stream, from now on, for programs that would rather loop
     /// than register a handler. Several streams and handlers each get all of them.
     ///
     /// One whose arguments are not what the type says does not come out here: it goes to the error
-    /// hook, and the server is told if it waits for an answer, as with [`on_event`](Self::on_event).
+    /// hook, and the server is told if it waits for an answer, as with [`on_event`](crate::Listeners::on_event).
     ///
     /// ```no_run
     /// # use sockeye_client as sockeye;
@@ -113,7 +87,7 @@ impl Socket {
         let handler =
             move |event: E, ack: Ack<E::Ack>| giver.give(ReceivedTypedEvent { event, ack });
         TypedEventStream {
-            listening: Listening::to(self, E::NAME, erase(handler)),
+            listening: Listening::new(self, self.on(E::NAME, handler)),
             events,
         }
     }
@@ -134,16 +108,6 @@ impl Socket {
         E: TypedEvent<Ack: FromArgs>,
     {
         self.emit_with_ack(E::NAME, EventArgs(&event))
-    }
-}
-
-impl ClientBuilder {
-    /// Adds a handler of a typed event; see [`Socket::on_event`].
-    pub fn on_event<M: 'static, F>(self, handler: F) -> Self
-    where
-        F: EventCallback<Socket, M>,
-    {
-        self.add(F::Event::NAME, erase_event(handler))
     }
 }
 

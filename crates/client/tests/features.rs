@@ -88,7 +88,7 @@ async fn handlers_come_and_go() {
         move || note(text)
     };
     socket.once("back", add("once"));
-    let on = socket.on("back", add("on"));
+    let on = socket.on("back", add("on")).id();
     socket.on("back", add("second"));
     socket.on_any(add("any"));
     socket.prepend_any(add("first"));
@@ -105,8 +105,8 @@ async fn handlers_come_and_go() {
     socket.emit("back", ()).unwrap();
     settle(&socket).await;
     assert_eq!(read(), "");
-    let outgoing = socket.on_any_outgoing(add("out"));
-    let before = socket.prepend_any_outgoing(add("before"));
+    let outgoing = socket.on_any_outgoing(add("out")).id();
+    let before = socket.prepend_any_outgoing(add("before")).id();
     settle(&socket).await;
     assert_eq!(read(), "before out");
     assert!(socket.remove_listener(outgoing) && socket.remove_listener(before));

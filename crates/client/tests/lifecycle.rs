@@ -734,7 +734,7 @@ async fn handlers_of_the_connection_are_removed_as_others_are() {
     let _io = serve(&url).await;
     let socket = socket(&url);
     let (sender, mut heard) = mpsc::unbounded_channel::<()>();
-    let close = socket.on_close(move || sender.send(()).unwrap());
+    let close = socket.on_close(move || sender.send(()).unwrap()).id();
     socket.on_end(|| ());
     socket.on_drain(|| ());
     assert_eq!(socket.event_names(), ["close", "end", "drain"]);

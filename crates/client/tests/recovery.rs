@@ -22,8 +22,10 @@ async fn start_with(
     let tell = sender.clone();
     let told = sender.clone();
     let socket = change(Client::builder(url))
-        .on_any(move |EventName(name): EventName, args: Args| {
-            tell.send(format!("{name} {}", args.as_json())).unwrap();
+        .listeners(|socket| {
+            socket.on_any(move |EventName(name): EventName, args: Args| {
+                tell.send(format!("{name} {}", args.as_json())).unwrap();
+            });
         })
         .on("connect", move |socket: Socket| {
             told.send(format!("connect {}", socket.recovered()))

@@ -8,7 +8,7 @@
 //! An event's way through this crate:
 //!
 //! 1. the owner of a connection makes an [`Event`], whose arguments are still raw JSON;
-//! 2. [`Listeners::dispatch`] finds the handlers of its name;
+//! 2. [`ListenerTable::dispatch`] finds the handlers of its name;
 //! 3. each handler extracts what its parameters ask for ([`FromEvent`]), runs, and its return
 //!    value becomes the acknowledgement ([`IntoReply`]);
 //! 4. a future that does not finish at its first poll joins the connection's [`Running`] set.
@@ -20,7 +20,9 @@ mod error;
 mod event;
 mod extract;
 mod failure;
+mod handler;
 mod listeners;
+pub mod names;
 mod reason;
 mod refusal;
 mod reply;
@@ -28,6 +30,7 @@ mod running;
 mod slot;
 mod snapshot;
 mod state;
+mod table;
 mod typed;
 
 pub use acks::{AckFuture, AckTable, NoAnswer, Waiter};
@@ -36,7 +39,8 @@ pub use deadline::Deadline;
 pub use error::{AckError, EmitError, EventError, EventErrorKind, ExtractError};
 pub use event::{Event, EventSocket};
 pub use extract::{Ack, Data, EventName, FromEvent, State};
-pub use listeners::{BoxHandler, ListenerId, Listeners, Reached, erase};
+pub use handler::{BoxHandler, erase};
+pub use listeners::{Added, Listeners};
 pub use reason::DisconnectReason;
 pub use refusal::{Failure, IntoRefusal, Refusal};
 pub use reply::{IntoReply, Outcome, Reply, Responder};
@@ -44,6 +48,7 @@ pub use running::{HandlerFuture, Ordering, Running, Started};
 pub use slot::AckSlot;
 pub use snapshot::{Cached, Snapshot};
 pub use state::StateMap;
+pub use table::{ListenerId, ListenerTable, Reached};
 pub use typed::{EventArgs, EventCallback, EventParam, EventReply, NoAck, TypedEvent, erase_event};
 
 /// What the code of `#[derive(Event)]` is made of; no part of the API.

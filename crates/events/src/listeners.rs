@@ -1,444 +1,394 @@
-use std::collections::{HashMap, HashSet};
 use std::fmt;
-use std::marker::PhantomData;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::ops::Deref;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::task::Context;
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use futures_util::FutureExt;
+use crate::handler::{BoxHandler, erase};
+use crate::names::{CLOSE, CONNECT, DISCONNECT, DISCONNECTING, DRAIN, END};
+use crate::table::{ListenerId, ListenerTable};
+use crate::typed::erase_event;
+use crate::{Callback, EventCallback, EventSocket, IntoReply, Snapshot, TypedEvent};
 
-use crate::reply::{Responder, Role};
-use crate::{Callback, Called, Event, EventSocket, HandlerFuture, IntoReply, Running};
-
-/// The handlers of a namespace or of one socket, by event name.
+/// The handlers of a namespace or of one socket: what it lends to whoever adds some, counts them, or removes them.
 ///
-/// A plain value that is replaced as a whole when it changes (see [`Snapshot`](crate::Snapshot)).
+/// A server's namespaces have one, which all their sockets share, and each of its sockets one of its own, which costs
+/// nothing before it is used; a client's sockets have one each, and the builder of a client one for the socket that it
+/// makes. All of them dereference to it: what is said here of `listeners.on(…)` is done by `io.on(…)` or
+/// `socket.on(…)`.
+///
+/// # Handlers
+///
+/// A handler is a plain or async function of extractors (see [`Callback`]). What it returns, if not `()`, answers the
+/// event. Several handlers of one event run in the order of their adding, those of the namespace before the socket's;
+/// the first answer counts. They may be added and removed at any time, by handlers too: it holds from the next event
+/// on.
+///
+/// # What adding gives
+///
+/// Everything that adds a handler gives an [`Added`], which can be dropped: it has the handler's
+/// [`id`](Added::id), with which [`remove_listener`](Self::remove_listener) takes out just that one, and goes on with
+/// the next handler.
+///
+/// ```
+/// use sockeye_events::{Data, EventSocket, ListenerId, Listeners};
+///
+/// /// Handlers for a server's namespace, one socket of it, or a client's socket.
+/// fn calculate<S: EventSocket>(listeners: &Listeners<S>) -> ListenerId {
+///     listeners
+///         .on("sum", async |Data(numbers): Data<Vec<i64>>| numbers.iter().sum::<i64>())
+///         .once("hello", || "good day")
+///         .on_any(|| println!("an event"))
+///         .id()
+/// }
+/// ```
+///
+/// # Names
+///
+/// `connect`, `connect_error`, `disconnecting` and `disconnect` are the library's own: peers cannot emit them. For a
+/// server's namespace, `connection` is another word for `connect`. A handler of `error` is told what goes wrong with one
+/// socket, if it was added to the socket itself, and takes it as an `Arc<`[`EventError`](crate::EventError)`>`; where
+/// peers may emit an event of that name, which is everywhere but on TCP and Unix-domain streams, that comes as an error
+/// of theirs.
 pub struct Listeners<S> {
-    named: Table<S>,
-    /// Those of what happens to the connection itself. Events of the peer may well be called the
-    /// same, so they have a table of their own.
-    stream: Table<S>,
-    any: Vec<Listener<S>>,
-    any_outgoing: Vec<Listener<S>>,
+    table: Snapshot<ListenerTable<S>>,
+    /// Whether there are handlers of outgoing events, so that emitting need not look.
+    has_outgoing: AtomicBool,
+    /// What an event is called here that has another name.
+    own_name: OwnName,
 }
 
-type Table<S> = HashMap<Box<str>, Vec<Listener<S>>, foldhash::fast::RandomState>;
+type OwnName = fn(&str) -> &str;
 
-/// The handlers of a table that one event reaches, found by a single look at it.
-pub struct Reached<'a, S> {
-    any: &'a [Listener<S>],
-    named: &'a [Listener<S>],
-}
-
-/// Names one listener, to remove just that one. Those that were added later are larger.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct ListenerId(u64);
-
-/// A handler whose type is erased.
-pub type BoxHandler<S> = Arc<dyn ErasedHandler<S>>;
-
-/// One registered handler.
-struct Listener<S> {
+/// A handler was added. It has the handler's [`id`](Self::id), and dereferences to the [`Listeners`] that it was added
+/// to, for the next one.
+pub struct Added<'l, S> {
+    listeners: &'l Listeners<S>,
     id: ListenerId,
-    handler: BoxHandler<S>,
-    /// For `once`: whether it has run already.
-    spent: Option<Arc<AtomicBool>>,
 }
 
-/// A handler behind a pointer; made by [`erase`].
-pub trait ErasedHandler<S>: Send + Sync {
-    /// Calls the handler. A future comes back if it is async, not polled yet.
-    ///
-    /// Failures to extract, errors and panics have been reported to the socket.
-    fn call(&self, event: &Event<'_, S>, role: Role) -> Option<HandlerFuture>;
-}
-
-/// Erases a handler's type.
-pub fn erase<S, M, H>(handler: H) -> BoxHandler<S>
-where
-    S: EventSocket,
-    M: 'static,
-    H: Callback<S, M>,
-    H::Output: IntoReply,
-{
-    Arc::new(Erased {
-        handler,
-        inferred: PhantomData::<fn(M)>,
-    })
-}
-
-struct Erased<H, M> {
-    handler: H,
-    inferred: PhantomData<fn(M)>,
-}
-
-impl<S, M, H> ErasedHandler<S> for Erased<H, M>
-where
-    S: EventSocket,
-    H: Callback<S, M>,
-    H::Output: IntoReply,
-{
-    fn call(&self, event: &Event<'_, S>, role: Role) -> Option<HandlerFuture> {
-        let responder = Responder::begin(event, role);
-        // A panic must end this event only, also one in what the result's type does when it is
-        // sent. The handler is shared by reference and is expected to keep its own state sound,
-        // as every handler on a thread pool must.
-        let called = catch_unwind(AssertUnwindSafe(|| match self.handler.call(event) {
-            Ok(Called::Now(output)) => {
-                output.reply(&responder);
-                None
-            }
-            Ok(Called::Later(future)) => Some(future),
-            Err(error) => {
-                responder.reject(error);
-                None
-            }
-        }));
-        match called {
-            Ok(None) => {
-                responder.end();
-                None
-            }
-            Ok(Some(future)) => {
-                let later = responder.to_owned();
-                Some(Box::pin(async move {
-                    let work = async { future.await.reply(&later.responder()) };
-                    if let Err(panic) = AssertUnwindSafe(work).catch_unwind().await {
-                        later.responder().panicked(&*panic);
-                    }
-                    later.responder().end();
-                }))
-            }
-            Err(panic) => {
-                responder.panicked(&*panic);
-                responder.end();
-                None
-            }
-        }
-    }
-}
-
+/// Handlers of the peer's events.
 impl<S: EventSocket> Listeners<S> {
-    /// Adds a handler of one event.
-    pub fn on(&mut self, name: &str, handler: BoxHandler<S>) -> ListenerId {
-        add(&mut self.named, name, Listener::new(handler))
+    /// Adds a handler of an event.
+    pub fn on<M: 'static, F>(&self, name: &str, handler: F) -> Added<'_, S>
+    where
+        F: Callback<S, M>,
+        F::Output: IntoReply,
+    {
+        self.add_named(name, erase(handler))
     }
 
-    /// Adds a handler of something that happens to the connection itself: `end`, `drain`, `close`.
-    /// Events of the peer that have the same name do not reach it.
-    pub fn on_stream(&mut self, name: &str, handler: BoxHandler<S>) -> ListenerId {
-        add(&mut self.stream, name, Listener::new(handler))
+    /// Adds a handler that runs for the next such event only: on a namespace, of whichever socket.
+    pub fn once<M: 'static, F>(&self, name: &str, handler: F) -> Added<'_, S>
+    where
+        F: Callback<S, M>,
+        F::Output: IntoReply,
+    {
+        self.add_once(name, erase(handler))
     }
 
-    /// Adds a handler that runs for the next such event only.
-    pub fn once(&mut self, name: &str, handler: BoxHandler<S>) -> ListenerId {
-        let spent = Some(Arc::default());
-        let listener = Listener {
-            spent,
-            ..Listener::new(handler)
-        };
-        add(&mut self.named, name, listener)
+    /// Adds a handler of a typed event.
+    ///
+    /// The handler's last parameter says which event it is; the others are extractors. It returns the event's
+    /// acknowledgement, `()` if that has none, or a `Result` with one of these. Remove the handlers of the event with
+    /// [`off`](Self::off) and [`TypedEvent::NAME`].
+    pub fn on_event<M: 'static, F>(&self, handler: F) -> Added<'_, S>
+    where
+        F: EventCallback<S, M>,
+    {
+        self.add_named(F::Event::NAME, erase_event(handler))
     }
 
-    /// Adds a handler that runs for every incoming event, before the event's own.
-    pub fn on_any(&mut self, handler: BoxHandler<S>) -> ListenerId {
-        push(&mut self.any, Listener::new(handler))
+    /// Adds a handler that runs for the next such typed event only; see [`once`](Self::once).
+    pub fn once_event<M: 'static, F>(&self, handler: F) -> Added<'_, S>
+    where
+        F: EventCallback<S, M>,
+    {
+        self.add_once(F::Event::NAME, erase_event(handler))
     }
 
-    /// Adds a handler for every incoming event in front of the others.
-    pub fn prepend_any(&mut self, handler: BoxHandler<S>) -> ListenerId {
-        insert(&mut self.any, 0, Listener::new(handler))
+    /// Adds a handler of every incoming event, which runs before the event's own, for events that have none too, and
+    /// before the socket's middlewares. It answers nothing. [`off_all`](Self::off_all) leaves it.
+    pub fn on_any<M: 'static, F>(&self, handler: F) -> Added<'_, S>
+    where
+        F: Callback<S, M>,
+        F::Output: IntoReply,
+    {
+        self.add(|table| table.on_any(erase(handler)))
     }
 
-    /// Adds a handler that sees every outgoing event.
-    pub fn on_any_outgoing(&mut self, handler: BoxHandler<S>) -> ListenerId {
-        push(&mut self.any_outgoing, Listener::new(handler))
+    /// Adds a handler of every incoming event in front of the others.
+    pub fn prepend_any<M: 'static, F>(&self, handler: F) -> Added<'_, S>
+    where
+        F: Callback<S, M>,
+        F::Output: IntoReply,
+    {
+        self.add(|table| table.prepend_any(erase(handler)))
     }
 
-    /// Adds a handler that sees every outgoing event in front of the others.
-    pub fn prepend_any_outgoing(&mut self, handler: BoxHandler<S>) -> ListenerId {
-        insert(&mut self.any_outgoing, 0, Listener::new(handler))
+    /// Adds a handler that is told of every event that is emitted: for a broadcast, once for each receiver. On a server
+    /// it is called by whoever emits, before the event is sent; on a client when the event is sent, which for one that
+    /// waits for a connection is when there is one. Acknowledgements are no events.
+    pub fn on_any_outgoing<M: 'static, F>(&self, handler: F) -> Added<'_, S>
+    where
+        F: Callback<S, M>,
+        F::Output: IntoReply,
+    {
+        self.add(|table| table.on_any_outgoing(erase(handler)))
     }
 
-    /// Removes the handlers of one event, or of what happens to the connection under this name;
-    /// says how many there were.
-    pub fn off(&mut self, name: &str) -> usize {
-        let removed = [self.named.remove(name), self.stream.remove(name)];
-        removed.iter().flatten().map(Vec::len).sum()
+    /// Adds a handler of every event that is emitted in front of the others; see
+    /// [`on_any_outgoing`](Self::on_any_outgoing).
+    pub fn prepend_any_outgoing<M: 'static, F>(&self, handler: F) -> Added<'_, S>
+    where
+        F: Callback<S, M>,
+        F::Output: IntoReply,
+    {
+        self.add(|table| table.prepend_any_outgoing(erase(handler)))
+    }
+}
+
+/// Handlers of what happens to a socket and to the connection below it.
+impl<S: EventSocket> Listeners<S> {
+    /// Calls this handler when a socket has been connected.
+    ///
+    /// On a server: before the socket's first event, after the namespace's middlewares have let it in; on a single
+    /// socket it can be asked for in one of these. What an async handler does after it first had to wait may happen
+    /// after that event: what must be there in time belongs into a middleware.
+    ///
+    /// On a client: first, and after each interruption. What was emitted meanwhile has been sent already.
+    pub fn on_connect<M: 'static, F>(&self, handler: F) -> Added<'_, S>
+    where
+        F: Callback<S, M>,
+        F::Output: IntoReply,
+    {
+        self.on(CONNECT, handler)
     }
 
-    /// Removes the handlers of all events (`on` and `once`), and of what happens to the connection.
-    pub fn off_all(&mut self) {
-        self.named.clear();
-        self.stream.clear();
+    /// Calls this handler when a socket is about to be disconnected, by whomever. It can take the
+    /// [`DisconnectReason`](crate::DisconnectReason) as a parameter.
+    ///
+    /// On a server: what the handler does before it first has to wait finds the socket still in its rooms. Emitting to
+    /// the socket is an error already.
+    ///
+    /// On a client: the socket's id is still known, and no acknowledgement that is waited for has failed yet. What is
+    /// emitted from here on waits for the next connection. A socket that was only being connected when its connection
+    /// ended hears of `disconnect` alone. After this side's own `disconnect` this is told by the connection's task, a
+    /// little later.
+    pub fn on_disconnecting<M: 'static, F>(&self, handler: F) -> Added<'_, S>
+    where
+        F: Callback<S, M>,
+        F::Output: IntoReply,
+    {
+        self.on(DISCONNECTING, handler)
     }
 
-    /// Removes all `on_any` handlers.
-    pub fn off_any(&mut self) {
-        self.any.clear();
+    /// Calls this handler when a socket has been disconnected, by whomever: of a server's once, of a client's whenever
+    /// it is. It can take the [`DisconnectReason`](crate::DisconnectReason) as a parameter.
+    pub fn on_disconnect<M: 'static, F>(&self, handler: F) -> Added<'_, S>
+    where
+        F: Callback<S, M>,
+        F::Output: IntoReply,
+    {
+        self.on(DISCONNECT, handler)
     }
 
-    /// Removes all `on_any_outgoing` handlers.
-    pub fn off_any_outgoing(&mut self) {
-        self.any_outgoing.clear();
+    /// Calls this handler when the peer has closed its half of the connection, which is to say that it will send
+    /// nothing more. Only TCP, TLS and Unix-domain streams have halves.
+    ///
+    /// On a server: the peer can be sent to still, and what the handler emits before it first has to wait gets there.
+    /// Then the connection closes, unless the listener allows half-open ones.
+    pub fn on_end<M: 'static, F>(&self, handler: F) -> Added<'_, S>
+    where
+        F: Callback<S, M>,
+        F::Output: IntoReply,
+    {
+        self.add(|table| table.on_stream(END, erase(handler)))
+    }
+
+    /// Calls this handler when everything is written to a peer that had let more than the high-water mark wait, which
+    /// is when a volatile event would have been dropped. To send much, awaiting the socket's `ready` is simpler.
+    pub fn on_drain<M: 'static, F>(&self, handler: F) -> Added<'_, S>
+    where
+        F: Callback<S, M>,
+        F::Output: IntoReply,
+    {
+        self.add(|table| table.on_stream(DRAIN, erase(handler)))
+    }
+
+    /// Calls this handler when a connection over which a socket was connected is closed for good: after `disconnect`,
+    /// when what waited is written or given up. It can take the [`DisconnectReason`](crate::DisconnectReason), which is
+    /// why the socket was disconnected.
+    ///
+    /// A server's socket that has left the namespace before, with the connection going on, is told then, too; if it came
+    /// and went more than once, its last stay is.
+    pub fn on_close<M: 'static, F>(&self, handler: F) -> Added<'_, S>
+    where
+        F: Callback<S, M>,
+        F::Output: IntoReply,
+    {
+        self.add(|table| table.on_stream(CLOSE, erase(handler)))
+    }
+}
+
+/// Removing and counting. Each of these is about the handlers that were added here, a namespace's or a socket's own.
+impl<S: EventSocket> Listeners<S> {
+    /// Removes the handlers of one event; says how many there were. What [`on_end`](Self::on_end),
+    /// [`on_drain`](Self::on_drain) and [`on_close`](Self::on_close) have added goes by `end`, `drain` and `close`, here
+    /// and in [`event_names`](Self::event_names), beside the handlers of events that are called so.
+    pub fn off(&self, name: &str) -> usize {
+        self.change(|table| table.off((self.own_name)(name)))
+    }
+
+    /// Removes the handlers of all events, those of the library's own included. Those of [`on_any`](Self::on_any) and
+    /// [`on_any_outgoing`](Self::on_any_outgoing) stay.
+    pub fn off_all(&self) {
+        self.change(ListenerTable::off_all);
+    }
+
+    /// Removes the handlers of [`on_any`](Self::on_any) and [`prepend_any`](Self::prepend_any).
+    pub fn off_any(&self) {
+        self.change(ListenerTable::off_any);
+    }
+
+    /// Removes the handlers of [`on_any_outgoing`](Self::on_any_outgoing) and
+    /// [`prepend_any_outgoing`](Self::prepend_any_outgoing).
+    pub fn off_any_outgoing(&self) {
+        self.change(ListenerTable::off_any_outgoing);
     }
 
     /// Removes one handler, whichever way it was added; says whether it was there.
-    pub fn remove(&mut self, id: ListenerId) -> bool {
-        let mut found = false;
-        let mut keep = |listener: &Listener<S>| {
-            found |= listener.id == id;
-            listener.id != id
-        };
-        self.any.retain(&mut keep);
-        self.any_outgoing.retain(&mut keep);
-        for table in [&mut self.named, &mut self.stream] {
-            table.retain(|_, listeners| {
-                listeners.retain(&mut keep);
-                !listeners.is_empty()
-            });
-        }
-        found
+    pub fn remove_listener(&self, id: ListenerId) -> bool {
+        self.change(|table| table.remove(id))
     }
 
-    /// The names of the events, and of what happens to the connection, that have handlers: each
-    /// once, in the order in which their oldest handlers were added.
+    /// The events that have handlers, in the order in which their oldest handlers were added.
     #[must_use]
     pub fn event_names(&self) -> Vec<String> {
-        let tables = self.named.iter().chain(&self.stream);
-        let mut names: Vec<(ListenerId, &str)> = tables
-            .filter_map(|(name, listeners)| Some((listeners.first()?.id, &**name)))
-            .collect();
-        names.sort_unstable();
-        let mut seen = HashSet::new();
-        names.retain(|(_, name)| seen.insert(*name));
-        names.iter().map(|(_, name)| (*name).to_owned()).collect()
+        self.table.load().event_names()
     }
 
-    /// How many handlers there are for this event, or for what happens to the connection under this
-    /// name. Those of every event do not count.
+    /// How many handlers one event has. Those of every event do not count.
     #[must_use]
-    pub fn count(&self, name: &str) -> usize {
-        let tables = [&self.named, &self.stream];
-        let listeners = tables.iter().filter_map(|table| table.get(name)).flatten();
-        listeners.filter(|listener| !listener.is_spent()).count()
+    pub fn listener_count(&self, name: &str) -> usize {
+        self.table.load().count((self.own_name)(name))
     }
 
-    /// Whether outgoing events have a handler.
+    /// Whether an event has handlers.
     #[must_use]
-    pub fn has_outgoing(&self) -> bool {
-        !self.any_outgoing.is_empty()
+    pub fn has_listeners(&self, name: &str) -> bool {
+        self.listener_count(name) > 0
     }
 
-    /// The handlers that an event of this name reaches.
-    #[must_use]
-    pub fn reached_by(&self, name: &str) -> Reached<'_, S> {
-        Reached {
-            any: &self.any,
-            named: self.named.get(name).map_or(&[], Vec::as_slice),
-        }
+    fn add_named(&self, name: &str, handler: BoxHandler<S>) -> Added<'_, S> {
+        self.add(|table| table.on((self.own_name)(name), handler))
     }
 
-    /// Runs the catch-all handlers.
-    pub fn dispatch_any(&self, event: &Event<'_, S>, running: &mut Running, cx: &mut Context<'_>) {
-        run(&self.any, event, Role::Observer, running, cx);
+    fn add_once(&self, name: &str, handler: BoxHandler<S>) -> Added<'_, S> {
+        self.add(|table| table.once((self.own_name)(name), handler))
     }
 
-    /// Runs the handlers of the event's name; true if a `once` handler was used up, which the
-    /// owner then takes out with [`sweep`](Self::sweep).
-    pub fn dispatch(
-        &self,
-        event: &Event<'_, S>,
-        running: &mut Running,
-        cx: &mut Context<'_>,
-    ) -> bool {
-        let named = self.reached_by(event.name()).named;
-        run(named, event, Role::Handler, running, cx)
-    }
-
-    /// Calls the handlers of what has happened to the connection; `start` gets each future right
-    /// after its handler was called.
-    pub fn dispatch_stream(&self, event: &Event<'_, S>, start: impl FnMut(HandlerFuture)) {
-        let listeners = self.stream.get(event.name());
-        listeners
-            .into_iter()
-            .flatten()
-            .filter_map(|listener| listener.handler.call(event, Role::Handler))
-            .for_each(start);
-    }
-
-    /// Whether there are handlers of this event, as opposed to those of every one.
-    #[must_use]
-    pub fn has_named(&self, name: &str) -> bool {
-        self.named.contains_key(name)
-    }
-
-    /// The same as [`dispatch`](Self::dispatch) outside of the connection's task: `start` gets each
-    /// future right after its handler was called.
-    pub fn dispatch_local(
-        &self,
-        event: &Event<'_, S>,
-        mut start: impl FnMut(HandlerFuture),
-    ) -> bool {
-        call(
-            self.reached_by(event.name()).named,
-            event,
-            Role::Handler,
-            &mut start,
-        )
-    }
-
-    /// Runs the handlers of outgoing events.
-    pub fn dispatch_outgoing(&self, event: &Event<'_, S>) -> Vec<HandlerFuture> {
-        self.any_outgoing
-            .iter()
-            .filter_map(|listener| listener.handler.call(event, Role::Observer))
-            .collect()
-    }
-
-    /// Takes out the `once` handlers of this name that have run.
-    pub fn sweep(&mut self, name: &str) {
-        if let Some(listeners) = self.named.get_mut(name) {
-            listeners.retain(|listener| !listener.is_spent());
-            if listeners.is_empty() {
-                self.named.remove(name);
-            }
-        }
-    }
-}
-
-impl<S: EventSocket> Reached<'_, S> {
-    /// How many there are, catch-all ones included.
-    #[must_use]
-    pub const fn count(&self) -> usize {
-        self.any.len() + self.named.len()
-    }
-
-    /// Runs them, the catch-all ones first; what comes back is as for
-    /// [`Listeners::dispatch`].
-    pub fn run(&self, event: &Event<'_, S>, running: &mut Running, cx: &mut Context<'_>) -> bool {
-        if !self.any.is_empty() {
-            run(self.any, event, Role::Observer, running, cx);
-        }
-        run(self.named, event, Role::Handler, running, cx)
-    }
-}
-
-fn run<S: EventSocket>(
-    listeners: &[Listener<S>],
-    event: &Event<'_, S>,
-    role: Role,
-    running: &mut Running,
-    cx: &mut Context<'_>,
-) -> bool {
-    call(listeners, event, role, &mut |future| {
-        running.start_with(future, || event.size(), cx);
-    })
-}
-
-fn call<S: EventSocket>(
-    listeners: &[Listener<S>],
-    event: &Event<'_, S>,
-    role: Role,
-    start: &mut impl FnMut(HandlerFuture),
-) -> bool {
-    let mut used_up = false;
-    for listener in listeners {
-        if let Some(spent) = &listener.spent {
-            used_up = true;
-            if spent.swap(true, Ordering::AcqRel) {
-                continue;
-            }
-        }
-        if let Some(future) = listener.handler.call(event, role) {
-            start(future);
-        }
-    }
-    used_up
-}
-
-fn add<S>(table: &mut Table<S>, name: &str, listener: Listener<S>) -> ListenerId {
-    push(table.entry(name.into()).or_default(), listener)
-}
-
-fn push<S>(list: &mut Vec<Listener<S>>, listener: Listener<S>) -> ListenerId {
-    let end = list.len();
-    insert(list, end, listener)
-}
-
-fn insert<S>(list: &mut Vec<Listener<S>>, at: usize, listener: Listener<S>) -> ListenerId {
-    let id = listener.id;
-    list.insert(at, listener);
-    id
-}
-
-impl<S> Listener<S> {
-    fn new(handler: BoxHandler<S>) -> Self {
-        static NEXT: AtomicU64 = AtomicU64::new(0);
-        let id = ListenerId(NEXT.fetch_add(1, Ordering::Relaxed));
-        Self {
+    fn add(&self, add: impl FnOnce(&mut ListenerTable<S>) -> ListenerId) -> Added<'_, S> {
+        let id = self.change(add);
+        Added {
+            listeners: self,
             id,
-            handler,
-            spent: None,
         }
     }
 
-    fn is_spent(&self) -> bool {
-        self.spent
-            .as_ref()
-            .is_some_and(|spent| spent.load(Ordering::Acquire))
-    }
-}
-
-impl<S> Clone for Listener<S> {
-    fn clone(&self) -> Self {
-        Self {
-            id: self.id,
-            handler: Arc::clone(&self.handler),
-            spent: self.spent.clone(),
-        }
+    fn change<R>(&self, change: impl FnOnce(&mut ListenerTable<S>) -> R) -> R {
+        self.table.update(|table| {
+            let result = change(table);
+            self.has_outgoing
+                .store(table.has_outgoing(), Ordering::Release);
+            result
+        })
     }
 }
 
-impl<S> Clone for Listeners<S> {
-    fn clone(&self) -> Self {
+/// What the ends do with it. No part of the API.
+#[doc(hidden)]
+impl<S: EventSocket> Listeners<S> {
+    /// Listeners of events of which some go by another name here.
+    #[must_use]
+    pub fn with_own_names(own_name: OwnName) -> Self {
         Self {
-            named: self.named.clone(),
-            stream: self.stream.clone(),
-            any: self.any.clone(),
-            any_outgoing: self.any_outgoing.clone(),
+            own_name,
+            ..Self::default()
         }
+    }
+
+    /// The handlers as they stand.
+    pub fn load(&self) -> Arc<ListenerTable<S>> {
+        self.table.load()
+    }
+
+    /// The handlers as they stand, if there are some of outgoing events.
+    pub fn load_outgoing(&self) -> Option<Arc<ListenerTable<S>>> {
+        let has_outgoing = self.has_outgoing.load(Ordering::Acquire);
+        has_outgoing.then(|| self.load())
+    }
+
+    /// For a reader who asks again and again, with [`Cached::read`](crate::Cached::read).
+    pub const fn table(&self) -> &Snapshot<ListenerTable<S>> {
+        &self.table
+    }
+
+    /// Takes over the handlers that were prepared elsewhere, in place of its own.
+    pub fn adopt(&self, prepared: &Self) {
+        let handlers = prepared.load();
+        self.change(|table| table.clone_from(&handlers));
+    }
+
+    /// Takes out the `once` handlers of this event that have run.
+    pub fn sweep(&self, name: &str) {
+        self.table.update(|table| table.sweep(name));
+    }
+}
+
+impl<S> Added<'_, S> {
+    /// What the handler can be removed by; see [`Listeners::remove_listener`].
+    #[must_use]
+    pub const fn id(&self) -> ListenerId {
+        self.id
+    }
+}
+
+impl<S> Deref for Added<'_, S> {
+    type Target = Listeners<S>;
+
+    fn deref(&self) -> &Listeners<S> {
+        self.listeners
+    }
+}
+
+impl<S> Clone for Added<'_, S> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<S> Copy for Added<'_, S> {}
+
+impl<S> fmt::Debug for Added<'_, S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Added").field(&self.id).finish()
     }
 }
 
 impl<S> Default for Listeners<S> {
     fn default() -> Self {
         Self {
-            named: HashMap::default(),
-            stream: HashMap::default(),
-            any: Vec::new(),
-            any_outgoing: Vec::new(),
+            table: Snapshot::default(),
+            has_outgoing: AtomicBool::new(false),
+            own_name: |name| name,
         }
-    }
-}
-
-impl<S> fmt::Debug for Reached<'_, S> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Reached")
-            .field("named", &self.named.len())
-            .field("any", &self.any.len())
-            .finish()
     }
 }
 
 impl<S> fmt::Debug for Listeners<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Listeners")
-            .field("named", &self.named.keys())
-            .field("stream", &self.stream.keys())
-            .field("any", &self.any.len())
-            .field("any_outgoing", &self.any_outgoing.len())
+        f.debug_tuple("Listeners")
+            .field(&self.table.load())
             .finish()
     }
 }

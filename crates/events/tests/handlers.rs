@@ -11,8 +11,8 @@ use parking_lot::Mutex;
 use serde_json::{Value, json};
 use sockeye_events::{
     Ack, AckError, AckFuture, AckTable, Callback, Data, DisconnectReason, EmitError, Event,
-    EventError, EventName, EventSocket, ExtractError, FromEvent, IntoRefusal, IntoReply, Listeners,
-    Refusal, Reply, Running, State, StateMap, Waiter, erase,
+    EventError, EventName, EventSocket, ExtractError, FromEvent, IntoRefusal, IntoReply,
+    ListenerTable, Listeners, Refusal, Reply, Running, State, StateMap, Waiter, erase,
 };
 use sockeye_socket_proto::{Args, FromArgs, RawArgs, ToArgs};
 
@@ -74,7 +74,7 @@ impl Fake {
         H: Callback<Self, M>,
         H::Output: IntoReply,
     {
-        let mut listeners = Listeners::default();
+        let mut listeners = ListenerTable::default();
         listeners.on("event", erase(handler));
         let event = Event::incoming(self, "event", RawArgs::empty(), Some(1));
         let mut running = Running::default();
@@ -92,7 +92,7 @@ impl Fake {
         H: Callback<Self, M>,
         H::Output: IntoReply + Send,
     {
-        let mut listeners = Listeners::default();
+        let mut listeners = ListenerTable::default();
         listeners.on("event", erase(handler));
         dispatch(&listeners, self, "event", args, Some(1));
     }
@@ -100,7 +100,7 @@ impl Fake {
 
 /// Runs the handlers of an event; true if a `once` handler was used up.
 fn dispatch(
-    listeners: &Listeners<Fake>,
+    listeners: &ListenerTable<Fake>,
     socket: &Fake,
     name: &str,
     args: &str,
@@ -170,7 +170,7 @@ fn first_failure_to_extract_is_the_event_s_error() {
 #[test]
 fn disconnect_reason_is_there_when_there_is_one() {
     let socket = Fake::default();
-    let mut listeners = Listeners::default();
+    let mut listeners = ListenerTable::default();
     let seen = Arc::new(Mutex::new(None));
     let kept = Arc::clone(&seen);
     listeners.on(
@@ -273,13 +273,13 @@ fn that_nothing_failed_is_no_answer_where_there_is_a_better_one() {
         Ok(())
     }
     let socket = Fake::default();
-    let answer = |listeners: &Listeners<Fake>| {
+    let answer = |listeners: &ListenerTable<Fake>| {
         dispatch(listeners, &socket, "x", "[]", Some(1));
         let answers = socket.answers().into_iter();
         answers.map(|(_, answer)| answer).collect::<Vec<_>>()
     };
 
-    let mut listeners = Listeners::default();
+    let mut listeners = ListenerTable::default();
     listeners.on_any(erase(fine));
     listeners.on("x", erase(fine));
     listeners.on("x", erase(async || fine()));
@@ -292,7 +292,7 @@ fn that_nothing_failed_is_no_answer_where_there_is_a_better_one() {
     listeners.on("x", erase(async || Err::<(), _>("no")));
     assert_eq!(answer(&listeners), [r#"[{"error":{"message":"no"}}]"#]);
 
-    let mut listeners = Listeners::default();
+    let mut listeners = ListenerTable::default();
     listeners.on_any(erase(fine));
     assert!(answer(&listeners).is_empty(), "it was for nobody");
 }
@@ -426,7 +426,7 @@ fn answer_that_cannot_be_sent_is_reported() {
 #[test]
 fn only_the_first_answer_of_an_event_is_sent() {
     let socket = Fake::default();
-    let mut listeners = Listeners::default();
+    let mut listeners = ListenerTable::default();
     listeners.on("x", erase(|| ()));
     listeners.on("x", erase(|| 1));
     listeners.on("x", erase(|ack: Ack<Fake, u8>| ack.send(2)));
@@ -453,7 +453,7 @@ fn bytes_come_out_of_attachments() {
 
 #[test]
 fn names_are_in_the_order_of_their_oldest_handlers() {
-    let mut listeners = Listeners::<Fake>::default();
+    let mut listeners = ListenerTable::<Fake>::default();
     let names = ["z", "close", "b", "y", "a", "x", "c"];
     for name in names {
         listeners.on(name, erase(|| ()));
@@ -472,7 +472,7 @@ fn names_are_in_the_order_of_their_oldest_handlers() {
 #[test]
 fn handlers_of_the_connection_are_removed_as_others_are() {
     let socket = Fake::default();
-    let mut listeners = Listeners::default();
+    let mut listeners = ListenerTable::default();
     listeners.on("close", erase(|| 1));
     let first = listeners.on_stream("close", erase(|| ()));
     listeners.on_stream("close", erase(|| async {}));
@@ -490,9 +490,57 @@ fn handlers_of_the_connection_are_removed_as_others_are() {
 }
 
 #[test]
+fn adding_gives_an_id_and_goes_on() {
+    let listeners = Listeners::<Fake>::default();
+    let added = [
+        listeners.on("a", || 1).id(),
+        listeners.once("b", || 2).once("a", || 3).id(),
+        listeners.on_any(|| ()).id(),
+        listeners.prepend_any(|| ()).id(),
+        listeners.on_any_outgoing(|| ()).id(),
+        listeners.prepend_any_outgoing(async || ()).id(),
+        listeners.on_connect(|| ()).id(),
+        listeners.on_disconnecting(|| ()).id(),
+        listeners.on_disconnect(|_: DisconnectReason| ()).id(),
+        listeners.on_end(|| ()).id(),
+        listeners.on_drain(|| ()).id(),
+        listeners.on_close(|| ()).id(),
+    ];
+    let library = ["connect", "disconnecting", "disconnect"];
+    let stream = ["end", "drain", "close"];
+    let names = [&["a", "b"], &library[..], &stream].concat();
+    assert_eq!(listeners.event_names(), names);
+    assert_eq!(listeners.listener_count("a"), 2);
+    assert!(listeners.load_outgoing().is_some());
+    for id in added {
+        assert!(listeners.remove_listener(id) && !listeners.remove_listener(id));
+    }
+    assert_eq!(listeners.event_names(), ["b"], "added first of two at once");
+    assert!(listeners.load_outgoing().is_none());
+}
+
+#[test]
+fn names_that_are_others_words_are_those_everywhere() {
+    let listeners = Listeners::<Fake>::with_own_names(|name| match name {
+        "connection" => "connect",
+        other => other,
+    });
+    listeners
+        .on("connection", || ())
+        .once("connection", || ())
+        .on_connect(|| ());
+    assert_eq!(listeners.event_names(), ["connect"]);
+    assert_eq!(listeners.listener_count("connection"), 3);
+    assert_eq!(
+        (listeners.off("connection"), listeners.off("connect")),
+        (3, 0)
+    );
+}
+
+#[test]
 fn listeners_are_found_removed_and_used_up() {
     let socket = Fake::default();
-    let mut listeners = Listeners::default();
+    let mut listeners = ListenerTable::default();
     let first = listeners.on("a", erase(|| 1));
     listeners.once("b", erase(|| 2));
     let any = listeners.on_any(erase(|| ()));
@@ -530,7 +578,7 @@ fn listeners_are_found_removed_and_used_up() {
 fn once_handler_runs_once_however_many_events_race() {
     let socket = Fake::default();
     for _ in 0..50 {
-        let mut listeners = Listeners::default();
+        let mut listeners = ListenerTable::default();
         listeners.once("x", erase(|| 1));
         std::thread::scope(|scope| {
             for id in 0..4 {

@@ -2,9 +2,7 @@
 
 use std::sync::Arc;
 
-use sockeye_events::{
-    Event, EventError, EventErrorKind, EventSocket, HandlerFuture, Listeners, Snapshot,
-};
+use sockeye_events::{Event, EventError, EventErrorKind, EventSocket, HandlerFuture, Listeners};
 
 use crate::packet::ERROR;
 
@@ -14,18 +12,18 @@ use crate::packet::ERROR;
 /// What goes wrong in such a handler itself is not told to it again.
 pub fn tell_error<S: EventSocket>(
     socket: &S,
-    table: &Snapshot<Listeners<S>>,
+    listeners: &Listeners<S>,
     error: EventError,
     start: impl FnMut(HandlerFuture),
 ) -> (Arc<EventError>, bool) {
     let error = Arc::new(error);
-    let listeners = table.load();
-    if is_of_handler(&error) || !listeners.has_named(ERROR) {
+    let table = listeners.load();
+    if is_of_handler(&error) || !table.has_named(ERROR) {
         return (error, false);
     }
     let event = Event::local(socket, ERROR).with_detail(&error);
-    if listeners.dispatch_local(&event, start) {
-        table.update(|listeners| listeners.sweep(ERROR));
+    if table.dispatch_local(&event, start) {
+        listeners.sweep(ERROR);
     }
     (error, true)
 }

@@ -10,9 +10,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use sockeye_events::{
-    AckSlot, Cached, Event, HandlerFuture, Listeners, Responder, Running, Snapshot,
-};
+use sockeye_events::{AckSlot, Cached, Event, HandlerFuture, ListenerTable, Responder, Running};
 use sockeye_socket_proto::{IncomingArgs, NamespaceKey, RawArgs};
 use thiserror::Error;
 
@@ -64,7 +62,7 @@ pub struct HoldOverflow;
 struct Member<S> {
     key: NamespaceKey,
     socket: S,
-    listeners: Cached<Listeners<S>>,
+    listeners: Cached<ListenerTable<S>>,
 }
 
 /// What cannot be done at once.
@@ -108,7 +106,7 @@ impl<S: Receiver> Inbox<S> {
             members.resize_with(places, || None);
             self.members = members.into_boxed_slice();
         }
-        let listeners = socket.shared().cached();
+        let listeners = socket.shared().table().cached();
         self.members[key.index()] = Some(Member {
             key,
             socket,
@@ -217,20 +215,15 @@ impl<S: Receiver> Inbox<S> {
     /// Runs the handlers of an event of the library itself, such as `disconnect`, at once: those of the shared table,
     /// then the socket's own. The socket need not be in, and its middlewares are not asked.
     pub fn dispatch(&mut self, event: &Event<'_, S>, cx: &mut Context<'_>) {
-        self.dispatch_shared(event, cx);
+        let listeners = event.socket().shared();
+        if listeners.load().dispatch(event, &mut self.running, cx) {
+            listeners.sweep(event.name());
+        }
         if let Some(own) = event.socket().own() {
             let table = own.listeners.load();
             if table.dispatch(event, &mut self.running, cx) {
-                sweep(&own.listeners, event.name());
+                own.listeners.sweep(event.name());
             }
-        }
-    }
-
-    /// The same, but for the handlers of the shared table alone.
-    pub fn dispatch_shared(&mut self, event: &Event<'_, S>, cx: &mut Context<'_>) {
-        let listeners = event.socket().shared();
-        if listeners.load().dispatch(event, &mut self.running, cx) {
-            sweep(listeners, event.name());
         }
     }
 
@@ -308,14 +301,14 @@ impl<S: Receiver> Inbox<S> {
         let event = Event::incoming(socket, name, args, ack_id);
         let Some(own) = socket.own() else {
             // The common case: everything is in the shared table.
-            let table = member.listeners.read(socket.shared());
+            let table = member.listeners.read(socket.shared().table());
             let handlers = table.reached_by(name);
             let several = handlers.count() > 1;
             if several {
                 event.share_ack();
             }
             if handlers.run(&event, &mut self.running, cx) {
-                sweep(socket.shared(), name);
+                socket.shared().sweep(name);
             }
             if several {
                 event.all_called();
@@ -324,7 +317,7 @@ impl<S: Receiver> Inbox<S> {
             return;
         };
         event.share_ack();
-        let shared = Arc::clone(member.listeners.read(socket.shared()));
+        let shared = Arc::clone(member.listeners.read(socket.shared().table()));
         shared.dispatch_any(&event, &mut self.running, cx);
         own.listeners
             .load()
@@ -469,11 +462,6 @@ impl<S> Backlog<S> {
     fn blocks_events(&self) -> bool {
         self.deciding.is_some() || !self.queue.is_empty()
     }
-}
-
-/// Takes the `once` handlers that have run out of the table.
-fn sweep<S: Receiver>(table: &Snapshot<Listeners<S>>, name: &str) {
-    table.update(|listeners| listeners.sweep(name));
 }
 
 /// An event is through, as far as the connection is concerned.

@@ -11,9 +11,8 @@ pub trait Receiver: EventSocket {
     /// [held](crate::Inbox::hold).
     fn is_connected(&self) -> bool;
 
-    /// The table with its handlers, which it may share with others: a server's socket has its namespace's. It must be
-    /// the same one for as long as the socket is in an inbox.
-    fn shared(&self) -> &Snapshot<Listeners<Self>>;
+    /// Its handlers, which it may share with others: a server's socket has its namespace's. They must be the same ones for as long as the socket is in an inbox.
+    fn shared(&self) -> &Listeners<Self>;
 
     /// The listeners and middlewares that are this socket's alone, if it has any. Its events cost more then: without
     /// them, no lock is taken and nothing is allocated to dispatch one.
@@ -40,7 +39,7 @@ pub trait Receiver: EventSocket {
 /// Listeners and middlewares of one socket.
 pub struct Own<S> {
     /// The listeners, called after those of the shared table.
-    pub listeners: Snapshot<Listeners<S>>,
+    pub listeners: Listeners<S>,
     /// What decides about incoming events, in this order.
     pub middlewares: Snapshot<Vec<BoxMiddleware<S>>>,
 }
@@ -48,7 +47,7 @@ pub struct Own<S> {
 impl<S: EventSocket> Default for Own<S> {
     fn default() -> Self {
         Self {
-            listeners: Snapshot::default(),
+            listeners: Listeners::default(),
             middlewares: Snapshot::default(),
         }
     }

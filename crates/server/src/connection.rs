@@ -15,6 +15,7 @@ use futures_util::stream::FuturesUnordered;
 use sockeye_engine::{
     CloseReason, Dialect, HEADROOM, Incoming, Revision, SendOptions, SessionHandle,
 };
+use sockeye_events::names::{CLOSE, CONNECT, DISCONNECT, DISCONNECTING, DRAIN, END};
 use sockeye_events::{DisconnectReason, Event, EventError, EventErrorKind, EventSocket, Refusal};
 use sockeye_link::middleware::{self, Verdict};
 use sockeye_link::packet::{self, with_buffers};
@@ -28,7 +29,6 @@ use sockeye_socket_proto::{
 
 use crate::handshake::{auth_of_query, legacy_id};
 use crate::link::{Link, Request};
-use crate::namespace::{CLOSE, CONNECT, DISCONNECT, DISCONNECTING, DRAIN, END};
 use crate::server::Shared;
 use crate::{Handshake, Socket, trace};
 
@@ -254,8 +254,7 @@ impl Connection {
         trace::connected(socket);
         self.link.session.pause_on_connect();
         self.inbox.insert(key, socket.clone());
-        self.inbox
-            .dispatch_shared(&Event::local(socket, CONNECT), cx);
+        self.inbox.dispatch(&Event::local(socket, CONNECT), cx);
     }
 
     /// Lets the socket in and tells the peer, in one step: what others send to the socket, or the end of its

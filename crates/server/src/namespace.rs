@@ -1,16 +1,14 @@
-mod streams;
-
 use std::fmt;
+use std::ops::Deref;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use parking_lot::RwLock;
 use sockeye_adapter::{RoomIndex, RoomNames, Target};
 use sockeye_events::{
-    Callback, EmitError, EventError, EventErrorKind, IntoReply, ListenerId, Listeners, Snapshot,
-    StateMap, erase,
+    Callback, EmitError, EventError, EventErrorKind, Listeners, Snapshot, StateMap, names,
 };
 use sockeye_link::middleware::{self, BoxMiddleware, IntoVerdict};
 use sockeye_socket_proto::{FromArgs, ToArgs};
@@ -20,7 +18,23 @@ use crate::{BroadcastAcks, BroadcastOperator, ServerConfig, Socket};
 
 /// One multiplexed path of a server, such as `/` or `/admin`: its sockets, rooms and handlers.
 ///
-/// Cheap to clone. Methods that add something return the namespace, so that they can be chained.
+/// Cheap to clone. It dereferences to its [`Listeners`], which have the methods that add handlers and remove them: they
+/// are for all its sockets, also those that are there already.
+///
+/// ```
+/// # use sockeye_server as sockeye;
+/// use sockeye::{Data, DisconnectReason, Server, Socket};
+///
+/// let io = Server::new();
+/// io.on("chat", |socket: Socket, Data(text): Data<String>| {
+///     socket.broadcast().emit("chat", text)
+/// })
+/// .on("sum", async |Data(numbers): Data<Vec<i64>>| numbers.iter().sum::<i64>())
+/// .on_end(|socket: Socket| socket.emit("summary", "that was all"))
+/// .on_disconnect(|socket: Socket, reason: DisconnectReason| {
+///     println!("{socket:?} is gone: {reason}");
+/// });
+/// ```
 #[derive(Clone)]
 pub struct Namespace(Arc<Inner>);
 
@@ -29,22 +43,13 @@ struct Inner {
     config: Arc<ServerConfig>,
     state: Arc<StateMap>,
     rooms: RwLock<RoomIndex<Socket>>,
-    listeners: Snapshot<Listeners<Socket>>,
-    /// Whether there are handlers of outgoing events, so that emitting need not look.
-    has_outgoing: AtomicBool,
+    listeners: Listeners<Socket>,
     middlewares: Snapshot<Vec<BoxMiddleware<Socket>>>,
     error_hook: Snapshot<Option<ErrorHook>>,
     next_broadcast_ack: AtomicU32,
 }
 
 type ErrorHook = Arc<dyn Fn(&Socket, &EventError) + Send + Sync>;
-
-/// The names of the handlers that the library itself calls. No event from the wire can have
-/// them.
-pub(crate) const CONNECT: &str = "connect";
-pub(crate) const DISCONNECTING: &str = "disconnecting";
-pub(crate) const DISCONNECT: &str = "disconnect";
-pub(crate) use streams::{CLOSE, DRAIN, END};
 
 impl Namespace {
     pub(crate) fn new(name: &str, config: Arc<ServerConfig>, state: Arc<StateMap>) -> Self {
@@ -53,8 +58,7 @@ impl Namespace {
             config,
             state,
             rooms: RwLock::new(RoomIndex::new()),
-            listeners: Snapshot::default(),
-            has_outgoing: AtomicBool::new(false),
+            listeners: Listeners::with_own_names(own_name),
             middlewares: Snapshot::default(),
             error_hook: Snapshot::default(),
             next_broadcast_ack: AtomicU32::new(0),
@@ -65,201 +69,6 @@ impl Namespace {
     #[must_use]
     pub fn name(&self) -> &str {
         &self.0.name
-    }
-
-    /// Calls this handler for every socket that has joined the namespace, before its first event.
-    ///
-    /// What an async handler does after it first had to wait may happen after that event: what
-    /// must be there in time belongs into a [`middleware`](Self::middleware).
-    pub fn on_connect<M: 'static, F>(&self, handler: F) -> &Self
-    where
-        F: Callback<Socket, M>,
-        F::Output: IntoReply,
-    {
-        self.on(CONNECT, handler)
-    }
-
-    /// Calls this handler for every socket that is about to leave. What it does before it first
-    /// has to wait finds the socket still in its rooms. Emitting to the socket is an error
-    /// already.
-    pub fn on_disconnecting<M: 'static, F>(&self, handler: F) -> &Self
-    where
-        F: Callback<Socket, M>,
-        F::Output: IntoReply,
-    {
-        self.on(DISCONNECTING, handler)
-    }
-
-    /// Calls this handler for every socket that has left, once.
-    ///
-    /// ```
-    /// # use sockeye_server as sockeye;
-    /// use sockeye::{DisconnectReason, Server, Socket};
-    ///
-    /// let io = Server::new();
-    /// io.on_disconnect(|socket: Socket, reason: DisconnectReason| {
-    ///     println!("{socket:?} is gone: {reason}");
-    /// });
-    /// ```
-    pub fn on_disconnect<M: 'static, F>(&self, handler: F) -> &Self
-    where
-        F: Callback<Socket, M>,
-        F::Output: IntoReply,
-    {
-        self.on(DISCONNECT, handler)
-    }
-
-    /// Adds a handler of an event, for all sockets of the namespace, also those that are there.
-    ///
-    /// `connect` (or `connection`), `disconnecting` and `disconnect` are the library's own.
-    /// Several handlers of one event run in the order of their adding; the first answer counts.
-    ///
-    /// ```
-    /// # use sockeye_server as sockeye;
-    /// use sockeye::{Data, Server, Socket};
-    ///
-    /// let io = Server::new();
-    /// io.on("chat", |socket: Socket, Data(text): Data<String>| {
-    ///     socket.broadcast().emit("chat", text)
-    /// })
-    /// .on("sum", async |Data(numbers): Data<Vec<i64>>| numbers.iter().sum::<i64>());
-    /// ```
-    pub fn on<M: 'static, F>(&self, name: &str, handler: F) -> &Self
-    where
-        F: Callback<Socket, M>,
-        F::Output: IntoReply,
-    {
-        self.add_listener(name, handler);
-        self
-    }
-
-    /// Like [`on`](Self::on), but returns an id with which just this handler can be removed.
-    pub fn add_listener<M: 'static, F>(&self, name: &str, handler: F) -> ListenerId
-    where
-        F: Callback<Socket, M>,
-        F::Output: IntoReply,
-    {
-        let handler = erase(handler);
-        self.0
-            .listeners
-            .update(|listeners| listeners.on(own_name(name), handler))
-    }
-
-    /// Adds a handler that runs for the next such event only, of whichever socket.
-    pub fn once<M: 'static, F>(&self, name: &str, handler: F) -> &Self
-    where
-        F: Callback<Socket, M>,
-        F::Output: IntoReply,
-    {
-        let handler = erase(handler);
-        self.0
-            .listeners
-            .update(|listeners| listeners.once(own_name(name), handler));
-        self
-    }
-
-    /// Adds a handler of every incoming event, which runs before the event's own, for events that
-    /// have none too, and before the socket's middlewares. It stays for good:
-    /// [`off_all`](Self::off_all) leaves it.
-    pub fn on_any<M: 'static, F>(&self, handler: F) -> &Self
-    where
-        F: Callback<Socket, M>,
-        F::Output: IntoReply,
-    {
-        let handler = erase(handler);
-        self.0
-            .listeners
-            .update(|listeners| listeners.on_any(handler));
-        self
-    }
-
-    /// Adds a handler of every incoming event in front of the others.
-    pub fn prepend_any<M: 'static, F>(&self, handler: F) -> &Self
-    where
-        F: Callback<Socket, M>,
-        F::Output: IntoReply,
-    {
-        let handler = erase(handler);
-        self.0
-            .listeners
-            .update(|listeners| listeners.prepend_any(handler));
-        self
-    }
-
-    /// Adds a handler that is told of every event that is emitted to a socket of the namespace:
-    /// for a broadcast, once for each receiver. It is called by whoever emits, before the event
-    /// is sent. Acknowledgements are no events.
-    pub fn on_any_outgoing<M: 'static, F>(&self, handler: F) -> &Self
-    where
-        F: Callback<Socket, M>,
-        F::Output: IntoReply,
-    {
-        self.add_outgoing(|listeners| listeners.on_any_outgoing(erase(handler)))
-    }
-
-    /// Adds a handler of every event that is emitted in front of the others; see
-    /// [`on_any_outgoing`](Self::on_any_outgoing).
-    pub fn prepend_any_outgoing<M: 'static, F>(&self, handler: F) -> &Self
-    where
-        F: Callback<Socket, M>,
-        F::Output: IntoReply,
-    {
-        self.add_outgoing(|listeners| listeners.prepend_any_outgoing(erase(handler)))
-    }
-
-    fn add_outgoing(&self, add: impl FnOnce(&mut Listeners<Socket>) -> ListenerId) -> &Self {
-        self.0.listeners.update(add);
-        self.0.has_outgoing.store(true, Ordering::Release);
-        self
-    }
-
-    /// Removes the handlers of one event; says how many there were. What [`on_end`](Self::on_end),
-    /// [`on_drain`](Self::on_drain) and [`on_close`](Self::on_close) have added goes by `end`,
-    /// `drain` and `close`, here and in [`event_names`](Self::event_names), beside the handlers of
-    /// events that are called so.
-    pub fn off(&self, name: &str) -> usize {
-        self.0
-            .listeners
-            .update(|listeners| listeners.off(own_name(name)))
-    }
-
-    /// Removes the handlers of all events, those of the library's own included. Those of
-    /// [`on_any`](Self::on_any) and [`on_any_outgoing`](Self::on_any_outgoing) stay.
-    pub fn off_all(&self) {
-        self.0.listeners.update(Listeners::off_all);
-    }
-
-    /// Removes the handlers of [`on_any`](Self::on_any) and [`prepend_any`](Self::prepend_any).
-    pub fn off_any(&self) {
-        self.0.listeners.update(Listeners::off_any);
-    }
-
-    /// Removes the handlers of [`on_any_outgoing`](Self::on_any_outgoing).
-    pub fn off_any_outgoing(&self) {
-        self.0.listeners.update(Listeners::off_any_outgoing);
-    }
-
-    /// Removes one handler; says whether it was there.
-    pub fn remove_listener(&self, id: ListenerId) -> bool {
-        self.0.listeners.update(|listeners| listeners.remove(id))
-    }
-
-    /// The events that have handlers, in the order in which their oldest handlers were added.
-    #[must_use]
-    pub fn event_names(&self) -> Vec<String> {
-        self.0.listeners.load().event_names()
-    }
-
-    /// How many handlers one event has. Those of every event, and of single sockets, do not count.
-    #[must_use]
-    pub fn listener_count(&self, name: &str) -> usize {
-        self.0.listeners.load().count(own_name(name))
-    }
-
-    /// Whether an event has handlers, for all sockets of the namespace.
-    #[must_use]
-    pub fn has_listeners(&self, name: &str) -> bool {
-        self.listener_count(name) > 0
     }
 
     /// Adds a middleware that decides whether a socket may join. They run in the order of their
@@ -449,19 +258,12 @@ impl Namespace {
         &self.0.rooms
     }
 
-    pub(crate) fn listeners(&self) -> &Snapshot<Listeners<Socket>> {
+    pub(crate) fn listeners(&self) -> &Listeners<Socket> {
         &self.0.listeners
     }
 
     pub(crate) fn middlewares(&self) -> Arc<Vec<BoxMiddleware<Socket>>> {
         self.0.middlewares.load()
-    }
-
-    pub(crate) fn outgoing_listeners(&self) -> Option<Arc<Listeners<Socket>>> {
-        self.0
-            .has_outgoing
-            .load(Ordering::Acquire)
-            .then(|| self.0.listeners.load())
     }
 
     /// An id for a broadcast with acknowledgements. Every receiver's answer carries it, so it
@@ -504,7 +306,19 @@ fn log(socket: &Socket, error: &EventError) {
 
 /// `connection` is what the JavaScript API calls it.
 fn own_name(name: &str) -> &str {
-    if name == "connection" { CONNECT } else { name }
+    if name == "connection" {
+        names::CONNECT
+    } else {
+        name
+    }
+}
+
+impl Deref for Namespace {
+    type Target = Listeners<Socket>;
+
+    fn deref(&self) -> &Listeners<Socket> {
+        &self.0.listeners
+    }
 }
 
 impl PartialEq for Namespace {

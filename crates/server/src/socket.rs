@@ -1,4 +1,4 @@
-mod listeners;
+mod own;
 mod stream;
 
 use std::fmt;
@@ -10,7 +10,7 @@ use sockeye_adapter::{RoomNames, Slot, Target};
 use sockeye_engine::{Dialect, Revision, SendOptions, TransportKind};
 use sockeye_events::{
     AckFuture, AckTable, EmitError, Event, EventError, EventSocket, ExtractError, FromEvent,
-    Listeners, Refusal, Snapshot, StateMap,
+    Listeners, Refusal, StateMap,
 };
 use sockeye_link::Encoded;
 use sockeye_link::packet::{self, AckForm, Flags};
@@ -484,13 +484,9 @@ impl Socket {
         name: &str,
         args: impl FnOnce() -> Result<Args, E>,
     ) -> Result<(), E> {
-        let of_namespace = self.0.namespace.outgoing_listeners();
-        let of_socket = self.own().map(|own| own.listeners.load());
-        let tables = [of_namespace, of_socket];
-        let mut listening = tables
-            .into_iter()
-            .flatten()
-            .filter(|table| table.has_outgoing());
+        let of_namespace = self.shared().load_outgoing();
+        let of_socket = self.own().and_then(|own| own.listeners.load_outgoing());
+        let mut listening = of_namespace.into_iter().chain(of_socket);
         let Some(first) = listening.next() else {
             return Ok(());
         };
@@ -541,7 +537,7 @@ impl Receiver for Socket {
         self.connected()
     }
 
-    fn shared(&self) -> &Snapshot<Listeners<Self>> {
+    fn shared(&self) -> &Listeners<Self> {
         self.0.namespace.listeners()
     }
 

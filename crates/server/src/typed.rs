@@ -1,37 +1,11 @@
 //! Typed events of a server: the same methods as those that take a name and arguments.
 
-use sockeye_events::{AckFuture, EmitError, EventArgs, EventCallback, TypedEvent, erase_event};
+use sockeye_events::{AckFuture, EmitError, EventArgs, TypedEvent};
 use sockeye_socket_proto::FromArgs;
 
 use crate::{BroadcastAcks, BroadcastOperator, Namespace, Socket};
 
 impl Namespace {
-    /// Adds a handler of a typed event, for all sockets of the namespace; see [`on`](Self::on).
-    ///
-    /// The handler's last parameter says which event it is; the others are extractors. It returns
-    /// the event's acknowledgement, `()` if that has none, or a `Result` with one of these. Remove
-    /// it with [`off`](Self::off) and [`TypedEvent::NAME`].
-    pub fn on_event<M: 'static, F>(&self, handler: F) -> &Self
-    where
-        F: EventCallback<Socket, M>,
-    {
-        let handler = erase_event(handler);
-        self.listeners()
-            .update(|listeners| listeners.on(F::Event::NAME, handler));
-        self
-    }
-
-    /// Adds a handler that runs for the next such event only, of whichever socket.
-    pub fn once_event<M: 'static, F>(&self, handler: F) -> &Self
-    where
-        F: EventCallback<Socket, M>,
-    {
-        let handler = erase_event(handler);
-        self.listeners()
-            .update(|listeners| listeners.once(F::Event::NAME, handler));
-        self
-    }
-
     /// Emits a typed event to everyone; give it away or lend it.
     ///
     /// # Errors

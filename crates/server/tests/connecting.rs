@@ -204,6 +204,24 @@ async fn middleware_may_drop_or_panic_which_are_refusals() {
 }
 
 #[tokio::test]
+async fn middleware_listens_for_the_connection_of_its_socket() {
+    let io = Server::new();
+    let log = Log::new();
+    let (own, shared) = (log.clone(), log.clone());
+    io.middleware(move |socket: Socket| {
+        let log = own.clone();
+        socket.on_connect(move |socket: Socket| {
+            assert!(socket.connected());
+            log.push("own");
+        });
+    })
+    .on_connect(move || shared.push("shared"));
+    let rig = ServerRig::tcp(&io).await;
+    rig.connect().await;
+    assert_eq!(log.take(2).await, ["shared", "own"]);
+}
+
+#[tokio::test]
 async fn socket_joins_rooms_in_a_middleware() {
     let io = Server::new();
     io.middleware(|socket: Socket| socket.join("early"));

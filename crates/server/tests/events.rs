@@ -450,7 +450,7 @@ async fn handlers_come_and_go() {
         move || log.push(text)
     };
     io.on("a", note("first")).on("a", note("second"));
-    let third = io.add_listener("a", note("third"));
+    let third = io.on("a", note("third")).id();
     io.once("a", note("once"));
     io.on("b", note("b"));
     let rig = ServerRig::tcp(&io).await;
@@ -488,7 +488,7 @@ async fn sockets_have_handlers_of_their_own() {
     io.on_connect(move |socket: Socket| {
         let log = entries.clone();
         let id = socket.id().to_owned();
-        let private = socket.on("private", move || log.push(id.clone()));
+        let private = socket.on("private", move || log.push(id.clone())).id();
         let log = entries.clone();
         socket.once("private", move || log.push("once".to_owned()));
         assert_eq!(socket.event_names(), ["private"]);

@@ -520,7 +520,9 @@ async fn sockets_are_told_of_their_own_connection_only() {
     io.on("watch", move |socket: Socket| {
         let (end, close) = (own.clone(), own.clone());
         let removed = own.clone();
-        let removed = socket.on_close(move || removed.push("removed".to_owned()));
+        let removed = socket
+            .on_close(move || removed.push("removed".to_owned()))
+            .id();
         socket.on_end(move |socket: Socket| {
             end.push("own end".to_owned());
             socket.emit("bye", ())

@@ -95,6 +95,7 @@
 //! | [`Server`] | everything; also the namespace `/` |
 //! | [`Namespace`] | a path with handlers, middlewares, sockets and rooms |
 //! | [`Socket`] | one peer in one namespace |
+//! | [`Listeners`] | what namespaces and sockets have in common: `on`, `once`, `off` and their kin |
 //! | [`BroadcastOperator`] | to whom an event goes |
 //! | [`Client`] | the connection to a server, which comes back by itself |
 //! | [`client::Socket`] | a client's part in one namespace |
@@ -131,10 +132,10 @@ pub use bytes::Bytes;
 pub use serde_json::{Value, json};
 #[cfg(feature = "client")]
 pub use sockeye_client::{
-    __private, AckError, AckFuture, Args, ArgsError, BufferPolicy, Client, ClientBuilder,
+    __private, AckError, AckFuture, Added, Args, ArgsError, BufferPolicy, Client, ClientBuilder,
     ClientConfig, ClientEvent, ConnectError, Data, DisconnectReason, EmitError, EventError,
-    EventName, FromArgs, IntoRefusal, ListenerId, Reconnection, Refusal, Reply, SocketConfig,
-    State, ToArgs, TransportKind, TypedEvent, blocking, from_json,
+    EventName, FromArgs, IntoRefusal, ListenerId, Listeners, Reconnection, Refusal, Reply,
+    SocketConfig, State, ToArgs, TransportKind, TypedEvent, blocking, from_json,
 };
 #[cfg(feature = "macros")]
 pub use sockeye_macros::Event;

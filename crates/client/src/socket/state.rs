@@ -6,11 +6,13 @@ use std::sync::{Arc, OnceLock, Weak};
 
 use parking_lot::{Mutex, MutexGuard};
 use sockeye_engine::SessionHandle;
-use sockeye_events::{AckTable, DisconnectReason, Event, Listeners, NoAnswer, Snapshot, StateMap};
+use sockeye_events::names::{CONNECT_ERROR, DISCONNECTING};
+use sockeye_events::{AckTable, DisconnectReason, Event, Listeners, NoAnswer, StateMap};
+
 use sockeye_link::{Own, packet};
 use tokio::sync::oneshot;
 
-use super::{CONNECT_ERROR, DISCONNECTING, Socket};
+use super::Socket;
 use crate::buffer::Buffer;
 use crate::config::SocketConfig;
 use crate::heartbeat::Heartbeat;
@@ -27,13 +29,11 @@ pub(crate) struct Inner {
     pub(crate) heartbeat: Arc<Heartbeat>,
     pub(crate) client_config: Arc<ClientConfig>,
     pub(crate) config: SocketConfig,
-    pub(crate) listeners: Snapshot<Listeners<Socket>>,
+    pub(crate) listeners: Listeners<Socket>,
     /// What the application keeps with the socket.
     pub(super) data: StateMap,
     /// What few sockets have.
     pub(crate) own: OnceLock<Box<Own<Socket>>>,
-    /// Whether there are handlers of outgoing events, so that emitting need not look.
-    pub(crate) has_outgoing: AtomicBool,
     /// Whether the session can be recovered, so that offsets of events need not be looked for
     /// otherwise.
     pub(crate) recovers: AtomicBool,
@@ -124,10 +124,9 @@ impl Inner {
             heartbeat: Arc::clone(&client.heartbeat),
             client_config: Arc::clone(&client.config),
             config,
-            listeners: Snapshot::default(),
+            listeners: Listeners::default(),
             data: StateMap::default(),
             own: OnceLock::new(),
-            has_outgoing: AtomicBool::new(false),
             recovers: AtomicBool::new(false),
             counted_acks: AtomicBool::new(false),
             has_warned_of_auth: AtomicBool::new(false),
@@ -146,12 +145,6 @@ impl Inner {
 
     pub(crate) fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock()
-    }
-
-    /// Takes over the handlers that were prepared for the socket.
-    pub(crate) fn adopt(&self, listeners: Listeners<Socket>, has_outgoing: bool) {
-        self.listeners.update(|current| *current = listeners);
-        self.has_outgoing.store(has_outgoing, Ordering::Release);
     }
 
     /// Ids count per socket and go on through reconnections: an answer that was meant for an

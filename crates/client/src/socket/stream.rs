@@ -1,16 +1,11 @@
-//! What can be done with the connection below a socket, and what is told of it.
+//! What can be done with the connection below a socket.
 
 use std::sync::atomic::Ordering;
 
 use sockeye_engine::NetSocket;
-use sockeye_events::{Callback, Event, IntoReply, ListenerId, erase};
+use sockeye_events::Event;
 
 use super::{Socket, run};
-
-/// What happens to the connection. On the wire these are ordinary names.
-pub(crate) const END: &str = "end";
-pub(crate) const DRAIN: &str = "drain";
-pub(crate) const CLOSE: &str = "close";
 
 impl Socket {
     /// The network socket below the connection, for addresses and options of the system; `None`
@@ -69,44 +64,6 @@ impl Socket {
         self.inner
             .session()
             .is_some_and(|session| session.is_paused())
-    }
-
-    /// Calls this handler when the server has closed its half of the connection.
-    pub fn on_end<M: 'static, F>(&self, handler: F) -> ListenerId
-    where
-        F: Callback<Self, M>,
-        F::Output: IntoReply,
-    {
-        self.add_stream_listener(END, handler)
-    }
-
-    /// Calls this handler when everything is written after so much waited that a volatile event
-    /// would have been dropped. To send much, awaiting [`ready`](Self::ready) is simpler.
-    pub fn on_drain<M: 'static, F>(&self, handler: F) -> ListenerId
-    where
-        F: Callback<Self, M>,
-        F::Output: IntoReply,
-    {
-        self.add_stream_listener(DRAIN, handler)
-    }
-
-    /// Calls this handler when a connection over which the socket was connected is closed for
-    /// good: after `disconnect`, when nothing is left of it. It can take the
-    /// [`DisconnectReason`](crate::DisconnectReason) as a parameter.
-    pub fn on_close<M: 'static, F>(&self, handler: F) -> ListenerId
-    where
-        F: Callback<Self, M>,
-        F::Output: IntoReply,
-    {
-        self.add_stream_listener(CLOSE, handler)
-    }
-
-    fn add_stream_listener<M: 'static, F>(&self, name: &str, handler: F) -> ListenerId
-    where
-        F: Callback<Self, M>,
-        F::Output: IntoReply,
-    {
-        self.change_listeners(|listeners| listeners.on_stream(name, erase(handler)))
     }
 
     /// Runs the handlers of something that has happened to the connection.

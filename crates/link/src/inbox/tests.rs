@@ -5,8 +5,8 @@ use std::task::Waker;
 use std::time::Instant;
 
 use sockeye_events::{
-    Data, EmitError, EventError, EventName, EventSocket, ExtractError, FromEvent, Ordering,
-    Refusal, StateMap, erase,
+    Data, EmitError, EventError, EventName, EventSocket, ExtractError, FromEvent, Listeners,
+    Ordering, Refusal, StateMap,
 };
 use sockeye_socket_proto::{Args, Connection, ConnectionConfig, Input, SocketRevision, ToArgs};
 use tokio::sync::Semaphore;
@@ -21,7 +21,7 @@ struct Fake(Arc<State>);
 #[derive(Default)]
 struct State {
     away: AtomicBool,
-    shared: Snapshot<Listeners<Fake>>,
+    shared: Listeners<Fake>,
     own: OnceLock<Own<Fake>>,
     values: StateMap,
     log: Mutex<Vec<String>>,
@@ -69,9 +69,7 @@ impl Fake {
     /// Writes down the numbers that come with the event `n`.
     fn log_numbers(&self) {
         let handler = |socket: Self, Data(n): Data<u32>| socket.log(n.to_string());
-        self.0
-            .shared
-            .update(|listeners| listeners.on("n", erase(handler)));
+        self.0.shared.on("n", handler);
     }
 
     /// The same, but the handler then waits for a permit.
@@ -86,9 +84,7 @@ impl Fake {
                 socket.log(format!("done {n}"));
             }
         };
-        self.0
-            .shared
-            .update(|listeners| listeners.on("n", erase(handler)));
+        self.0.shared.on("n", handler);
         gate
     }
 
@@ -123,7 +119,7 @@ impl Receiver for Fake {
         !self.0.away.load(Atomic::Relaxed)
     }
 
-    fn shared(&self) -> &Snapshot<Listeners<Self>> {
+    fn shared(&self) -> &Listeners<Self> {
         &self.0.shared
     }
 
@@ -273,13 +269,13 @@ fn once_listener_is_taken_out_when_it_has_run() {
     let (mut rig, key, socket) = Rig::with_socket(limits());
     let handler = |socket: Fake| socket.log("once");
     let table = &socket.0.shared;
-    table.update(|listeners| listeners.once("e", erase(handler)));
+    table.once("e", handler);
     let own = &socket.own_or_new().listeners;
-    own.update(|listeners| listeners.once("e", erase(handler)));
+    own.once("e", handler);
     rig.deliver(key, "e", &());
     rig.deliver(key, "e", &());
     assert_eq!(socket.take(), ["once", "once"]);
-    let left = |table: &Snapshot<Listeners<Fake>>| table.load().reached_by("e").count();
+    let left = |table: &Listeners<Fake>| table.load().reached_by("e").count();
     assert_eq!(left(table) + left(own), 0);
 }
 
@@ -287,12 +283,12 @@ fn once_listener_is_taken_out_when_it_has_run() {
 fn only_the_first_answer_is_sent() {
     let (mut rig, key, socket) = Rig::with_socket(limits());
     let table = &socket.0.shared;
-    table.update(|listeners| listeners.on("e", erase(|| 1)));
-    table.update(|listeners| listeners.on("e", erase(|| 2)));
+    table.on("e", || 1);
+    table.on("e", || 2);
     rig.ask(key, "e", &(), Some(7));
     assert_eq!(socket.take(), ["ack 7 1"]);
     let own = &socket.own_or_new().listeners;
-    own.update(|listeners| listeners.on("e", erase(|| 3)));
+    own.on("e", || 3);
     rig.ask(key, "e", &(), Some(8));
     assert_eq!(socket.take(), ["ack 8 1"]);
 }
@@ -544,11 +540,9 @@ fn removing_drops_what_is_held_and_frees_its_room() {
 fn local_event_runs_shared_handlers_then_own_ones() {
     let (mut rig, _, socket) = Rig::with_socket(limits());
     let (shared, own) = (&socket.0.shared, &socket.own_or_new().listeners);
-    own.update(|listeners| listeners.on("e", erase(|socket: Fake| socket.log("own"))));
-    shared.update(|listeners| listeners.on("e", erase(|socket: Fake| socket.log("shared"))));
+    own.on("e", |socket: Fake| socket.log("own"));
+    shared.on("e", |socket: Fake| socket.log("shared"));
     let event = Event::local(&socket, "e");
     rig.inbox.dispatch(&event, &mut context());
     assert_eq!(socket.take(), ["shared", "own"]);
-    rig.inbox.dispatch_shared(&event, &mut context());
-    assert_eq!(socket.take(), ["shared"]);
 }
