@@ -7,38 +7,59 @@ use anstream::AutoStream;
 use anstream::ColorChoice;
 use anstyle::Style;
 use tracing::field::Field;
-use tracing_subscriber::EnvFilter;
 use tracing_subscriber::field::MakeExt;
-use tracing_subscriber::filter::LevelFilter;
+use tracing_subscriber::filter::{LevelFilter, ParseError, Targets};
 use tracing_subscriber::fmt::format::{FormatFields, Writer, debug_fn};
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::escape::escape;
 use crate::report::DIM;
 
 /// Starts logging. `verbose` counts the `-v`s, which override the variable RUST_LOG.
 pub(crate) fn start(verbose: u8) {
+    let wish = std::env::var("RUST_LOG").unwrap_or_default();
+    let (filter, mistake) = filter(verbose, &wish);
+    let layer = tracing_subscriber::fmt::layer()
+        .with_writer(stderr)
+        .with_ansi(AutoStream::choice(&stderr()) != ColorChoice::Never)
+        .fmt_fields(fields());
+    tracing_subscriber::registry()
+        .with(filter)
+        .with(layer)
+        .init();
+    if let Some(mistake) = mistake {
+        tracing::warn!(%mistake, "RUST_LOG is ignored; it is a list such as info,sockeye_engine=debug");
+    }
+}
+
+/// What is logged, and why not what RUST_LOG asks for.
+fn filter(verbose: u8, wish: &str) -> (Targets, Option<ParseError>) {
+    if verbose > 0 || wish.is_empty() {
+        return (targets(verbose), None);
+    }
+    match wish.parse() {
+        Ok(filter) => (filter, None),
+        Err(mistake) => (targets(verbose), Some(mistake)),
+    }
+}
+
+/// What is logged if RUST_LOG has no say.
+fn targets(verbose: u8) -> Targets {
     let level = match verbose {
         0 => LevelFilter::WARN,
         1 => LevelFilter::INFO,
         2 => LevelFilter::DEBUG,
         _ => LevelFilter::TRACE,
     };
-    let filter = EnvFilter::builder().with_default_directive(level.into());
-    let filter = match verbose {
-        0 => filter.from_env_lossy(),
-        1 => filter.parse_lossy(WHAT_HAPPENS),
-        _ => filter.parse_lossy(""),
-    };
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(stderr)
-        .with_ansi(AutoStream::choice(&stderr()) != ColorChoice::Never)
-        .fmt_fields(fields())
-        .init();
+    let targets = Targets::new().with_default(level);
+    if verbose == 1 {
+        // Rooms and events of a server are details to a program, but not to whoever looks at it by `-v`.
+        targets.with_target("sockeye_server::trace", LevelFilter::DEBUG)
+    } else {
+        targets
+    }
 }
-
-/// Rooms and events of a server are details to a program, but not to whoever looks at it by `-v`.
-const WHAT_HAPPENS: &str = "info,sockeye_server::trace=debug";
 
 /// How the fields of what is logged are written. Names of events, messages of errors and much else
 /// come from peers, and the log ends up in a terminal sooner or later.
@@ -82,6 +103,28 @@ mod tests {
         fn flush(&mut self) -> io::Result<()> {
             Ok(())
         }
+    }
+
+    #[test]
+    fn variable_decides_without_an_option() {
+        use tracing::Level;
+        let logs = |verbose, wish, target, level| {
+            let (filter, _) = filter(verbose, wish);
+            filter.would_enable(target, &level)
+        };
+        assert!(logs(0, "", "hyper", Level::WARN));
+        assert!(!logs(0, "", "hyper", Level::INFO));
+        let wish = "info,sockeye_engine=debug,hyper=off";
+        assert!(logs(0, wish, "sockeye_engine::driver", Level::DEBUG));
+        assert!(logs(0, wish, "rustls", Level::INFO));
+        assert!(!logs(0, wish, "hyper", Level::ERROR));
+        assert!(logs(1, wish, "hyper", Level::INFO));
+        assert!(logs(1, "", "sockeye_server::trace", Level::DEBUG));
+        assert!(!logs(1, "", "sockeye_server", Level::DEBUG));
+        assert!(logs(3, wish, "hyper", Level::TRACE));
+        assert!(filter(0, "loud").1.is_none(), "a target may have any name");
+        assert!(filter(0, "hyper=loud").1.is_some());
+        assert!(logs(0, "hyper=loud", "hyper", Level::WARN));
     }
 
     #[test]
