@@ -9,7 +9,7 @@ mod server;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use sha1::{Digest, Sha1};
+use sha1_smol::Sha1;
 
 use crate::extensions::is_token_byte;
 
@@ -25,9 +25,9 @@ pub use server::{AcceptedRequest, RequestError, verify_request};
 /// ```
 pub fn accept_key(key: impl AsRef<[u8]>) -> String {
     let mut hash = Sha1::new();
-    hash.update(key);
-    hash.update(GUID);
-    STANDARD.encode(hash.finalize())
+    hash.update(key.as_ref());
+    hash.update(GUID.as_bytes());
+    STANDARD.encode(hash.digest().bytes())
 }
 
 /// Whether this can be the name of a sub-protocol: a `token` of HTTP (§4.1, RFC 9110 §5.6.2).
