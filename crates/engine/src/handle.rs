@@ -11,7 +11,7 @@ use thiserror::Error;
 
 use crate::bounds::Bounds;
 use crate::command::Command;
-use crate::deflate;
+use crate::deflate::{Codec, Compression};
 use crate::driver::Wire;
 use crate::handshake::Handshake;
 use crate::id::SessionId;
@@ -285,15 +285,15 @@ impl SessionHandle {
         options: SendOptions,
         is_wanted: impl FnOnce() -> bool,
     ) -> Result<(), SendError> {
-        let from = self.compress_from(options);
-        if from < usize::MAX {
+        let compression = self.compression(options);
+        if compression.is_on() {
             // Before the lock is taken.
             for message in messages {
-                message.deflated(from);
+                message.compressed(compression);
             }
         }
         self.send_with(options, is_wanted, |outbox| {
-            push_all(outbox, messages, from);
+            push_all(outbox, messages, compression);
         })
     }
 
@@ -336,23 +336,21 @@ impl SessionHandle {
         options: SendOptions,
         is_wanted: impl FnOnce() -> bool,
     ) -> Result<(), SendError> {
-        let from = self.compress_from(options);
-        let mut deflated = None;
-        if from < usize::MAX {
+        let compression = self.compression(options);
+        let mut compressed = None;
+        if compression.is_on() {
             let packet = type_text(buf, start);
-            if buf.len() - packet >= from {
-                deflated = deflate::compress(WireKind::Text, &buf[packet..]);
-            }
+            compressed = compression.frame(WireKind::Text, &buf[packet..]);
             for message in rest {
-                message.deflated(from);
+                message.compressed(compression);
             }
         }
         self.send_with(options, is_wanted, |outbox| {
-            match &deflated {
+            match &compressed {
                 Some(frame) => outbox.push_frame_bytes(frame),
                 None => outbox.push_scratch(buf, start),
             }
-            push_all(outbox, rest, from);
+            push_all(outbox, rest, compression);
         })
     }
 
@@ -361,10 +359,13 @@ impl SessionHandle {
         self.0.compress_from.store(from, Ordering::Relaxed);
     }
 
-    fn compress_from(&self, options: SendOptions) -> usize {
-        match options.compress {
-            true => self.0.compress_from.load(Ordering::Relaxed),
-            false => usize::MAX,
+    fn compression(&self, options: SendOptions) -> Compression {
+        Compression {
+            codec: Codec::Native,
+            from: match options.compress {
+                true => self.0.compress_from.load(Ordering::Relaxed),
+                false => usize::MAX,
+            },
         }
     }
 
@@ -593,10 +594,10 @@ impl State {
     }
 }
 
-/// Appends messages, and those of `from` bytes and more compressed.
-fn push_all(outbox: &mut Outbox, messages: &[Message], from: usize) {
+/// Appends messages, compressed where that is wanted.
+fn push_all(outbox: &mut Outbox, messages: &[Message], compression: Compression) {
     for message in messages {
-        match message.deflated(from) {
+        match message.compressed(compression) {
             Some(frame) => outbox.push_frame_bytes(frame),
             None => outbox.push(message),
         }

@@ -1,21 +1,27 @@
 use std::fmt;
-use std::sync::OnceLock;
 
 use bytes::Bytes;
 use sockeye_engine_proto::WireKind;
 use sockeye_websocket::{OpCode, prepend_header};
 
-use crate::deflate;
+use crate::deflate::{Compressed, Compression};
 
 /// What one engine message carries, encoded once and shared by everyone it is sent to.
 ///
 /// A text is kept in the form that goes onto the wire most often: behind its WebSocket header
 /// and its packet type, so that a broadcast is one buffer that every receiver writes from.
+///
+/// | form | where it lies |
+/// |---|---|
+/// | WebSocket frame of a server's | a text is kept as one; of a binary message, the header is made for each receiver |
+/// | packet, for polling and behind a native frame's header | the end of that frame |
+/// | line | the end of that packet |
+/// | masked frame of a client's | nowhere: no two have the same key |
+/// | compressed frames | beside it, each made when the first receiver wants it |
 #[derive(Clone)]
 pub struct Message {
     repr: Repr,
-    /// The compressed frame for native peers; made when the first one wants it, and shared.
-    deflated: OnceLock<Option<Box<Bytes>>>,
+    compressed: Compressed,
 }
 
 #[derive(Clone)]
@@ -75,24 +81,17 @@ impl Message {
     const fn new(repr: Repr) -> Self {
         Self {
             repr,
-            deflated: OnceLock::new(),
+            compressed: Compressed::new(),
         }
     }
 
-    /// The compressed frame for native peers, for messages from so many bytes on that get
-    /// shorter by it.
-    pub(crate) fn deflated(&self, from: usize) -> Option<&Bytes> {
+    /// The frame for peers that take such compressed ones, if it gets shorter by that.
+    pub(crate) fn compressed(&self, compression: Compression) -> Option<&Bytes> {
         let (kind, payload) = match &self.repr {
             Repr::Text(text) => (WireKind::Text, text.packet()),
             Repr::Binary(data) => (WireKind::Binary, &data[..]),
         };
-        if payload.len() < from {
-            return None;
-        }
-        let frame = self
-            .deflated
-            .get_or_init(|| deflate::compress(kind, payload).map(Box::new));
-        frame.as_deref()
+        self.compressed.frame(compression, kind, payload)
     }
 
     /// The text of a text message.
