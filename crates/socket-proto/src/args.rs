@@ -244,6 +244,18 @@ impl fmt::Debug for RawArgs<'_> {
 /// and the placeholders are renumbered where needed. Bytes change their form if the receiving peer's differs. JSON that
 /// came from a peer is validated at that moment, so that a broken packet cannot be passed on to others.
 ///
+/// # Other formats
+///
+/// Arguments are JSON with attachments here also where peers speak another format than the standard one: a
+/// [parser](crate::parser) translates them on their way in and out. What meets them in between (handlers, middlewares,
+/// buffers, lines, other nodes of a cluster) so has to know one form, and a type reads the same whatever its peer
+/// speaks; the price is one pass more over the arguments of such peers. Bytes stay bytes, and whole numbers keep all of
+/// their digits. What JSON has no word for is for the parser to put into one: a number that is not finite, a date.
+///
+/// # Bytes
+///
+/// In the JSON, an object `{"_placeholder":true,"num":0}` stands for the attachment of this number.
+///
 /// ```
 /// use sockeye_socket_proto::Args;
 ///

@@ -13,6 +13,7 @@ use crate::connection::assembly::Assembly;
 use crate::connection::namespaces::{Namespaces, State};
 use crate::connection::{ConnectionConfig, NamespaceKey, Violation};
 use crate::packet::{PacketType, RawPacket, SocketRevision};
+use crate::whole::Packet;
 
 use answer::read_accepted;
 pub(crate) use answer::read_refusal;
@@ -190,20 +191,24 @@ impl ClientConnection {
     /// When the text cannot be decoded; the session is then to be closed.
     pub fn handle_text<'a>(&mut self, text: &'a str) -> Result<Option<ClientInput<'a>>, Violation> {
         let packet = self.assembly.decode(text)?;
-        let found = self.namespaces.find(packet.namespace);
-        match packet.kind {
-            PacketType::Event | PacketType::BinaryEvent => {
-                let key = found.and_then(|(key, state)| is_heard(state).then_some(key));
-                self.assembly.event(&packet, packet.event()?, key)
-            }
-            PacketType::Ack | PacketType::BinaryAck => {
-                let key = found.and_then(|(key, state)| (state == State::Joined).then_some(key));
-                self.assembly.ack(&packet, packet.ack_args()?, key)
-            }
-            PacketType::Connect => Ok(self.handle_connect(&packet, found)),
-            PacketType::ConnectError => Ok(self.handle_error(&packet, found)),
-            PacketType::Disconnect => Ok(self.handle_disconnect(&packet, found)),
+        self.handle_parts(&packet)
+    }
+
+    /// Takes a whole packet, which another [parser](crate::parser) has read; instead of the messages that it came in.
+    ///
+    /// # Errors
+    ///
+    /// As for [`handle_text`](Self::handle_text) and [`handle_binary`](Self::handle_binary).
+    pub fn handle_packet<'a>(
+        &mut self,
+        packet: &'a Packet<'_>,
+    ) -> Result<Option<ClientInput<'a>>, Violation> {
+        let parts = self.assembly.parts_of(packet)?;
+        let mut input = self.handle_parts(&parts)?;
+        for data in &*packet.attachments {
+            input = self.handle_binary(data.clone())?;
         }
+        Ok(input)
     }
 
     /// Takes a binary message, which is the next attachment of the packet that came before it. The last one
@@ -266,6 +271,27 @@ impl ClientConnection {
     #[must_use]
     pub fn uses_counted_acks(&self) -> bool {
         self.assembly.has_counted_acks()
+    }
+
+    #[inline(always)]
+    fn handle_parts<'a>(
+        &mut self,
+        packet: &RawPacket<'a>,
+    ) -> Result<Option<ClientInput<'a>>, Violation> {
+        let found = self.namespaces.find(packet.namespace);
+        match packet.kind {
+            PacketType::Event | PacketType::BinaryEvent => {
+                let key = found.and_then(|(key, state)| is_heard(state).then_some(key));
+                self.assembly.event(packet, packet.event()?, key)
+            }
+            PacketType::Ack | PacketType::BinaryAck => {
+                let key = found.and_then(|(key, state)| (state == State::Joined).then_some(key));
+                self.assembly.ack(packet, packet.ack_args()?, key)
+            }
+            PacketType::Connect => Ok(self.handle_connect(packet, found)),
+            PacketType::ConnectError => Ok(self.handle_error(packet, found)),
+            PacketType::Disconnect => Ok(self.handle_disconnect(packet, found)),
+        }
     }
 
     fn handle_connect<'a>(

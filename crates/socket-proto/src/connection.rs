@@ -16,6 +16,7 @@ use bytes::Bytes;
 
 use crate::client::read_refusal;
 use crate::packet::{PacketType, RawPacket, SocketRevision};
+use crate::whole::Packet;
 
 use assembly::Assembly;
 use namespaces::{Namespaces, State};
@@ -109,14 +110,24 @@ impl Connection {
     /// When the peer breaks the protocol; the connection is then to be closed.
     pub fn handle_text<'a>(&mut self, text: &'a str) -> Result<Option<Input<'a>>, Violation> {
         let packet = self.assembly.decode(text)?;
-        match packet.kind {
-            PacketType::Event | PacketType::BinaryEvent => self.handle_event(&packet),
-            PacketType::Ack | PacketType::BinaryAck => self.handle_ack(&packet),
-            PacketType::Connect => self.handle_connect(&packet).map(Some),
-            PacketType::Disconnect => self.handle_disconnect(&packet),
-            PacketType::ConnectError if self.peer_errors => self.handle_error(&packet),
-            PacketType::ConnectError => Err(Violation::ConnectErrorFromClient),
+        self.handle_parts(&packet)
+    }
+
+    /// Takes a whole packet, which another [parser](crate::parser) has read; instead of the messages that it came in.
+    ///
+    /// # Errors
+    ///
+    /// As for [`handle_text`](Self::handle_text) and [`handle_binary`](Self::handle_binary).
+    pub fn handle_packet<'a>(
+        &mut self,
+        packet: &'a Packet<'_>,
+    ) -> Result<Option<Input<'a>>, Violation> {
+        let parts = self.assembly.parts_of(packet)?;
+        let mut input = self.handle_parts(&parts)?;
+        for data in &*packet.attachments {
+            input = self.handle_binary(data.clone())?;
         }
+        Ok(input)
     }
 
     /// Takes a binary message, which is the next attachment of the packet that came before it. The last one
@@ -208,6 +219,18 @@ impl Connection {
     #[must_use]
     pub fn uses_counted_acks(&self) -> bool {
         self.assembly.has_counted_acks()
+    }
+
+    #[inline(always)]
+    fn handle_parts<'a>(&mut self, packet: &RawPacket<'a>) -> Result<Option<Input<'a>>, Violation> {
+        match packet.kind {
+            PacketType::Event | PacketType::BinaryEvent => self.handle_event(packet),
+            PacketType::Ack | PacketType::BinaryAck => self.handle_ack(packet),
+            PacketType::Connect => self.handle_connect(packet).map(Some),
+            PacketType::Disconnect => self.handle_disconnect(packet),
+            PacketType::ConnectError if self.peer_errors => self.handle_error(packet),
+            PacketType::ConnectError => Err(Violation::ConnectErrorFromClient),
+        }
     }
 
     #[inline(always)]

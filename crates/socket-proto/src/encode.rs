@@ -16,6 +16,7 @@ use serde::Serialize;
 
 use crate::name::is_reserved_event;
 use crate::packet::{PacketType, SocketRevision};
+use crate::whole::Packet;
 
 use head::{Head, open};
 
@@ -201,6 +202,23 @@ pub fn encode_invalid_namespace(buf: &mut Vec<u8>, headroom: usize, namespace: &
     let body = open(buf, headroom, namespace);
     buf.extend_from_slice(br#"{"message":"Invalid namespace"}"#);
     Head::new(buf, body).write(PacketType::ConnectError, None, namespace, None)
+}
+
+/// Writes a packet whose payload is JSON already.
+pub(crate) fn write_packet(packet: &Packet<'_>) -> String {
+    let namespace = &*packet.namespace;
+    let mut buf = Vec::new();
+    let body = open(&mut buf, 0, namespace);
+    buf.extend_from_slice(packet.payload.as_bytes());
+    let count = packet.attachments.len();
+    let (kind, count) = match (packet.kind, count) {
+        (PacketType::Event, 1..) => (PacketType::BinaryEvent, Some(count)),
+        (PacketType::Ack, 1..) => (PacketType::BinaryAck, Some(count)),
+        (kind, _) => (kind, None),
+    };
+    let start = Head::new(&mut buf, body).write(kind, count, namespace, packet.ack_id);
+    buf.drain(..start);
+    String::from_utf8(buf).expect("all parts of a packet are text")
 }
 
 /// Writes `[args]` and returns where it starts.

@@ -10,6 +10,7 @@
 //! * [`ToArgs`] is what can be emitted; [`encode_event`] and [`encode_ack`] write it straight into one buffer with
 //!   room in front for the headers of the layers below.
 //! * [`lines`] has the same events as lines of JSON, the dialect of net-socket.io on TCP and Unix streams.
+//! * [`parser`] is the seam for other formats of packets.
 //! * [`Connection`] holds the state of every namespace of one connection to a server and turns packets into [`Input`]s;
 //!   [`ClientConnection`] does the same at the client's end.
 //!
@@ -37,7 +38,9 @@ pub mod lines;
 mod members;
 mod name;
 mod packet;
+pub mod parser;
 mod scan;
+mod whole;
 
 pub use args::{Args, ArgsError, FromArgs, IncomingArgs, RawArgs, from_json};
 pub use ascii::{escape_non_ascii, escape_packet};

@@ -140,6 +140,9 @@ pub enum DecodeError {
     /// What has attachments is nested too deeply for their places to be found.
     #[error("a packet with attachments is nested too deeply")]
     TooDeep,
+    /// The namespace has no slash in front, or a comma inside. Only another [parser](crate::parser) can read such a one.
+    #[error("{0:?} is not a namespace")]
+    Namespace(Box<str>),
     /// The acknowledgement id does not fit into 64 bits.
     #[error("the acknowledgement id is too large")]
     AckId,
@@ -287,7 +290,10 @@ fn read_id(bytes: &[u8], start: usize) -> Result<(Option<u64>, usize), DecodeErr
     Ok(((at > start).then_some(id), at))
 }
 
-fn check_payload(packet: &RawPacket<'_>, revision: SocketRevision) -> Result<(), DecodeError> {
+pub(crate) fn check_payload(
+    packet: &RawPacket<'_>,
+    revision: SocketRevision,
+) -> Result<(), DecodeError> {
     let kind = packet.kind;
     let wrong = Err(DecodeError::Payload { kind });
     let payload = packet.payload;

@@ -9,6 +9,7 @@ use super::{ConnectionConfig, NamespaceKey, Violation};
 use crate::args::placeholder::{self, PlaceholderError};
 use crate::args::{IncomingArgs, RawArgs};
 use crate::packet::{DecodeError, RawPacket, SocketRevision, decode};
+use crate::whole::Packet;
 
 /// What one end makes of events and acknowledgements, which mean the same to both.
 pub(crate) trait Delivery<'a> {
@@ -68,6 +69,11 @@ impl Assembly {
             });
         }
         Ok(decode(text, self.revision, self.max_attachments.into())?)
+    }
+
+    /// The parts of a packet that a parser has read. Its attachments are to be handed over one by one.
+    pub(crate) fn parts_of<'a>(&self, packet: &'a Packet<'_>) -> Result<RawPacket<'a>, Violation> {
+        Ok(packet.parts(self.revision, self.max_attachments.into())?)
     }
 
     /// Delivers an event to `key`, or keeps it until its attachments have come. If it is for nobody they are taken

@@ -1,6 +1,7 @@
 //! How a peer can break the protocol.
 
 use crate::packet::{DecodeError, PacketType};
+use crate::whole::ParserError;
 
 /// How a peer broke the protocol. It always costs the connection; [`is_decode_error`](Self::is_decode_error) says
 /// how the application is told.
@@ -13,6 +14,13 @@ pub enum Violation {
         /// What is wrong with it.
         #[from]
         DecodeError,
+    ),
+    /// A message is none of the format that the [parser](crate::parser) reads.
+    #[error(transparent)]
+    Parser(
+        /// What is wrong with it.
+        #[from]
+        ParserError,
     ),
     /// A text message came although the packet before it lacks attachments.
     #[error("text instead of an attachment, of which {owed} are owed")]
@@ -70,6 +78,7 @@ impl Violation {
     pub fn is_decode_error(&self) -> bool {
         match self {
             Self::Decode(_)
+            | Self::Parser(_)
             | Self::TextDuringAttachments { .. }
             | Self::UnexpectedBinary
             | Self::AttachmentsTooLarge { .. } => true,

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::whole::ParserError;
+
 /// Why a packet could not be encoded, and which. The blame is the caller's, except for received arguments that
 /// were to be passed on and turned out to be broken.
 #[derive(Debug)]
@@ -72,6 +74,9 @@ pub enum EncodeErrorKind {
         /// The limit in force.
         max: usize,
     },
+    /// The [parser](crate::parser) that is used cannot write it.
+    #[error("{0}")]
+    Parser(ParserError),
 }
 
 #[derive(Debug)]
