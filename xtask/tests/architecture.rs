@@ -13,6 +13,8 @@ mod cargo;
 mod circles;
 #[path = "architecture/code.rs"]
 mod code;
+#[path = "architecture/map.rs"]
+mod map;
 #[path = "architecture/modules.rs"]
 mod modules;
 #[path = "architecture/paths.rs"]
@@ -204,6 +206,40 @@ fn files_are_small() {
     lengths.sort_unstable();
     let median = lengths[lengths.len() / 2];
     assert!(median < 130, "the median is {median} lines of code");
+}
+
+#[test]
+fn map_shows_what_is_there() {
+    let root = Path::new(&std::env::var("CARGO_MANIFEST_DIR").unwrap()).join("..");
+    let map = fs::read_to_string(root.join("ARCHITECTURE.md")).unwrap();
+    let (drawn, beginnings) = (map::layers(&map), map::beginnings(&map));
+    let mut wrong = Vec::new();
+    for package in packages() {
+        let name = package.folder.file_name().unwrap().to_str().unwrap();
+        if ["testkit", "xtask"].contains(&name) {
+            continue;
+        }
+        if drawn.get(name).copied() != layer(&package.name) {
+            wrong.push(format!("{name} is drawn in another layer, or not at all"));
+        }
+        let Some(files) = beginnings.get(name) else {
+            wrong.push(format!("{name} is not in the table"));
+            continue;
+        };
+        let gone = files
+            .iter()
+            .filter(|file| !package.folder.join("src").join(file).exists());
+        wrong.extend(gone.map(|file| format!("{name} has no {file}")));
+    }
+    let there = map::all_paths(&root);
+    let gone = map::paths(&map).into_iter();
+    let gone = gone.filter(|path| {
+        !there
+            .iter()
+            .any(|there| there.ends_with(&format!("/{path}")))
+    });
+    wrong.extend(gone.map(|path| format!("there is no {path}")));
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
 #[derive(Debug)]
