@@ -54,7 +54,6 @@ const LAYERS: &[(&str, u8)] = &[
 const WITH_CIRCLES: &[&str] = &[
     "sockeye-client",
     "sockeye-engine",
-    "sockeye-events",
     "sockeye-server",
     "sockeye-socket-proto",
 ];

@@ -4,7 +4,7 @@ use std::fmt;
 use sockeye_socket_proto::{RawArgs, ToArgs};
 
 use crate::slot::AckSlot;
-use crate::{DisconnectReason, EmitError, EventError, Responder, StateMap};
+use crate::{DisconnectReason, EmitError, EventError, StateMap};
 
 /// What handlers need of a socket: the server's and the client's socket implement it.
 pub trait EventSocket: Clone + Send + Sync + fmt::Debug + 'static {
@@ -102,15 +102,6 @@ impl<'a, S> Event<'a, S> {
         if let Some(slot) = &self.ack {
             slot.share();
         }
-    }
-
-    /// All handlers have been called, those who share the right to answer. When they are done, and no more than
-    /// `Ok(())` has come of it, that is the answer.
-    pub fn all_called(&self)
-    where
-        S: EventSocket,
-    {
-        Responder::new(self).end();
     }
 
     /// The socket that the event is for.

@@ -1,5 +1,4 @@
 use std::borrow::Cow;
-use std::convert::Infallible;
 use std::error::Error;
 use std::fmt;
 use std::sync::Arc;
@@ -7,15 +6,15 @@ use std::sync::Arc;
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use sockeye_socket_proto::{Args, ArgsError, EncodeError};
+use sockeye_socket_proto::Args;
 
-use crate::{AckError, EmitError, ExtractError};
+mod given;
 
 /// A "no" with a message for the peer and, if wanted, data.
 ///
 /// A middleware returns it to refuse a connection (the client's `connect_error` carries both
 /// parts); a handler returns it to fail an event, and whoever waits for the answer gets it as
-/// [`AckError::Refused`].
+/// [`AckError::Refused`](crate::AckError::Refused).
 ///
 /// Message and data are sent to the peer. The [cause](Self::cause) is not: it goes to the error hook
 /// of this side. An error that [`IntoRefusal`] knows becomes a refusal by `?`, so that a handler may
@@ -259,118 +258,6 @@ impl IntoRefusal for Refusal {
         self
     }
 }
-
-macro_rules! texts {
-    ($($text:ty),*) => {$(
-        /// The text is what the peer sees.
-        impl IntoRefusal for $text {
-            fn refusal(&self) -> Refusal {
-                Refusal::new(&**self)
-            }
-
-            fn into_refusal(self) -> Refusal {
-                Refusal::new(self)
-            }
-        }
-
-        impl From<$text> for Refusal {
-            fn from(text: $text) -> Self {
-                Self::new(text)
-            }
-        }
-    )*};
-}
-
-texts!(&str, String, Cow<'_, str>);
-
-/// What is wrong with the arguments is no secret from the one who sent them.
-impl IntoRefusal for ArgsError {
-    fn refusal(&self) -> Refusal {
-        Refusal::new(self.to_string())
-    }
-}
-
-impl IntoRefusal for ExtractError {
-    fn refusal(&self) -> Refusal {
-        match self {
-            Self::Args(error) => error.refusal(),
-            _ => Refusal::internal(),
-        }
-    }
-}
-
-impl IntoRefusal for Box<dyn Error + Send + Sync> {
-    fn refusal(&self) -> Refusal {
-        refusal_among(&**self)
-    }
-}
-
-impl IntoRefusal for Infallible {}
-
-macro_rules! from {
-    ($($error:ty),* $(,)?) => {$(
-        impl From<$error> for Refusal {
-            fn from(error: $error) -> Self {
-                error.into_refusal()
-            }
-        }
-    )*};
-}
-
-macro_rules! hidden {
-    ($($error:ty),* $(,)?) => {
-        $(impl IntoRefusal for $error {})*
-        from!($($error),*);
-    };
-}
-
-hidden!(
-    EmitError,
-    AckError,
-    EncodeError,
-    fmt::Error,
-    serde_json::Error,
-    std::array::TryFromSliceError,
-    std::char::CharTryFromError,
-    std::char::ParseCharError,
-    std::env::VarError,
-    std::io::Error,
-    std::net::AddrParseError,
-    std::num::ParseFloatError,
-    std::num::ParseIntError,
-    std::num::TryFromIntError,
-    std::str::ParseBoolError,
-    std::str::Utf8Error,
-    std::string::FromUtf8Error,
-    std::sync::mpsc::RecvError,
-    std::time::SystemTimeError,
-    tokio::sync::AcquireError,
-    tokio::sync::broadcast::error::RecvError,
-    tokio::sync::oneshot::error::RecvError,
-    tokio::task::JoinError,
-    tokio::time::error::Elapsed,
-);
-from!(ArgsError, ExtractError, Box<dyn Error + Send + Sync>);
-
-/// Errors that give back what could not be sent.
-macro_rules! unsent {
-    ($($($error:ident)::+),* $(,)?) => {$(
-        impl<T: fmt::Debug + Send + Sync + 'static> IntoRefusal for $($error)::+<T> {}
-
-        impl<T: fmt::Debug + Send + Sync + 'static> From<$($error)::+<T>> for Refusal {
-            fn from(error: $($error)::+<T>) -> Self {
-                error.into_refusal()
-            }
-        }
-    )*};
-}
-
-unsent!(
-    std::sync::mpsc::SendError,
-    tokio::sync::broadcast::error::SendError,
-    tokio::sync::mpsc::error::SendError,
-    tokio::sync::mpsc::error::TrySendError,
-);
 
 /// What the peer may see of an error that can be anything: the refusal among its sources.
 fn refusal_among(error: &(dyn Error + 'static)) -> Refusal {

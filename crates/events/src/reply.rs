@@ -118,6 +118,14 @@ pub(crate) fn acknowledge<S: EventSocket, A: ToArgs + ?Sized>(
     result
 }
 
+impl<S: EventSocket> Event<'_, S> {
+    /// All handlers have been called, those who share the right to answer. When they are done, and no more than
+    /// `Ok(())` has come of it, that is the answer.
+    pub fn all_called(&self) {
+        Responder::new(self).end();
+    }
+}
+
 impl<'a, S: EventSocket> Responder<'a, S> {
     /// Answers this event.
     #[must_use]
