@@ -12,8 +12,7 @@ use crate::slot_set::SlotSet;
 ///
 /// Every member has an id and, with it, a room of that name. That room is never stored: naming it finds the member
 /// through its id. Other members may join a room that is named like an id, and the room then means them and the member
-/// with that id. [`rooms`](Self::rooms) and the answers [`Joined::Created`] and [`Left::Deleted`] are about stored rooms
-/// only.
+/// with that id. [`rooms`](Self::rooms) has stored rooms only.
 ///
 /// Rooms come into being with their first member and go with their last.
 ///
@@ -76,7 +75,7 @@ pub struct Slot {
 pub enum Joined {
     /// The member is new in the room.
     Joined,
-    /// The member is the first one in the room, which did not exist before.
+    /// The member is the first one in the room: nobody had joined it, nor has anybody that id.
     Created,
     /// Nothing: the member was in the room already, or it is the room of its own id.
     Already,
@@ -89,7 +88,7 @@ pub enum Joined {
 pub enum Left {
     /// The member is no longer in the room.
     Left,
-    /// The member was the last one in the room, which exists no longer.
+    /// The member was the last one in the room: nobody is left who had joined it, nor has anybody that id.
     Deleted,
     /// Nothing: the member was not in the room, is gone, or it is the room of its own id.
     NotIn,
@@ -100,7 +99,7 @@ pub enum Left {
 pub struct LeftRoom {
     /// The room's name.
     pub name: Arc<str>,
-    /// Whether the member was the last one, so that the room exists no longer.
+    /// Whether the member was the last one, as for [`Left::Deleted`].
     pub deleted: bool,
 }
 
@@ -164,10 +163,9 @@ impl<T> RoomIndex<T> {
         }
         let rooms = member.rooms.iter().map(|number| {
             self.rooms[number as usize].members.remove(slot.place);
-            LeftRoom {
-                name: Arc::clone(&self.rooms[number as usize].name),
-                deleted: self.delete_if_empty(number),
-            }
+            let name = Arc::clone(&self.rooms[number as usize].name);
+            let deleted = self.delete_if_empty(number) && self.place_of(&name).is_none();
+            LeftRoom { name, deleted }
         });
         let rooms = rooms.collect();
         Some((member.handle, rooms))
@@ -176,6 +174,11 @@ impl<T> RoomIndex<T> {
     /// The member in this slot, unless it is gone.
     pub fn get(&self, slot: Slot) -> Option<&T> {
         self.member(slot).map(|member| &member.handle)
+    }
+
+    /// The id of the member in this slot.
+    pub fn id_of(&self, slot: Slot) -> Option<&Arc<str>> {
+        self.member(slot).map(|member| &member.id)
     }
 
     /// The member with this id.
@@ -229,7 +232,7 @@ impl<T> RoomIndex<T> {
         }
         let (number, created) = match self.number_of(room) {
             Some(number) => (number, false),
-            None => (self.create(room), true),
+            None => (self.create(room), self.place_of(room).is_none()),
         };
         if !self.members[slot.place as usize].rooms.insert(number) {
             return Joined::Already;
@@ -256,7 +259,7 @@ impl<T> RoomIndex<T> {
             return Left::NotIn;
         }
         self.rooms[number as usize].members.remove(slot.place);
-        if self.delete_if_empty(number) {
+        if self.delete_if_empty(number) && self.place_of(room).is_none() {
             Left::Deleted
         } else {
             Left::Left
@@ -463,14 +466,14 @@ mod tests {
     #[test]
     fn room_named_like_an_id_means_both() {
         let (mut index, [a, b]) = index(["a", "b"]);
-        assert_eq!(index.join(b, "a"), Joined::Created);
+        assert_eq!(index.join(b, "a"), Joined::Joined);
         assert_eq!(sorted(index.members("a").copied()), ["a", "b"]);
         assert_eq!(index.room_len("a"), 2);
         // Whoever joined stays in the room when the one it is named after goes, and the other way round.
         assert_eq!(index.remove(a), Some(("a", vec![])));
         assert_eq!(sorted(index.members("a").copied()), ["b"]);
         index.insert(Arc::from("a"), "a again");
-        assert_eq!(index.leave(b, "a"), Left::Deleted);
+        assert_eq!(index.leave(b, "a"), Left::Left);
         assert_eq!(sorted(index.members("a").copied()), ["a again"]);
     }
 

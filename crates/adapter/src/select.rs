@@ -125,7 +125,7 @@ mod tests {
 
     #[test]
     fn unknown_rooms_mean_nobody() {
-        assert_eq!(select(&Target::all().to("nowhere")), []);
+        assert!(select(&Target::all().to("nowhere")).is_empty());
         assert_eq!(select(&Target::all().to(["nowhere", "#3"])), [3]);
     }
 
@@ -136,7 +136,7 @@ mod tests {
             select(&Target::all().to("odd").except(["low", "#9", "nowhere"])),
             [5, 7]
         );
-        assert_eq!(select(&Target::all().except(["even", "odd"])), []);
+        assert!(select(&Target::all().except(["even", "odd"])).is_empty());
     }
 
     #[test]

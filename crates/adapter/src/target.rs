@@ -58,6 +58,11 @@ impl Target {
         self.rooms.as_slice().iter().map(|name| &**name)
     }
 
+    /// The same names, to keep.
+    pub fn shared_rooms(&self) -> &[Arc<str>] {
+        self.rooms.as_slice()
+    }
+
     /// The rooms named by [`except`](Self::except), in that order.
     pub fn excepted(&self) -> impl ExactSizeIterator<Item = &str> {
         self.except.as_slice().iter().map(|name| &**name)

@@ -72,7 +72,7 @@ impl Model {
         if id == room {
             return Joined::Already;
         }
-        let created = !self.rooms.contains_key(room);
+        let created = self.members(room).is_empty();
         let members = self.rooms.entry(room.to_owned()).or_default();
         match (members.insert(id.to_owned()), created) {
             (true, true) => Joined::Created,
@@ -90,9 +90,11 @@ impl Model {
         }
         if members.is_empty() {
             self.rooms.remove(room);
-            return Left::Deleted;
         }
-        Left::Left
+        match self.members(room).is_empty() {
+            true => Left::Deleted,
+            false => Left::Left,
+        }
     }
 
     fn select(&self, rooms: &[String], except: &[String]) -> BTreeSet<String> {
