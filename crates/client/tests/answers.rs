@@ -115,7 +115,7 @@ async fn refusal_of_one_peer_is_not_shown_to_another() {
     let (io, sockets) = meet().await;
     let (sender, mut seen) = mpsc::unbounded_channel();
     io.on("ask them", async |peer: Peer| -> Result<(), AckError> {
-        for other in peer.broadcast().fetch_sockets() {
+        for other in peer.broadcast().sockets() {
             let () = other.emit_with_ack("secret", ()).await?;
         }
         Ok(())

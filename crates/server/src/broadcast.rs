@@ -1,16 +1,16 @@
-use std::convert::Infallible;
 use std::fmt;
 use std::time::Duration;
 
-use sockeye_adapter::{RoomNames, Target};
-use sockeye_engine::batch;
+use sockeye_adapter::{
+    Adapter, BroadcastOptions, Delivery, EventBody, Incomplete, Local, RoomNames, SocketDetails,
+    Target,
+};
 use sockeye_events::EmitError;
 use sockeye_link::Encoded;
-use sockeye_link::packet::Flags;
-use sockeye_socket_proto::{FromArgs, ToArgs, is_reserved_event};
+use sockeye_socket_proto::{FromArgs, ToArgs};
 
-use crate::config::SlowReceiver;
-use crate::{BroadcastAcks, Namespace, Socket, trace};
+use crate::acks::RemoteAcks;
+use crate::{BroadcastAcks, Namespace, RemoteSocket, Socket};
 
 /// To whom an event goes, and how.
 ///
@@ -35,26 +35,31 @@ use crate::{BroadcastAcks, Namespace, Socket, trace};
 #[must_use = "nothing is sent before `emit` is called"]
 pub struct BroadcastOperator {
     namespace: Namespace,
-    target: Target,
-    flags: Flags,
-    timeout: Option<Duration>,
+    options: BroadcastOptions,
+    reach: Reach,
+}
+
+/// Which servers are meant.
+#[derive(Clone, Copy, Debug)]
+enum Reach {
+    Cluster,
+    /// This one only.
+    Local,
 }
 
 impl BroadcastOperator {
     pub(crate) const fn new(namespace: Namespace, target: Target) -> Self {
-        let flags = Flags::new();
         Self {
             namespace,
-            target,
-            flags,
-            timeout: None,
+            options: BroadcastOptions::new(target),
+            reach: Reach::Cluster,
         }
     }
 
     /// Adds a room, or several: who is in any of the rooms is meant, once. Without a room, and
     /// after an empty list of rooms, it is everyone in the namespace.
     pub fn to<M>(mut self, rooms: impl RoomNames<M>) -> Self {
-        self.target = self.target.to(rooms);
+        self.options.target = self.options.target.to(rooms);
         self
     }
 
@@ -65,13 +70,13 @@ impl BroadcastOperator {
 
     /// Leaves out the sockets in this room, or in any of these.
     pub fn except<M>(mut self, rooms: impl RoomNames<M>) -> Self {
-        self.target = self.target.except(rooms);
+        self.options.target = self.options.target.except(rooms);
         self
     }
 
     /// Only sockets of this server, where several form a cluster.
-    pub const fn local(self) -> Self {
-        // There is no cluster yet, so that every socket is of this server.
+    pub const fn local(mut self) -> Self {
+        self.reach = Reach::Local;
         self
     }
 
@@ -79,13 +84,13 @@ impl BroadcastOperator {
     /// long-polling between two polls, and those that have not read what was sent before.
     /// Nobody learns who they were.
     pub const fn volatile(mut self) -> Self {
-        self.flags.send.volatile = true;
+        self.options.volatile = true;
         self
     }
 
     /// Whether the event may be compressed, where the transport compresses at all. Default: yes.
     pub const fn compress(mut self, compress: bool) -> Self {
-        self.flags.send.compress = compress;
+        self.options.compress = compress;
         self
     }
 
@@ -94,14 +99,14 @@ impl BroadcastOperator {
     /// grow to up to four times their size then, but there may be more of them than a peer takes
     /// attachments.
     pub const fn binary(mut self, binary: bool) -> Self {
-        self.flags.binary = binary;
+        self.options.binary = binary;
         self
     }
 
     /// How long answers are waited for. Default: the server's
     /// [`ack_timeout`](crate::ServerConfig::ack_timeout), 20 s.
     pub const fn timeout(mut self, timeout: Duration) -> Self {
-        self.timeout = Some(timeout);
+        self.options.timeout = Some(timeout);
         self
     }
 
@@ -121,15 +126,16 @@ impl BroadcastOperator {
     #[expect(clippy::needless_pass_by_value, reason = "arguments are given away")]
     pub fn emit(&self, name: impl AsRef<str>, args: impl ToArgs) -> Result<(), EmitError> {
         let name = name.as_ref();
-        let event = self.encode(name, &args, None)?;
-        let receivers = self.receivers_of(&event);
-        trace::broadcast(self.namespace.name(), name, receivers.len());
-        batch(|| {
-            for socket in &receivers {
-                show(socket, name, &event);
-                let _ = self.deliver(socket, &event);
-            }
-        });
+        let local = self.namespace.here();
+        let event = local.encode(name, &args, None, &self.options)?;
+        let delivery = match self.others() {
+            None => Delivery::Now,
+            Some(adapter) => adapter.broadcast(&body(name, &event), &self.options),
+        };
+        match delivery {
+            Delivery::Now => local.send(name, &event, &self.options),
+            Delivery::Later => {}
+        }
         Ok(())
     }
 
@@ -155,111 +161,111 @@ impl BroadcastOperator {
         args: impl ToArgs,
     ) -> Result<BroadcastAcks<T>, EmitError> {
         let name = name.as_ref();
-        let id = self.namespace.next_broadcast_ack();
-        let event = self.encode(name, &args, Some(id))?;
-        let timeout = self
-            .timeout
-            .unwrap_or_else(|| self.namespace.config().ack_timeout);
-        let mut acks = BroadcastAcks::new(id, timeout);
-        let receivers = self.receivers_of(&event);
-        trace::broadcast(self.namespace.name(), name, receivers.len());
-        batch(|| {
-            for socket in receivers {
-                show(&socket, name, &event);
-                acks.expect(socket, |socket| self.deliver(socket, &event));
-            }
-        });
-        acks.sent();
-        Ok(acks)
+        let local = self.namespace.here();
+        let id = local.next_broadcast_ack();
+        let event = local.encode(name, &args, Some(id), &self.options)?;
+        let mut options = self.options.clone();
+        let timeout = *options.timeout.get_or_insert(local.config.ack_timeout);
+        let remote = self
+            .others()
+            .map(|adapter| RemoteAcks::new(adapter.ask(&body(name, &event), &options), timeout));
+        let acks = local.send_with_ack(name, (&event, id), timeout, &options);
+        Ok(BroadcastAcks::new(acks, remote))
     }
 
-    /// The sockets that are meant.
+    /// The sockets of this server that are meant.
     #[must_use]
-    pub fn fetch_sockets(&self) -> Vec<Socket> {
-        self.receivers()
+    pub fn sockets(&self) -> Vec<Socket> {
+        self.namespace.here().receivers(&self.options.target)
+    }
+
+    /// The sockets that are meant, of all servers of the cluster; those of this server come first.
+    ///
+    /// For sockets of this server alone there is [`sockets`](Self::sockets), which does not wait and gives them whole.
+    ///
+    /// # Errors
+    ///
+    /// [`Incomplete`] if servers of the cluster have not answered, within the [`timeout`](Self::timeout) if one is set; it has
+    /// the sockets that were found. A server that is alone has nobody to wait for.
+    pub async fn fetch_sockets(&self) -> Result<Vec<RemoteSocket>, Incomplete<RemoteSocket>> {
+        let target = &self.options.target;
+        // The others are asked before this server looks, so that a socket that moves between them is rather found twice.
+        let others = self
+            .others()
+            .map(|adapter| adapter.fetch_sockets(target, self.options.timeout));
+        let here = self.namespace.here().sockets(target);
+        let mut sockets: Vec<_> = here
+            .into_iter()
+            .map(|details| self.remote(details, Reach::Local))
+            .collect();
+        let Some(others) = others else {
+            return Ok(sockets);
+        };
+        let (others, missing) = match others.await {
+            Ok(others) => (others, None),
+            Err(Incomplete { answers, missing }) => (answers, Some(missing)),
+        };
+        let others = others.into_iter();
+        sockets.extend(others.map(|details| self.remote(details, Reach::Cluster)));
+        match missing {
+            None => Ok(sockets),
+            Some(missing) => Err(Incomplete {
+                answers: sockets,
+                missing,
+            }),
+        }
     }
 
     /// Puts them into a room, or into several.
     pub fn sockets_join<M>(&self, rooms: impl RoomNames<M>) {
-        let rooms = Target::all().to(rooms);
-        for socket in self.receivers() {
-            socket.join(rooms.rooms().map(str::to_owned));
+        let (target, rooms) = (&self.options.target, Target::all().to(rooms));
+        if let Some(adapter) = self.others() {
+            adapter.join(target, rooms.shared_rooms());
         }
+        self.namespace.here().join(target, rooms.shared_rooms());
     }
 
     /// Takes them out of a room, or of several.
     pub fn sockets_leave<M>(&self, rooms: impl RoomNames<M>) {
-        let rooms = Target::all().to(rooms);
-        for socket in self.receivers() {
-            socket.leave(rooms.rooms().map(str::to_owned));
+        let (target, rooms) = (&self.options.target, Target::all().to(rooms));
+        if let Some(adapter) = self.others() {
+            adapter.leave(target, rooms.shared_rooms());
         }
+        self.namespace.here().leave(target, rooms.shared_rooms());
     }
 
     /// Disconnects them; see [`Socket::disconnect`].
     pub fn disconnect_sockets(&self, close: bool) {
-        batch(|| {
-            for socket in self.receivers() {
-                socket.disconnect(close);
-            }
-        });
-    }
-
-    fn encode<A: ToArgs>(
-        &self,
-        name: &str,
-        args: &A,
-        ack_id: Option<u64>,
-    ) -> Result<Encoded, EmitError> {
-        if is_reserved_event(name) {
-            return Err(EmitError::ReservedName(name.into()));
+        let target = &self.options.target;
+        if let Some(adapter) = self.others() {
+            adapter.disconnect(target, close);
         }
-        let limits = self.namespace.config().connection.bytes_out();
-        let limits = limits.inline(!self.flags.binary);
-        Ok(Encoded::event(
-            self.namespace.name(),
-            name,
-            args,
-            ack_id,
-            limits,
-        )?)
+        self.namespace.here().disconnect(target, close);
     }
 
-    /// A snapshot, so that no lock is held while they are sent to.
-    fn receivers(&self) -> Vec<Socket> {
-        let mut receivers = self.namespace.rooms().read().select(&self.target);
-        // Middlewares may still be deciding about some.
-        receivers.retain(Socket::connected);
-        receivers
-    }
-
-    /// Those that can be told.
-    fn receivers_of(&self, event: &Encoded) -> Vec<Socket> {
-        let mut receivers = self.namespace.rooms().read().select(&self.target);
-        receivers.retain(|socket| socket.connected() && event.reaches(&socket.link().session));
-        receivers
-    }
-
-    fn deliver(&self, socket: &Socket, event: &Encoded) -> Result<(), EmitError> {
-        let result = socket.send_encoded(event, self.flags.send);
-        if matches!(result, Err(EmitError::OutboxFull))
-            && self.namespace.config().slow_receiver == SlowReceiver::Disconnect
-        {
-            tracing::debug!(
-                id = socket.loggable_id(),
-                "disconnecting a receiver that is too slow"
-            );
-            socket
-                .link()
-                .session
-                .abort(sockeye_engine::CloseReason::TransportError);
+    /// The other servers, if there are any and they are meant.
+    fn others(&self) -> Option<&dyn Adapter> {
+        match self.reach {
+            Reach::Cluster => self.namespace.adapter(),
+            Reach::Local => None,
         }
-        result
+    }
+
+    /// A socket that was fetched, on a server within this reach.
+    fn remote(&self, details: SocketDetails, reach: Reach) -> RemoteSocket {
+        let target = Target::all().to(details.id.as_str());
+        let operator = Self {
+            reach,
+            ..Self::new(self.namespace.clone(), target)
+        };
+        RemoteSocket::new(details, operator)
     }
 }
 
-/// Shows an event to the outgoing listeners of one of its receivers.
-fn show(socket: &Socket, name: &str, event: &Encoded) {
-    let Ok(()) = socket.notify_outgoing(name, || Ok::<_, Infallible>(event.args().clone()));
+/// An event as adapters take it.
+fn body<'a>(name: &'a str, event: &'a Encoded) -> EventBody<'a> {
+    let args = event.args().as_raw();
+    EventBody { name, args }
 }
 
 /// Without the rooms: the id of a socket is one, and under revision 3 a secret.
@@ -267,8 +273,8 @@ impl fmt::Debug for BroadcastOperator {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("BroadcastOperator")
             .field("namespace", &self.namespace.name())
-            .field("rooms", &self.target.rooms().len())
-            .field("excepted", &self.target.excepted().len())
+            .field("rooms", &self.options.target.rooms().len())
+            .field("excepted", &self.options.target.excepted().len())
             .finish_non_exhaustive()
     }
 }

@@ -1,5 +1,7 @@
+use std::sync::Arc;
 use std::time::Duration;
 
+use sockeye_adapter::Cluster;
 use sockeye_engine::EngineConfig;
 use sockeye_events::Ordering;
 use sockeye_link::InboxLimits;
@@ -24,6 +26,7 @@ pub struct ServerConfig {
     pub(crate) slow_receiver: SlowReceiver,
     pub(crate) serve_client: bool,
     pub(crate) client_files: Option<ClientFiles>,
+    pub(crate) cluster: Option<Arc<dyn Cluster>>,
 }
 
 /// What a broadcast does with a receiver whose outbox is full.
@@ -49,6 +52,7 @@ impl Default for ServerConfig {
             slow_receiver: SlowReceiver::Disconnect,
             serve_client: true,
             client_files: None,
+            cluster: None,
         }
     }
 }
@@ -142,6 +146,14 @@ impl ServerConfig {
     #[must_use]
     pub fn client_files(mut self, files: ClientFiles) -> Self {
         self.client_files = Some(files);
+        self
+    }
+
+    /// Makes the server a member of a cluster: its broadcasts reach the sockets of the other servers, too. Default: none, the
+    /// server is alone.
+    #[must_use]
+    pub fn cluster(mut self, cluster: impl Cluster) -> Self {
+        self.cluster = Some(Arc::new(cluster));
         self
     }
 }

@@ -10,23 +10,29 @@ mod acks;
 mod broadcast;
 mod config;
 mod connection;
+mod details;
 mod emit;
 mod files;
 mod handshake;
 mod link;
+mod local;
 mod namespace;
+mod remote;
 mod server;
+mod server_side;
 mod socket;
 mod trace;
 mod typed;
 
-pub use acks::{AckSummary, BroadcastAcks};
+pub use acks::{AckSummary, Answerer, BroadcastAcks};
 pub use broadcast::BroadcastOperator;
 pub use config::{ServerConfig, SlowReceiver};
 pub use files::{ClientFiles, ClientFilesError};
 pub use handshake::{Extension, Handshake};
 pub use namespace::Namespace;
+pub use remote::RemoteSocket;
 pub use server::Server;
+pub use server_side::{ServerSide, ServerSideError};
 pub use socket::Socket;
 
 /// Answers one event at a time of the handler's choosing, instead of by return value.
@@ -53,7 +59,9 @@ pub type Ack<T = sockeye_socket_proto::Args> = sockeye_events::Ack<Socket, T>;
 /// [`Socket::compress`] begin. See [`sockeye_link::Emission`].
 pub type Emission<'s> = sockeye_link::Emission<'s, Socket>;
 
-pub use sockeye_adapter::{RoomName, RoomNames, Target};
+/// What other servers of a cluster are made of: for whoever writes an adapter.
+pub use sockeye_adapter as adapter;
+pub use sockeye_adapter::{HandshakeDetails, Incomplete, RoomEvent, RoomName, RoomNames, Target};
 #[cfg(feature = "tls")]
 pub use sockeye_engine::rustls;
 pub use sockeye_engine::{

@@ -2,19 +2,17 @@ use std::fmt;
 use std::ops::Deref;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use parking_lot::RwLock;
-use sockeye_adapter::{RoomIndex, RoomNames, Target};
+use sockeye_adapter::{Adapter, Incomplete, RoomEvent, RoomNames, Target};
 use sockeye_events::{
     Callback, EmitError, EventError, EventErrorKind, Listeners, Snapshot, StateMap, names,
 };
 use sockeye_link::middleware::{self, BoxMiddleware, IntoVerdict};
 use sockeye_socket_proto::{FromArgs, ToArgs};
 
-use crate::link::ACK_ID_LIMIT;
-use crate::{BroadcastAcks, BroadcastOperator, ServerConfig, Socket};
+use crate::local::LocalSockets;
+use crate::{BroadcastAcks, BroadcastOperator, RemoteSocket, ServerConfig, Socket};
 
 /// One multiplexed path of a server, such as `/` or `/admin`: its sockets, rooms and handlers.
 ///
@@ -39,36 +37,43 @@ use crate::{BroadcastAcks, BroadcastOperator, ServerConfig, Socket};
 pub struct Namespace(Arc<Inner>);
 
 struct Inner {
-    name: Arc<str>,
-    config: Arc<ServerConfig>,
-    state: Arc<StateMap>,
-    rooms: RwLock<RoomIndex<Socket>>,
+    local: Arc<LocalSockets>,
+    /// The other servers of the cluster, if this one is in one.
+    adapter: Option<Arc<dyn Adapter>>,
     listeners: Listeners<Socket>,
     middlewares: Snapshot<Vec<BoxMiddleware<Socket>>>,
     error_hook: Snapshot<Option<ErrorHook>>,
-    next_broadcast_ack: AtomicU32,
 }
 
 type ErrorHook = Arc<dyn Fn(&Socket, &EventError) + Send + Sync>;
 
 impl Namespace {
     pub(crate) fn new(name: &str, config: Arc<ServerConfig>, state: Arc<StateMap>) -> Self {
+        let cluster = config.cluster.clone();
+        let local = Arc::new(LocalSockets::new(name, config, state));
+        let adapter = cluster.map(|cluster| cluster.open(Arc::clone(&local) as _));
+        if let Some(adapter) = &adapter {
+            // Weakly, as the adapter keeps what is watched here.
+            let adapter = Arc::downgrade(adapter);
+            local.rooms.watch(move |event| {
+                if let Some(adapter) = adapter.upgrade() {
+                    adapter.room_changed(event);
+                }
+            });
+        }
         Self(Arc::new(Inner {
-            name: name.into(),
-            config,
-            state,
-            rooms: RwLock::new(RoomIndex::new()),
+            local,
+            adapter,
             listeners: Listeners::with_own_names(own_name),
             middlewares: Snapshot::default(),
             error_hook: Snapshot::default(),
-            next_broadcast_ack: AtomicU32::new(0),
         }))
     }
 
     /// The name, with its slash.
     #[must_use]
     pub fn name(&self) -> &str {
-        &self.0.name
+        &self.0.local.name
     }
 
     /// Adds a middleware that decides whether a socket may join. They run in the order of their
@@ -117,10 +122,10 @@ impl Namespace {
         self
     }
 
-    /// The connected sockets of this namespace, in the order in which they came.
+    /// The connected sockets of this namespace on this server, in the order in which they came.
     #[must_use]
     pub fn sockets(&self) -> Vec<Socket> {
-        let index = self.0.rooms.read();
+        let index = self.0.local.rooms.read();
         let connected = index
             .iter()
             .map(|(_, socket)| socket)
@@ -131,10 +136,11 @@ impl Namespace {
         sockets
     }
 
-    /// The connected socket with this id.
+    /// The connected socket of this server with this id.
     #[must_use]
     pub fn socket(&self, id: &str) -> Option<Socket> {
         self.0
+            .local
             .rooms
             .read()
             .by_id(id)
@@ -142,11 +148,40 @@ impl Namespace {
             .cloned()
     }
 
-    /// The names of the rooms that somebody has joined, in no particular order. The rooms that
+    /// The names of the rooms that sockets of this server have joined, in no particular order. The rooms that
     /// every socket has to itself, by its id, are not among them.
     #[must_use]
     pub fn room_names(&self) -> Vec<String> {
-        self.0.rooms.read().rooms().map(str::to_owned).collect()
+        self.0
+            .local
+            .rooms
+            .read()
+            .rooms()
+            .map(str::to_owned)
+            .collect()
+    }
+
+    /// Calls this function with what happens to the namespace's rooms on this server: a room begins, a socket joins or leaves
+    /// it, it ends. Each socket also has a room of its own, by its id, from when the namespace's middlewares are asked about it.
+    ///
+    /// One event comes at a time, in the order in which they happened, right after it has; it may be another thread than that
+    /// of the cause that calls. So the function must not block. It may join and leave rooms itself, of which it is told when it
+    /// has returned.
+    ///
+    /// ```
+    /// # use sockeye_server as sockeye;
+    /// use sockeye::{RoomEvent, Server};
+    ///
+    /// let io = Server::new();
+    /// io.on_room_event(|event| match event {
+    ///     RoomEvent::Created { room } => println!("{room} begins"),
+    ///     RoomEvent::Deleted { room } => println!("{room} is empty"),
+    ///     _ => {}
+    /// });
+    /// ```
+    pub fn on_room_event(&self, watcher: impl Fn(&RoomEvent) + Send + Sync + 'static) -> &Self {
+        self.0.local.rooms.watch(watcher);
+        self
     }
 
     /// Everyone in the namespace.
@@ -222,10 +257,13 @@ impl Namespace {
         self.all().emit_with_ack(name, args)
     }
 
-    /// The connected sockets; see [`BroadcastOperator::fetch_sockets`].
-    #[must_use]
-    pub fn fetch_sockets(&self) -> Vec<Socket> {
-        self.all().fetch_sockets()
+    /// The connected sockets of all servers of the cluster; see [`BroadcastOperator::fetch_sockets`].
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub async fn fetch_sockets(&self) -> Result<Vec<RemoteSocket>, Incomplete<RemoteSocket>> {
+        self.all().fetch_sockets().await
     }
 
     /// Puts everyone who is there now into a room, or into several.
@@ -247,15 +285,19 @@ impl Namespace {
 /// What the other parts of the server need.
 impl Namespace {
     pub(crate) fn config(&self) -> &ServerConfig {
-        &self.0.config
+        &self.0.local.config
     }
 
     pub(crate) fn state(&self) -> &StateMap {
-        &self.0.state
+        &self.0.local.state
     }
 
-    pub(crate) fn rooms(&self) -> &RwLock<RoomIndex<Socket>> {
-        &self.0.rooms
+    pub(crate) fn here(&self) -> &LocalSockets {
+        &self.0.local
+    }
+
+    pub(crate) fn adapter(&self) -> Option<&dyn Adapter> {
+        self.0.adapter.as_deref()
     }
 
     pub(crate) fn listeners(&self) -> &Listeners<Socket> {
@@ -264,13 +306,6 @@ impl Namespace {
 
     pub(crate) fn middlewares(&self) -> Arc<Vec<BoxMiddleware<Socket>>> {
         self.0.middlewares.load()
-    }
-
-    /// An id for a broadcast with acknowledgements. Every receiver's answer carries it, so it
-    /// must not be one that a receiver's own counter gives out.
-    pub(crate) fn next_broadcast_ack(&self) -> u64 {
-        let count = self.0.next_broadcast_ack.fetch_add(1, Ordering::Relaxed);
-        u64::from(ACK_ID_LIMIT + count % ACK_ID_LIMIT)
     }
 
     pub(crate) fn report(&self, socket: &Socket, error: &EventError) {
@@ -332,7 +367,7 @@ impl Eq for Namespace {}
 impl fmt::Debug for Namespace {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Namespace")
-            .field("name", &self.0.name)
+            .field("name", &self.0.local.name)
             .finish_non_exhaustive()
     }
 }

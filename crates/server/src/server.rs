@@ -8,21 +8,23 @@ use std::task::{Context, Waker};
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::future::join_all;
 use http::{Request, Response};
 use http_body::Body;
 use hyper::body::Incoming;
 use parking_lot::RwLock;
+use sockeye_adapter::Adapter;
 use sockeye_engine::{
     Application, ConfigError, Engine, EngineLayer, EngineService, ListenError, ListenOptions,
     Listener, SessionHandle, WeakEngine,
 };
-use sockeye_events::{Event, ExtractError, FromEvent, StateMap};
+use sockeye_events::{Event, EventSocket, ExtractError, FromEvent, StateMap};
 use sockeye_link::InboxLimits;
 use tower_layer::Layer;
 use tower_service::Service;
 
 use crate::connection::Connection;
-use crate::{Namespace, ServerConfig, Socket};
+use crate::{Namespace, ServerConfig, ServerSide, Socket};
 
 /// A Socket.IO server.
 ///
@@ -63,6 +65,9 @@ pub(crate) struct Shared {
     closing: AtomicBool,
 }
 
+/// How long adapters may take to close. Longer than the engine's sockets may, as another machine has to take what is queued.
+const FAREWELL: Duration = Duration::from_secs(5);
+
 /// The server as the engine sees it.
 pub(crate) struct App(Arc<Shared>);
 
@@ -75,16 +80,13 @@ struct Itself {
 
 impl FromEvent<Socket> for Server {
     fn from_event(event: &Event<'_, Socket>) -> Result<Self, ExtractError> {
-        let find = || {
-            let itself = event.socket().namespace().state().cloned::<Itself>()?;
-            let shared = itself.shared.upgrade()?;
-            Some(Self {
-                root: shared.namespace_or_new("/"),
-                engine: itself.engine.upgrade()?,
-                shared,
-            })
-        };
-        find().ok_or(ExtractError::NotAvailable("the server"))
+        Self::find(event.socket().state()).ok_or(ExtractError::NotAvailable("the server"))
+    }
+}
+
+impl FromEvent<ServerSide> for Server {
+    fn from_event(event: &Event<'_, ServerSide>) -> Result<Self, ExtractError> {
+        Self::find(event.socket().state()).ok_or(ExtractError::NotAvailable("the server"))
     }
 }
 
@@ -124,6 +126,17 @@ impl Server {
             root,
             shared,
             engine,
+        })
+    }
+
+    /// The server that has these states, unless it is gone.
+    fn find(state: &StateMap) -> Option<Self> {
+        let itself = state.cloned::<Itself>()?;
+        let shared = itself.shared.upgrade()?;
+        Some(Self {
+            root: shared.namespace_or_new("/"),
+            engine: itself.engine.upgrade()?,
+            shared,
         })
     }
 
@@ -263,7 +276,8 @@ impl Server {
     /// That takes no longer than the
     /// [`shutdown_timeout`](sockeye_engine::EngineConfig::shutdown_timeout), a second, give or take a
     /// tenth; peers that have not taken their last packets by then are dropped. To let everybody leave
-    /// in peace, [drain](Self::close_when_idle) the server before, for as long as you like. Handlers
+    /// in peace, [drain](Self::close_when_idle) the server before, for as long as you like. A cluster is left
+    /// when the sockets are gone, which may take 5 s more if it does not respond. Handlers
     /// that are still waiting for something are not waited for. A server that was closed stays closed.
     ///
     /// # Cancel safety
@@ -274,6 +288,17 @@ impl Server {
     pub async fn close(&self) {
         self.shared.closing.store(true, Ordering::Release);
         self.engine.close().await;
+        self.leave_cluster().await;
+    }
+
+    /// Closes the adapters of all namespaces.
+    async fn leave_cluster(&self) {
+        let namespaces = self.namespaces();
+        let adapters = namespaces.iter().filter_map(Namespace::adapter);
+        let closed = join_all(adapters.map(Adapter::close));
+        if tokio::time::timeout(FAREWELL, closed).await.is_err() {
+            tracing::warn!("an adapter has not closed in time");
+        }
     }
 
     /// Lets nobody in any more and returns when everybody has left by themselves, which is what

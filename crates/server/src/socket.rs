@@ -6,6 +6,9 @@ use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use parking_lot::Mutex;
+use serde::Serialize;
+use serde_json::Value;
 use sockeye_adapter::{RoomNames, Slot, Target};
 use sockeye_engine::{Dialect, Revision, SendOptions, TransportKind};
 use sockeye_events::{
@@ -67,6 +70,7 @@ const _: () = assert!(size_of::<Inner>() <= 120 && size_of::<Link>() <= 40);
 #[derive(Default)]
 struct Extras {
     data: StateMap,
+    shared: Mutex<Option<Value>>,
     own: OnceLock<Own<Socket>>,
 }
 
@@ -266,35 +270,12 @@ impl Socket {
     /// Puts the socket into a room, or into several, which come into being if need be. Does
     /// nothing once it is disconnected.
     pub fn join<M>(&self, rooms: impl RoomNames<M>) {
-        let Some(slot) = self.0.slot.get() else {
-            return;
-        };
-        let rooms = Target::all().to(rooms);
-        let mut index = self.0.namespace.rooms().write();
-        for room in rooms.rooms() {
-            index.join(*slot, room);
-        }
-        // Whoever takes the log may want to look at the rooms, or be slow.
-        drop(index);
-        for room in rooms.rooms() {
-            trace::joined(self, room);
-        }
+        self.join_all(Target::all().to(rooms).shared_rooms());
     }
 
     /// Takes the socket out of a room, or of several.
     pub fn leave<M>(&self, rooms: impl RoomNames<M>) {
-        let Some(slot) = self.0.slot.get() else {
-            return;
-        };
-        let rooms = Target::all().to(rooms);
-        let mut index = self.0.namespace.rooms().write();
-        for room in rooms.rooms() {
-            index.leave(*slot, room);
-        }
-        drop(index);
-        for room in rooms.rooms() {
-            trace::left(self, room);
-        }
+        self.leave_all(Target::all().to(rooms).shared_rooms());
     }
 
     /// The rooms that the socket is in; its own id is one. Empty once it is disconnected.
@@ -303,13 +284,8 @@ impl Socket {
         let Some(slot) = self.0.slot.get() else {
             return Vec::new();
         };
-        self.0
-            .namespace
-            .rooms()
-            .read()
-            .rooms_of(*slot)
-            .map(str::to_owned)
-            .collect()
+        let index = self.0.namespace.here().rooms.read();
+        index.rooms_of(*slot).map(str::to_owned).collect()
     }
 
     /// Disconnects the socket: from its namespace only, or, with `close`, from all of them
@@ -342,6 +318,37 @@ impl Socket {
     #[must_use]
     pub fn take_data<T: Clone + Send + Sync + 'static>(&self) -> Option<T> {
         self.0.extras.get()?.data.remove()
+    }
+
+    /// Stores what all servers of a cluster may see of this socket, as [`RemoteSocket::data`](crate::RemoteSocket::data), where
+    /// Node's servers have the socket's `data`. It replaces the earlier one.
+    ///
+    /// It is apart from [`set_data`](Self::set_data), whose values need not be such that they can leave the process, and often
+    /// are not meant to.
+    ///
+    /// ```
+    /// # use sockeye_server as sockeye;
+    /// # use sockeye::Socket;
+    /// # fn run(socket: &Socket) -> Result<(), serde_json::Error> {
+    /// socket.set_shared_data(serde_json::json!({ "name": "Ann" }))?;
+    /// assert_eq!(socket.shared_data().unwrap()["name"], "Ann");
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// If the value cannot become JSON.
+    pub fn set_shared_data(&self, value: impl Serialize) -> Result<(), serde_json::Error> {
+        let value = serde_json::to_value(value)?;
+        *self.extras().shared.lock() = Some(value);
+        Ok(())
+    }
+
+    /// A copy of what was stored for all servers to see.
+    #[must_use]
+    pub fn shared_data(&self) -> Option<Value> {
+        self.0.extras.get()?.shared.lock().clone()
     }
 
     fn extras(&self) -> &Extras {
@@ -393,14 +400,30 @@ impl Socket {
         Arc::clone(&self.0) as _
     }
 
+    pub(crate) fn join_all(&self, rooms: &[Arc<str>]) {
+        let Some(slot) = self.0.slot.get() else {
+            return;
+        };
+        self.0.namespace.here().rooms.join(*slot, rooms);
+        for room in rooms {
+            trace::joined(self, room);
+        }
+    }
+
+    pub(crate) fn leave_all(&self, rooms: &[Arc<str>]) {
+        let Some(slot) = self.0.slot.get() else {
+            return;
+        };
+        self.0.namespace.here().rooms.leave(*slot, rooms);
+        for room in rooms {
+            trace::left(self, room);
+        }
+    }
+
     /// Gives the socket its place among the namespace's members.
     pub(crate) fn enter(&self) {
-        let slot = self
-            .0
-            .namespace
-            .rooms()
-            .write()
-            .insert(self.shared_id(), self.clone());
+        let rooms = &self.0.namespace.here().rooms;
+        let slot = rooms.insert(self.shared_id(), self.clone());
         let _ = self.0.slot.set(slot);
     }
 
@@ -413,7 +436,7 @@ impl Socket {
     pub(crate) fn exit(&self) {
         self.advance(Phase::Gone);
         if let Some(slot) = self.0.slot.get() {
-            self.0.namespace.rooms().write().remove(*slot);
+            self.0.namespace.here().rooms.remove(*slot);
         }
         self.0.acks.fail_all();
     }

@@ -154,7 +154,7 @@ async fn disconnecting_with_close_ends_all_namespaces() {
     let root = peer.id.clone();
     peer.join("/a").await;
     peer.join("/b").await;
-    io.of("/a").fetch_sockets()[0].disconnect(true);
+    io.of("/a").sockets()[0].disconnect(true);
     let mut packets = [peer.text().await, peer.text().await, peer.text().await];
     packets.sort();
     assert_eq!(packets, ["1", "1/a,", "1/b,"]);

@@ -67,7 +67,7 @@ fn join(
     if name.is_empty() {
         return Err("a name is needed");
     }
-    let others = socket.to(&room).fetch_sockets();
+    let others = socket.to(&room).sockets();
     let mut names: Vec<String> = others
         .iter()
         .filter_map(|other| other.data::<Member>())

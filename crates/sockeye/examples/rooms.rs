@@ -77,7 +77,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     // The sockets themselves, with their handshakes and data. (Their ids are not for others, as
     // those of old clients are secret.)
     io.on("who", |socket: Socket, Data(room): Data<String>| {
-        let sockets = socket.namespace().to(room).fetch_sockets();
+        let sockets = socket.namespace().to(room).sockets();
         sockets
             .iter()
             .map(|socket| socket.handshake().header("user-agent").map(str::to_owned))
@@ -95,8 +95,8 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
                 .timeout(Duration::from_secs(1))
                 .emit_with_ack::<String>("vote", question)?
                 .await;
-            for (socket, error) in &missing {
-                println!("{socket:?} did not vote: {error}");
+            for (who, error) in &missing {
+                println!("{who:?} did not vote: {error}");
             }
             Ok::<_, EmitError>(Reply(Outcome {
                 answers: answers.into_iter().map(|(_, answer)| answer).collect(),
@@ -109,7 +109,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     io.on("gather", |socket: Socket, Data(room): Data<String>| {
         let everyone = socket.namespace();
         everyone.sockets_join(&room);
-        everyone.to(room).fetch_sockets().len()
+        everyone.to(room).sockets().len()
     });
 
     let listener = io.listen(url).await?;

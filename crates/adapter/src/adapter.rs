@@ -1,0 +1,99 @@
+//! What the other servers of a cluster have to do with a namespace.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
+use futures_util::stream::BoxStream;
+use sockeye_socket_proto::Args;
+
+use crate::{
+    Answer, BroadcastOptions, EventBody, Incomplete, Local, RoomEvent, SocketDetails, Target,
+};
+
+/// A cluster that a server is to be a member of: it opens an [`Adapter`] for each namespace.
+///
+/// Given to the server's configuration, and seen nowhere else.
+pub trait Cluster: fmt::Debug + Send + Sync + 'static {
+    /// A namespace has come into being, in which nobody is yet: opens its adapter, which knows this server's part of the
+    /// namespace as `local`.
+    ///
+    /// What is not ready when this returns must not keep it: it must neither block nor look for namespaces of the server,
+    /// whose table is locked. The server keeps both adapter and `local` for as long as the namespace lives; a task of the
+    /// adapter's should hold `local` weakly, or end with [`close`](Adapter::close) and when the adapter is dropped.
+    fn open(&self, local: Arc<dyn Local>) -> Arc<dyn Adapter>;
+}
+
+/// The other servers of a cluster, for one namespace.
+///
+/// A server alone has none: what it does itself, it does without an adapter, and what an adapter does for it is the rest.
+/// Each method is one operation of the API, called on the server on which the application asked for it, and is to bring
+/// about on every other server what the method of the same name of its [`Local`] does. What the application wants of this
+/// server only does not come here.
+///
+/// What returns no future must not wait for the cluster: it queues, within limits of its own. What returns one sends at
+/// once as well, before the future is polled; dropping the future only ends the waiting for answers.
+///
+/// # Ordering and delivery
+///
+/// Calls of one thread come in its order, and it is for the adapter to keep it. This server does its own part after the call
+/// at once, however long the others take, but for a broadcast that the adapter wants to deliver [later](Delivery::Later).
+pub trait Adapter: Send + Sync + 'static {
+    /// An event is emitted to many, without acknowledgements.
+    fn broadcast(&self, event: &EventBody<'_>, options: &BroadcastOptions) -> Delivery;
+
+    /// An event is emitted to many, who are to answer: gives the answers of the other servers' sockets.
+    ///
+    /// The stream ends when all have answered, and by itself when the time in the options is over, at the latest; what is
+    /// missing by then is said by [`Answer::Missing`].
+    fn ask(&self, event: &EventBody<'_>, options: &BroadcastOptions) -> BoxStream<'static, Answer>;
+
+    /// Asks the other servers for their sockets. `timeout` is how long to wait, `None` for as long as the adapter likes.
+    fn fetch_sockets(
+        &self,
+        target: &Target,
+        timeout: Option<Duration>,
+    ) -> BoxFuture<'static, Result<Vec<SocketDetails>, Incomplete<SocketDetails>>>;
+
+    /// Sockets are put into rooms.
+    fn join(&self, target: &Target, rooms: &[Arc<str>]);
+
+    /// Sockets are taken out of rooms.
+    fn leave(&self, target: &Target, rooms: &[Arc<str>]);
+
+    /// Sockets are disconnected; with `close`, together with their connections.
+    fn disconnect(&self, target: &Target, close: bool);
+
+    /// An event is emitted to the other servers themselves.
+    fn server_side_emit(&self, event: &EventBody<'_>);
+
+    /// The same, and each of them is to answer.
+    fn server_side_ask(
+        &self,
+        event: &EventBody<'_>,
+        timeout: Option<Duration>,
+    ) -> BoxFuture<'static, Result<Vec<Args>, Incomplete<Args>>>;
+
+    /// How many servers there are, with this one, as far as is known.
+    fn server_count(&self) -> BoxFuture<'static, usize>;
+
+    /// Something has happened to a room of this server, in the order and with the promises of
+    /// [`Rooms::watch`](crate::Rooms::watch): what subscriptions by interest follow. Rooms named like the ids of sockets are
+    /// among them.
+    fn room_changed(&self, event: &RoomEvent);
+
+    /// The server closes, and this namespace with it: its sockets are gone. The future is ready when what is queued has been
+    /// sent and the others know that this server is none of them any more. It is waited for 5 s.
+    fn close(&self) -> BoxFuture<'static, ()>;
+}
+
+/// When this server delivers a broadcast to its own sockets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Delivery {
+    /// At once, which is what it does.
+    Now,
+    /// When the adapter calls [`Local::broadcast`], perhaps with another event: with the offset in a log as a further
+    /// argument, which has to be known first.
+    Later,
+}

@@ -1,0 +1,230 @@
+//! This server's part of a namespace: what it can do without any other.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use futures_util::stream::{self, BoxStream};
+use sockeye_adapter::{
+    Answer, AnswerTo, BroadcastOptions, EventBody, Local, Rooms, SocketDetails, Target,
+};
+use sockeye_engine::{CloseReason, SendOptions, batch};
+use sockeye_events::{EmitError, ListenerTable, Snapshot, StateMap};
+use sockeye_link::Encoded;
+use sockeye_socket_proto::{ToArgs, is_reserved_event};
+
+use crate::acks::LocalAcks;
+use crate::config::SlowReceiver;
+use crate::link::ACK_ID_LIMIT;
+use crate::server_side::{self, ServerSide};
+use crate::{ServerConfig, Socket, details, trace};
+
+/// The sockets of a namespace that are connected to this server, and their rooms.
+///
+/// Apart from [`Namespace`](crate::Namespace), which knows the adapter too: the adapter keeps this, and the two would keep
+/// each other.
+pub(crate) struct LocalSockets {
+    pub(crate) name: Arc<str>,
+    pub(crate) config: Arc<ServerConfig>,
+    pub(crate) state: Arc<StateMap>,
+    pub(crate) rooms: Rooms<Socket>,
+    /// Handlers of what other servers emit.
+    pub(crate) server_side: Snapshot<ListenerTable<ServerSide>>,
+    next_broadcast_ack: AtomicU32,
+}
+
+impl LocalSockets {
+    pub(crate) fn new(name: &str, config: Arc<ServerConfig>, state: Arc<StateMap>) -> Self {
+        Self {
+            name: name.into(),
+            config,
+            state,
+            rooms: Rooms::new(),
+            server_side: Snapshot::default(),
+            next_broadcast_ack: AtomicU32::new(0),
+        }
+    }
+
+    /// A snapshot, so that no lock is held while they are sent to.
+    pub(crate) fn receivers(&self, target: &Target) -> Vec<Socket> {
+        let mut receivers = self.rooms.read().select(target);
+        // Middlewares may still be deciding about some.
+        receivers.retain(Socket::connected);
+        receivers
+    }
+
+    /// Encodes an event once for all receivers.
+    pub(crate) fn encode<A: ToArgs>(
+        &self,
+        name: &str,
+        args: &A,
+        ack_id: Option<u64>,
+        options: &BroadcastOptions,
+    ) -> Result<Encoded, EmitError> {
+        if is_reserved_event(name) {
+            return Err(EmitError::ReservedName(name.into()));
+        }
+        let limits = self.config.connection.bytes_out();
+        let limits = limits.inline(!options.binary);
+        Ok(Encoded::event(&self.name, name, args, ack_id, limits)?)
+    }
+
+    /// Sends an event to those that can be told.
+    pub(crate) fn send(&self, name: &str, event: &Encoded, options: &BroadcastOptions) {
+        let receivers = self.receivers_of(event, options);
+        trace::broadcast(&self.name, name, receivers.len());
+        batch(|| {
+            for socket in &receivers {
+                show(socket, name, event);
+                let _ = self.deliver(socket, event, options);
+            }
+        });
+    }
+
+    /// Sends an event, encoded with this ack id, and waits for the answers.
+    pub(crate) fn send_with_ack(
+        &self,
+        name: &str,
+        (event, id): (&Encoded, u64),
+        timeout: Duration,
+        options: &BroadcastOptions,
+    ) -> LocalAcks {
+        let mut acks = LocalAcks::new(id, timeout);
+        let receivers = self.receivers_of(event, options);
+        trace::broadcast(&self.name, name, receivers.len());
+        batch(|| {
+            for socket in receivers {
+                show(&socket, name, event);
+                acks.expect(socket, |socket| self.deliver(socket, event, options));
+            }
+        });
+        acks.sent();
+        acks
+    }
+
+    /// An id for a broadcast with acknowledgements. Every receiver's answer carries it, so it
+    /// must not be one that a receiver's own counter gives out.
+    pub(crate) fn next_broadcast_ack(&self) -> u64 {
+        let count = self.next_broadcast_ack.fetch_add(1, Ordering::Relaxed);
+        u64::from(ACK_ID_LIMIT + count % ACK_ID_LIMIT)
+    }
+
+    fn receivers_of(&self, event: &Encoded, options: &BroadcastOptions) -> Vec<Socket> {
+        let mut receivers = self.rooms.read().select(&options.target);
+        receivers.retain(|socket| socket.connected() && event.reaches(&socket.link().session));
+        receivers
+    }
+
+    fn deliver(
+        &self,
+        socket: &Socket,
+        event: &Encoded,
+        options: &BroadcastOptions,
+    ) -> Result<(), EmitError> {
+        let options = SendOptions {
+            volatile: options.volatile,
+            compress: options.compress,
+            beyond_limit: false,
+        };
+        let result = socket.send_encoded(event, options);
+        if matches!(result, Err(EmitError::OutboxFull))
+            && self.config.slow_receiver == SlowReceiver::Disconnect
+        {
+            tracing::debug!(
+                id = socket.loggable_id(),
+                "disconnecting a receiver that is too slow"
+            );
+            socket.link().session.abort(CloseReason::TransportError);
+        }
+        result
+    }
+
+    /// Encodes what another server has emitted, which is nobody's fault here if it cannot be.
+    fn encode_foreign(
+        &self,
+        event: &EventBody<'_>,
+        ack_id: Option<u64>,
+        options: &BroadcastOptions,
+    ) -> Option<Encoded> {
+        let encoded = self.encode(event.name, &event.args, ack_id, options);
+        encoded
+            .inspect_err(|error| {
+                let namespace = &*self.name;
+                tracing::warn!(namespace, %error, "an event of another server is dropped");
+            })
+            .ok()
+    }
+}
+
+impl Local for LocalSockets {
+    fn namespace(&self) -> &str {
+        &self.name
+    }
+
+    fn count(&self, target: &Target) -> usize {
+        let mut count = 0;
+        let index = self.rooms.read();
+        index.for_each(target, |socket| count += usize::from(socket.connected()));
+        count
+    }
+
+    fn broadcast(&self, event: &EventBody<'_>, options: &BroadcastOptions) {
+        if let Some(encoded) = self.encode_foreign(event, None, options) {
+            self.send(event.name, &encoded, options);
+        }
+    }
+
+    fn ask(&self, event: &EventBody<'_>, options: &BroadcastOptions) -> BoxStream<'static, Answer> {
+        let id = self.next_broadcast_ack();
+        let Some(encoded) = self.encode_foreign(event, Some(id), options) else {
+            return stream::iter([Answer::Asked(0)]).boxed();
+        };
+        let timeout = options.timeout.unwrap_or(self.config.ack_timeout);
+        let acks = self.send_with_ack(event.name, (&encoded, id), timeout, options);
+        let asked = Answer::Asked(acks.asked());
+        let answers = acks.map(|(socket, answer)| {
+            let id = Some(socket.shared_id());
+            match answer {
+                Ok(args) => Answer::Given { id, args },
+                Err(_) => Answer::Lost { id },
+            }
+        });
+        stream::iter([asked]).chain(answers).boxed()
+    }
+
+    fn sockets(&self, target: &Target) -> Vec<SocketDetails> {
+        self.receivers(target).iter().map(details::of).collect()
+    }
+
+    fn join(&self, target: &Target, rooms: &[Arc<str>]) {
+        for socket in self.receivers(target) {
+            socket.join_all(rooms);
+        }
+    }
+
+    fn leave(&self, target: &Target, rooms: &[Arc<str>]) {
+        for socket in self.receivers(target) {
+            socket.leave_all(rooms);
+        }
+    }
+
+    fn disconnect(&self, target: &Target, close: bool) {
+        batch(|| {
+            for socket in self.receivers(target) {
+                socket.disconnect(close);
+            }
+        });
+    }
+
+    fn server_side_event(&self, event: &EventBody<'_>, answer: Option<AnswerTo>) {
+        let listeners = self.server_side.load();
+        server_side::dispatch(&listeners, &self.name, &self.state, event, answer);
+    }
+}
+
+/// Shows an event to the outgoing listeners of one of its receivers.
+fn show(socket: &Socket, name: &str, event: &Encoded) {
+    let Ok(()) = socket.notify_outgoing(name, || Ok::<_, Infallible>(event.args().clone()));
+}

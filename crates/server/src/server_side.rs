@@ -1,0 +1,222 @@
+//! Events between the servers of a cluster.
+
+use std::fmt;
+use std::sync::Arc;
+use std::task::{Context, Waker};
+
+use parking_lot::Mutex;
+use sockeye_adapter::{AnswerTo, EventBody, Incomplete};
+use sockeye_events::{
+    AckError, Callback, EmitError, Event, EventError, EventSocket, HandlerFuture, IntoReply,
+    ListenerTable, StateMap, erase,
+};
+use sockeye_socket_proto::{Args, FromArgs, ToArgs};
+use thiserror::Error;
+
+use crate::Namespace;
+
+/// An event that another server has emitted to this one, in the place that a socket has for the events of clients.
+///
+/// Handlers of such events take the same parameters as others, but for those that a socket is asked for:
+/// [`Data`](crate::Data), [`Args`], [`EventName`](crate::EventName), [`State`](crate::State),
+/// [`Server`](crate::Server).
+#[derive(Clone)]
+pub struct ServerSide(Arc<Inner>);
+
+struct Inner {
+    namespace: Arc<str>,
+    state: Arc<StateMap>,
+    answer: Mutex<Option<AnswerTo>>,
+}
+
+/// Why not every server of the cluster has answered.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum ServerSideError<T> {
+    /// Some have not, or not in time.
+    #[error(transparent)]
+    Incomplete(#[from] Incomplete<T>),
+    /// One of them has refused, or has answered with something else than what is expected.
+    #[error("a server of the cluster gave no answer")]
+    Answer(#[source] AckError),
+    /// The event was not emitted.
+    #[error("the event was not emitted")]
+    Emit(#[from] EmitError),
+}
+
+impl Namespace {
+    /// Emits an event to the other servers of the cluster, whose handlers it runs that were added there with
+    /// [`on_server_side`](Self::on_server_side), in the namespace of this name. A server that is alone emits it to nobody.
+    ///
+    /// ```
+    /// # use sockeye_server as sockeye;
+    /// use sockeye::{Data, EmitError, Server};
+    ///
+    /// # fn run(io: &Server) -> Result<(), EmitError> {
+    /// io.on_server_side("flush", |Data(cache): Data<String>| println!("{cache} is stale"));
+    /// io.server_side_emit("flush", "prices")?; // on each of the others
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// If the name is reserved (`connect`, `connection`, `new_namespace`), or an argument cannot be encoded.
+    #[expect(clippy::needless_pass_by_value, reason = "arguments are given away")]
+    pub fn server_side_emit(
+        &self,
+        name: impl AsRef<str>,
+        args: impl ToArgs,
+    ) -> Result<(), EmitError> {
+        let (name, args) = encode(name.as_ref(), &args)?;
+        if let Some(adapter) = self.adapter() {
+            let args = args.as_raw();
+            adapter.server_side_emit(&EventBody { name, args });
+        }
+        Ok(())
+    }
+
+    /// Emits an event to the other servers of the cluster and gives their answers, one of each: none for a server that is
+    /// alone. How long they are waited for is the adapter's affair. Nothing is sent before this is awaited.
+    ///
+    /// # Errors
+    ///
+    /// As for [`server_side_emit`](Self::server_side_emit); and if a server has not answered, which goes for those without
+    /// a handler of the event too, or not with a `T`.
+    pub async fn server_side_emit_with_ack<T: FromArgs>(
+        &self,
+        name: impl AsRef<str>,
+        args: impl ToArgs,
+    ) -> Result<Vec<T>, ServerSideError<T>> {
+        let answers = {
+            let (name, args) = encode(name.as_ref(), &args)?;
+            let Some(adapter) = self.adapter() else {
+                return Ok(Vec::new());
+            };
+            let args = args.as_raw();
+            adapter.server_side_ask(&EventBody { name, args }, None)
+        };
+        let (answers, missing) = match answers.await {
+            Ok(answers) => (answers, None),
+            Err(Incomplete { answers, missing }) => (answers, Some(missing)),
+        };
+        let read = answers.into_iter().map(|args| AckError::read(Ok(args)));
+        let answers = read
+            .collect::<Result<_, _>>()
+            .map_err(ServerSideError::Answer)?;
+        match missing {
+            None => Ok(answers),
+            Some(missing) => Err(Incomplete { answers, missing }.into()),
+        }
+    }
+
+    /// Adds a handler of an event that other servers of the cluster emit with
+    /// [`server_side_emit`](Self::server_side_emit). What it returns is the answer; of several handlers, the first answer
+    /// counts.
+    ///
+    /// Clients have no part in this: their events do not reach it.
+    pub fn on_server_side<M: 'static, F>(&self, name: &str, handler: F) -> &Self
+    where
+        F: Callback<ServerSide, M>,
+        F::Output: IntoReply,
+    {
+        let handler = erase(handler);
+        self.here()
+            .server_side
+            .update(|listeners| listeners.on(name, handler));
+        self
+    }
+
+    /// Removes the handlers of one event of other servers; says how many there were.
+    pub fn off_server_side(&self, name: &str) -> usize {
+        self.here()
+            .server_side
+            .update(|listeners| listeners.off(name))
+    }
+
+    /// How many servers form the cluster, with this one, as far as the adapter knows: 1 without a cluster.
+    pub async fn server_count(&self) -> usize {
+        let Some(adapter) = self.adapter() else {
+            return 1;
+        };
+        adapter.server_count().await
+    }
+}
+
+/// The event as adapters take it.
+fn encode<'n, A: ToArgs>(name: &'n str, args: &A) -> Result<(&'n str, Args), EmitError> {
+    if RESERVED.contains(&name) {
+        return Err(EmitError::ReservedName(name.into()));
+    }
+    Ok((name, Args::new(args)?))
+}
+
+/// What happens to a namespace itself, in Node's servers.
+const RESERVED: [&str; 3] = ["connect", "connection", "new_namespace"];
+
+/// Runs the handlers of an event of another server.
+pub(crate) fn dispatch(
+    listeners: &ListenerTable<ServerSide>,
+    namespace: &Arc<str>,
+    state: &Arc<StateMap>,
+    event: &EventBody<'_>,
+    answer: Option<AnswerTo>,
+) {
+    // There is one answer, and it is found by the event, so that any number will do.
+    let ack_id = answer.is_some().then_some(0);
+    let server_side = ServerSide(Arc::new(Inner {
+        namespace: Arc::clone(namespace),
+        state: Arc::clone(state),
+        answer: Mutex::new(answer),
+    }));
+    let event = Event::incoming(&server_side, event.name, event.args, ack_id);
+    event.share_ack();
+    listeners.dispatch_local(&event, start);
+    event.all_called();
+}
+
+/// Runs a handler up to its first real wait, as those of other events do before the next one starts, and lets the runtime
+/// have the rest.
+fn start(mut handler: HandlerFuture) {
+    let mut cx = Context::from_waker(Waker::noop());
+    if handler.as_mut().poll(&mut cx).is_pending() {
+        tokio::spawn(handler);
+    }
+}
+
+impl ServerSide {
+    /// The name of the namespace in which the event was emitted.
+    #[must_use]
+    pub fn namespace(&self) -> &str {
+        &self.0.namespace
+    }
+}
+
+impl EventSocket for ServerSide {
+    fn acknowledge<A: ToArgs + ?Sized>(&self, _id: u64, args: &A) -> Result<(), EmitError> {
+        let args = Args::new(args)?;
+        // Unlocked, as what it does is the adapter's affair.
+        let answer = self.0.answer.lock().take();
+        if let Some(answer) = answer {
+            answer(args);
+        }
+        Ok(())
+    }
+
+    fn state(&self) -> &StateMap {
+        &self.0.state
+    }
+
+    fn report(&self, error: EventError) {
+        let namespace = &*self.0.namespace;
+        tracing::warn!(namespace, %error, "a server-side event failed");
+    }
+}
+
+impl fmt::Debug for ServerSide {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ServerSide")
+            .field("namespace", &self.0.namespace)
+            .finish_non_exhaustive()
+    }
+}
