@@ -78,16 +78,18 @@ pub fn open(io: &Server) {
     });
     io.state(Arc::clone(&shared));
     // Anybody can send nonsense; the log is not theirs to fill.
-    io.on_error(|socket, error| tracing::debug!(?socket, %error, "event failed"))
-        .on("join", join)
-        .on("message", message)
-        .on("typing", typing)
-        .on("upload-start", upload_start)
-        .on("upload-chunk", upload_chunk)
-        .on("picture", picture)
-        // No part of the chat: for trying a client, and for `sockeye bench`.
-        .on("echo", |args: Args| args)
-        .on_disconnect(leave);
+    io.on_error(|socket, error| {
+        tracing::debug!(?socket, error = %format_args!("{error:#}"), "event failed");
+    })
+    .on("join", join)
+    .on("message", message)
+    .on("typing", typing)
+    .on("upload-start", upload_start)
+    .on("upload-chunk", upload_chunk)
+    .on("picture", picture)
+    // No part of the chat: for trying a client, and for `sockeye bench`.
+    .on("echo", |args: Args| args)
+    .on_disconnect(leave);
     tokio::spawn(tell_rooms(io.clone(), shared));
 }
 

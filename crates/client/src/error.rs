@@ -3,55 +3,48 @@ use std::fmt;
 use std::sync::Arc;
 
 use sockeye_engine::{ConnectUrlError, ConnectorError, OpenError};
-use sockeye_events::{DisconnectReason, Refusal};
+use sockeye_events::{DisconnectReason, Refusal, write_causes};
 use thiserror::Error as ThisError;
 
 /// Why a socket is not connected.
 ///
 /// Cheap to clone: everyone who waits for one connection gets the same error.
-#[derive(Clone, Debug, ThisError)]
+///
+/// `{error}` says what went wrong, `{error:#}` what caused that, too: which address refused, for one.
+#[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum ConnectError {
-    /// No session could be opened with the server. The text has all that is known of the cause, which
-    /// is therefore not its `source()`.
-    #[error("the server cannot be reached: {}", Chain(&**.0))]
+    /// No session could be opened with the server.
     Open(
         /// What went wrong.
         Arc<OpenError>,
     ),
     /// The session was not open after the configured time, 20 s by default, or the server had not
     /// answered the socket.
-    #[error("timeout")]
     Timeout,
     /// The server refused the socket: one of its middlewares did, or there is no such namespace.
-    #[error("{}", .0.message())]
     Refused(
         /// The server's message, and its data if it sent some.
         Refusal,
     ),
     /// The session ended before the server had answered.
-    #[error("the connection ended: {0}")]
     Ended(
         /// Why it ended.
         DisconnectReason,
     ),
     /// The socket was disconnected by this side before it was connected.
-    #[error("the socket was disconnected")]
     Cancelled,
     /// The namespace cannot be joined over this connection.
-    #[error("{0}")]
     Namespace(
         /// Why not.
         Box<str>,
     ),
     /// What the application was asked for before connecting (auth, headers) could not be had.
-    #[error("{0}")]
     Application(
         /// What it said.
         Arc<str>,
     ),
     /// The settings of the client cannot work.
-    #[error(transparent)]
     Config(
         /// Which one.
         Arc<ConfigError>,
@@ -78,8 +71,8 @@ pub enum ConfigError {
     #[error("the randomization factor must be between 0 and 1")]
     Randomization,
     /// The auth value cannot be serialised.
-    #[error("auth cannot be serialised: {0}")]
-    Auth(serde_json::Error),
+    #[error("auth cannot be serialised")]
+    Auth(#[source] serde_json::Error),
     /// The auth value is no JSON object.
     #[error("auth must be an object")]
     AuthShape,
@@ -112,18 +105,29 @@ impl ConnectError {
     }
 }
 
-/// An error and its causes, in one line.
-struct Chain<'a>(&'a (dyn Error + 'static));
-
-impl fmt::Display for Chain<'_> {
+impl fmt::Display for ConnectError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.0)?;
-        let mut cause = self.0.source();
-        while let Some(error) = cause {
-            write!(f, ": {error}")?;
-            cause = error.source();
+        match self {
+            Self::Open(_) => f.write_str("the server cannot be reached"),
+            Self::Timeout => f.write_str("timeout"),
+            Self::Refused(refusal) => f.write_str(refusal.message()),
+            Self::Ended(reason) => write!(f, "the connection ended: {reason}"),
+            Self::Cancelled => f.write_str("the socket was disconnected"),
+            Self::Namespace(why) => f.write_str(why),
+            Self::Application(message) => f.write_str(message),
+            Self::Config(error) => write!(f, "{error}"),
+        }?;
+        write_causes(self, f)
+    }
+}
+
+impl Error for ConnectError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            Self::Open(error) => Some(&**error),
+            Self::Config(error) => error.source(),
+            _ => None,
         }
-        Ok(())
     }
 }
 
@@ -147,5 +151,33 @@ impl From<OpenError> for ConnectError {
 impl From<ConfigError> for ConnectError {
     fn from(error: ConfigError) -> Self {
         Self::Config(Arc::new(error))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_text_has_its_cause_in_it() {
+        let auth = serde_json::from_str::<bool>("no").unwrap_err();
+        let url = "http://[".parse::<sockeye_engine::ConnectUrl>();
+        for error in [
+            ConnectError::from(OpenError::Silent),
+            ConnectError::from(ConfigError::Auth(auth)),
+            ConnectError::from(ConfigError::Url(url.unwrap_err())),
+            ConnectError::from(ConfigError::Zero("the delay")),
+            ConnectError::application("no token"),
+        ] {
+            let mut whole = error.to_string();
+            let mut next: &dyn Error = &error;
+            while let Some(cause) = next.source() {
+                let (text, why) = (next.to_string(), cause.to_string());
+                assert!(!text.contains(&why), "{text}");
+                whole += &format!(": {why}");
+                next = cause;
+            }
+            assert_eq!(format!("{error:#}"), whole);
+        }
     }
 }

@@ -368,7 +368,7 @@ impl EventSocket for Socket {
                 }
             }
             None if told => {}
-            None => tracing::warn!(namespace = self.namespace(), "{error}"),
+            None => tracing::warn!(namespace = self.namespace(), "{error:#}"),
         }
     }
 }

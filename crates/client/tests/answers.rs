@@ -140,7 +140,7 @@ async fn middleware_that_breaks_tells_the_hook_what_and_the_client_nothing() {
     let (sender, mut errors) = mpsc::unbounded_channel();
     io.on_error(move |_, error| {
         let is_io = error.downcast_ref::<std::io::Error>().is_some();
-        sender.send((error.to_string(), is_io)).unwrap();
+        sender.send((format!("{error:#}"), is_io)).unwrap();
     });
     io.middleware(async || Err::<(), _>(std::io::Error::other("no database")));
     let url = format!("unix:@sockeye-answers-broken-{}", std::process::id());

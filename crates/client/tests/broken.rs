@@ -35,7 +35,7 @@ async fn packet_that_cannot_be_decoded_ends_the_connection_and_the_client_comes_
     let (sender, mut errors) = mpsc::unbounded_channel();
     socket
         .client()
-        .on_error(move |_, error| sender.send(error.to_string()).unwrap());
+        .on_error(move |_, error| sender.send(format!("{error:#}")).unwrap());
     let (sender, mut heard) = mpsc::unbounded_channel();
     socket.on("late", move || sender.send("late").unwrap());
     socket.connect_lazy();
@@ -105,7 +105,7 @@ async fn more_attachments_than_peers_take_are_an_error_of_the_emit() {
     let (sender, mut errors) = mpsc::unbounded_channel();
     socket
         .client()
-        .on_error(move |_, error| sender.send(error.to_string()).unwrap());
+        .on_error(move |_, error| sender.send(format!("{error:#}")).unwrap());
     socket.on("ask", || vec![Bytes::new(); 11]);
     let refused = |socket: &Socket| {
         let many = vec![Bytes::new(); 11];

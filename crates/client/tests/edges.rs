@@ -421,7 +421,7 @@ async fn handler_can_ask_for_the_client_when_the_application_has_let_go_of_it() 
     let (sender, mut story) = mpsc::unbounded_channel();
     let tell = sender.clone();
     client.on_error(move |socket, error| {
-        tell.send(format!("{error} {}", socket.client().url()))
+        tell.send(format!("{error:#} {}", socket.client().url()))
             .unwrap();
     });
     let socket = client.socket("/");

@@ -541,7 +541,7 @@ async fn event_that_nobody_waits_for_is_reported_when_it_is_given_up() {
         .ack_timeout(Duration::from_secs(1));
     let client = Client::new(&url).unwrap();
     let (sender, mut heard) = mpsc::unbounded_channel();
-    client.on_error(move |_, error| sender.send(error.to_string()).unwrap());
+    client.on_error(move |_, error| sender.send(format!("{error:#}")).unwrap());
     let socket = client.socket_with("/", config).unwrap();
     socket.connect().await.unwrap();
     socket.emit("void", 1).unwrap();

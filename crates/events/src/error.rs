@@ -1,4 +1,6 @@
 use std::any::Any;
+use std::error::Error as StdError;
+use std::fmt;
 
 use sockeye_socket_proto::{ArgsError, EncodeError};
 use thiserror::Error;
@@ -96,11 +98,11 @@ pub enum ExtractError {
 /// Something that went wrong with one event, as given to the error hook.
 ///
 /// Other events and the connection itself are not affected.
-#[derive(Debug, Error)]
-#[error("event {event:?}: {kind}")]
+///
+/// `{error}` says which event it was and what went wrong, `{error:#}` what caused that, too.
+#[derive(Debug)]
 pub struct EventError {
     event: Box<str>,
-    #[source]
     kind: EventErrorKind,
 }
 
@@ -113,7 +115,7 @@ pub enum EventErrorKind {
     Extract(#[from] ExtractError),
     /// The handler returned an error: the refusal is what the peer saw, its
     /// [cause](Refusal::cause) what was returned.
-    #[error("the handler failed: {}", .0.detail())]
+    #[error("the handler failed")]
     Refused(#[source] Refusal),
     /// The handler panicked; this is the panic's message.
     #[error("the handler panicked: {0}")]
@@ -129,15 +131,15 @@ pub enum EventErrorKind {
     Peer(Refusal),
     /// The event was kept by a client until there was a connection, and cannot go over it. Who
     /// waits for its acknowledgement is told instead.
-    #[error("it was not sent: {0}")]
-    NotSent(EmitError),
+    #[error("it was not sent")]
+    NotSent(#[source] EmitError),
     /// An event of a client's socket with `retries` was not acknowledged, however often it was
     /// sent, and nobody waits for the answer.
-    #[error("it was given up: {0}")]
-    GivenUp(AckError),
+    #[error("it was given up")]
+    GivenUp(#[source] AckError),
     /// A middleware of the socket refused the event, or one of the namespace failed and so has refused
     /// the socket; the [cause](Refusal::cause) is the error that it returned.
-    #[error("a middleware refused it: {}", .0.detail())]
+    #[error("a middleware refused it")]
     Middleware(#[source] Refusal),
 }
 
@@ -174,8 +176,7 @@ impl EventError {
     /// ```
     #[must_use]
     pub fn downcast_ref<E: std::error::Error + 'static>(&self) -> Option<&E> {
-        std::iter::successors(std::error::Error::source(self), |error| error.source())
-            .find_map(|error| error.downcast_ref())
+        causes(self).find_map(|error| error.downcast_ref())
     }
 
     /// The event's name.
@@ -189,4 +190,45 @@ impl EventError {
     pub const fn kind(&self) -> &EventErrorKind {
         &self.kind
     }
+}
+
+impl fmt::Display for EventError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "event {:?}: {}", self.event, self.kind)?;
+        write_causes(self, f)
+    }
+}
+
+/// The text has what went wrong, so that the sources begin with the cause of that.
+impl StdError for EventError {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        self.kind.source()
+    }
+}
+
+/// Ends the text of an error with its causes, if it is asked for by `{error:#}`: for errors that applications print
+/// where they are told of them, which is the end of their way. No text has a cause in it otherwise: who walks through
+/// the sources finds each but once.
+///
+/// # Errors
+///
+/// As the formatter's.
+pub fn write_causes(error: &(dyn StdError + 'static), f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    if !f.alternate() {
+        return Ok(());
+    }
+    for cause in causes(error) {
+        // What the peer was told of a cause says less than the cause.
+        let refusal = cause.downcast_ref::<Refusal>();
+        if refusal.is_none_or(|refusal| refusal.cause().is_none()) {
+            write!(f, ": {cause}")?;
+        }
+    }
+    Ok(())
+}
+
+fn causes<'e>(
+    error: &'e (dyn StdError + 'static),
+) -> impl Iterator<Item = &'e (dyn StdError + 'static)> {
+    std::iter::successors(error.source(), |&error| error.source())
 }

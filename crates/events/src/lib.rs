@@ -36,7 +36,7 @@ mod typed;
 pub use acks::{AckFuture, AckTable, NoAnswer, Waiter};
 pub use callback::{Callback, Called};
 pub use deadline::Deadline;
-pub use error::{AckError, EmitError, EventError, EventErrorKind, ExtractError};
+pub use error::{AckError, EmitError, EventError, EventErrorKind, ExtractError, write_causes};
 pub use event::{Event, EventSocket};
 pub use extract::{Ack, Data, EventName, FromEvent, State};
 pub use handler::{BoxHandler, erase};

@@ -120,14 +120,6 @@ impl Refusal {
             cause: None,
         })
     }
-
-    /// What went wrong, for this side's eyes: the cause, or the message if there is none.
-    pub(crate) fn detail(&self) -> &dyn fmt::Display {
-        match &self.cause {
-            Some(cause) => cause,
-            None => &self.message,
-        }
-    }
 }
 
 /// A refused acknowledgement, as it is read.

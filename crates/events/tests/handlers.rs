@@ -11,8 +11,8 @@ use parking_lot::Mutex;
 use serde_json::{Value, json};
 use sockeye_events::{
     Ack, AckError, AckFuture, AckTable, Callback, Data, DisconnectReason, EmitError, Event,
-    EventError, EventName, EventSocket, ExtractError, FromEvent, IntoRefusal, IntoReply,
-    ListenerTable, Listeners, Refusal, Reply, Running, State, StateMap, Waiter, erase,
+    EventError, EventErrorKind, EventName, EventSocket, ExtractError, FromEvent, IntoRefusal,
+    IntoReply, ListenerTable, Listeners, Refusal, Reply, Running, State, StateMap, Waiter, erase,
 };
 use sockeye_socket_proto::{Args, FromArgs, RawArgs, ToArgs};
 
@@ -61,7 +61,7 @@ impl Fake {
 
     fn errors(&self) -> Vec<String> {
         let errors = self.originals();
-        errors.iter().map(ToString::to_string).collect()
+        errors.iter().map(|error| format!("{error:#}")).collect()
     }
 
     fn originals(&self) -> Vec<EventError> {
@@ -365,7 +365,7 @@ fn peer_sees_of_an_error_what_it_is_meant_to_and_the_hook_all_of_it() {
         };
         let is_io = error.downcast_ref::<std::io::Error>().is_some();
         let shop = error.downcast_ref::<ShopError>().is_some();
-        (answer.unwrap(), error.to_string(), is_io, shop)
+        (answer.unwrap(), format!("{error:#}"), is_io, shop)
     };
     let expect = |answer: &str, text: &str, is_io, is_shop| {
         let text = format!("event \"event\": the handler failed: {text}");
@@ -419,7 +419,8 @@ fn answer_that_cannot_be_sent_is_reported() {
     let socket = Fake::default();
     *socket.0.closed.lock() = true;
     socket.run(|| 1, "[]");
-    let expected = r#"event "event": the acknowledgement was not sent"#;
+    let expected =
+        r#"event "event": the acknowledgement was not sent: the socket is not connected"#;
     assert_eq!(socket.errors(), [expected]);
 }
 
@@ -487,6 +488,44 @@ fn handlers_of_the_connection_are_removed_as_others_are() {
     listeners.on_stream("end", erase(|| ()));
     listeners.off_all();
     assert!(listeners.event_names().is_empty());
+}
+
+#[test]
+fn no_text_has_its_cause_in_it() {
+    let timeout = || AckError::Emit(EmitError::OutboxFull);
+    let shape = || {
+        let text = Args::new(&"x").unwrap();
+        u8::from_args(text).unwrap_err()
+    };
+    let refusal = || Refusal::new("not now").caused_by("the disk is full");
+    let kinds = [
+        EventErrorKind::Extract(ExtractError::Args(shape())),
+        EventErrorKind::Refused(refusal()),
+        EventErrorKind::Refused(Refusal::new("closed")),
+        EventErrorKind::Middleware(refusal()),
+        EventErrorKind::Reply(EmitError::Disconnected),
+        EventErrorKind::Undecodable("no type".into()),
+        EventErrorKind::Peer(refusal()),
+        EventErrorKind::NotSent(EmitError::TooManyPendingAcks),
+        EventErrorKind::GivenUp(timeout()),
+    ];
+    for kind in kinds {
+        let error = EventError::new("e", kind);
+        let whole = format!("{error:#}");
+        let mut next: &dyn Error = &error;
+        while let Some(cause) = next.source() {
+            let (text, why) = (next.to_string(), cause.to_string());
+            assert!(!text.contains(&why), "{text}");
+            // What a refusal says, its cause says better.
+            let is_told = cause.source().is_none() || !cause.is::<Refusal>();
+            assert_eq!(whole.matches(&why).count(), usize::from(is_told), "{whole}");
+            next = cause;
+        }
+    }
+    let error = EventError::new("e", EventErrorKind::Refused(refusal()));
+    assert_eq!(error.to_string(), r#"event "e": the handler failed"#);
+    let whole = r#"event "e": the handler failed: the disk is full"#;
+    assert_eq!(format!("{error:#}"), whole);
 }
 
 #[test]

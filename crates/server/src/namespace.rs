@@ -333,9 +333,9 @@ fn log(socket: &Socket, error: &EventError) {
     let (id, namespace) = (socket.loggable_id(), socket.namespace().name());
     match error.kind() {
         EventErrorKind::Extract(_) | EventErrorKind::Undecodable(_) => {
-            tracing::debug!(id, namespace, %error, "event failed");
+            tracing::debug!(id, namespace, error = %format_args!("{error:#}"), "event failed");
         }
-        _ => tracing::warn!(id, namespace, %error, "event failed"),
+        _ => tracing::warn!(id, namespace, error = %format_args!("{error:#}"), "event failed"),
     }
 }
 

@@ -24,7 +24,7 @@ fn server() -> (Server, Log<String>) {
     });
     let errors = Log::new();
     let entries = errors.clone();
-    io.on_error(move |_, error| entries.push(error.to_string()));
+    io.on_error(move |_, error| entries.push(format!("{error:#}")));
     (io, errors)
 }
 

@@ -21,7 +21,9 @@ fn errors(io: &Server) -> Log<(String, String)> {
     let log = Log::new();
     let entries = log.clone();
     io.on_error(move |_, error| {
-        entries.push((error.event().to_owned(), error.kind().to_string()));
+        let text = format!("{error:#}");
+        let (_, why) = text.split_once(": ").expect("the event's name");
+        entries.push((error.event().to_owned(), why.to_owned()));
     });
     log
 }

@@ -133,7 +133,7 @@ async fn reserved_names_and_nonsense_are_not_dispatched() {
     let (io, _listener) = server(&dir).await;
     let log = Log::<String>::new();
     let note = log.clone();
-    io.on_error(move |_, error| note.push(error.to_string()));
+    io.on_error(move |_, error| note.push(format!("{error:#}")));
     let any = log.clone();
     io.on_any(move |name: EventName| any.push(format!("dispatched {}", name.0)));
     let mut peer = Peer::unix(&dir).await;
@@ -215,7 +215,7 @@ async fn overlong_line_closes_the_connection() {
     let io = Server::with_config(config).unwrap();
     let log = Log::new();
     let errors = log.clone();
-    io.on_error(move |_: &Socket, error| errors.push(error.to_string()));
+    io.on_error(move |_: &Socket, error| errors.push(format!("{error:#}")));
     let reasons = log.clone();
     io.on_disconnect(move |reason: DisconnectReason| reasons.push(reason.to_string()));
     let _listener = io.listen(dir.url()).await.unwrap();

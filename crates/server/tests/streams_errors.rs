@@ -22,7 +22,7 @@ fn server() -> (Server, Log<String>) {
     }
     let log = Log::<String>::new();
     let note = log.clone();
-    io.on_error(move |_, error| note.push(error.to_string()));
+    io.on_error(move |_, error| note.push(format!("{error:#}")));
     let note = log.clone();
     io.on("hello", move || note.push("hello".to_owned()));
     (io, log)
@@ -127,13 +127,13 @@ async fn sockets_are_told_of_their_own_errors() {
     io.on("watch", move |socket: Socket| {
         let (first, later) = (note.clone(), note.clone());
         socket.once("error", move |error: Arc<EventError>| {
-            first.push(format!("once {}", error.kind()));
+            first.push(format!("once {error:#}"));
         });
         socket.on("error", move |error: Arc<EventError>| {
             let later = later.clone();
             async move {
                 tokio::task::yield_now().await;
-                later.push(format!("{}: {}", error.event(), error.kind()));
+                later.push(format!("{error:#}"));
                 // What goes wrong here is not told here again.
                 Err::<(), _>("once more")
             }
@@ -141,7 +141,7 @@ async fn sockets_are_told_of_their_own_errors() {
     });
     io.on("fail", || Err::<(), _>("no"));
     let note = log.clone();
-    io.on_error(move |_, error| note.push(format!("hook {error}")));
+    io.on_error(move |_, error| note.push(format!("hook {error:#}")));
     let mut watcher = native(&io).await;
     watcher.send_text(r#"42["watch"]"#).await;
     let mut other = native(&io).await;
@@ -154,12 +154,12 @@ async fn sockets_are_told_of_their_own_errors() {
     let mut told = log.take(7).await;
     told.sort();
     let mut expected = [
-        "once the handler failed: no",
+        r#"once event "fail": the handler failed: no"#,
         failed,
-        "fail: the handler failed: no",
+        r#"event "fail": the handler failed: no"#,
         r#"hook event "error": the handler failed: once more"#,
         r#"hook event "error": the peer refused: mine"#,
-        "error: the peer refused: mine",
+        r#"event "error": the peer refused: mine"#,
         r#"hook event "error": the handler failed: once more"#,
     ];
     expected.sort_unstable();

@@ -19,7 +19,7 @@ fn server() -> (Server, Log<String>) {
     let note = log.clone();
     io.on_close(move || note.push("close".to_owned()));
     let note = log.clone();
-    io.on_error(move |_, error| note.push(error.to_string()));
+    io.on_error(move |_, error| note.push(format!("{error:#}")));
     let note = log.clone();
     io.on("say", move |Data(text): Data<String>| note.push(text));
     (io, log)

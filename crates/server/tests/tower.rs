@@ -245,7 +245,7 @@ async fn extension_that_a_request_has_not_is_an_error_of_the_event() {
     let io = Server::new();
     let log = Log::new();
     let errors = log.clone();
-    io.on_error(move |_, error| errors.push(error.to_string()));
+    io.on_error(move |_, error| errors.push(format!("{error:#}")));
     io.on("whoami", |Extension(User(name)): Extension<User>| name);
     let rig = ServerRig::tcp(&io).await;
     let mut peer = rig.connect().await;

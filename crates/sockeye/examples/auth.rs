@@ -101,7 +101,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
 
     // Middlewares run one after the other, before the client hears that it is connected.
     io.middleware(authenticate)
-        .on_error(|socket, error| println!("{socket:?}: {error}"))
+        .on_error(|socket, error| println!("{socket:?}: {error:#}"))
         .on_connect(limit_rate)
         .on("whoami", |socket: Socket| Reply(socket.data::<User>()));
 

@@ -102,7 +102,7 @@ fn server() -> Server {
 fn errors(io: &Server) -> Log<String> {
     let log = Log::new();
     let entries = log.clone();
-    io.on_error(move |_, error| entries.push(error.to_string()));
+    io.on_error(move |_, error| entries.push(format!("{error:#}")));
     log
 }
 

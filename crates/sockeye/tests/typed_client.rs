@@ -94,7 +94,7 @@ async fn typed_events_are_had_from_a_stream_with_their_acknowledgement() {
     let socket = Client::connect(&url).await.unwrap();
     let (sender, mut errors) = mpsc::unbounded_channel();
     let client = socket.client();
-    client.on_error(move |_, error| sender.send(error.to_string()).unwrap());
+    client.on_error(move |_, error| sender.send(format!("{error:#}")).unwrap());
     let mut chats = socket.typed_events::<Chat>();
     let mut byes = socket.typed_events::<Bye>();
     let peer = io.sockets().pop().unwrap();

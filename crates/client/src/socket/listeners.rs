@@ -20,7 +20,7 @@ impl Socket {
     /// # fn example(socket: Socket) {
     /// socket.on_connect_error(|socket: Socket, error: ConnectError| {
     ///     let then = if socket.active() { "trying again" } else { "giving up" };
-    ///     eprintln!("{error}; {then}");
+    ///     eprintln!("{error:#}; {then}");
     /// });
     /// # }
     /// ```

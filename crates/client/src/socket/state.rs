@@ -333,7 +333,7 @@ impl Inner {
     }
 
     pub(crate) fn tell_connect_error(self: &Arc<Self>, error: &ConnectError) {
-        tracing::debug!(namespace = self.namespace(), %error, "not connected");
+        tracing::debug!(namespace = self.namespace(), error = %format_args!("{error:#}"), "not connected");
         let socket = Socket::internal(Arc::clone(self));
         socket.dispatch_own(&Event::local(&socket, CONNECT_ERROR).with_detail(error));
     }

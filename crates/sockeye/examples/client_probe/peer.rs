@@ -101,7 +101,7 @@ impl Peer {
             // A line that makes no sense is passed over; a packet ends the connection, which no
             // case overlooks.
             if !matches!(event.kind(), EventErrorKind::Undecodable(_)) {
-                let _ = error.send(event.to_string());
+                let _ = error.send(format!("{event:#}"));
             }
         });
         Self {
