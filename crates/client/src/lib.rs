@@ -49,7 +49,8 @@ pub type Ack<T = sockeye_socket_proto::Args> = sockeye_events::Ack<Socket, T>;
 
 pub use sockeye_engine::{
     ConnectRequest, ConnectUrl, ConnectUrlError, ConnectorConfig, ConnectorError, DialConfig,
-    DialError, OpenError, Protocol, ProxyUrl, Revision, StreamDialect, TlsOptions, TransportKind,
+    DialError, NetSocket, OpenError, Protocol, ProxyUrl, Revision, StreamDialect, TlsOptions,
+    TransportKind,
 };
 #[doc(hidden)]
 pub use sockeye_events::__private;

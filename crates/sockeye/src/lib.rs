@@ -108,6 +108,12 @@
 //!
 //! All handles are cheap to clone and can be used from any thread and task.
 //!
+//! # Where names are
+//!
+//! Here are the names that both ends share, all those of the server, and those of the client that the server has no
+//! other meaning for. [`server`] and [`client`] have all names of one end each. A feature adds names, and never changes
+//! what one means.
+//!
 //! # Features
 //!
 //! * `client`, `server`: the two ends. Both on by default; a program that is but one of them does
@@ -118,13 +124,17 @@
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
-/// The client. Four of its types have the names of others at the root of the crate, which are the
-/// server's: [`Socket`](sockeye_client::Socket), [`Ack`](sockeye_client::Ack),
-/// [`Emission`](sockeye_client::Emission) and [`ConfigError`](sockeye_client::ConfigError). All else
-/// that both have in common is the same.
+/// All names of the client. Four of them are others at the root of the crate, the server's:
+/// [`Socket`](sockeye_client::Socket), [`Ack`](sockeye_client::Ack), [`Emission`](sockeye_client::Emission) and
+/// [`ConfigError`](sockeye_client::ConfigError).
 #[cfg(feature = "client")]
 pub mod client {
     pub use sockeye_client::*;
+}
+/// All names of the server.
+#[cfg(feature = "server")]
+pub mod server {
+    pub use sockeye_server::*;
 }
 pub mod guide;
 
@@ -132,12 +142,26 @@ pub use bytes::Bytes;
 pub use serde_json::{Value, json};
 #[cfg(feature = "client")]
 pub use sockeye_client::{
-    __private, AckError, AckFuture, Added, Args, ArgsError, BufferPolicy, Client, ClientBuilder,
-    ClientConfig, ClientEvent, ConnectError, Data, DisconnectReason, EmitError, EventError,
-    EventName, FromArgs, IntoRefusal, ListenerId, Listeners, Reconnection, Refusal, Reply,
-    SocketConfig, State, ToArgs, TransportKind, TypedEvent, blocking, from_json,
+    BufferPolicy, Client, ClientBuilder, ClientConfig, ClientEvent, ConnectError, Reconnection,
+    SocketConfig, blocking,
 };
 #[cfg(feature = "macros")]
 pub use sockeye_macros::Event;
 #[cfg(feature = "server")]
 pub use sockeye_server::*;
+
+#[cfg(feature = "client")]
+use sockeye_client as end;
+#[cfg(all(feature = "server", not(feature = "client")))]
+use sockeye_server as end;
+
+/// What both ends share, from whichever is there.
+#[cfg(any(feature = "client", feature = "server"))]
+pub use end::{
+    __private, AckError, AckFuture, Added, Args, ArgsError, ArgsWriter, BadLines, Callback,
+    ConnectionConfig, Data, DisconnectReason, EmitError, EncodeError, Event, EventArgs,
+    EventCallback, EventError, EventErrorKind, EventName, EventParam, EventReply, ExtractError,
+    Failure, FromArgs, FromEvent, InboxLimits, IntoRefusal, IntoReply, IntoVerdict, LinesConfig,
+    ListenerId, Listeners, NetSocket, Next, NoAck, Ordering, Outcome, RawArgs, Refusal, Reply,
+    Revision, State, StreamDialect, ToArgs, TransportKind, TypedEvent, from_json,
+};

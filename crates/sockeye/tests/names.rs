@@ -46,3 +46,22 @@ fn names_that_are_taken_twice_are_those_of_the_guide() {
     listed.sort_unstable();
     assert_eq!(twice, listed);
 }
+
+/// So that a name that is written down with one set of features is there with every other that has the end it is of.
+#[test]
+fn what_both_ends_share_is_at_the_root_with_either() {
+    let server = names(include_str!("../../server/src/lib.rs"));
+    let client = names(include_str!("../../client/src/lib.rs"));
+    let root = names(include_str!("../src/lib.rs"));
+    let shared: Vec<_> = server
+        .iter()
+        .filter(|(name, path)| path.starts_with("sockeye_") && client.get(*name) == Some(*path))
+        .map(|(name, _)| *name)
+        .collect();
+    let from_either: Vec<_> = root
+        .iter()
+        .filter(|(_, path)| **path == "end")
+        .map(|(name, _)| *name)
+        .collect();
+    assert_eq!(from_either, shared);
+}
