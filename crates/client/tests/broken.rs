@@ -129,6 +129,8 @@ async fn more_attachments_than_peers_take_are_an_error_of_the_emit() {
     peer.send(r#"421["ask"]"#).await;
     let error = errors.recv().await.unwrap();
     assert!(error.contains("acknowledgement was not sent"), "{error}");
+    let refusal = r#"431[{"error":{"message":"internal error"}}]"#;
+    assert_eq!(peer.receive().await, refusal);
     // Nor is anything binary that has no bytes.
     socket.binary(true).emit("e", 1).unwrap();
     assert_eq!(peer.receive().await, r#"42["e",1]"#);

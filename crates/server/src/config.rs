@@ -3,7 +3,6 @@ use std::time::Duration;
 
 use sockeye_adapter::Cluster;
 use sockeye_engine::EngineConfig;
-use sockeye_events::Ordering;
 use sockeye_link::InboxLimits;
 use sockeye_socket_proto::ConnectionConfig;
 use sockeye_socket_proto::lines::LinesConfig;
@@ -14,7 +13,8 @@ use crate::files::ClientFiles;
 ///
 /// The layers below have their own settings, which are part of this one:
 /// [`engine`](Self::engine) for transports, heartbeats and HTTP,
-/// [`connection`](Self::connection) for the Socket.IO protocol.
+/// [`connection`](Self::connection) for the Socket.IO protocol, [`inbox`](Self::inbox) for what comes in and is not
+/// handled yet.
 #[derive(Clone, Debug)]
 pub struct ServerConfig {
     pub(crate) engine: EngineConfig,
@@ -81,34 +81,10 @@ impl ServerConfig {
         self
     }
 
-    /// Whether events of one connection may overlap. Default: [`Ordering::Concurrent`].
+    /// Changes how events come in: their order, and how many may be handled or wait at once.
     #[must_use]
-    pub const fn ordering(mut self, ordering: Ordering) -> Self {
-        self.inbox = self.inbox.ordering(ordering);
-        self
-    }
-
-    /// How many handlers of one connection may be waiting for something at the same time; the
-    /// events after that are queued. Default: 256.
-    #[must_use]
-    pub const fn max_handlers(mut self, handlers: usize) -> Self {
-        self.inbox = self.inbox.max_handlers(handlers);
-        self
-    }
-
-    /// How many events of one connection may be queued for a free handler; after that the peer
-    /// is not read from, so that its sending waits. Default: 1024.
-    #[must_use]
-    pub const fn max_queued_events(mut self, events: usize) -> Self {
-        self.inbox = self.inbox.max_queued_events(events);
-        self
-    }
-
-    /// How many bytes the arguments of queued events of one connection may have together; one
-    /// event may go beyond. Default: 4 MiB.
-    #[must_use]
-    pub const fn max_queued_bytes(mut self, bytes: usize) -> Self {
-        self.inbox = self.inbox.max_queued_bytes(bytes);
+    pub fn inbox(mut self, change: impl FnOnce(InboxLimits) -> InboxLimits) -> Self {
+        self.inbox = change(self.inbox);
         self
     }
 

@@ -78,7 +78,7 @@ pub use sockeye_events::{
     Failure, FromEvent, IntoRefusal, IntoReply, ListenerId, Listeners, NoAck, Ordering, Outcome,
     Refusal, Reply, State, TypedEvent,
 };
-pub use sockeye_link::{IntoVerdict, Next};
+pub use sockeye_link::{InboxLimits, IntoVerdict, Next};
 pub use sockeye_socket_proto::lines::{BadLines, LinesConfig};
 pub use sockeye_socket_proto::{
     Args, ArgsError, ArgsWriter, ConnectionConfig, EncodeError, FromArgs, RawArgs, StrayPackets,

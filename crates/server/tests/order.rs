@@ -23,7 +23,7 @@ fn with(config: ServerConfig) -> Server {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn events_start_in_order_and_run_up_to_their_first_wait() {
     const EVENTS: usize = 300;
-    let io = with(ServerConfig::default().max_handlers(usize::MAX));
+    let io = with(ServerConfig::default().inbox(|inbox| inbox.max_handlers(usize::MAX)));
     let log = Log::new();
     let entries = log.clone();
     let active = Arc::new(AtomicUsize::new(0));
@@ -87,7 +87,7 @@ async fn events_overlap_after_their_first_wait() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn serial_events_do_not_overlap() {
     const EVENTS: usize = 100;
-    let io = with(ServerConfig::default().ordering(Ordering::Serial));
+    let io = with(ServerConfig::default().inbox(|inbox| inbox.ordering(Ordering::Serial)));
     let log = Log::new();
     let entries = log.clone();
     let active = Arc::new(AtomicUsize::new(0));
@@ -115,7 +115,7 @@ async fn serial_events_do_not_overlap() {
 
 #[tokio::test]
 async fn serial_order_is_of_one_connection_only() {
-    let io = with(ServerConfig::default().ordering(Ordering::Serial));
+    let io = with(ServerConfig::default().inbox(|inbox| inbox.ordering(Ordering::Serial)));
     io.on("hang", async || std::future::pending::<()>().await);
     let rig = ServerRig::tcp(&io).await;
     let mut hanging = rig.connect().await;
@@ -126,7 +126,7 @@ async fn serial_order_is_of_one_connection_only() {
 
 #[tokio::test]
 async fn handlers_beyond_the_limit_wait_for_a_free_one() {
-    let io = with(ServerConfig::default().max_handlers(2));
+    let io = with(ServerConfig::default().inbox(|inbox| inbox.max_handlers(2)));
     let log = Log::new();
     let entries = log.clone();
     let permits = Arc::new(Semaphore::new(0));
@@ -164,7 +164,8 @@ async fn handlers_beyond_the_limit_wait_for_a_free_one() {
 async fn full_queue_makes_the_peer_wait() {
     const EVENTS: usize = 500;
     for case in BOTH {
-        let config = ServerConfig::default().max_handlers(1).max_queued_events(5);
+        let config =
+            ServerConfig::default().inbox(|inbox| inbox.max_handlers(1).max_queued_events(5));
         let io = with(config);
         let log = Log::virtual_time();
         let entries = log.clone();
@@ -208,9 +209,8 @@ fn send_large_numbers(mut peer: Peer) -> tokio::task::JoinHandle<Peer> {
 
 #[tokio::test(start_paused = true)]
 async fn queue_is_bounded_in_bytes_too() {
-    let config = ServerConfig::default()
-        .max_handlers(1)
-        .max_queued_bytes(100_000);
+    let config =
+        ServerConfig::default().inbox(|inbox| inbox.max_handlers(1).max_queued_bytes(100_000));
     let io = with(config);
     let log = Log::virtual_time();
     let entries = log.clone();
@@ -233,7 +233,7 @@ async fn queue_is_bounded_in_bytes_too() {
 
 #[tokio::test]
 async fn serial_handler_may_wait_for_an_answer_of_its_own_client() {
-    let io = with(ServerConfig::default().ordering(Ordering::Serial));
+    let io = with(ServerConfig::default().inbox(|inbox| inbox.ordering(Ordering::Serial)));
     ask_on_event(&io);
     let rig = ServerRig::tcp(&io).await;
     for case in BOTH {
@@ -252,8 +252,7 @@ async fn serial_handler_may_wait_for_an_answer_of_its_own_client() {
 async fn handler_that_waits_for_an_answer_behind_a_full_queue_does_not_hang_for_ever() {
     for case in BOTH {
         let config = ServerConfig::default()
-            .ordering(Ordering::Serial)
-            .max_queued_events(2);
+            .inbox(|inbox| inbox.ordering(Ordering::Serial).max_queued_events(2));
         let io = with(config);
         ask_on_event(&io);
         let ended = Log::virtual_time();
@@ -299,7 +298,7 @@ fn ask_on_event(io: &Server) {
 
 #[tokio::test]
 async fn attachments_keep_their_place_among_queued_events() {
-    let io = with(ServerConfig::default().ordering(Ordering::Serial));
+    let io = with(ServerConfig::default().inbox(|inbox| inbox.ordering(Ordering::Serial)));
     let log = Log::new();
     let entries = log.clone();
     io.on("n", move |args: Args| {
@@ -466,7 +465,7 @@ async fn attachment_that_comes_slowly_is_waited_for() {
 
 #[tokio::test(start_paused = true)]
 async fn arguments_of_waiting_handlers_count_for_the_queue() {
-    let config = ServerConfig::default().max_queued_bytes(100_000);
+    let config = ServerConfig::default().inbox(|inbox| inbox.max_queued_bytes(100_000));
     let io = with(config);
     let log = Log::virtual_time();
     let entries = log.clone();

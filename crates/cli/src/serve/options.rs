@@ -107,7 +107,7 @@ impl ServeOptions {
     pub(super) fn config(&self) -> Result<ServerConfig, ClientFilesError> {
         let limits = &self.limits;
         let mut config = ServerConfig::default()
-            .max_queued_events(MAX_QUEUED_EVENTS)
+            .inbox(|inbox| inbox.max_queued_events(MAX_QUEUED_EVENTS))
             .connection(|connection| connection.connect_timeout(limits.connect_timeout.0))
             .engine(|engine| {
                 engine

@@ -1,6 +1,8 @@
 use sockeye_events::Ordering;
 
-/// How much of what comes in may be unfinished at a time.
+/// How much of what comes in may be unfinished at a time, per connection.
+///
+/// Past these bounds the peer is not read from, so that its sending waits.
 #[derive(Clone, Copy, Debug)]
 pub struct InboxLimits {
     pub(super) max_handlers: usize,
@@ -53,6 +55,11 @@ impl InboxLimits {
     /// How many bytes the events of one connection may have together that are queued, or whose
     /// handlers are waiting for something, as these may hold their arguments; one event may go
     /// beyond. Likewise those that are held for sockets that are not connected yet. Default: 4 MiB.
+    ///
+    /// Counted is what came in, as it came: names, JSON and attachments. What a handler makes of it may take several
+    /// times as much: a list of short texts, for one, which are a few bytes of JSON each and an allocation each as
+    /// `Vec<String>`. Keep that in mind where peers are not trusted, and take arguments as types that are no larger than
+    /// need be.
     ///
     /// Handlers that have large arguments and wait for an answer of their own peer need more, or they
     /// wait for what is not read: it lies behind events that there is no room for.

@@ -110,7 +110,7 @@ impl EventSocket for Fake {
     }
 
     fn report(&self, error: EventError) {
-        self.log(format!("error {error}"));
+        self.log(format!("error {error:#}"));
     }
 }
 
