@@ -17,19 +17,14 @@ pub(crate) type Arrows = BTreeMap<(String, String), BTreeSet<String>>;
 ///
 /// A module may name everything above it, as it is a part of that; such arrows are left out.
 pub(crate) fn arrows(folder: &Path) -> Arrows {
-    let modules = Modules::read(folder);
-    let mut arrows = Arrows::new();
-    for (here, module) in &modules.0 {
-        for path in module.source.used() {
-            if let Some((there, name)) = modules.find(here, path, MAX_HOPS)
-                && !here.starts_with(there)
-            {
-                let ends = (module.file.clone(), modules.0[there].file.clone());
-                arrows.entry(ends).or_default().insert(name);
-            }
-        }
-    }
-    arrows
+    let files = code::rust_files(folder).into_iter().map(|path| {
+        let text = fs::read_to_string(&path).unwrap();
+        (
+            path.strip_prefix(folder).unwrap().display().to_string(),
+            text,
+        )
+    });
+    Modules::new(files).arrows()
 }
 
 /// The modules that are files, by their paths, of which the root's is empty.
@@ -44,10 +39,9 @@ struct Module {
 const MAX_HOPS: usize = 8;
 
 impl Modules {
-    fn read(folder: &Path) -> Self {
-        let modules = code::rust_files(folder).into_iter().map(|path| {
-            let source = Source::read(&code::code(&fs::read_to_string(&path).unwrap()));
-            let file = path.strip_prefix(folder).unwrap().display().to_string();
+    fn new(files: impl Iterator<Item = (String, String)>) -> Self {
+        let modules = files.map(|(file, text)| {
+            let source = Source::read(&code::code(&text));
             let name = file.trim_end_matches(".rs").trim_end_matches("/mod");
             let name = match name {
                 "lib" | "main" => Vec::new(),
@@ -56,6 +50,21 @@ impl Modules {
             (name, Module { file, source })
         });
         Self(modules.collect())
+    }
+
+    fn arrows(&self) -> Arrows {
+        let mut arrows = Arrows::new();
+        for (here, module) in &self.0 {
+            for path in module.source.used() {
+                if let Some((there, name)) = self.find(here, path, MAX_HOPS)
+                    && !here.starts_with(there)
+                {
+                    let ends = (module.file.clone(), self.0[there].file.clone());
+                    arrows.entry(ends).or_default().insert(name);
+                }
+            }
+        }
+        arrows
     }
 
     /// The module that defines what `path` means in the module `here`, and what that is called there.
@@ -108,4 +117,45 @@ impl Modules {
             },
         )
     }
+}
+
+#[test]
+fn names_lead_to_where_things_are_defined() {
+    let files = [
+        (
+            "lib.rs",
+            "mod a;\nmod b;\nmod c;\npub use a::{One, two::Two};\npub struct Root;",
+        ),
+        (
+            "a/mod.rs",
+            "pub mod two;\npub use two::Two as Second;\npub struct One;",
+        ),
+        (
+            "a/two.rs",
+            "use super::One;\nuse crate::Root;\npub struct Two(One, Root);",
+        ),
+        (
+            "b.rs",
+            "use crate::a;\nuse http::Uri;\nfn f(_: a::Second, _: crate::Two, _: Uri) {}",
+        ),
+        (
+            "c.rs",
+            "use crate::b::*;\nfn f() { crate::a::One::new(); two() }",
+        ),
+    ];
+    let files = files.map(|(file, text)| (file.to_owned(), text.to_owned()));
+    let arrows = Modules::new(files.into_iter()).arrows();
+    let arrows: Vec<_> = arrows
+        .iter()
+        .map(|((from, to), names)| {
+            let names: Vec<_> = names.iter().map(String::as_str).collect();
+            format!("{from} -> {to}: {}", names.join(", "))
+        })
+        .collect();
+    let expected = [
+        "b.rs -> a/two.rs: Two",
+        "c.rs -> a/mod.rs: One",
+        "c.rs -> b.rs: *",
+    ];
+    assert_eq!(arrows, expected);
 }
