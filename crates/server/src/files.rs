@@ -8,8 +8,6 @@ use std::sync::Arc;
 use sockeye_engine::{EngineConfig, StaticFile};
 use thiserror::Error;
 
-use crate::ServerConfig;
-
 /// Official client bundles, read from a directory such as
 /// `node_modules/socket.io/client-dist`.
 ///
@@ -92,18 +90,18 @@ fn read(path: &Path) -> Result<Option<Vec<u8>>, ClientFilesError> {
     }
 }
 
-/// Adds the files that the configuration asks for.
-pub(crate) fn serve(mut engine: EngineConfig, config: &ServerConfig) -> EngineConfig {
-    if config.serve_client {
+/// Adds our own client, if it is wanted, and bundles of others.
+pub(crate) fn serve(
+    mut engine: EngineConfig,
+    own_client: bool,
+    bundles: Option<&ClientFiles>,
+) -> EngineConfig {
+    if own_client {
         let source = include_str!("../browser/sockeye.js");
         let kind = "application/javascript; charset=utf-8";
         engine = engine.file(Arc::new(StaticFile::new("sockeye.js", kind, source)));
     }
-    for file in config
-        .client_files
-        .iter()
-        .flat_map(|bundles| &bundles.files)
-    {
+    for file in bundles.iter().flat_map(|bundles| &bundles.files) {
         engine = engine.file(Arc::clone(file));
     }
     engine

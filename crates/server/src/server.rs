@@ -108,7 +108,11 @@ impl Server {
     /// [`ConfigError`] names the setting that cannot work.
     pub fn with_config(config: ServerConfig) -> Result<Self, ConfigError> {
         let mut engine_config = config.engine.clone();
-        engine_config = crate::files::serve(engine_config, &config);
+        engine_config = crate::files::serve(
+            engine_config,
+            config.serve_client,
+            config.client_files.as_ref(),
+        );
         let shared = Arc::new(Shared {
             inbox_limits: Arc::new(config.inbox),
             config: Arc::new(config),
