@@ -5,9 +5,10 @@
 use libfuzzer_sys::fuzz_target;
 use serde_json::Value;
 use sockeye_fuzz::bytes::{choice, sizes};
+use sockeye_engine_proto::lines::{Found, LineTooLong, next_line};
 use sockeye_socket_proto::lines::{
-    BadLines, Found, Line, LineError, LineEvent, LinesConfig, decode, encode_ack, encode_error,
-    encode_event, is_reserved_line_event, next_line,
+    BadLines, Line, LineEvent, LinesConfig, decode, encode_ack, encode_error, encode_event,
+    is_reserved_line_event,
 };
 use sockeye_socket_proto::{
     Args, Attachments, ConnectionConfig, RawArgs, SocketRevision, encode_event as encode_packet,
@@ -43,7 +44,7 @@ fn read(
     mut rest: &[u8],
     mut sizes: impl Iterator<Item = usize>,
     max_line_bytes: usize,
-) -> (Vec<Vec<u8>>, Option<LineError>) {
+) -> (Vec<Vec<u8>>, Option<LineTooLong>) {
     let (mut unread, mut searched, mut lines) = (Vec::new(), 0, Vec::new());
     while !rest.is_empty() {
         let size = sizes.next().expect("enough of them").min(rest.len());

@@ -1,4 +1,4 @@
-//! Which of the dialects of a stream listener a client speaks.
+//! Which of the framings of bare streams a client speaks.
 
 /// What a client speaks, judged by the first byte it sends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

@@ -42,9 +42,11 @@
 //! # Ok::<(), sockeye_engine_proto::PacketError>(())
 //! ```
 
+mod dialect;
 mod error;
 pub mod frame;
 mod limits;
+pub mod lines;
 mod open;
 mod packet;
 pub mod payload;
@@ -55,6 +57,7 @@ mod tests;
 mod text;
 mod transport;
 
+pub use dialect::{Dialect, dialect_of_first_byte};
 pub use error::{BadRequest, Refusal, RequestError};
 pub use limits::Limits;
 pub use open::{Compression, OpenPacket, OpenPacketError, OpenRequest};

@@ -1,9 +1,8 @@
-//! Finds lines in the unread bytes of a stream.
+//! Lines of text: the other framing of TCP and Unix streams.
+//!
+//! What stands on a line is no Engine.IO, and means something only to the application.
 
 use memchr::memchr;
-
-use super::error::LineError;
-use crate::scan::skip_space;
 
 /// What [`next_line`] found at the front of a buffer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,16 +31,16 @@ pub enum Found<'b> {
 ///
 /// A line ends with LF; a CR in front of it does not count towards `max_line_bytes`, nor does white space in front of
 /// the line, or a byte-order mark (RFC 8259 §8.1 leaves it to the reader), as programs put it where they begin to
-/// write. When the stream has ended, what is left may be a line without its end: [`decode`](super::decode) takes it.
+/// write. When the stream has ended, what is left may be a line without its end.
 ///
 /// # Errors
 ///
-/// [`LineError::TooLong`], as soon as it is known. The stream must be closed then.
+/// As soon as it is known that the line is too long. The stream must be closed then.
 pub fn next_line(
     buf: &[u8],
     searched: usize,
     max_line_bytes: usize,
-) -> Result<Found<'_>, LineError> {
+) -> Result<Found<'_>, LineTooLong> {
     // What has been searched begins with a line already.
     let skipped = if searched == 0 { skip_front(buf) } else { 0 };
     let rest = &buf[skipped..];
@@ -52,7 +51,7 @@ pub fn next_line(
             searched: 0,
         });
     }
-    let too_long = LineError::TooLong {
+    let too_long = LineTooLong {
         max: max_line_bytes,
     };
     // A line of the greatest length has its LF within these.
@@ -85,11 +84,27 @@ pub fn next_line(
     })
 }
 
+/// A line is beyond the limit. The blame is the peer's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("line exceeds the limit of {max} bytes")]
+pub struct LineTooLong {
+    /// The limit.
+    pub max: usize,
+}
+
 /// The bytes in front of a line that mean nothing.
 fn skip_front(buf: &[u8]) -> usize {
     let mut at = skip_space(buf, 0);
     while buf[at..].starts_with(MARK) {
         at = skip_space(buf, at + MARK.len());
+    }
+    at
+}
+
+/// The index of the first byte that is not white space of JSON.
+fn skip_space(buf: &[u8], mut at: usize) -> usize {
+    while let Some(b' ' | b'\n' | b'\r' | b'\t') = buf.get(at) {
+        at += 1;
     }
     at
 }
@@ -109,14 +124,14 @@ fn trim_end(mut line: &[u8]) -> &[u8] {
 mod tests {
     use super::*;
 
-    fn line(line: &str, used: usize) -> Result<Found<'_>, LineError> {
+    fn line(line: &str, used: usize) -> Result<Found<'_>, LineTooLong> {
         Ok(Found::Line {
             line: line.as_bytes(),
             used,
         })
     }
 
-    fn more(used: usize, searched: usize) -> Result<Found<'static>, LineError> {
+    fn more(used: usize, searched: usize) -> Result<Found<'static>, LineTooLong> {
         Ok(Found::NeedMore { used, searched })
     }
 
@@ -176,7 +191,7 @@ mod tests {
 
     #[test]
     fn a_long_line_is_refused_as_soon_as_it_is_known() {
-        let too_long = Err(LineError::TooLong { max: 4 });
+        let too_long = Err(LineTooLong { max: 4 });
         assert_eq!(next_line(b"1234", 0, 4), more(0, 4));
         assert_eq!(next_line(b"1234\r", 4, 4), more(0, 5));
         assert_eq!(next_line(b"1234\r\n", 5, 4), line("1234", 6));
@@ -186,7 +201,7 @@ mod tests {
         assert_eq!(next_line(b"12345\n", 0, 4), too_long);
         assert_eq!(next_line(b"12345\r\n", 0, 4), too_long);
         assert_eq!(next_line(b"1234\r\r\n", 0, 4), too_long);
-        assert_eq!(next_line(b"x", 0, 0), Err(LineError::TooLong { max: 0 }));
+        assert_eq!(next_line(b"x", 0, 0), Err(LineTooLong { max: 0 }));
         assert_eq!(next_line(b"12345", 0, usize::MAX), more(0, 5));
     }
 }

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use sockeye_engine_proto::WireKind;
 use sockeye_engine_proto::frame::{self, Decoded, Frame, FrameError, compressed};
-use sockeye_socket_proto::lines::{self, LineError, next_line};
+use sockeye_engine_proto::lines::{self, LineTooLong, next_line};
 use thiserror::Error;
 
 use crate::application::Incoming;
@@ -109,9 +109,9 @@ pub(crate) struct Lines {
 /// Why bytes are no lines.
 #[derive(Debug, Error)]
 pub(crate) enum LinesError {
-    /// One of them cannot be one.
+    /// One of them is too long.
     #[error(transparent)]
-    Line(#[from] LineError),
+    TooLong(#[from] LineTooLong),
     /// What comes first from a peer that was taken for a plain one is something else altogether.
     #[error("the peer was taken for one that speaks lines, as it had said nothing, and is none")]
     Mistaken,

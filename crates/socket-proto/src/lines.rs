@@ -3,8 +3,6 @@
 //! Any program that has JSON and a socket can take part, and plain net-socket.io peers get the bytes that they know.
 //! There are no namespaces, handshakes, heartbeats or attachments here, and every stream is one socket.
 //!
-//! * [`dialect_of_first_byte`] tells such a stream from one that speaks Engine.IO frames.
-//! * [`next_line`] finds lines in the unread bytes of a stream, which stay with the driver.
 //! * [`decode`] finds the parts of a line by scanning, as [`crate::decode`] does with packets.
 //! * [`encode_event`], [`encode_ack`] and [`encode_error`] append whole lines to a buffer.
 //!
@@ -27,18 +25,14 @@
 //! [`LinesConfig::revive_buffers`], Buffers become attachments.
 //!
 //! ```
-//! use sockeye_socket_proto::lines::{Found, Line, LinesConfig, decode, encode_event, next_line};
+//! use sockeye_socket_proto::lines::{Line, LinesConfig, decode, encode_event};
 //!
 //! let config = LinesConfig::default();
-//! let mut unread = Vec::new();
-//! encode_event(&mut unread, 1000, Some(7), "sum", &([1, 2, 3].as_slice(),))?;
-//! assert_eq!(unread, b"{\"eventName\":\"sum\",\"args\":[[1,2,3]],\"id\":7}\r\n");
+//! let mut line = Vec::new();
+//! encode_event(&mut line, 1000, Some(7), "sum", &([1, 2, 3].as_slice(),))?;
+//! assert_eq!(line, b"{\"eventName\":\"sum\",\"args\":[[1,2,3]],\"id\":7}\r\n");
 //!
-//! let Found::Line { line, used } = next_line(&unread, 0, 1_000_000)? else {
-//!     panic!("a whole line is there");
-//! };
-//! assert_eq!(used, unread.len());
-//! let Line::Event(event) = decode(line, &config)? else {
+//! let Line::Event(event) = decode(&line, &config)? else {
 //!     panic!("it is an event");
 //! };
 //! assert_eq!((&*event.name, event.ack_id), ("sum", Some(7)));
@@ -48,16 +42,12 @@
 
 mod config;
 mod decode;
-mod dialect;
 mod encode;
 mod error;
 mod reserved;
-mod split;
 
 pub use config::{BadLines, LinesConfig};
 pub use decode::{Line, LineEvent, decode};
-pub use dialect::{Dialect, dialect_of_first_byte};
 pub use encode::{encode_ack, encode_error, encode_event};
 pub use error::{LineError, Verdict};
 pub use reserved::{RESERVED_LINE_EVENTS, is_reserved_line_event};
-pub use split::{Found, next_line};

@@ -5,7 +5,8 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::time::Instant;
 
-use sockeye_socket_proto::lines::{self, Found, Line, LinesConfig, next_line};
+use sockeye_engine_proto::lines::{Found, next_line};
+use sockeye_socket_proto::lines::{self, Line, LinesConfig};
 use sockeye_socket_proto::{
     Attachments, ClientConnection, ClientInput, Connection, ConnectionConfig, Input,
     SocketRevision, encode_ack, encode_event,

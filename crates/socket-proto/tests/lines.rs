@@ -8,9 +8,10 @@ use proptest::prelude::{
     Just, Strategy, any, prop, prop_assert, prop_assert_eq, prop_oneof, proptest,
 };
 use serde::{Deserialize, Serialize};
+use sockeye_engine_proto::lines::{Found, LineTooLong, next_line};
 use sockeye_socket_proto::lines::{
-    BadLines, Found, Line, LineError, LinesConfig, decode, encode_ack, encode_error, encode_event,
-    is_reserved_line_event, next_line,
+    BadLines, Line, LinesConfig, decode, encode_ack, encode_error, encode_event,
+    is_reserved_line_event,
 };
 use sockeye_socket_proto::{Args, RawArgs};
 
@@ -88,7 +89,7 @@ struct Reader {
 }
 
 impl Reader {
-    fn read(&mut self, piece: &[u8], max_line_bytes: usize) -> Result<(), LineError> {
+    fn read(&mut self, piece: &[u8], max_line_bytes: usize) -> Result<(), LineTooLong> {
         self.unread.extend_from_slice(piece);
         loop {
             match next_line(&self.unread, self.searched, max_line_bytes)? {
@@ -116,7 +117,7 @@ impl Reader {
         stream: &[u8],
         cuts: &[usize],
         max_line_bytes: usize,
-    ) -> (Vec<Vec<u8>>, Option<LineError>, Vec<u8>) {
+    ) -> (Vec<Vec<u8>>, Option<LineTooLong>, Vec<u8>) {
         let mut reader = Self::default();
         let mut rest = stream;
         let mut sizes = cuts.iter().chain(std::iter::repeat(&usize::MAX));

@@ -5,9 +5,9 @@ use std::io::{self, IoSlice};
 use std::time::Duration;
 
 use sockeye_engine_proto::{
-    Compression, OpenPacket, OpenRequest, Packet, Revision, Session, TransportKind, WireKind, frame,
+    Compression, Dialect as FirstByte, OpenPacket, OpenRequest, Packet, Revision, Session,
+    TransportKind, WireKind, dialect_of_first_byte, frame,
 };
-use sockeye_socket_proto::lines::{self as proto, dialect_of_first_byte};
 
 use super::config::ConnectorConfig;
 use super::{Begun, ConnectRequest, ConnectUrl, Connector, OpenError, now};
@@ -74,7 +74,7 @@ impl Connector {
             OpenError::Closed { .. } => {
                 let mut io = dialer.stream(url).await?;
                 match tokio::time::timeout(GRACE, read_some(&mut io)).await {
-                    Ok(Ok(read)) if dialect_of_first_byte(read[0]) == proto::Dialect::Lines => {
+                    Ok(Ok(read)) if dialect_of_first_byte(read[0]) == FirstByte::Lines => {
                         Ok(lines(io, transport, &read, config))
                     }
                     Ok(_) => Err(error),

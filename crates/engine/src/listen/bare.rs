@@ -6,9 +6,10 @@ use std::sync::Arc;
 
 use sockeye_engine_proto::frame::{self, Decoded};
 use sockeye_engine_proto::{
-    Compression, OpenRequest, Packet, RequestError, Revision, TransportKind, WireKind,
+    Compression, Dialect, OpenRequest, Packet, RequestError, Revision, TransportKind, WireKind,
+    dialect_of_first_byte,
 };
-use sockeye_socket_proto::lines::{self, Dialect, dialect_of_first_byte};
+use sockeye_socket_proto::lines;
 
 use super::{Guest, Manners, Unheard};
 use crate::application::Application;

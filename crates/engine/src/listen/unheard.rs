@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use sockeye_engine_proto::{Dialect, dialect_of_first_byte};
 use sockeye_engine_proto::{RequestError, TransportKind};
-use sockeye_socket_proto::lines::{Dialect, dialect_of_first_byte};
 
 use super::Manners;
 use super::bare::{NOT_HTTP, refusal};

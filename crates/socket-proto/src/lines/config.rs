@@ -1,7 +1,6 @@
 //! How lines are read.
 
-/// How lines are read. How long one may be is for whoever reads the stream to say, to
-/// [`next_line`](super::next_line).
+/// How lines are read. How long one may be is for whoever reads the stream to say.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct LinesConfig {

@@ -319,8 +319,6 @@ mod tests {
             decode(b"{\"eventName\":\"\xff\"}", &config),
             Err(LineError::Utf8)
         );
-        let too_long = LineError::TooLong { max: 1 };
-        assert_eq!(too_long.verdict(&config), Verdict::Close);
     }
 
     #[test]

@@ -4,16 +4,10 @@ use super::config::{BadLines, LinesConfig};
 use crate::packet::DecodeError;
 use crate::scan::ScanError;
 
-/// Why bytes are not a line, or a line means nothing. The blame is the peer's.
+/// Why a line means nothing. The blame is the peer's.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum LineError {
-    /// The line is beyond the limit.
-    #[error("line exceeds the limit of {max} bytes")]
-    TooLong {
-        /// The limit.
-        max: usize,
-    },
     /// The line is not UTF-8.
     #[error("line is not valid utf-8")]
     Utf8,
@@ -57,12 +51,11 @@ pub enum Verdict {
 }
 
 impl LineError {
-    /// What is to be done: a line that is too long ends the stream, a reserved name is reported, and all else is as
-    /// [`LinesConfig::bad_lines`] has it.
+    /// What is to be done: a reserved name is reported, and all else is as [`LinesConfig::bad_lines`] has it.
     #[must_use]
     pub fn verdict(&self, config: &LinesConfig) -> Verdict {
         match (self, config.bad_lines) {
-            (Self::TooLong { .. }, _) | (_, BadLines::Close) => Verdict::Close,
+            (_, BadLines::Close) => Verdict::Close,
             (Self::ReservedEvent(_), BadLines::Ignore) => Verdict::Report,
             (_, BadLines::Ignore) => Verdict::Ignore,
         }
