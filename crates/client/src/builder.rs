@@ -3,7 +3,7 @@ use std::future::Future;
 
 use serde::Serialize;
 use serde_json::Value;
-use sockeye_engine::ConnectUrl;
+use sockeye_dial::ConnectUrl;
 use sockeye_events::{Callback, EventCallback, IntoReply, Listeners};
 
 use crate::{Client, ClientConfig, ConfigError, ConnectError, Reconnection, Socket, SocketConfig};

@@ -2,7 +2,8 @@ use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
-use sockeye_engine::{ConnectUrl, TransportKind};
+use sockeye_dial::ConnectUrl;
+use sockeye_engine::TransportKind;
 use sockeye_events::EventError;
 use sockeye_socket_proto::ClientConnection;
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 use serde_json::Value;
-use sockeye_engine::{ConnectRequest, ConnectorConfig};
+use sockeye_dial::{ConnectRequest, ConnectorConfig};
 use sockeye_link::InboxLimits;
 use sockeye_socket_proto::ConnectionConfig;
 use sockeye_socket_proto::lines::LinesConfig;

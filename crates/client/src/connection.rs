@@ -10,7 +10,8 @@ use std::sync::{Arc, atomic};
 use std::task::{Context, Poll};
 use std::time::Instant;
 
-use sockeye_engine::{CloseReason, Dialect, Incoming, Opened, SessionHandle};
+use sockeye_dial::Opened;
+use sockeye_engine::{CloseReason, Dialect, Incoming, SessionHandle};
 use sockeye_events::names::{CLOSE, CONNECT, DISCONNECT, DRAIN, END};
 use sockeye_events::{DisconnectReason, Event, EventError, EventErrorKind, EventSocket, Refusal};
 use sockeye_link::{Inbox, Said, disconnect_reason, packet, read_line, refusal, socket_revision};

@@ -2,7 +2,7 @@ use std::error::Error;
 use std::fmt;
 use std::sync::Arc;
 
-use sockeye_engine::{ConnectUrlError, ConnectorError, OpenError};
+use sockeye_dial::{ConnectUrlError, ConnectorError, OpenError};
 use sockeye_events::{DisconnectReason, Refusal, write_causes};
 use thiserror::Error as ThisError;
 
@@ -161,7 +161,7 @@ mod tests {
     #[test]
     fn no_text_has_its_cause_in_it() {
         let auth = serde_json::from_str::<bool>("no").unwrap_err();
-        let url = "http://[".parse::<sockeye_engine::ConnectUrl>();
+        let url = "http://[".parse::<sockeye_dial::ConnectUrl>();
         for error in [
             ConnectError::from(OpenError::Silent),
             ConnectError::from(ConfigError::Auth(auth)),

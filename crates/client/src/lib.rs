@@ -47,11 +47,11 @@ pub type Emission<'s> = sockeye_link::Emission<'s, Socket>;
 /// `send(answer)` sends it, or does nothing if none is wanted or another handler was first.
 pub type Ack<T = sockeye_socket_proto::Args> = sockeye_events::Ack<Socket, T>;
 
-pub use sockeye_engine::{
+pub use sockeye_dial::{
     ConnectRequest, ConnectUrl, ConnectUrlError, ConnectorConfig, ConnectorError, DialConfig,
-    DialError, NetSocket, OpenError, Protocol, ProxyUrl, Revision, StreamDialect, TlsOptions,
-    TransportKind,
+    DialError, OpenError, Protocol, ProxyUrl, TlsOptions,
 };
+pub use sockeye_engine::{NetSocket, Revision, StreamDialect, TransportKind};
 #[doc(hidden)]
 pub use sockeye_events::__private;
 pub use sockeye_events::{

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use futures_util::FutureExt;
-use sockeye_engine::{ClientSession, ConnectRequest, Opened};
+use sockeye_dial::{ClientSession, ConnectRequest, Opened};
 use sockeye_events::DisconnectReason;
 use sockeye_link::disconnect_reason;
 use tokio::sync::oneshot;

@@ -3,7 +3,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 
 use parking_lot::Mutex;
-use sockeye_engine::{ClientSession, ConnectUrl, Connector, Dialect, SessionHandle};
+use sockeye_dial::{ClientSession, ConnectUrl, Connector};
+use sockeye_engine::{Dialect, SessionHandle};
 use sockeye_events::{EventError, Snapshot, StateMap};
 use sockeye_link::InboxLimits;
 use tokio::runtime::Handle;

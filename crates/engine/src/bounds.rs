@@ -5,20 +5,20 @@ use sockeye_engine_proto::Limits;
 /// What one session may take, at whichever end: the part of both ends' configurations that the
 /// driver and the outbox look at.
 #[derive(Clone, Debug)]
-pub(crate) struct Bounds {
+pub struct Bounds {
     /// What the peer may send at once.
-    pub(crate) limits: Limits,
+    pub limits: Limits,
     /// How many bytes may wait to be written before nothing more is accepted, and the peer not read
     /// from any more.
-    pub(crate) outbox_limit: usize,
+    pub outbox_limit: usize,
     /// With how many bytes waiting the peer counts as slow.
-    pub(crate) high_water_mark: usize,
+    pub high_water_mark: usize,
     /// How long the last words of a session, and the peer's, may take.
-    pub(crate) linger: Duration,
+    pub linger: Duration,
     /// How long a message that is not complete may go without anything being added to it.
-    pub(crate) unfinished_timeout: Duration,
+    pub unfinished_timeout: Duration,
     /// How long a peer is excused from its heartbeat while this end does not read.
-    pub(crate) stall_timeout: Duration,
+    pub stall_timeout: Duration,
 }
 
 impl Default for Bounds {

@@ -1,8 +1,8 @@
-//! The one clock of this crate.
+//! The one clock of a session, and of what begins sessions.
 
 use std::time::Instant;
 
 /// The time, on the clock that the runtime's timers follow.
-pub(crate) fn now() -> Instant {
+pub fn now() -> Instant {
     tokio::time::Instant::now().into_std()
 }

@@ -36,17 +36,19 @@ pub(crate) struct Post {
 }
 
 /// What becomes of a POST.
-pub(crate) type PostVerdict = Result<(), RequestError>;
+pub type PostVerdict = Result<(), RequestError>;
 
 /// The two kinds of polling requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Request {
+pub enum Request {
+    /// A GET, which waits for packets.
     Poll,
+    /// A POST, which brings packets.
     Post,
 }
 
 /// The answer to a long-poll: a payload or a refusal.
-pub(crate) type PollAnswer = Result<payload::Encoded, RequestError>;
+pub type PollAnswer = Result<payload::Encoded, RequestError>;
 
 impl fmt::Debug for Command {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -2,13 +2,8 @@
 
 mod ending;
 mod halves;
-#[cfg(feature = "client")]
 mod opening;
 mod polling;
-#[cfg_attr(
-    not(feature = "client"),
-    expect(dead_code, reason = "only clients make requests")
-)]
 mod requests;
 mod side;
 mod stream;
@@ -28,22 +23,20 @@ use sockeye_engine_proto::{
     TransportEnd, TransportKind,
 };
 
-use crate::application::Connection;
 use crate::command::{Command, Request};
+use crate::connection::Connection;
 use crate::handle::SessionHandle;
 use crate::io::Io;
 use crate::mailbox::{Awaited, Flushed, Queue, Rest};
 use crate::outbox::Framing;
 use crate::turn::Turn;
 use ending::Ending;
-#[cfg(feature = "client")]
-pub(crate) use opening::{Early, NothingEarly};
+pub use opening::{Early, NothingEarly};
 use polling::Polling;
-pub(crate) use requests::Requests;
-#[cfg(feature = "client")]
-pub(crate) use requests::{Exchange, Reply};
-pub(crate) use side::Side;
-pub(crate) use stream::Wire;
+pub use requests::Requests;
+pub use requests::{Exchange, Reply};
+pub use side::Side;
+pub use stream::Wire;
 use stream::{Fate, Probe, Read};
 use timer::{Moment, Timer};
 use unfinished::Unfinished;
@@ -53,7 +46,7 @@ use unfinished::Unfinished;
 ///
 /// One poll of this future is a turn: it takes the commands of others, lets time pass, reads
 /// what is there, runs what that sets off, and writes everything out at the end.
-pub(crate) struct Driver<S: Side, C: Connection> {
+pub struct Driver<S: Side, C: Connection> {
     side: S,
     handle: SessionHandle,
     session: Session,
@@ -88,16 +81,14 @@ enum Closed {
 }
 
 /// What carries the session.
-pub(crate) enum Carrier {
+pub enum Carrier {
     /// Long-polling as the server has it: requests come, and are answered.
     Polling(Box<Polling>),
     /// Long-polling as the client has it: requests go out.
-    #[cfg_attr(
-        not(feature = "client"),
-        expect(dead_code, reason = "only clients make requests")
-    )]
     Requests(Box<Requests>),
+    /// A stream of messages or of frames.
     Stream(Wire),
+    /// Nothing any more.
     Gone,
 }
 
@@ -113,27 +104,38 @@ const WRITE_FIRST: usize = 16 * 1024;
 
 impl Carrier {
     /// Long-polling, whose requests come as commands.
-    pub(crate) fn polling(dialect: payload::Dialect) -> Self {
+    #[must_use]
+    pub fn polling(dialect: payload::Dialect) -> Self {
         Self::Polling(Box::new(Polling::new(dialect)))
     }
 
     /// Long-polling, whose requests this end makes.
-    #[cfg(feature = "client")]
-    pub(crate) fn requests(requests: Requests) -> Self {
+    #[must_use]
+    pub fn requests(requests: Requests) -> Self {
         Self::Requests(Box::new(requests))
+    }
+}
+
+impl fmt::Debug for Carrier {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Polling(_) => "Polling",
+            Self::Requests(_) => "Requests",
+            Self::Stream(_) => "Stream",
+            Self::Gone => "Gone",
+        })
     }
 }
 
 impl<S: Side, C: Connection> Driver<S, C> {
     /// Why the session is closed, if it is, and the end at which it was run.
-    #[cfg(feature = "client")]
-    pub(crate) const fn outcome(&self) -> (Option<CloseReason>, &S) {
+    pub const fn outcome(&self) -> (Option<CloseReason>, &S) {
         (self.session.close_reason(), &self.side)
     }
 
     /// What has to be said before anything else, such as the open packet, is in the outbox or
     /// said already.
-    pub(crate) fn new(
+    pub fn new(
         side: S,
         handle: SessionHandle,
         session: Session,
@@ -340,7 +342,7 @@ impl<S: Side, C: Connection> Driver<S, C> {
         self.connection.handle_gone(cx);
         self.side.forget(&self.handle);
         if let Some((io, peer)) = mistaken {
-            self.side.readmit(io, peer);
+            peer.readmit(io);
         }
     }
 
@@ -632,43 +634,5 @@ impl Stage {
 
     fn is_over(&self) -> bool {
         matches!(self, Self::Closed(closed) if matches!(**closed, Closed::Over))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::application::Application;
-    use crate::application::Incoming;
-    use crate::engine::Engine;
-    use crate::handshake::Handshake;
-
-    struct App;
-    struct Nothing;
-
-    impl Application for App {
-        type Connection = Nothing;
-
-        fn connect(&self, _: SessionHandle, _: std::sync::Arc<Handshake>) -> Nothing {
-            Nothing
-        }
-    }
-
-    impl Connection for Nothing {
-        fn handle_message(&mut self, _: Incoming<'_>, _: &mut Context<'_>) {}
-
-        fn poll(&mut self, _: &mut Context<'_>) -> Poll<()> {
-            Poll::Ready(())
-        }
-
-        fn handle_close(&mut self, _: CloseReason, _: &mut Context<'_>) {}
-    }
-
-    #[test]
-    fn a_driver_is_small() {
-        // Every idle connection is one. tokio adds 96 bytes, and rounds up to a multiple of 128,
-        // which leaves a server's connection 200 until the next one.
-        let size = size_of::<Driver<Engine<App>, Nothing>>();
-        assert!(size <= 344, "{size} bytes");
     }
 }

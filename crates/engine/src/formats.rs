@@ -6,10 +6,10 @@ use sockeye_engine_proto::frame::{self, Decoded, Frame, FrameError, compressed};
 use sockeye_engine_proto::lines::{self, LineTooLong, next_line};
 use thiserror::Error;
 
-use crate::application::Incoming;
+use crate::connection::Incoming;
 use crate::deflate;
 use crate::frames::{Format, Found};
-use crate::listen::Unheard;
+use crate::unheard::Unheard;
 
 /// Length-prefixed frames, one Engine.IO packet each.
 #[derive(Debug)]
@@ -103,7 +103,7 @@ pub(crate) struct Lines {
     /// How much of the unfinished line was searched for its end.
     searched: usize,
     /// The peer, until its first byte has told that it speaks lines.
-    unheard: Option<Box<Unheard>>,
+    unheard: Option<Box<dyn Unheard>>,
 }
 
 /// Why bytes are no lines.
@@ -127,17 +127,17 @@ impl Lines {
     }
 
     /// The peer has said nothing yet: it may turn out to speak something else.
-    pub(crate) fn expect_first_word(&mut self, peer: Unheard) {
-        self.unheard = Some(Box::new(peer));
+    pub(crate) fn expect_first_word(&mut self, peer: Box<dyn Unheard>) {
+        self.unheard = Some(peer);
     }
 
     /// The peer that has not spoken in lines, neither yet nor at last.
-    pub(crate) fn unheard(&self) -> Option<&Unheard> {
+    pub(crate) fn unheard(&self) -> Option<&dyn Unheard> {
         self.unheard.as_deref()
     }
 
-    pub(crate) fn into_unheard(self) -> Option<Unheard> {
-        self.unheard.map(|unheard| *unheard)
+    pub(crate) fn into_unheard(self) -> Option<Box<dyn Unheard>> {
+        self.unheard
     }
 }
 

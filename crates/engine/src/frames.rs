@@ -9,7 +9,7 @@ use crate::io::Io;
 use crate::scratch::{self, Scratch};
 
 /// How the bytes of a stream are cut into frames.
-pub(crate) trait Format: 'static {
+pub trait Format: 'static {
     /// One frame's meaning, borrowed from the bytes or from what was made of them.
     type Event<'b>
     where
@@ -53,13 +53,25 @@ impl Extent {
 }
 
 /// What was found at the front of a buffer.
-pub(crate) enum Found<E> {
+#[derive(Debug)]
+pub enum Found<E> {
     /// A frame; the first `used` bytes are done with.
-    Event { event: E, used: usize },
+    Event {
+        /// What it means.
+        event: E,
+        /// Its bytes.
+        used: usize,
+    },
     /// Bytes that mean nothing by themselves.
-    Skip { used: usize },
+    Skip {
+        /// How many.
+        used: usize,
+    },
     /// Too little; come back with `total` bytes.
-    NeedMore { total: usize },
+    NeedMore {
+        /// How many there must be, those that are there included.
+        total: usize,
+    },
     /// Too little, and nobody knows how much it will be.
     NeedAny,
 }
@@ -69,7 +81,7 @@ pub(crate) enum Found<E> {
 /// Whole frames are parsed in the thread's scratch buffer, where they lie. Only a frame whose
 /// end has not come yet is copied aside, and that memory is freed when the frame is done.
 #[derive(Debug)]
-pub(crate) struct FrameReader<F> {
+pub struct FrameReader<F> {
     format: F,
     /// What was read and not decoded; nothing most of the time, and one pointer then.
     unfinished: Option<Box<Unfinished>>,
@@ -96,7 +108,7 @@ enum Need {
 
 /// Why no more frames come.
 #[derive(Debug, Error)]
-pub(crate) enum ReadError<E> {
+pub enum ReadError<E> {
     /// The peer does not keep to the format.
     #[error(transparent)]
     Format(E),
@@ -110,7 +122,7 @@ pub(crate) enum ReadError<E> {
 
 impl<F: Format> FrameReader<F> {
     /// `read` is what came already.
-    pub(crate) fn new(format: F, read: &[u8]) -> Self {
+    pub fn new(format: F, read: &[u8]) -> Self {
         let mut reader = Self {
             format,
             unfinished: None,
@@ -120,7 +132,6 @@ impl<F: Format> FrameReader<F> {
     }
 
     /// Puts a whole frame back in front of what is to be decoded. Only between two frames.
-    #[cfg(feature = "client")]
     pub(crate) fn unread(&mut self, frame: &[u8]) {
         let unfinished = self.unfinished.get_or_insert_default();
         unfinished.kept.splice(..0, frame.iter().copied());
@@ -159,7 +170,7 @@ impl<F: Format> FrameReader<F> {
 
     /// Reads once, and hands on the events until `handle` breaks. What is left then waits for
     /// the next call.
-    pub(crate) fn poll_events(
+    pub fn poll_events(
         &mut self,
         io: &mut Io,
         cx: &mut Context<'_>,

@@ -5,20 +5,25 @@ use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
 use std::task::{Context, Poll, Waker};
 use std::{fmt, io};
 
+use bytes::Bytes;
 use parking_lot::{Mutex, MutexGuard};
-use sockeye_engine_proto::{CloseReason, RequestError, Revision, TransportKind, WireKind};
+use sockeye_engine_proto::{
+    CloseReason, OpenPacket, Packet, RequestError, Revision, TransportKind, WireKind,
+};
 use thiserror::Error;
+use tokio::sync::oneshot;
 
 use crate::bounds::Bounds;
-use crate::command::Command;
+use crate::command::{Command, PollAnswer, Post, PostVerdict, Request};
 use crate::deflate::{Codec, Compression};
-use crate::driver::Wire;
-use crate::handshake::Handshake;
+use crate::driver::{Carrier, Wire};
 use crate::id::SessionId;
+use crate::io::Io;
 use crate::mailbox::{Flushed, Mailbox, Queue};
 use crate::message::{Message, type_text};
 use crate::net_socket::NetSocket;
-use crate::outbox::Outbox;
+use crate::outbox::{Framing, Outbox};
+use crate::peer::PeerInfo;
 use crate::turn;
 
 /// A session as everyone but its driver sees it: something to send to and to close.
@@ -153,7 +158,9 @@ impl Drop for Locked<'_> {
 }
 
 impl SessionHandle {
-    pub(crate) fn new(
+    /// A session that nobody drives yet.
+    #[must_use]
+    pub fn new(
         id: SessionId,
         revision: Revision,
         transport: TransportKind,
@@ -179,19 +186,6 @@ impl SessionHandle {
             reading: AtomicU8::new(Reading::Flowing as u8),
             state,
         }))
-    }
-
-    /// A session on long-polling that nobody drives.
-    #[cfg(test)]
-    pub(crate) fn undriven() -> Self {
-        Self::new(
-            SessionId::random().expect("random bytes"),
-            Revision::V4,
-            TransportKind::Polling,
-            Dialect::Packets,
-            false,
-            &Bounds::default(),
-        )
     }
 
     pub(crate) fn shared(&self) -> &Arc<Shared> {
@@ -223,11 +217,12 @@ impl SessionHandle {
         self.0.lock().facts.transport
     }
 
-    /// The network socket that carries the session now. The handshake is the session's own.
+    /// The network socket that carries the session now. `peer` is what was known of the peer when the
+    /// session was opened.
     #[must_use]
-    pub fn net_socket(&self, handshake: &Handshake) -> NetSocket {
+    pub fn net_socket(&self, peer: PeerInfo) -> NetSocket {
         let state = self.0.lock();
-        NetSocket::new(state.facts.transport, state.outbox.socket(), handshake)
+        NetSocket::new(state.facts.transport, state.outbox.socket(), peer)
     }
 
     /// The same for the session of a client, which knows of itself whether it speaks TLS.
@@ -355,7 +350,7 @@ impl SessionHandle {
     }
 
     /// Compresses messages of so many bytes and more, as both ends of a native stream have agreed.
-    pub(crate) fn set_compression(&self, from: usize) {
+    pub fn set_compression(&self, from: usize) {
         self.0.compress_from.store(from, Ordering::Relaxed);
     }
 
@@ -431,7 +426,7 @@ impl SessionHandle {
     /// the session's own task.
     ///
     /// The peer's heartbeat is excused meanwhile, up to the
-    /// [`stall_timeout`](crate::EngineConfig::stall_timeout).
+    /// [`stall_timeout`](crate::Bounds::stall_timeout).
     pub fn pause(&self) {
         self.set_reading(Reading::Paused);
     }
@@ -449,7 +444,7 @@ impl SessionHandle {
     }
 
     /// Pauses the session if its listener is to
-    /// [do that on connect](crate::ListenOptions::pause_on_connect). To be called by the upper
+    /// do that on connect. To be called by the upper
     /// layer before it tells of the connection; only the first call does something.
     pub fn pause_on_connect(&self) {
         let (from, to) = (Reading::PausingOnConnect as u8, Reading::Paused as u8);
@@ -460,7 +455,7 @@ impl SessionHandle {
     }
 
     /// The first [`pause_on_connect`](Self::pause_on_connect) is to pause.
-    pub(crate) fn will_pause_on_connect(&self) {
+    pub fn will_pause_on_connect(&self) {
         self.set_reading(Reading::PausingOnConnect);
     }
 
@@ -494,8 +489,84 @@ impl SessionHandle {
         self.command(Command::Abort(reason));
     }
 
+    /// What carries the session from its beginning on; to be called before anything is sent.
+    pub fn begin(&self, carrier: &Carrier, framing: Framing) {
+        let mut state = self.0.lock();
+        match carrier {
+            Carrier::Stream(wire) => {
+                state.push(|outbox| outbox.become_stream(wire.direct(), framing, Vec::new()));
+            }
+            // A POST may be made at once.
+            Carrier::Requests(_) => state.facts.poll_pending = true,
+            Carrier::Polling(_) | Carrier::Gone => {}
+        }
+    }
+
+    /// Sends the open packet, which goes in front of everything else.
+    pub fn send_open(&self, open: &OpenPacket) {
+        let open = open.to_json();
+        let mut state = self.0.lock();
+        state.push(|outbox| outbox.push_control(Packet::Open(open.into())));
+    }
+
+    /// The driver is gone, or will never be, and what was asked of it last will not happen.
+    pub fn retire(&self) {
+        self.0.retire();
+    }
+
+    /// Whether requests with this session's id still have something to find.
+    #[must_use]
+    pub fn is_findable(&self) -> bool {
+        self.0.is_findable()
+    }
+
+    /// A long-poll has come: waits until there is something to say.
+    ///
+    /// # Errors
+    ///
+    /// What the request is to be refused with.
+    pub async fn poll(&self) -> PollAnswer {
+        let (sender, receiver) = oneshot::channel();
+        self.command(Command::Poll(sender));
+        receiver.await.unwrap_or(Err(RequestError::UnknownSession))
+    }
+
+    /// The body of a POST is there: waits for what becomes of it.
+    ///
+    /// # Errors
+    ///
+    /// What the request is to be refused with.
+    pub async fn post(&self, content: WireKind, body: Bytes) -> PostVerdict {
+        let (verdict, receiver) = oneshot::channel();
+        self.command(Command::Post(Post {
+            content,
+            body,
+            verdict,
+        }));
+        receiver.await.unwrap_or(Err(RequestError::UnknownSession))
+    }
+
+    /// The peer gave up on a request before it was answered.
+    pub fn drop_request(&self, request: Request) {
+        self.command(Command::RequestDropped(request));
+    }
+
+    /// A WebSocket was opened for the session. `read` is what came behind its handshake already.
+    pub fn upgrade(&self, io: Io, read: Bytes) {
+        self.command(Command::Upgrade { io, read });
+    }
+
+    /// Ends the session in the driver's next turn, without time for last words.
+    pub fn vanish(&self) {
+        self.command(Command::Vanish);
+    }
+
     /// A POST has come. Two at a time end the session: their packets have no order.
-    pub(crate) fn begin_post(&self) -> Result<(), RequestError> {
+    ///
+    /// # Errors
+    ///
+    /// If it is the second one.
+    pub fn begin_post(&self) -> Result<(), RequestError> {
         let mut state = self.0.lock();
         let overlap = std::mem::replace(&mut state.facts.posting, true);
         let asked = state.command(Command::BeginPost);
@@ -509,7 +580,7 @@ impl SessionHandle {
     }
 
     /// The POST is answered, or is none any more.
-    pub(crate) fn end_post(&self) {
+    pub fn end_post(&self) {
         self.0.lock().facts.posting = false;
     }
 

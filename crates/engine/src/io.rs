@@ -12,11 +12,11 @@ use tokio::net::TcpStream;
 #[cfg(unix)]
 use tokio::net::UnixStream;
 
-use crate::connections::Seat;
 use crate::scratch::Scratch;
+use crate::seat::Seat;
 
 /// A stream that a driver owns.
-pub(crate) enum Io {
+pub enum Io {
     /// A bare socket, which other threads may write to directly.
     Bare(Socket),
     /// Anything else, such as TLS: only the driver reads and writes. One pointer, so that it does not
@@ -26,8 +26,10 @@ pub(crate) enum Io {
 
 /// A bare socket. Clones are the same socket.
 #[derive(Clone, Debug)]
-pub(crate) enum Socket {
+pub enum Socket {
+    /// Over TCP.
     Tcp(Arc<Seated<TcpStream>>),
+    /// Over a Unix-domain socket.
     #[cfg(unix)]
     Unix(Arc<Seated<UnixStream>>),
 }
@@ -35,13 +37,13 @@ pub(crate) enum Socket {
 /// A stream, and what counts it among its listener's connections, if it came by one. So the
 /// connection counts until the socket is closed, whoever holds it last.
 #[derive(Debug)]
-pub(crate) struct Seated<S> {
+pub struct Seated<S> {
     stream: S,
     _seat: Option<Seat>,
 }
 
 /// A byte stream both ways.
-pub(crate) trait Stream: AsyncRead + AsyncWrite + Send {}
+pub trait Stream: AsyncRead + AsyncWrite + Send {}
 
 impl<T: AsyncRead + AsyncWrite + Send> Stream for T {}
 
@@ -58,7 +60,11 @@ macro_rules! either {
 
 impl Socket {
     /// Writes what the socket takes now.
-    pub(crate) fn try_write(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+    ///
+    /// # Errors
+    ///
+    /// What the operating system says; [`io::ErrorKind::WouldBlock`] if it takes nothing.
+    pub fn try_write(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
         either!(self, socket => match slices {
             [single] => socket.try_write(single),
             _ => socket.try_write_vectored(slices),
@@ -100,7 +106,8 @@ impl Socket {
 }
 
 impl<S> Seated<S> {
-    pub(crate) const fn new(stream: S, seat: Option<Seat>) -> Self {
+    /// A stream that counts as long as it is open, if it has a seat.
+    pub const fn new(stream: S, seat: Option<Seat>) -> Self {
         Self {
             stream,
             _seat: seat,
@@ -158,23 +165,23 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Seated<S> {
 
 impl Io {
     /// A TCP connection.
-    pub(crate) fn tcp(stream: TcpStream, seat: Option<Seat>) -> Self {
+    pub fn tcp(stream: TcpStream, seat: Option<Seat>) -> Self {
         Self::Bare(Socket::Tcp(Arc::new(Seated::new(stream, seat))))
     }
 
     /// A connection over a Unix-domain socket.
     #[cfg(unix)]
-    pub(crate) fn unix(stream: UnixStream, seat: Option<Seat>) -> Self {
+    pub fn unix(stream: UnixStream, seat: Option<Seat>) -> Self {
         Self::Bare(Socket::Unix(Arc::new(Seated::new(stream, seat))))
     }
 
     /// Any other stream.
-    pub(crate) fn boxed(stream: impl AsyncRead + AsyncWrite + Send + 'static) -> Self {
+    pub fn boxed(stream: impl AsyncRead + AsyncWrite + Send + 'static) -> Self {
         Self::Boxed(Box::new(Box::pin(stream)))
     }
 
     /// The socket, for writes from other threads.
-    pub(crate) fn direct(&self) -> Option<Socket> {
+    pub fn direct(&self) -> Option<Socket> {
         match self {
             Self::Bare(socket) => Some(socket.clone()),
             Self::Boxed(_) => None,
@@ -182,11 +189,7 @@ impl Io {
     }
 
     /// Reads into `buf`; 0 is the end of the stream.
-    pub(crate) fn poll_read(
-        &mut self,
-        cx: &mut Context<'_>,
-        buf: &mut [u8],
-    ) -> Poll<io::Result<usize>> {
+    pub fn poll_read(&mut self, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
         match self {
             Self::Bare(socket) => loop {
                 ready!(socket.poll_read_ready(cx))?;
@@ -204,7 +207,7 @@ impl Io {
     }
 
     /// Writes; for a driver whose stream nobody else can write to.
-    pub(crate) fn poll_write(
+    pub fn poll_write(
         &mut self,
         cx: &mut Context<'_>,
         slices: &[IoSlice<'_>],
@@ -222,7 +225,7 @@ impl Io {
     }
 
     /// Ready when a bare socket takes more. Other streams have said so by their last write.
-    pub(crate) fn poll_writable(&self, cx: &mut Context<'_>) -> Poll<()> {
+    pub fn poll_writable(&self, cx: &mut Context<'_>) -> Poll<()> {
         match self {
             Self::Bare(socket) => socket.poll_write_ready(cx).map(drop),
             Self::Boxed(_) => Poll::Pending,
@@ -230,7 +233,7 @@ impl Io {
     }
 
     /// Hands on what the stream itself has buffered, as TLS does.
-    pub(crate) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+    pub fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self {
             Self::Bare(_) => Poll::Ready(Ok(())),
             Self::Boxed(stream) => (**stream).as_mut().poll_flush(cx),
@@ -241,7 +244,7 @@ impl Io {
     ///
     /// Closing a socket with unread bytes in it resets the connection, and the peer might then
     /// never see what was written last.
-    pub(crate) fn poll_discard(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+    pub fn poll_discard(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let mut scratch = Scratch::take();
         loop {
             if let Ok(0) | Err(_) = ready!(self.poll_read(cx, scratch.bytes())) {
@@ -251,7 +254,7 @@ impl Io {
     }
 
     /// Says that nothing more will be written.
-    pub(crate) fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+    pub fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self {
             Self::Bare(socket) => Poll::Ready(socket.shutdown_write()),
             Self::Boxed(stream) => (**stream).as_mut().poll_shutdown(cx),

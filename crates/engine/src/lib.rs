@@ -1,13 +1,10 @@
-//! Engine.IO sessions and transports on tokio.
+//! The driver of Engine.IO sessions, on tokio: the same at either end.
 //!
-//! An [`Engine`] keeps the sessions of one server. Each session is run by one task, its driver,
-//! which owns the protocol state, the timer, the transport and the [`Connection`] that an
-//! [`Application`] makes for it. Everyone else holds a [`SessionHandle`]: something to send to.
+//! Each session is run by one task, its [`Driver`], which owns the protocol state, the timer, the transport and the
+//! [`Connection`] of the upper layer. Everyone else holds a [`SessionHandle`]: something to send to. How sessions begin
+//! is not known here: `sockeye-listen` and `sockeye-dial` open them, each with a [`Side`] of its own.
 //!
-//! With the feature `client` there is the other end, too: a `Connector` opens sessions with servers,
-//! and a `ClientSession` is the driver of one, with a [`Connection`] on top as well.
-//!
-//! What the engine promises to an application:
+//! What the engine promises to the upper layer:
 //!
 //! * all methods of one connection run on one task, one after the other;
 //! * messages arrive in order, and messages that are sent arrive in the order of their sending,
@@ -18,73 +15,48 @@
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
-mod application;
 mod bounds;
-#[cfg(feature = "client")]
-mod client;
 mod clock;
 mod command;
-mod config;
-mod connections;
-mod cookie;
-mod cors;
+mod connection;
 mod deflate;
-#[cfg(feature = "client")]
-#[allow(dead_code, reason = "its user, the connector, is still to come")]
-mod dial;
 mod driver;
-mod engine;
 mod formats;
 mod frames;
-mod gate;
 mod handle;
-mod handshake;
-mod http;
 mod id;
 mod io;
-mod listen;
 mod mailbox;
-mod mask;
+pub mod mask;
 mod message;
-mod net;
+pub mod net;
 mod net_socket;
 mod outbox;
+mod peer;
 mod query;
 mod scratch;
+mod seat;
 mod seldom;
 mod stream_dialect;
 mod turn;
-mod websocket;
+mod unheard;
 
-pub use application::{Application, Connection, Incoming};
-#[cfg(feature = "client")]
-pub use client::{
-    ClientSession, ConnectRequest, Connector, ConnectorConfig, Ended, OpenError, Opened, Protocol,
-};
-pub use config::{ConfigError, EngineConfig, MissingRevision};
-pub use cookie::{Cookie, SameSite};
-pub use cors::Cors;
-#[cfg(feature = "client")]
-pub use dial::{
-    ConnectUrl, ConnectUrlError, ConnectorError, DialConfig, DialError, ProxyUrl, ProxyUrlError,
-    TlsOptions, UnixProblem,
-};
-pub use engine::{Engine, WeakEngine};
+pub use bounds::Bounds;
+pub use clock::now;
+pub use command::{PollAnswer, PostVerdict, Request};
+pub use connection::{Connection, Incoming};
+pub use driver::{Carrier, Driver, Early, Exchange, NothingEarly, Reply, Requests, Side, Wire};
+pub use frames::{FrameReader, ReadError};
 pub use handle::{Dialect, SendError, SendOptions, SessionHandle};
-pub use handshake::{Handshake, Headers, PeerCredentials};
-pub use http::{
-    Body, ConnectionInfo, EngineLayer, EngineService, LayerBody, LayeredService, StaticFile,
-};
 pub use id::SessionId;
-pub use listen::{ListenError, ListenOptions, ListenUrl, Listener, UrlError};
+pub use io::{Io, Seated, Socket, Stream};
 pub use message::{HEADROOM, Message};
 pub use net_socket::NetSocket;
+pub use outbox::Framing;
+pub use peer::{PeerCredentials, PeerInfo};
 pub use query::pairs as query_pairs;
+pub use seat::{Seat, Seats};
 pub use sockeye_engine_proto::{CloseReason, RequestError, Revision, TransportKind};
 pub use stream_dialect::StreamDialect;
 pub use turn::batch;
-pub use websocket::{Replies, Upgrading, WebSocket, WebSocketError};
-
-/// The TLS library, for the configuration that [`ListenOptions::tls`] takes.
-#[cfg(feature = "tls")]
-pub use tokio_rustls::rustls;
+pub use unheard::{Mistaken, Unheard};

@@ -28,8 +28,7 @@ pub(crate) fn key() -> [u8; 4] {
 }
 
 /// Eight random digits in base 36, as the `t` parameter of the JavaScript client has.
-#[cfg(feature = "client")]
-pub(crate) fn token() -> String {
+pub fn token() -> String {
     const DIGITS: &[u8; 36] = b"0123456789abcdefghijklmnopqrstuvwxyz";
     let [high, low] = [key(), key()];
     // Reduced by 36 the digits are not perfectly even, which no cache minds.
@@ -41,8 +40,11 @@ pub(crate) fn token() -> String {
 
 /// Whether the operating system gives random numbers at all. To be asked before there is a first
 /// frame to mask, because then there is nobody to tell.
-#[cfg(feature = "client")]
-pub(crate) fn check() -> Result<(), getrandom::Error> {
+///
+/// # Errors
+///
+/// If it has none.
+pub fn check() -> Result<(), getrandom::Error> {
     POOL.with_borrow_mut(Pool::fill)
 }
 
@@ -81,7 +83,6 @@ mod tests {
         assert_eq!(keys.len(), 1900);
     }
 
-    #[cfg(feature = "client")]
     #[test]
     fn a_token_has_eight_digits() {
         let token = token();

@@ -9,15 +9,23 @@ use tokio::net::TcpStream;
 
 /// A place in the network or in the file system.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum Place {
-    Host { host: String, port: u16 },
+pub enum Place {
+    /// A host and a port of it.
+    Host {
+        /// The name or the address.
+        host: String,
+        /// The port.
+        port: u16,
+    },
+    /// The file of a Unix-domain socket, or a named pipe.
     Path(PathBuf),
+    /// A name of Linux that no file has.
     Abstract(String),
 }
 
 impl Place {
     /// A path, or a name behind `@`; `None` if it is empty.
-    pub(crate) fn unix(path: &str) -> Option<Self> {
+    pub fn unix(path: &str) -> Option<Self> {
         match path.strip_prefix('@') {
             Some("") => None,
             Some(name) => Some(Self::Abstract(name.to_owned())),
@@ -29,7 +37,7 @@ impl Place {
 
 /// Whether a URL without scheme and slash is the path of a file in the working directory, such as
 /// `app.sock`: it has a dot in it, and is neither an address nor a host with its port.
-pub(crate) fn is_file_name(url: &str) -> bool {
+pub fn is_file_name(url: &str) -> bool {
     url.contains('.')
         && !url.contains(':')
         && !url
@@ -38,13 +46,17 @@ pub(crate) fn is_file_name(url: &str) -> bool {
 }
 
 /// A port as a URL writes it: digits only, so no sign as Rust's own parser would take.
-pub(crate) fn port(digits: &str) -> Option<u16> {
+pub fn port(digits: &str) -> Option<u16> {
     let is_number = digits.bytes().all(|digit| digit.is_ascii_digit());
     digits.parse().ok().filter(|_| is_number)
 }
 
 /// The addresses of a host: a name, an IPv4 address, or an IPv6 address with or without brackets.
-pub(crate) async fn resolve(host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
+///
+/// # Errors
+///
+/// What the operating system says.
+pub async fn resolve(host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
     let bare = host.trim_start_matches('[').trim_end_matches(']');
     if let Ok(address) = bare.parse::<IpAddr>() {
         return Ok(vec![(address, port).into()]);
@@ -64,7 +76,7 @@ const UNSENT: u32 = 256 * 1024;
 /// The system is to keep little that it cannot send yet. What waits there can be overtaken by no
 /// heartbeat, and may be megabytes, which a slow peer takes longer for than a heartbeat, or the next sign
 /// that it reads, may be late.
-pub(crate) fn prepare(stream: &TcpStream, nodelay: bool, keep_alive: Option<Duration>) {
+pub fn prepare(stream: &TcpStream, nodelay: bool, keep_alive: Option<Duration>) {
     let _ = stream.set_nodelay(nodelay);
     #[cfg(any(target_os = "linux", target_os = "android"))]
     let _ = socket2::SockRef::from(stream).set_tcp_notsent_lowat(UNSENT);

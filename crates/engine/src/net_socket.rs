@@ -11,8 +11,8 @@ use tokio::net::TcpStream;
 #[cfg(unix)]
 use tokio::net::UnixStream;
 
-use crate::handshake::{Handshake, PeerCredentials};
 use crate::io::{Seated, Socket};
+use crate::peer::{PeerCredentials, PeerInfo};
 
 /// The network socket below a session, as far as it is known: addresses, and options of the
 /// operating system. It cannot be read from or written to.
@@ -50,16 +50,12 @@ impl Handle {
 }
 
 impl NetSocket {
-    pub(crate) fn new(
-        transport: TransportKind,
-        socket: Option<&Socket>,
-        handshake: &Handshake,
-    ) -> Self {
+    pub(crate) fn new(transport: TransportKind, socket: Option<&Socket>, peer: PeerInfo) -> Self {
         Self {
             transport,
-            secure: handshake.is_secure(),
-            remote_addr: handshake.remote_addr(),
-            credentials: handshake.peer_credentials(),
+            secure: peer.secure,
+            remote_addr: peer.remote_addr,
+            credentials: peer.credentials,
             socket: Handle::new(socket),
         }
     }
@@ -127,8 +123,7 @@ impl NetSocket {
         self.credentials
     }
 
-    /// Whether small writes leave at once (`TCP_NODELAY`), which is the default of
-    /// [`ListenOptions`](crate::ListenOptions::nodelay).
+    /// Whether small writes leave at once (`TCP_NODELAY`), which is the default.
     ///
     /// # Errors
     ///

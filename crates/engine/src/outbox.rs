@@ -16,7 +16,7 @@ use crate::mailbox::{Flushed, Queue};
 use crate::message::{HEADROOM, Message};
 use crate::seldom::Seldom;
 use chunks::Chunk;
-pub(crate) use stream::Framing;
+pub use stream::Framing;
 use stream::Stream;
 use urgent::Beat;
 

@@ -1,8 +1,6 @@
 /// What is spoken on a bare stream (`tcp`, `tls` and `unix` URLs).
 ///
-/// A client has [`ConnectorConfig::stream_dialect`](crate::ConnectorConfig::stream_dialect) for it,
-/// which is `Native` unless set, and a listener
-/// [`ListenOptions::dialect`](crate::ListenOptions::dialect), which is `Auto`.
+/// A client speaks `Native` unless set otherwise, and a listener expects `Auto`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum StreamDialect {
     /// Engine.IO 4 packets in length-prefixed frames.
@@ -17,6 +15,6 @@ pub enum StreamDialect {
     /// any. A refusal is an answer, and an error.
     ///
     /// A listener looks at the first byte, and takes who says nothing
-    /// [for some time](crate::ListenOptions::plain_after) for one who speaks lines.
+    /// for some time for one who speaks lines.
     Auto,
 }

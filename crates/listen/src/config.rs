@@ -8,12 +8,12 @@ use http::HeaderMap;
 use sockeye_engine_proto::{SessionConfig, TransportKind};
 use thiserror::Error;
 
-use crate::bounds::Bounds;
 use crate::connections::ConnectionLimits;
 use crate::cookie::Cookie;
 use crate::cors::Cors;
 use crate::handshake::Handshake;
 use crate::http::StaticFile;
+use sockeye_engine::Bounds;
 
 /// How an engine serves its sessions.
 ///

@@ -12,9 +12,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
+use sockeye_engine::{Seat, Seats, now};
 use thiserror::Error;
-
-use crate::clock::now;
 
 pub(crate) use requests::{RequestConnection, Serving, Watched, Writing};
 
@@ -34,7 +33,7 @@ pub(crate) struct ConnectionLimits {
 #[derive(Default)]
 struct State {
     total: usize,
-    origins: HashMap<Origin, Arc<Peers>, foldhash::fast::RandomState>,
+    origins: HashMap<Origin, Row, foldhash::fast::RandomState>,
     /// Those that carry requests, by their numbers.
     requests: HashMap<u64, Arc<RequestConnection>, foldhash::fast::RandomState>,
     next: u64,
@@ -61,9 +60,22 @@ struct Peers {
     count: AtomicUsize,
 }
 
-/// What counts a connection. It lives as long as the socket does, whoever owns it: one pointer, as
-/// every idle connection has one.
-pub(crate) struct Seat(Arc<Peers>);
+/// The connections from one place, and the same as those that have a seat among them see it.
+struct Row {
+    peers: Arc<Peers>,
+    seats: Arc<Box<dyn Seats>>,
+}
+
+/// A connection for which there is room, and which counts.
+#[derive(Debug)]
+pub(crate) struct Admitted {
+    pub(crate) seat: Seat,
+    peers: Arc<Peers>,
+}
+
+/// Takes those who leave out of the account.
+#[derive(Debug)]
+struct Counted(Arc<Peers>);
 
 /// Why there is no room for a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
@@ -104,11 +116,14 @@ impl Connections {
 
     /// Counts a new connection. If there is no room, some that carry no request at the moment, or
     /// whose peers do not read the answers, are closed for it.
-    pub(crate) fn admit(self: &Arc<Self>, address: Option<IpAddr>) -> Result<Seat, Full> {
+    pub(crate) fn admit(self: &Arc<Self>, address: Option<IpAddr>) -> Result<Admitted, Full> {
         let origin = Origin::of(address);
         loop {
             let mut state = self.state.lock();
-            let from_there = state.origins.get(&origin).map_or(0, |peers| peers.count());
+            let from_there = state
+                .origins
+                .get(&origin)
+                .map_or(0, |row| row.peers.count());
             let full = if origin != Origin::Local && from_there >= self.limits.per_address {
                 Full::Address
             } else if state.total >= self.limits.total {
@@ -136,17 +151,23 @@ impl Connections {
         !dispensable.is_empty()
     }
 
-    fn seat(self: &Arc<Self>, state: &mut State, origin: Origin) -> Seat {
-        let peers = state.origins.entry(origin).or_insert_with(|| {
-            Arc::new(Peers {
+    fn seat(self: &Arc<Self>, state: &mut State, origin: Origin) -> Admitted {
+        let row = state.origins.entry(origin).or_insert_with(|| {
+            let peers = Arc::new(Peers {
                 connections: Arc::clone(self),
                 origin,
                 count: AtomicUsize::new(0),
-            })
+            });
+            let seats: Box<dyn Seats> = Box::new(Counted(Arc::clone(&peers)));
+            let seats = Arc::new(seats);
+            Row { peers, seats }
         });
-        peers.count.fetch_add(1, Ordering::Relaxed);
+        row.peers.count.fetch_add(1, Ordering::Relaxed);
         state.total += 1;
-        Seat(Arc::clone(peers))
+        Admitted {
+            seat: Seat::among(&row.seats),
+            peers: Arc::clone(&row.peers),
+        }
     }
 
     fn warn(&self, state: &mut State, full: Full) {
@@ -203,8 +224,8 @@ impl Peers {
     }
 }
 
-impl Drop for Seat {
-    fn drop(&mut self) {
+impl Seats for Counted {
+    fn leave(&self) {
         let peers = &self.0;
         let mut state = peers.connections.state.lock();
         state.total -= 1;
@@ -223,9 +244,9 @@ impl fmt::Debug for Connections {
     }
 }
 
-impl fmt::Debug for Seat {
+impl fmt::Debug for Peers {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Seat").field(&self.0.origin).finish()
+        f.debug_tuple("Peers").field(&self.origin).finish()
     }
 }
 

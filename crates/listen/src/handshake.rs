@@ -5,9 +5,9 @@ use std::time::{Duration, SystemTime};
 
 use http::Extensions;
 use http::request::Parts;
+use sockeye_engine::{PeerCredentials, PeerInfo, query_pairs};
 
 use crate::http::ConnectionInfo;
-use crate::query;
 
 /// The request that opened a session.
 ///
@@ -36,30 +36,6 @@ enum Peer {
     Unknown,
     At(SocketAddr),
     Local(PeerCredentials),
-}
-
-/// Who is at the other end of a Unix-domain socket, as the operating system says.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct PeerCredentials {
-    /// The user.
-    pub uid: u32,
-    /// The group.
-    pub gid: u32,
-    /// The process, where the system tells it.
-    pub pid: Option<i32>,
-}
-
-#[cfg(unix)]
-impl PeerCredentials {
-    /// Who is at the other end of this socket.
-    pub(crate) fn of(stream: &tokio::net::UnixStream) -> Option<Self> {
-        let found = stream.peer_cred().ok()?;
-        Some(Self {
-            uid: found.uid(),
-            gid: found.gid(),
-            pid: found.pid(),
-        })
-    }
 }
 
 /// The headers of a request, in the order they came, names in lower case.
@@ -158,7 +134,7 @@ impl Handshake {
 
     /// The query's keys and values, decoded. Of a repeated key, the last one counts.
     pub fn query(&self) -> impl Iterator<Item = (Cow<'_, str>, Cow<'_, str>)> {
-        query::pairs(self.query_string())
+        query_pairs(self.query_string())
     }
 
     /// The value of one key of the query, decoded; the last one if it is repeated.
@@ -185,6 +161,16 @@ impl Handshake {
         match self.peer {
             Peer::Local(credentials) => Some(credentials),
             Peer::At(_) | Peer::Unknown => None,
+        }
+    }
+
+    /// What is known of the peer's end of the network socket.
+    #[must_use]
+    pub const fn peer(&self) -> PeerInfo {
+        PeerInfo {
+            secure: self.secure,
+            remote_addr: self.remote_addr(),
+            credentials: self.peer_credentials(),
         }
     }
 

@@ -30,22 +30,22 @@ use tokio::task::{JoinHandle, JoinSet};
 use tower_service::Service;
 
 use crate::application::Application;
-use crate::connections::Seat;
+use crate::connections::Admitted;
 use crate::engine::Engine;
 use crate::gate::{Door, Gate};
-use crate::handshake::{Handshake, PeerCredentials};
+use crate::handshake::Handshake;
 use crate::http::ConnectionInfo;
-use crate::io::Io;
 #[cfg(any(windows, feature = "tls"))]
-use crate::io::Seated;
-use crate::net::Place;
+use sockeye_engine::Seated;
+use sockeye_engine::net::Place;
+use sockeye_engine::{Io, PeerCredentials, Seat};
 
 pub(crate) use self::http::Owner;
-pub(crate) use bare::{BareOpening, serve_again};
+pub(crate) use bare::BareOpening;
 pub(crate) use guarded::Guarded;
 pub use options::ListenOptions;
 pub(crate) use options::Manners;
-pub(crate) use unheard::{Guest, Mistaken, Unheard};
+pub(crate) use unheard::{Guest, Unheard};
 pub use url::{ListenUrl, UrlError};
 
 /// A listening socket of an engine. It accepts connections until it is closed, or the engine is;
@@ -407,7 +407,7 @@ where
         let gate = self.engine.gate();
         let of_the_engine = async {
             gate.emptied().await;
-            let now = crate::clock::now();
+            let now = sockeye_engine::now();
             let grace = self.engine.config().shutdown_timeout;
             tokio::time::sleep(gate.patience(now, grace)).await;
         };
@@ -422,8 +422,8 @@ where
             Accepted::Tcp(_, address) => Some(*address),
             _ => None,
         };
-        let seat = match self.engine.connections().admit(address.map(|at| at.ip())) {
-            Ok(seat) => seat,
+        let admitted = match self.engine.connections().admit(address.map(|at| at.ip())) {
+            Ok(admitted) => admitted,
             Err(full) => {
                 tracing::debug!(%full, "a connection is refused");
                 if let (Accepted::Tcp(stream, _), Some(_), false) =
@@ -440,19 +440,23 @@ where
                 self.options.prepare(&stream);
                 match &self.service {
                     Some(service) => {
-                        self.serve_http(connections, stream, address, seat, service.clone());
+                        self.serve_http(connections, stream, address, admitted, service.clone());
                     }
-                    None => self.serve_bare(connections, stream, address, seat),
+                    None => self.serve_bare(connections, stream, address, admitted.seat),
                 }
             }
             #[cfg(unix)]
             Accepted::Unix(stream) => {
                 let credentials = PeerCredentials::of(&stream);
-                self.serve_local(connections, Io::unix(stream, Some(seat)), credentials);
+                self.serve_local(
+                    connections,
+                    Io::unix(stream, Some(admitted.seat)),
+                    credentials,
+                );
             }
             #[cfg(windows)]
             Accepted::Pipe(stream) => {
-                let io = Io::boxed(Seated::new(stream, Some(seat)));
+                let io = Io::boxed(Seated::new(stream, Some(admitted.seat)));
                 self.serve_local(connections, io, None);
             }
         }
@@ -463,14 +467,14 @@ where
         connections: &mut JoinSet<()>,
         stream: TcpStream,
         address: SocketAddr,
-        seat: Seat,
+        admitted: Admitted,
         service: S,
     ) {
         let info = ConnectionInfo {
             remote_addr: Some(address),
             secure: self.secure,
         };
-        let watched = self.engine.connections().watch(seat);
+        let watched = self.engine.connections().watch(admitted);
         let (stop, options) = (self.stop(), Arc::clone(&self.options));
         if self.secure {
             #[cfg(feature = "tls")]

@@ -13,9 +13,9 @@ use sockeye_engine_proto::RequestError;
 use sockeye_websocket::{Decoder, Event, Limits, OpCode, Role, encode_frame};
 use thiserror::Error;
 
-use crate::frames::{FrameReader, ReadError};
 use crate::http::{Body, requested, switching_protocols, upgraded};
-use crate::io::Io;
+use sockeye_engine::Io;
+use sockeye_engine::{FrameReader, ReadError};
 
 /// A WebSocket of the server, for programs that speak something else than Engine.IO on it.
 ///

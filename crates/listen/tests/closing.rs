@@ -5,9 +5,9 @@ use std::sync::{Arc, Mutex, OnceLock};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use sockeye_engine::{
-    Application, CloseReason, Connection, Engine, EngineConfig, Handshake, Incoming, ListenError,
-    ListenOptions, SessionHandle, WeakEngine,
+use sockeye_engine::{CloseReason, Connection, Incoming, SessionHandle};
+use sockeye_listen::{
+    Application, Engine, EngineConfig, Handshake, ListenError, ListenOptions, WeakEngine,
 };
 use sockeye_testkit::{Case, Client, EngineRig, Net, SocketDir, StreamPeer};
 use tokio::net::TcpStream;

@@ -4,7 +4,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use sockeye_engine::{CloseReason, EngineConfig, ListenOptions, Message, SendOptions, StaticFile};
+use sockeye_engine::{CloseReason, Message, SendOptions};
+use sockeye_listen::{EngineConfig, ListenOptions, StaticFile};
 use sockeye_testkit::{
     Case, Client, EngineRig, Http, Net, Session, SocketDir, StreamPeer, WebSocket,
 };

@@ -3,7 +3,8 @@
 use std::error::Error;
 use std::time::Duration;
 
-use sockeye_engine::{CloseReason, EngineConfig, ListenError, ListenOptions};
+use sockeye_engine::CloseReason;
+use sockeye_listen::{EngineConfig, ListenError, ListenOptions};
 use sockeye_testkit::{Case, Client, EngineRig, Net};
 use tokio::net::TcpStream;
 

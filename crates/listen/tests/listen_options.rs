@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use rustix::process::{PidfdFlags, PidfdGetfdFlags, getpid, pidfd_getfd, pidfd_open};
 use socket2::{Domain, SockAddr, Socket, Type};
-use sockeye_engine::{EngineConfig, ListenError, ListenOptions};
+use sockeye_listen::{EngineConfig, ListenError, ListenOptions};
 use sockeye_testkit::{Case, Client, EngineRig, Net, SocketDir};
 use tokio::net::TcpStream;
 

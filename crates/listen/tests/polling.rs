@@ -1,6 +1,7 @@
 //! Long-polling: its two kinds of requests, and what they do to each other.
 
-use sockeye_engine::{CloseReason, EngineConfig};
+use sockeye_engine::CloseReason;
+use sockeye_listen::EngineConfig;
 use sockeye_testkit::{Case, Client, EngineRig, Http, Seen};
 
 fn config() -> EngineConfig {

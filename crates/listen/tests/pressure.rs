@@ -2,9 +2,8 @@
 
 use std::time::Duration;
 
-use sockeye_engine::{
-    CloseReason, EngineConfig, Message, SendError, SendOptions, SessionHandle, batch,
-};
+use sockeye_engine::{CloseReason, Message, SendError, SendOptions, SessionHandle, batch};
+use sockeye_listen::EngineConfig;
 use sockeye_testkit::{Case, EngineRig, Seen, WebSocket};
 use sockeye_websocket::OpCode;
 

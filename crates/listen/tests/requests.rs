@@ -3,9 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use sockeye_engine::{
-    Cookie, Cors, EngineConfig, Message, MissingRevision, SendOptions, StaticFile, TransportKind,
-};
+use sockeye_engine::{Message, SendOptions, TransportKind};
+use sockeye_listen::{Cookie, Cors, EngineConfig, MissingRevision, StaticFile};
 use sockeye_testkit::{Case, Client, EngineRig, Request, WebSocket};
 
 fn config() -> EngineConfig {

@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use sockeye_engine::{CloseReason, EngineConfig, Message, SendError, SendOptions, TransportKind};
+use sockeye_engine::{CloseReason, Message, SendError, SendOptions, TransportKind};
 use sockeye_engine_proto::{Message as Content, Packet};
+use sockeye_listen::EngineConfig;
 use sockeye_testkit::{Case, EngineRig, Frame, Seen};
 
 /// Runs each behaviour over transport and revision.

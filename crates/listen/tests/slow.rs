@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use sockeye_engine::{CloseReason, EngineConfig, Message, SendOptions};
+use sockeye_engine::{CloseReason, Message, SendOptions};
 use sockeye_engine_proto::Packet;
+use sockeye_listen::EngineConfig;
 use sockeye_testkit::{Case, EngineRig, Frame, Seen, Session, WebSocket};
 use sockeye_websocket::OpCode;
 use tokio::task::JoinHandle;

@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use sockeye_engine::{CloseReason, EngineConfig, ListenOptions};
+use sockeye_engine::CloseReason;
 use sockeye_engine_proto::Packet;
+use sockeye_listen::{EngineConfig, ListenOptions};
 use sockeye_testkit::{Case, EngineRig, Seen, SocketDir, StreamPeer};
 use tokio::time::{Instant, advance, pause};
 

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use sockeye_engine::{CloseReason, EngineConfig};
+use sockeye_engine::CloseReason;
+use sockeye_listen::EngineConfig;
 use sockeye_testkit::{Case, EngineRig, Seen, WebSocket};
 use sockeye_websocket::OpCode;
 use tokio::time::{Instant, sleep};
@@ -182,7 +183,7 @@ async fn nobody_is_blamed_for_what_is_not_read() {
 #[cfg(unix)]
 #[tokio::test]
 async fn frames_and_lines_of_bare_streams_are_given_up_too() {
-    use sockeye_engine::ListenOptions;
+    use sockeye_listen::ListenOptions;
     use sockeye_testkit::{SocketDir, StreamPeer};
 
     for (hello, begun, reason) in [
@@ -219,7 +220,7 @@ async fn frames_and_lines_of_bare_streams_are_given_up_too() {
 #[cfg(unix)]
 #[tokio::test]
 async fn line_that_grows_byte_by_byte_is_given_up() {
-    use sockeye_engine::ListenOptions;
+    use sockeye_listen::ListenOptions;
     use sockeye_testkit::{SocketDir, StreamPeer};
 
     let dir = SocketDir::new("dribbled");

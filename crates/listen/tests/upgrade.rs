@@ -1,7 +1,8 @@
 //! Moving a session from long-polling to a WebSocket, and what may come in between.
 
-use sockeye_engine::{CloseReason, EngineConfig, TransportKind};
+use sockeye_engine::{CloseReason, TransportKind};
 use sockeye_engine_proto::Packet;
+use sockeye_listen::EngineConfig;
 use sockeye_testkit::{Case, EngineRig, Frame, Seen, WebSocket};
 use sockeye_websocket::OpCode;
 

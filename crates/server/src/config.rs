@@ -2,8 +2,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sockeye_adapter::Cluster;
-use sockeye_engine::EngineConfig;
 use sockeye_link::InboxLimits;
+use sockeye_listen::EngineConfig;
 use sockeye_socket_proto::ConnectionConfig;
 use sockeye_socket_proto::lines::LinesConfig;
 

@@ -66,7 +66,7 @@ impl Connection {
     pub(crate) fn new(
         server: Arc<Shared>,
         session: SessionHandle,
-        request: Arc<sockeye_engine::Handshake>,
+        request: Arc<sockeye_listen::Handshake>,
         now: Instant,
     ) -> Self {
         let revision = socket_revision(session.dialect(), session.revision());

@@ -5,7 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use sockeye_engine::{EngineConfig, StaticFile};
+use sockeye_listen::{EngineConfig, StaticFile};
 use thiserror::Error;
 
 /// Official client bundles, read from a directory such as

@@ -15,7 +15,7 @@ use crate::Socket;
 /// of its namespace.
 ///
 /// It dereferences to the request, for headers, query, address, time and URL, and for the
-/// [extensions](sockeye_engine::Handshake::extension) that layers around the server have given it. It can
+/// [extensions](sockeye_listen::Handshake::extension) that layers around the server have given it. It can
 /// be taken as a handler's parameter. Cheap to clone.
 ///
 /// ```
@@ -30,13 +30,13 @@ use crate::Socket;
 /// ```
 #[derive(Clone)]
 pub struct Handshake {
-    request: Arc<sockeye_engine::Handshake>,
+    request: Arc<sockeye_listen::Handshake>,
     /// A JSON object; `None` stands for an empty one.
     auth: Option<Arc<str>>,
 }
 
 impl Handshake {
-    pub(crate) fn new(request: Arc<sockeye_engine::Handshake>, auth: Option<&str>) -> Self {
+    pub(crate) fn new(request: Arc<sockeye_listen::Handshake>, auth: Option<&str>) -> Self {
         Self {
             request,
             auth: auth.map(Arc::from),
@@ -66,7 +66,7 @@ impl Handshake {
 /// its type and cloned for the handler: the user of a session or of a token, for one.
 ///
 /// If there is none, the event fails with [`ExtractError::MissingExtension`]; `Result<Extension<T>, ExtractError>` and
-/// [`Handshake::extension`](sockeye_engine::Handshake::extension) are for those that may be missing. What the library's
+/// [`Handshake::extension`](sockeye_listen::Handshake::extension) are for those that may be missing. What the library's
 /// own listeners take has none, and no layer has seen bare streams.
 ///
 /// ```
@@ -96,7 +96,7 @@ impl<T: Clone + Send + Sync + 'static> FromEvent<Socket> for Extension<T> {
 }
 
 impl Deref for Handshake {
-    type Target = sockeye_engine::Handshake;
+    type Target = sockeye_listen::Handshake;
 
     fn deref(&self) -> &Self::Target {
         &self.request

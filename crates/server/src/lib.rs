@@ -62,13 +62,8 @@ pub type Emission<'s> = sockeye_link::Emission<'s, Socket>;
 /// What other servers of a cluster are made of: for whoever writes an adapter.
 pub use sockeye_adapter as adapter;
 pub use sockeye_adapter::{HandshakeDetails, Incomplete, RoomEvent, RoomName, RoomNames, Target};
-#[cfg(feature = "tls")]
-pub use sockeye_engine::rustls;
 pub use sockeye_engine::{
-    Body, ConfigError, ConnectionInfo, Cookie, Cors, Dialect, EngineConfig, EngineLayer,
-    EngineService, Headers, LayerBody, LayeredService, ListenError, ListenOptions, ListenUrl,
-    Listener, MissingRevision, NetSocket, PeerCredentials, Revision, SameSite, StaticFile,
-    StreamDialect, TransportKind, UrlError, batch,
+    Dialect, NetSocket, PeerCredentials, Revision, StreamDialect, TransportKind, batch,
 };
 #[doc(hidden)]
 pub use sockeye_events::__private;
@@ -79,6 +74,13 @@ pub use sockeye_events::{
     Refusal, Reply, State, TypedEvent,
 };
 pub use sockeye_link::{InboxLimits, IntoVerdict, Next};
+#[cfg(feature = "tls")]
+pub use sockeye_listen::rustls;
+pub use sockeye_listen::{
+    Body, ConfigError, ConnectionInfo, Cookie, Cors, EngineConfig, EngineLayer, EngineService,
+    Headers, LayerBody, LayeredService, ListenError, ListenOptions, ListenUrl, Listener,
+    MissingRevision, SameSite, StaticFile, UrlError,
+};
 pub use sockeye_socket_proto::lines::{BadLines, LinesConfig};
 pub use sockeye_socket_proto::{
     Args, ArgsError, ArgsWriter, ConnectionConfig, EncodeError, FromArgs, RawArgs, StrayPackets,

@@ -2,8 +2,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use parking_lot::Mutex;
-use sockeye_engine::{Handshake, SessionHandle};
+use sockeye_engine::SessionHandle;
 use sockeye_events::HandlerFuture;
+use sockeye_listen::Handshake;
 use sockeye_socket_proto::NamespaceKey;
 
 /// What all sockets of one connection share, and others may touch.

@@ -14,12 +14,13 @@ use http_body::Body;
 use hyper::body::Incoming;
 use parking_lot::RwLock;
 use sockeye_adapter::Adapter;
-use sockeye_engine::{
-    Application, ConfigError, Engine, EngineLayer, EngineService, ListenError, ListenOptions,
-    Listener, SessionHandle, WeakEngine,
-};
+use sockeye_engine::SessionHandle;
 use sockeye_events::{Event, EventSocket, ExtractError, FromEvent, StateMap};
 use sockeye_link::InboxLimits;
+use sockeye_listen::{
+    Application, ConfigError, Engine, EngineLayer, EngineService, ListenError, ListenOptions,
+    Listener, WeakEngine,
+};
 use tower_layer::Layer;
 use tower_service::Service;
 
@@ -252,7 +253,7 @@ impl Server {
     /// it), the wrapped service the rest. The HTTP server around it must support upgrades, or
     /// there is no WebSocket.
     ///
-    /// For [`Handshake::remote_addr`](sockeye_engine::Handshake::remote_addr), put a `SocketAddr`
+    /// For [`Handshake::remote_addr`](sockeye_listen::Handshake::remote_addr), put a `SocketAddr`
     /// or a [`ConnectionInfo`](crate::ConnectionInfo) into the extensions of the requests.
     #[must_use]
     pub fn layer(&self) -> EngineLayer<impl Application> {
@@ -278,7 +279,7 @@ impl Server {
     /// next.
     ///
     /// That takes no longer than the
-    /// [`shutdown_timeout`](sockeye_engine::EngineConfig::shutdown_timeout), a second, give or take a
+    /// [`shutdown_timeout`](sockeye_listen::EngineConfig::shutdown_timeout), a second, give or take a
     /// tenth; peers that have not taken their last packets by then are dropped. To let everybody leave
     /// in peace, [drain](Self::close_when_idle) the server before, for as long as you like. A cluster is left
     /// when the sockets are gone, which may take 5 s more if it does not respond. Handlers
@@ -287,8 +288,8 @@ impl Server {
     /// # Cancel safety
     ///
     /// If this is dropped, the server closes all the same, but nobody is dropped before the
-    /// [`linger`](sockeye_engine::EngineConfig::linger) time and the
-    /// [`close_timeout`](sockeye_engine::EngineConfig::close_timeout) are over.
+    /// [`linger`](sockeye_listen::EngineConfig::linger) time and the
+    /// [`close_timeout`](sockeye_listen::EngineConfig::close_timeout) are over.
     pub async fn close(&self) {
         self.shared.closing.store(true, Ordering::Release);
         self.engine.close().await;
@@ -369,7 +370,7 @@ impl Application for App {
     fn connect(
         &self,
         session: SessionHandle,
-        handshake: Arc<sockeye_engine::Handshake>,
+        handshake: Arc<sockeye_listen::Handshake>,
     ) -> Connection {
         let now = tokio::time::Instant::now().into_std();
         let mut connection = Connection::new(Arc::clone(&self.0), session, handshake, now);

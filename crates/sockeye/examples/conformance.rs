@@ -37,9 +37,8 @@ use sockeye::{
     Args, Bytes, Cors, Data, EngineConfig, Handshake, ListenOptions, Namespace, Server,
     ServerConfig, Socket,
 };
-use sockeye_engine::{
-    Application, CloseReason, Connection, Engine, Incoming, Message, SendOptions, SessionHandle,
-};
+use sockeye_engine::{CloseReason, Connection, Incoming, Message, SendOptions, SessionHandle};
+use sockeye_listen::{Application, Engine};
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
@@ -171,7 +170,7 @@ struct EchoConnection(SessionHandle);
 impl Application for Echo {
     type Connection = EchoConnection;
 
-    fn connect(&self, session: SessionHandle, _: Arc<sockeye_engine::Handshake>) -> EchoConnection {
+    fn connect(&self, session: SessionHandle, _: Arc<sockeye_listen::Handshake>) -> EchoConnection {
         EchoConnection(session)
     }
 }

@@ -6,7 +6,7 @@ use http::{Request, Response, StatusCode};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
-use sockeye_engine::{Body, WebSocket};
+use sockeye_listen::{Body, WebSocket};
 use sockeye_websocket::{Event, Limits};
 use tokio::net::TcpListener;
 

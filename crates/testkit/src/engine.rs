@@ -2,10 +2,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 
-use sockeye_engine::{
-    Application, CloseReason, Connection, Engine, EngineConfig, Handshake, Incoming, ListenOptions,
-    Listener, Message, SendOptions, SessionHandle,
-};
+use sockeye_engine::{CloseReason, Connection, Incoming, Message, SendOptions, SessionHandle};
+use sockeye_listen::{Application, Engine, EngineConfig, Handshake, ListenOptions, Listener};
 use tokio::sync::mpsc;
 
 use crate::{Case, Client, Net};

@@ -6,10 +6,10 @@ use http::uri::PathAndQuery;
 use sockeye_engine_proto::{Limits, Revision, TransportKind};
 use sockeye_websocket::handshake;
 
-use crate::bounds::Bounds;
 use crate::dial::{ConnectUrl, ConnectorError, DialConfig};
-use crate::handle::Dialect;
-use crate::stream_dialect::StreamDialect;
+use sockeye_engine::Bounds;
+use sockeye_engine::Dialect;
+use sockeye_engine::StreamDialect;
 
 /// How a client opens and runs its sessions.
 ///

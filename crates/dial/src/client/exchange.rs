@@ -12,8 +12,8 @@ use sockeye_engine_proto::{TransportKind, WireKind, payload};
 use super::Shared;
 use super::target::{Target, framing};
 use crate::dial::{Answer, DialError, PostBody};
-use crate::driver::{Exchange, Reply};
-use crate::io::Io;
+use sockeye_engine::Io;
+use sockeye_engine::{Exchange, Reply};
 
 /// How long the WebSocket of an upgrade may take to be there.
 const UPGRADE_TIMEOUT: Duration = Duration::from_secs(10);

@@ -16,9 +16,9 @@ use super::stream::{read_first, read_open, to_open};
 use super::target::{Target, framing};
 use super::{Begun, ConnectRequest, Connector, OpenError, now};
 use crate::dial::{Answer, DialError};
-use crate::driver::{Carrier, Early, Requests, Wire};
-use crate::handle::Dialect;
-use crate::outbox::Framing;
+use sockeye_engine::Dialect;
+use sockeye_engine::Framing;
+use sockeye_engine::{Carrier, Early, Requests, Wire};
 
 /// How long a server has to show that it speaks revision 3, by sending what such servers send at
 /// once behind the open packet.

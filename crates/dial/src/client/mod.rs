@@ -18,15 +18,15 @@ use std::time::{Duration, Instant};
 use ::http::HeaderMap;
 use sockeye_engine_proto::{CloseReason, Revision, Session, TransportKind};
 
-use crate::application::Connection;
-use crate::bounds::Bounds;
-use crate::clock::now;
 use crate::dial::{ConnectUrl, ConnectorError, Dialer};
-use crate::driver::{Carrier, Driver, Side};
-use crate::handle::{Dialect, SessionHandle};
-use crate::id::SessionId;
-use crate::mask;
-use crate::outbox::Framing;
+use sockeye_engine::Bounds;
+use sockeye_engine::Connection;
+use sockeye_engine::Framing;
+use sockeye_engine::SessionId;
+use sockeye_engine::mask;
+use sockeye_engine::now;
+use sockeye_engine::{Carrier, Driver, Side};
+use sockeye_engine::{Dialect, SessionHandle};
 
 pub use config::{ConnectorConfig, Protocol};
 pub use error::OpenError;
@@ -182,18 +182,7 @@ impl Begun {
         if let Some(from) = self.compress_from {
             handle.set_compression(from);
         }
-        {
-            let mut state = handle.shared().lock();
-            match &self.carrier {
-                Carrier::Stream(wire) => {
-                    state.push(|outbox| {
-                        outbox.become_stream(wire.direct(), self.framing, Vec::new());
-                    });
-                }
-                // A POST may be made at once.
-                _ => state.facts.poll_pending = true,
-            }
-        }
+        handle.begin(&self.carrier, self.framing);
         let opened = Opened {
             session: handle.clone(),
             revision,

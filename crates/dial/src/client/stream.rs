@@ -11,11 +11,11 @@ use sockeye_engine_proto::{
 
 use super::config::ConnectorConfig;
 use super::{Begun, ConnectRequest, ConnectUrl, Connector, OpenError, now};
-use crate::driver::{Carrier, Early, NothingEarly, Wire};
-use crate::handle::Dialect;
-use crate::io::Io;
-use crate::outbox::Framing;
-use crate::stream_dialect::StreamDialect;
+use sockeye_engine::Dialect;
+use sockeye_engine::Framing;
+use sockeye_engine::Io;
+use sockeye_engine::StreamDialect;
+use sockeye_engine::{Carrier, Early, NothingEarly, Wire};
 
 /// How long a peer has to answer the opening before it is taken for one that speaks in lines.
 const PATIENCE: Duration = Duration::from_secs(3);

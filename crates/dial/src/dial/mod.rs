@@ -30,8 +30,8 @@ use tls::Tls;
 pub use tls::TlsOptions;
 pub use url::{ConnectUrl, ConnectUrlError};
 
-use crate::io::Io;
-use crate::net::Place;
+use sockeye_engine::Io;
+use sockeye_engine::net::Place;
 
 /// Opens streams to servers. Clones share everything.
 #[derive(Clone, Debug)]

@@ -12,8 +12,8 @@ use tokio::net::UnixStream;
 use tokio::net::{TcpSocket, TcpStream};
 
 use super::{ConnectUrl, DialConfig, DialError};
-use crate::io::{Io, Stream};
-use crate::net;
+use sockeye_engine::net;
+use sockeye_engine::{Io, Stream};
 
 /// A stream to a server, before it is known what runs over it.
 pub(super) enum Link {

@@ -8,7 +8,7 @@ use tokio::net::UnixStream;
 
 use super::stream::unsupported;
 use super::{ConnectUrl, DialError, UnixProblem};
-use crate::net::Place;
+use sockeye_engine::net::Place;
 
 /// The longest path in a socket's address, without the NUL behind it.
 const MAX_PATH: usize = if HAS_ABSTRACT { 107 } else { 103 };

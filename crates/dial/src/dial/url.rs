@@ -6,7 +6,7 @@ use std::str::FromStr;
 use sockeye_engine_proto::TransportKind;
 use thiserror::Error;
 
-use crate::net::{self, Place};
+use sockeye_engine::net::{self, Place};
 
 /// Where to connect to.
 ///
@@ -24,12 +24,12 @@ use crate::net::{self, Place};
 /// JavaScript client does. A URL has at most 8000 characters.
 ///
 /// ```
-/// use sockeye_engine::ConnectUrl;
+/// use sockeye_dial::ConnectUrl;
 ///
 /// let url: ConnectUrl = "https://example.com/admin?token=abc".parse()?;
 /// assert_eq!((url.host(), url.port()), (Some("example.com"), Some(443)));
 /// assert_eq!((url.namespace(), url.query()), ("/admin", Some("token=abc")));
-/// # Ok::<(), sockeye_engine::ConnectUrlError>(())
+/// # Ok::<(), sockeye_dial::ConnectUrlError>(())
 /// ```
 /// `Debug` leaves the query out, which may hold a secret; `Display` does not.
 #[derive(Clone, PartialEq, Eq, Hash)]

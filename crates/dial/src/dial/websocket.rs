@@ -9,7 +9,7 @@ use sockeye_websocket::handshake::ClientRequest;
 use super::exchange::{Switch, switch};
 use super::request::{all_headers, unwritable, uri};
 use super::{ConnectUrl, DialError, Dialer};
-use crate::io::Io;
+use sockeye_engine::Io;
 
 impl Dialer {
     /// Opens a WebSocket at `target`, which is the path with the query. Gives the stream, a bare

@@ -2,10 +2,12 @@
 
 #![expect(clippy::unwrap_used, reason = "what fails here fails the test")]
 
-use sockeye_engine::{CloseReason, ConnectorConfig, EngineConfig, Message, SendOptions};
+use sockeye_dial::ConnectorConfig;
+use sockeye_engine::{CloseReason, Message, SendOptions};
 use sockeye_engine_proto::WireKind;
 use sockeye_engine_proto::frame::compressed::{Compressor, Decoded, Decompressor, decode};
 use sockeye_engine_proto::frame::{Frame, encode_frame};
+use sockeye_listen::EngineConfig;
 use sockeye_testkit::Seen;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use sockeye_engine::{CloseReason, ConnectorConfig, TransportKind};
+use sockeye_dial::ConnectorConfig;
+use sockeye_engine::{CloseReason, TransportKind};
 
 use crate::rig::{Peer, accept, answer, connector, raw, read_head, within};
 

@@ -3,10 +3,9 @@
 use std::time::Duration;
 
 use http::StatusCode;
-use sockeye_engine::{
-    CloseReason, ConnectorConfig, Dialect, EngineConfig, OpenError, Protocol, Revision,
-    StreamDialect, TransportKind,
-};
+use sockeye_dial::{ConnectorConfig, OpenError, Protocol};
+use sockeye_engine::{CloseReason, Dialect, Revision, StreamDialect, TransportKind};
+use sockeye_listen::EngineConfig;
 use sockeye_testkit::Seen;
 use sockeye_websocket::OpCode;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};

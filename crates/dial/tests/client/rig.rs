@@ -7,10 +7,9 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use sockeye_engine::{
-    CloseReason, ConnectRequest, Connection, Connector, ConnectorConfig, Ended, EngineConfig,
-    Incoming, ListenOptions, Message, OpenError, Opened, SendOptions, TransportKind,
-};
+use sockeye_dial::{ConnectRequest, Connector, ConnectorConfig, Ended, OpenError, Opened};
+use sockeye_engine::{CloseReason, Connection, Incoming, Message, SendOptions, TransportKind};
+use sockeye_listen::{EngineConfig, ListenOptions};
 use sockeye_testkit::{EngineRig, Seen};
 use sockeye_websocket::handshake::accept_key;
 use sockeye_websocket::{Decoded, Decoder, Event, Limits, OpCode, Role, encode_frame};

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use sockeye_engine::{
-    CloseReason, ConnectorConfig, EngineConfig, Message, Protocol, Revision, TransportKind,
-};
+use sockeye_dial::{ConnectorConfig, Protocol};
+use sockeye_engine::{CloseReason, Message, Revision, TransportKind};
+use sockeye_listen::EngineConfig;
 use sockeye_testkit::{EngineRig, Seen, Session};
 
 use crate::rig::{Peer, connector, serve, until};

@@ -7,10 +7,10 @@ use sockeye_websocket::OpCode;
 
 use super::stream::{Fate, Wire};
 use super::{Carrier, Driver, Side};
-use crate::application::Connection;
+use crate::connection::Connection;
 use crate::handle::SessionHandle;
-use crate::listen::Mistaken;
 use crate::mailbox::Flushed;
+use crate::unheard::Mistaken;
 
 /// The way out of a closed session: write what waits and a close frame, say that no more will
 /// come, and wait for the peer to do the same.

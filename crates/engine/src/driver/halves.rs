@@ -8,7 +8,7 @@ use sockeye_engine_proto::{Lane, TransportEnd};
 
 use super::stream::{Fate, Wire};
 use super::{Carrier, Driver, Side};
-use crate::application::Connection;
+use crate::connection::Connection;
 
 /// What is known and allowed of the two halves of a bare stream, beside its [`Fate`].
 #[derive(Clone, Copy, Debug, Default)]
@@ -37,7 +37,7 @@ impl Halves {
 
 impl Wire {
     /// Lets the stream go on when the peer closes its half.
-    pub(crate) const fn outlive_peer(&mut self) {
+    pub const fn outlive_peer(&mut self) {
         self.halves.outlives_peer = true;
     }
 

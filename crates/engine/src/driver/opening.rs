@@ -10,19 +10,21 @@ use sockeye_engine_proto::frame;
 use sockeye_websocket::{Event, OpCode, encode_frame};
 
 use super::stream::{Frames, Wire};
-use crate::application::Incoming;
+use crate::connection::Incoming;
 use crate::frames::ReadError;
 
 /// What came on a stream.
 #[derive(Debug)]
-pub(crate) enum Early {
+pub enum Early {
+    /// A text packet.
     Text(String),
+    /// A binary one.
     Binary(Bytes),
 }
 
 /// Why nothing came.
 #[derive(Debug)]
-pub(crate) enum NothingEarly {
+pub enum NothingEarly {
     /// The peer, or the network, ended the stream; a text says how.
     Ended(String),
     /// The peer broke the rules of the framing.
@@ -32,8 +34,14 @@ pub(crate) enum NothingEarly {
 impl Wire {
     /// Reads one packet; what came behind it is kept.
     ///
-    /// Cancel safe: dropped before it is ready, it has taken nothing.
-    pub(crate) async fn read_first(&mut self) -> Result<Early, NothingEarly> {
+    /// # Errors
+    ///
+    /// If the stream ends before, or is not cut as it should be.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped before it is ready, it has taken nothing.
+    pub async fn read_first(&mut self) -> Result<Early, NothingEarly> {
         poll_fn(|cx| self.poll_first(cx)).await
     }
 
@@ -77,7 +85,7 @@ impl Wire {
     }
 
     /// Puts back what was read, so that it is read again.
-    pub(crate) fn unread(&mut self, early: &Early) {
+    pub fn unread(&mut self, early: &Early) {
         let mut bytes = Vec::new();
         match &mut self.frames {
             Frames::WebSocket(frames) => {

@@ -1,6 +1,7 @@
 //! A session on long-polling: the pending GET, and the packets of a POST.
 
 use std::collections::VecDeque;
+use std::fmt;
 use std::task::Context;
 use std::time::Instant;
 
@@ -9,13 +10,13 @@ use sockeye_engine_proto::{Lane, Message, Packet, PollVerdict, RequestError};
 use tokio::sync::oneshot;
 
 use super::{Carrier, Driver, Side, is_ready};
-use crate::application::{Connection, Incoming};
 use crate::command::{PollAnswer, Post, PostVerdict};
+use crate::connection::{Connection, Incoming};
 use crate::message::View;
 use crate::outbox::{Item, Outbox};
 
-/// The state of long-polling.
-pub(crate) struct Polling {
+/// Long-polling as the server has it.
+pub struct Polling {
     dialect: Dialect,
     /// The GET that waits for something to send.
     pending: Option<oneshot::Sender<PollAnswer>>,
@@ -31,6 +32,12 @@ pub(crate) struct Polling {
 struct Backlog {
     packets: VecDeque<Packet<'static>>,
     verdict: oneshot::Sender<PostVerdict>,
+}
+
+impl fmt::Debug for Polling {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Polling").finish_non_exhaustive()
+    }
 }
 
 impl Polling {

@@ -1,6 +1,7 @@
 //! A client's session on long-polling: at most one GET and one POST that are on their way.
 
 use std::collections::VecDeque;
+use std::fmt;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Instant;
@@ -11,16 +12,16 @@ use sockeye_engine_proto::{Lane, Packet, PollVerdict, TransportEnd, WireKind};
 
 use super::polling::{fill, incoming};
 use super::{Carrier, Driver, Side, is_ready};
-use crate::application::Connection;
+use crate::connection::Connection;
 use crate::handle::SessionHandle;
 use crate::io::Io;
 
 /// What will have come of a request; the error is a text that says what went wrong.
-pub(crate) type Reply<T> = Pin<Box<dyn Future<Output = Result<T, String>> + Send>>;
+pub type Reply<T> = Pin<Box<dyn Future<Output = Result<T, String>> + Send>>;
 
 /// The requests that a session makes: addressed, authorised, and failed if their answer has not
 /// the status that it must have.
-pub(crate) trait Exchange: Send {
+pub trait Exchange: Send {
     /// Asks for packets.
     fn get(&self) -> Reply<(WireKind, Bytes)>;
 
@@ -35,8 +36,8 @@ pub(crate) trait Exchange: Send {
     fn upgraded(&self, works: bool);
 }
 
-/// The state of long-polling.
-pub(crate) struct Requests {
+/// Long-polling as the client has it.
+pub struct Requests {
     exchange: Box<dyn Exchange>,
     dialect: Dialect,
     /// How many bytes the server takes at once.
@@ -63,9 +64,15 @@ enum Farewell {
     Heard,
 }
 
+impl fmt::Debug for Requests {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Requests").finish_non_exhaustive()
+    }
+}
+
 impl Requests {
     /// `backlog` are the packets that came behind the open packet. The upgrade begins at once.
-    pub(crate) fn new(
+    pub fn new(
         exchange: Box<dyn Exchange>,
         dialect: Dialect,
         max_payload: usize,

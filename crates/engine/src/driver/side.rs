@@ -5,11 +5,9 @@ use std::time::Duration;
 
 use crate::bounds::Bounds;
 use crate::handle::SessionHandle;
-use crate::io::Io;
-use crate::listen::Unheard;
 
 /// The end at which a driver runs its session, as far as the driver needs to know it.
-pub(crate) trait Side: Send + 'static {
+pub trait Side: Send + 'static {
     /// What the session may take.
     fn bounds(&self) -> &Bounds;
 
@@ -24,12 +22,6 @@ pub(crate) trait Side: Send + 'static {
     /// The first cause that was noted.
     fn noted(&self) -> Option<&str> {
         None
-    }
-
-    /// A peer that was taken for a plain one is to be received again, as its session is over. Only
-    /// servers have such peers.
-    fn readmit(&self, io: Io, peer: Unheard) {
-        drop((io, peer));
     }
 
     /// The session is over. May be called more than once.

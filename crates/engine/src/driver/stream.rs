@@ -1,5 +1,6 @@
 //! A session's streams: the one that carries it, and the one that is being probed.
 
+use std::fmt;
 use std::io::{self, IoSlice};
 use std::ops::ControlFlow;
 use std::task::{Context, Poll};
@@ -15,17 +16,17 @@ use sockeye_websocket::{Decoder, Event, OpCode, Payload, ProtocolError, Role, en
 use super::halves::Halves;
 use super::unfinished::Unfinished;
 use super::{Driver, Side, is_ready};
-use crate::application::{Connection, Incoming};
+use crate::connection::{Connection, Incoming};
 use crate::formats::{Lines, LinesError, Native};
 use crate::frames::{Extent, FrameReader, ReadError};
 use crate::handle::SessionHandle;
 use crate::io::{Io, Socket};
-use crate::listen::{Mistaken, Unheard};
 use crate::mask;
 use crate::outbox::Framing;
+use crate::unheard::{Mistaken, Unheard};
 
 /// A stream that carries a session.
-pub(crate) struct Wire {
+pub struct Wire {
     pub(crate) io: Io,
     pub(super) frames: Frames,
     /// How the peer ended it, or what it did wrong.
@@ -82,7 +83,7 @@ impl Frames {
 impl Wire {
     /// A WebSocket, at which this end has this role. `read` is what came behind the handshake
     /// already.
-    pub(crate) fn websocket(io: Io, read: &[u8], max_payload: usize, role: Role) -> Self {
+    pub fn websocket(io: Io, read: &[u8], max_payload: usize, role: Role) -> Self {
         let limits = sockeye_websocket::Limits::default()
             .max_frame(max_payload)
             .max_message(max_payload);
@@ -98,7 +99,7 @@ impl Wire {
     }
 
     /// A bare stream in one of the framings that it can have.
-    pub(crate) fn bare(io: Io, framing: Framing, read: &[u8], limits: &Limits) -> Self {
+    pub fn bare(io: Io, framing: Framing, read: &[u8], limits: &Limits) -> Self {
         let frames = match framing {
             Framing::Lines => {
                 Frames::Lines(FrameReader::new(Lines::new(limits.max_line_bytes), read))
@@ -117,21 +118,21 @@ impl Wire {
 
     /// Takes compressed frames of a native peer too, as both ends have agreed. What goes out is
     /// the [session's](SessionHandle::set_compression) affair.
-    pub(crate) const fn expect_compressed(&mut self) {
+    pub const fn expect_compressed(&mut self) {
         if let Frames::Native(frames) = &mut self.frames {
             frames.format_mut().expect_compressed();
         }
     }
 
     /// The peer has said nothing yet, and is taken for one that speaks in lines.
-    pub(crate) fn expect_first_word(&mut self, peer: Unheard) {
+    pub fn expect_first_word(&mut self, peer: Box<dyn Unheard>) {
         if let Frames::Lines(frames) = &mut self.frames {
             frames.format_mut().expect_first_word(peer);
         }
     }
 
     /// The peer, as long as it has not spoken in lines.
-    pub(super) fn unheard(&self) -> Option<&Unheard> {
+    pub(super) fn unheard(&self) -> Option<&dyn Unheard> {
         match &self.frames {
             Frames::Lines(frames) => frames.format().unheard(),
             _ => None,
@@ -139,7 +140,7 @@ impl Wire {
     }
 
     /// The peer that is to be received again, and its stream.
-    pub(super) fn into_mistaken(self) -> Option<(Io, Unheard)> {
+    pub(super) fn into_mistaken(self) -> Option<(Io, Box<dyn Unheard>)> {
         match self.frames {
             Frames::Lines(frames) if self.fate == Fate::Mistaken(Mistaken::Readmitted) => {
                 Some((self.io, frames.into_format().into_unheard()?))
@@ -194,6 +195,15 @@ impl Wire {
     }
 }
 
+impl fmt::Debug for Wire {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Wire")
+            .field("io", &self.io)
+            .field("fate", &self.fate)
+            .finish_non_exhaustive()
+    }
+}
+
 /// A way to break a framing, in WebSocket's terms.
 trait Violation: std::fmt::Display {
     fn close_code(&self) -> u16;
@@ -217,7 +227,7 @@ impl Violation for FrameError {
 impl Violation for LinesError {
     fn close_code(&self) -> u16 {
         match self {
-            Self::Line(_) => 1009,
+            Self::TooLong(_) => 1009,
             Self::Mistaken => 1002,
         }
     }
@@ -354,7 +364,7 @@ impl<S: Side, C: Connection> Reader<'_, S, C> {
 
     /// What becomes of a peer that has turned out not to speak in lines. Under the lock by which
     /// others write, so that nothing goes out any more to one that is received again.
-    fn judge(&self, peer: &Unheard) -> Mistaken {
+    fn judge(&self, peer: &dyn Unheard) -> Mistaken {
         let mut state = self.handle.shared().lock();
         let judgement = peer.judge(state.outbox.has_spoken());
         if judgement == Mistaken::Readmitted {

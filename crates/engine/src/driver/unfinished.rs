@@ -8,7 +8,7 @@ use thiserror::Error;
 
 use super::stream::{Fate, Frames};
 use super::{Carrier, Driver, Moment, Side};
-use crate::application::Connection;
+use crate::connection::Connection;
 use crate::frames::Extent;
 
 /// A message of which a part is missing: a frame, fragments, a line, or a packet of the upper layer whose

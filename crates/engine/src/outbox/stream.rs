@@ -31,7 +31,7 @@ pub(super) struct Stream {
 
 /// How packets become bytes on a stream.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) enum Framing {
+pub enum Framing {
     /// WebSocket frames.
     #[default]
     WebSocket,

@@ -6,8 +6,9 @@ use std::task::{Context, Waker};
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
+use sockeye_engine::{Seat, now};
 
-use super::{Connections, Peers, Seat, now};
+use super::{Admitted, Connections, Peers};
 
 /// What others know of a connection that carries requests, and may do to it.
 pub(crate) struct RequestConnection {
@@ -59,13 +60,13 @@ const SLOW: Duration = Duration::from_secs(1);
 
 impl Connections {
     /// Keeps account of a connection that carries requests.
-    pub(crate) fn watch(&self, seat: Seat) -> Watched {
+    pub(crate) fn watch(&self, Admitted { seat, peers }: Admitted) -> Watched {
         let mut state = self.state.lock();
         let number = state.next;
         state.next += 1;
         let connection = Arc::new(RequestConnection {
             number,
-            peers: Arc::clone(&seat.0),
+            peers,
             state: Mutex::new(State::Live(Live {
                 seat,
                 serving: 0,

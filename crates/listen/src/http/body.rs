@@ -116,8 +116,8 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::handle::SessionHandle;
     use crate::http::Deliveries;
+    use crate::http::delivery::undriven;
 
     /// A payload that tells, by the other pointer to it, whether it is still in memory.
     struct Payload(Arc<Vec<u8>>);
@@ -130,7 +130,7 @@ mod tests {
 
     #[tokio::test]
     async fn last_piece_does_not_keep_the_whole_payload() {
-        let session = SessionHandle::undriven();
+        let session = undriven();
         let deliveries = Arc::new(Deliveries::default());
         let delivery = deliveries
             .begin(&session, None, Duration::from_secs(1))

@@ -13,10 +13,10 @@ use parking_lot::Mutex;
 use sockeye_engine_proto::{CloseReason, RequestError};
 use tokio::sync::Notify;
 
-use crate::command::{Command, Request};
 use crate::connections::RequestConnection;
-use crate::handle::SessionHandle;
-use crate::id::SessionId;
+use sockeye_engine::Request;
+use sockeye_engine::SessionHandle;
+use sockeye_engine::SessionId;
 
 /// Which sessions have such an answer on its way; there is one at a time.
 #[derive(Default)]
@@ -126,7 +126,7 @@ impl Deliveries {
 impl Underway {
     fn hurry(&self, linger: Duration) {
         if let Some(connection) = &self.connection
-            && let Some(until) = crate::clock::now().checked_add(linger)
+            && let Some(until) = sockeye_engine::now().checked_add(linger)
         {
             connection.hurry(until);
         }
@@ -154,7 +154,7 @@ impl Drop for Delivery {
     fn drop(&mut self) {
         if self.end == End::Lost {
             // Before the next poll may come, so that this is not taken for its end.
-            self.session.command(Command::RequestDropped(Request::Poll));
+            self.session.drop_request(Request::Poll);
         }
         {
             let mut underway = self.deliveries.underway.lock();
@@ -177,6 +177,21 @@ impl fmt::Debug for Delivery {
     }
 }
 
+/// A session on long-polling that nobody drives.
+#[cfg(test)]
+pub(super) fn undriven() -> SessionHandle {
+    use sockeye_engine::{Bounds, Dialect, Revision, TransportKind};
+
+    SessionHandle::new(
+        SessionId::random().expect("random bytes"),
+        Revision::V4,
+        TransportKind::Polling,
+        Dialect::Packets,
+        false,
+        &Bounds::default(),
+    )
+}
+
 #[cfg(test)]
 mod tests {
     use std::task::{Context, Waker};
@@ -195,10 +210,10 @@ mod tests {
                 Writing::Stuck { due, .. } => due,
                 Writing::Cut => panic!("cut"),
             };
-            let session = SessionHandle::undriven();
+            let session = undriven();
             let deliveries = Arc::new(Deliveries::default());
             let end = || {
-                session.shared().retire();
+                session.retire();
                 deliveries.end(session.id(), LINGER);
             };
             if ends_before {
@@ -210,7 +225,7 @@ mod tests {
                 assert_eq!(due(), None);
                 end();
             }
-            let now = crate::clock::now();
+            let now = sockeye_engine::now();
             assert_eq!(due(), Some(now + LINGER));
             delivery.finish();
             assert_eq!(due(), None);

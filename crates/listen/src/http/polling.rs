@@ -7,16 +7,15 @@ use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
 use http_body_util::BodyExt;
 use sockeye_engine_proto::payload::{self, Dialect};
 use sockeye_engine_proto::{BadRequest, Packet, RequestError, TransportKind};
-use tokio::sync::oneshot;
 
 use super::body::PIECE;
 use super::params::Params;
 use super::{Body, Deliveries, Opening, apply_polling_headers, text};
 use crate::application::Application;
-use crate::command::{Command, PollAnswer, Post, Request};
 use crate::engine::Engine;
-use crate::handle::SessionHandle;
 use crate::listen::Owner;
+use sockeye_engine::Request;
+use sockeye_engine::SessionHandle;
 
 /// Opens a session on long-polling; the answer is the open packet.
 pub(super) fn open_session<A: Application>(
@@ -104,12 +103,7 @@ async fn poll(
     session: &SessionHandle,
 ) -> Result<payload::Encoded, RequestError> {
     match deliveries.wait(session).await {
-        Ok(()) => {
-            let (sender, receiver) = oneshot::channel();
-            session.command(Command::Poll(sender));
-            let answer: Result<PollAnswer, _> = receiver.await;
-            answer.unwrap_or(Err(RequestError::UnknownSession))
-        }
+        Ok(()) => session.poll().await,
         Err(overlap) => Err(overlap),
     }
 }
@@ -143,13 +137,7 @@ where
         .get(CONTENT_TYPE)
         .and_then(|kind| kind.to_str().ok());
     let content = payload::content_kind(kind);
-    let (verdict, receiver) = oneshot::channel();
-    session.command(Command::Post(Post {
-        content,
-        body,
-        verdict,
-    }));
-    let result = receiver.await.unwrap_or(Err(RequestError::UnknownSession));
+    let result = session.post(content, body).await;
     session.end_post();
     pending.finished();
     result
@@ -237,7 +225,7 @@ impl Drop for Pending<'_> {
             if request == Request::Post {
                 self.session.end_post();
             }
-            self.session.command(Command::RequestDropped(request));
+            self.session.drop_request(request);
         }
     }
 }

@@ -13,14 +13,12 @@ use tokio_rustls::server::TlsStream;
 use super::params::Params;
 use super::{Body, Opening};
 use crate::application::Application;
-use crate::command::Command;
-use crate::connections::Seat;
 use crate::engine::Engine;
-use crate::handle::SessionHandle;
-use crate::io::Io;
-#[cfg(feature = "tls")]
-use crate::io::Seated;
 use crate::listen::Guarded;
+#[cfg(feature = "tls")]
+use sockeye_engine::Seated;
+use sockeye_engine::SessionHandle;
+use sockeye_engine::{Io, Seat};
 
 /// Takes the upgrade out of a request that asks for a WebSocket.
 pub(crate) fn requested<B>(request: &mut Request<B>) -> Option<OnUpgrade> {
@@ -82,7 +80,7 @@ pub(super) fn join_session<A: Application>(
             () = engine.gate().expired() => None,
         };
         if let Some((io, read)) = upgraded {
-            session.command(Command::Upgrade { io, read });
+            session.upgrade(io, read);
         }
     });
     Ok(response)

@@ -11,13 +11,13 @@ use sockeye_engine_proto::{
 };
 use sockeye_socket_proto::lines;
 
-use super::{Guest, Manners, Unheard};
+use super::{Guest, Manners};
 use crate::application::Application;
 use crate::engine::Engine;
 use crate::handshake::Handshake;
-use crate::io::Io;
-use crate::outbox::Framing;
-use crate::stream_dialect::StreamDialect;
+use sockeye_engine::Framing;
+use sockeye_engine::Io;
+use sockeye_engine::StreamDialect;
 
 /// A native peer opens with a frame of a few bytes.
 const MAX_OPENING: usize = 1024;
@@ -49,12 +49,16 @@ pub(super) async fn serve<A: Application>(
 
 /// The same for a peer that was taken for a plain one, and turns out to be another: its session of
 /// lines is over, without a word to it, and it begins anew with what it has said.
-pub(crate) async fn serve_again<A: Application>(engine: Engine<A>, io: Io, unheard: Unheard) {
+pub(super) async fn serve_again<A: Application>(
+    engine: Engine<A>,
+    io: Io,
+    guest: Guest,
+    said: Vec<u8>,
+) {
     tracing::debug!("a peer that had said nothing speaks no lines: it is received once more");
     let Some(_door) = engine.gate().open_door() else {
         return;
     };
-    let (guest, said) = unheard.into_parts();
     tokio::select! {
         biased;
         // No listener waits for it any more, nor is anybody else let in.

@@ -5,10 +5,11 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use sockeye_engine::Seat;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep_until};
 
-use crate::connections::{RequestConnection, Seat, Watched, Writing};
+use crate::connections::{RequestConnection, Watched, Writing};
 
 /// A stream on which no writing waits for ever, and that others can end: the HTTP library has a time
 /// limit for the head of a request only.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::TcpListener;
 
-use crate::stream_dialect::StreamDialect;
+use sockeye_engine::StreamDialect;
 
 /// How a listener accepts connections.
 #[derive(Clone)]
@@ -117,7 +117,7 @@ impl ListenOptions {
         self
     }
 
-    /// On bare streams: whether new connections are [paused](crate::SessionHandle::pause) as soon
+    /// On bare streams: whether new connections are [paused](sockeye_engine::SessionHandle::pause) as soon
     /// as the application was told of them. What the peer sends stays unread, but for first bytes
     /// by which it is known what it speaks. Default: no.
     #[must_use]
@@ -259,7 +259,7 @@ impl ListenOptions {
 
     /// Sets what a new connection needs.
     pub(super) fn prepare(&self, stream: &tokio::net::TcpStream) {
-        crate::net::prepare(stream, self.nodelay, self.keep_alive);
+        sockeye_engine::net::prepare(stream, self.nodelay, self.keep_alive);
     }
 
     /// A listening socket on this address.

@@ -8,7 +8,7 @@ use socket2::{Domain, SockAddr, Socket, Type};
 use tokio::net::UnixListener;
 
 use super::ListenOptions;
-use crate::net::Place;
+use sockeye_engine::net::Place;
 
 /// The file of a listening socket; removed when dropped, unless it is another one by then.
 #[derive(Debug)]

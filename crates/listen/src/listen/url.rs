@@ -6,7 +6,7 @@ use std::str::FromStr;
 
 use thiserror::Error;
 
-use crate::net::{self, Place};
+use sockeye_engine::net::{self, Place};
 
 /// Where to listen.
 ///

@@ -23,7 +23,7 @@ impl Socket {
     /// ```
     #[must_use]
     pub fn net_socket(&self) -> NetSocket {
-        self.link().session.net_socket(self.handshake())
+        self.link().session.net_socket(self.handshake().peer())
     }
 
     /// Writes what waits and then closes this side's half of the connection: emitting is an

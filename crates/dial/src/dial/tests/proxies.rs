@@ -7,7 +7,7 @@ use tokio::sync::mpsc;
 
 use super::http::read_request;
 use super::{DialConfig, DialError, Dialer, ProxyUrl, local, url};
-use crate::io::Socket;
+use sockeye_engine::Socket;
 
 fn through(proxy: &str) -> Dialer {
     let proxy: ProxyUrl = proxy.parse().unwrap();

@@ -7,7 +7,7 @@ use tokio::net::{TcpListener, TcpSocket, UnixListener};
 
 use super::super::UnixProblem;
 use super::{DialConfig, DialError, Dialer, dialer, url};
-use crate::io::Io;
+use sockeye_engine::Io;
 
 /// A folder of its own for the sockets of one test.
 struct Folder(PathBuf);
@@ -62,7 +62,7 @@ async fn tcp_stream_is_bare_and_has_no_delay() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = url(&format!("tcp://{}", listener.local_addr().unwrap()));
     let io = dialer().stream(&url).await.unwrap();
-    let Some(crate::io::Socket::Tcp(socket)) = io.direct() else {
+    let Some(sockeye_engine::Socket::Tcp(socket)) = io.direct() else {
         panic!("no bare socket")
     };
     assert!(socket.nodelay().unwrap());
@@ -133,7 +133,7 @@ async fn unix_socket_is_bare() {
     let folder = Folder::new("bare");
     let listener = UnixListener::bind(folder.socket()).unwrap();
     let io = dialer().stream(&url(&folder.socket())).await.unwrap();
-    assert!(matches!(io.direct(), Some(crate::io::Socket::Unix(_))));
+    assert!(matches!(io.direct(), Some(sockeye_engine::Socket::Unix(_))));
     assert_joined(io, listener.accept().await.unwrap().0).await;
 }
 

@@ -6,7 +6,7 @@ use tokio::net::TcpListener;
 
 use super::http::read_request;
 use super::{DialError, dialer, local, url};
-use crate::io::Socket;
+use sockeye_engine::Socket;
 
 /// Answers one handshake; `{accept}` stands for the right key.
 async fn answer(listener: &TcpListener, answer: &str) -> tokio::net::TcpStream {

@@ -1,29 +1,9 @@
 use std::fmt;
-use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use bytes::Bytes;
 use sockeye_engine_proto::CloseReason;
-
-use crate::handle::SessionHandle;
-use crate::handshake::Handshake;
-
-/// What runs on top of the engine: it is asked for a [`Connection`] for every new session.
-pub trait Application: Send + Sync + 'static {
-    /// The state of one session's upper layer.
-    type Connection: Connection;
-
-    /// A session was opened. What the returned connection sends through `session` follows the
-    /// open packet.
-    fn connect(&self, session: SessionHandle, handshake: Arc<Handshake>) -> Self::Connection;
-
-    /// How long a peer on a bare stream may take to say what it speaks, before there is a session
-    /// at all. Default: 45 s.
-    fn connect_timeout(&self) -> Duration {
-        Duration::from_secs(45)
-    }
-}
 
 /// The upper layer of one session. All of its methods run on the session's driver task, one at
 /// a time.
@@ -43,7 +23,7 @@ pub trait Connection: Send + 'static {
     }
 
     /// Whether more must come for what came last to make sense, such as attachments. A peer that lets
-    /// the [`unfinished_timeout`](crate::EngineConfig::unfinished_timeout) pass then is given up. Asked
+    /// the [`unfinished_timeout`](crate::Bounds::unfinished_timeout) pass then is given up. Asked
     /// in each turn, so it must be cheap.
     fn is_unfinished(&self) -> bool {
         false
@@ -79,7 +59,7 @@ pub trait Connection: Send + 'static {
 
     /// The server's heartbeat was answered; the next one is due before this time. Called for the
     /// sessions of clients of revision 4 only; by when the first one is due, is
-    /// [said](crate::Opened::heartbeat_due) when a session is opened.
+    /// said when a session is opened.
     ///
     /// The session looks at the time itself. This is for programs that distrust the clock which
     /// timers follow, as it may stand still while the machine sleeps.

@@ -1,0 +1,17 @@
+//! The client's ways out: how sessions with servers are opened, over HTTP, WebSocket, TCP and Unix-domain sockets.
+//!
+//! A [`Connector`] opens sessions, and a [`ClientSession`] is the driver of one, with the upper layer's connection on
+//! top. What runs a session is in `sockeye-engine`.
+
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
+mod client;
+mod dial;
+
+pub use client::{
+    ClientSession, ConnectRequest, Connector, ConnectorConfig, Ended, OpenError, Opened, Protocol,
+};
+pub use dial::{
+    ConnectUrl, ConnectUrlError, ConnectorError, DialConfig, DialError, ProxyUrl, ProxyUrlError,
+    TlsOptions, UnixProblem,
+};
