@@ -58,14 +58,10 @@ impl BroadcastOperator {
 
     /// Adds a room, or several: who is in any of the rooms is meant, once. Without a room, and
     /// after an empty list of rooms, it is everyone in the namespace.
+    #[doc(alias = "in")]
     pub fn to<M>(mut self, rooms: impl RoomNames<M>) -> Self {
         self.options.target = self.options.target.to(rooms);
         self
-    }
-
-    /// The same as [`to`](Self::to); `in` is a keyword.
-    pub fn within<M>(self, rooms: impl RoomNames<M>) -> Self {
-        self.to(rooms)
     }
 
     /// Leaves out the sockets in this room, or in any of these.

@@ -190,13 +190,9 @@ impl Namespace {
     }
 
     /// The sockets in this room, or in any of these.
+    #[doc(alias = "in")]
     pub fn to<M>(&self, rooms: impl RoomNames<M>) -> BroadcastOperator {
         self.all().to(rooms)
-    }
-
-    /// The same as [`to`](Self::to).
-    pub fn within<M>(&self, rooms: impl RoomNames<M>) -> BroadcastOperator {
-        self.to(rooms)
     }
 
     /// Everyone but the sockets in this room, or in any of these.

@@ -253,13 +253,9 @@ impl Socket {
     }
 
     /// The sockets in this room, or in any of these, but for this one.
+    #[doc(alias = "in")]
     pub fn to<M>(&self, rooms: impl RoomNames<M>) -> BroadcastOperator {
         self.broadcast().to(rooms)
-    }
-
-    /// The same as [`to`](Self::to).
-    pub fn within<M>(&self, rooms: impl RoomNames<M>) -> BroadcastOperator {
-        self.to(rooms)
     }
 
     /// Everyone in the namespace but this socket and those in this room, or in any of these.
@@ -290,6 +286,9 @@ impl Socket {
 
     /// Disconnects the socket: from its namespace only, or, with `close`, from all of them
     /// together with the connection. Does nothing if it is disconnected already.
+    ///
+    /// Each end has the `disconnect` of its JavaScript counterpart: a client's takes no argument. What closes the
+    /// connection is called [`close`](Self::close) at both.
     pub fn disconnect(&self, close: bool) {
         if close || self.speaks_lines() {
             self.0.link.request(Request::Close);

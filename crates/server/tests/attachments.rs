@@ -184,10 +184,7 @@ async fn bytes_stay_inside_of_the_text_if_asked_to() {
     socket.binary(false).emit("e", &bytes).unwrap();
     peer.expect(&format!(r#"2["e",{buffer}]"#)).await;
     let many = vec![bytes; 11];
-    io.within(socket.id())
-        .binary(false)
-        .emit("e", &many)
-        .unwrap();
+    io.to(socket.id()).binary(false).emit("e", &many).unwrap();
     let buffers = [buffer; 11].join(",");
     peer.expect(&format!(r#"2["e",[{buffers}]]"#)).await;
 }

@@ -68,7 +68,7 @@ async fn except_leaves_out_rooms_and_single_sockets() {
     join(&mut b, &["one"]).await;
     io.to("one").except("muted").emit("x", 1).unwrap();
     io.except(["muted", b.id.as_str()]).emit("x", 2).unwrap();
-    io.within("one").except("one").emit("x", 3).unwrap();
+    io.to("one").except("one").emit("x", 3).unwrap();
     io.to("unknown").emit("x", 4).unwrap();
     a.expect_nothing(1).await;
     b.expect(r#"2["x",1]"#).await;
@@ -91,7 +91,7 @@ async fn broadcasts_of_a_socket_leave_itself_out() {
     let socket = io.socket(&a.id).unwrap();
     socket.broadcast().emit("x", 1).unwrap();
     socket.to("room").emit("x", 2).unwrap();
-    socket.within("room").emit("x", 3).unwrap();
+    socket.to(["room"]).emit("x", 3).unwrap();
     socket.except("room").emit("x", 4).unwrap();
     // Even if it is named itself.
     socket.to(a.id.as_str()).emit("x", 5).unwrap();
