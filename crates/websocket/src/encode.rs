@@ -1,5 +1,4 @@
 use crate::close_code;
-use crate::extensions::{Compress, Extensions};
 use crate::header::{EIGHT_BYTES, FIN, LengthForm, MAX_CONTROL_PAYLOAD, TWO_BYTES, encode_header};
 use crate::mask::apply_mask;
 use crate::opcode::OpCode;
@@ -59,55 +58,6 @@ pub fn encode_frame(out: &mut Vec<u8>, op: OpCode, payload: &[u8], mask: Option<
     if let Some(key) = mask {
         apply_mask(&mut out[start..], key, 0);
     }
-}
-
-/// Appends a whole message to `out` in the form that the connection's extensions and `compress` ask for.
-///
-/// `op` is [`OpCode::Text`] (the payload must be UTF-8) or [`OpCode::Binary`]. As no extension is ever
-/// agreed on yet, this is [`encode_frame`].
-pub fn encode_message(
-    out: &mut Vec<u8>,
-    op: OpCode,
-    payload: &[u8],
-    compress: Compress,
-    extensions: Extensions,
-    mask: Option<[u8; 4]>,
-) {
-    debug_assert!(
-        !extensions.compresses(compress, payload.len()),
-        "nothing can agree on deflate"
-    );
-    encode_frame(out, op, payload, mask);
-}
-
-/// Makes an unmasked frame of a message that lies at the end of `buf`, from `payload_start` on, and says
-/// where the frame begins.
-///
-/// This is [`prepend_header`] for whole messages, in the form that the connection's extensions and
-/// `compress` ask for: once there is permessage-deflate, the payload may become another one. As no extension
-/// is ever agreed on yet, only the header is written.
-///
-/// # Panics
-///
-/// If there are not [`MAX_SERVER_HEADER`](crate::MAX_SERVER_HEADER) bytes of room in front of the payload, or
-/// `payload_start` is beyond the end of `buf`.
-#[expect(
-    clippy::ptr_arg,
-    reason = "a compressed payload will have another length"
-)]
-pub fn wrap_message(
-    buf: &mut Vec<u8>,
-    payload_start: usize,
-    op: OpCode,
-    compress: Compress,
-    extensions: Extensions,
-) -> usize {
-    let payload_len = buf[payload_start..].len();
-    debug_assert!(
-        !extensions.compresses(compress, payload_len),
-        "nothing can agree on deflate"
-    );
-    prepend_header(buf, payload_start, payload_len, op)
 }
 
 /// Appends a close frame to `out`: `None` says nothing, else a status code and why.
@@ -177,15 +127,6 @@ mod tests {
             let mut expected = Vec::new();
             encode_frame(&mut expected, OpCode::Binary, &vec![0; len], None);
             assert_eq!(buf[start..], expected);
-
-            let (compress, none) = (Compress::Always, Extensions::default());
-            buf[..MAX_SERVER_HEADER].fill(0);
-            let start = wrap_message(&mut buf, MAX_SERVER_HEADER, OpCode::Binary, compress, none);
-            assert_eq!(buf[start..], expected);
-            let mut appended = Vec::new();
-            let payload = &buf[MAX_SERVER_HEADER..];
-            encode_message(&mut appended, OpCode::Binary, payload, compress, none, None);
-            assert_eq!(appended, expected);
         }
     }
 

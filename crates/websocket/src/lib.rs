@@ -5,8 +5,7 @@
 //!
 //! - [`Decoder`] turns the bytes of one connection into [`Event`]s, in place: a message that came in
 //!   one frame is borrowed from the caller's read buffer. It is as strict as the RFC allows.
-//! - [`encode_message`], [`wrap_message`], [`encode_frame`], [`prepend_header`], [`encode_close`] and
-//!   [`Frame`] make frames.
+//! - [`encode_frame`], [`prepend_header`] and [`encode_close`] make frames.
 //! - [`CloseState`] follows the closing handshake.
 //! - [`handshake`] holds what both ends must say and check before the first frame.
 //! - [`Extensions`] and [`Compress`] are where permessage-deflate (RFC 7692) plugs in. No extension is
@@ -56,7 +55,6 @@ mod encode;
 mod error;
 mod event;
 mod extensions;
-mod frame;
 pub mod handshake;
 mod header;
 mod mask;
@@ -67,14 +65,13 @@ mod utf8;
 
 pub use close::{CloseFrame, CloseState};
 pub use decoder::{Decoded, Decoder, Limits, Role};
-pub use encode::{encode_close, encode_frame, encode_message, prepend_header, wrap_message};
+pub use encode::{encode_close, encode_frame, prepend_header};
 pub use error::ProtocolError;
 pub use event::{Event, Payload, Text};
 pub use extensions::{
     ClientWindow, Compress, DeflateConfig, DeflateOffer, ExtensionOffer, ExtensionSyntaxError,
     Extensions, parse_extensions,
 };
-pub use frame::Frame;
 pub use header::{Header, MAX_HEADER, MAX_SERVER_HEADER, encode_header, frame_len};
 pub use mask::apply_mask;
 pub use opcode::OpCode;
