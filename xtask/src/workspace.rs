@@ -19,6 +19,7 @@ pub(crate) struct Workspace {
 #[derive(Debug)]
 pub(crate) struct Package {
     pub(crate) name: String,
+    pub(crate) version: String,
     /// The oldest Rust that it says it can be built with.
     pub(crate) rust_version: String,
     pub(crate) is_published: bool,
@@ -93,6 +94,7 @@ fn package(package: &Value) -> Package {
     let text = |key: &str| package[key].as_str().unwrap_or_default().to_owned();
     Package {
         name: text("name"),
+        version: text("version"),
         rust_version: text("rust_version"),
         // The registries that it may go to; none given is all.
         is_published: package["publish"].is_null(),
