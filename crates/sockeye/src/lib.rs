@@ -116,6 +116,7 @@
 //!
 //! # Features
 //!
+//! * `axum`: WebSockets inside of [`axum::serve`](guide::embedding#axum) cost what they cost elsewhere. Off by default.
 //! * `client`, `server`: the two ends. Both on by default; a program that is but one of them does
 //!   with `default-features = false` and that.
 //! * `cookies`: clients can keep the cookies that servers set. Off by default.

@@ -144,10 +144,15 @@ pub(crate) async fn upgraded(on_upgrade: OnUpgrade) -> Option<(Io, Bytes)> {
         Err(upgraded) => upgraded,
     };
     // `axum::serve` and hyper-util's own server wrap the socket once more.
-    match hyper_util::server::conn::auto::upgrade::downcast::<TokioIo<TcpStream>>(upgraded) {
-        Ok(parts) => Some((nodelay(parts.io.into_inner(), None), parts.read_buf)),
-        Err(upgraded) => Some((Io::boxed(TokioIo::new(upgraded)), Bytes::new())),
-    }
+    #[cfg(feature = "axum")]
+    let upgraded = match hyper_util::server::conn::auto::upgrade::downcast(upgraded) {
+        Ok(parts) => {
+            let io: TokioIo<TcpStream> = parts.io;
+            return Some((nodelay(io.into_inner(), None), parts.read_buf));
+        }
+        Err(upgraded) => upgraded,
+    };
+    Some((Io::boxed(TokioIo::new(upgraded)), Bytes::new()))
 }
 
 /// Small frames would otherwise wait for the peer's acknowledgement of earlier ones, and not
