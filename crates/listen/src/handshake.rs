@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use http::Extensions;
 use http::request::Parts;
-use sockeye_engine::{PeerCredentials, PeerInfo, query_pairs};
+use sockeye_engine::{PeerCredentials, PeerInfo};
 
 use crate::http::ConnectionInfo;
 
@@ -134,7 +134,7 @@ impl Handshake {
 
     /// The query's keys and values, decoded. Of a repeated key, the last one counts.
     pub fn query(&self) -> impl Iterator<Item = (Cow<'_, str>, Cow<'_, str>)> {
-        query_pairs(self.query_string())
+        form_urlencoded::parse(self.query_string().as_bytes())
     }
 
     /// The value of one key of the query, decoded; the last one if it is repeated.
@@ -322,6 +322,15 @@ mod tests {
         assert_eq!(handshake.header("x-token"), Some("secret"));
         assert_eq!(handshake.header("cookie"), None);
         assert_eq!(handshake.headers().iter().count(), 2);
+    }
+
+    #[test]
+    fn query_is_read_as_browsers_and_node_write_it() {
+        let handshake = handshake("/?a&b=&&c=d=e&f=100%&g=%zz%4&h=%F0%9F%98%80&i=%ff");
+        let pairs: Vec<_> = handshake.query().collect();
+        let pairs: Vec<_> = pairs.iter().map(|(key, value)| (&**key, &**value)).collect();
+        let expected = [("a", ""), ("b", ""), ("c", "d=e"), ("f", "100%"), ("g", "%zz%4"), ("h", "😀"), ("i", "\u{fffd}")];
+        assert_eq!(pairs, expected);
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde::Serializer;
 use serde::de::DeserializeOwned;
-use sockeye_engine::{SessionHandle, query_pairs};
+use sockeye_engine::SessionHandle;
 use sockeye_events::{Event, ExtractError, FromEvent};
 use sockeye_socket_proto::from_json;
 
@@ -122,7 +122,7 @@ impl fmt::Debug for Handshake {
 /// which they came.
 pub(crate) fn auth_of_query(query: &str) -> Option<String> {
     let mut json = Vec::new();
-    let pairs = serde_json::Serializer::new(&mut json).collect_map(query_pairs(query));
+    let pairs = serde_json::Serializer::new(&mut json).collect_map(form_urlencoded::parse(query.as_bytes()));
     pairs.ok().filter(|()| !query.is_empty())?;
     String::from_utf8(json).ok()
 }

@@ -5,7 +5,7 @@ use sockeye_engine_proto::{Revision, TransportKind, WireKind};
 
 use super::config::ConnectorConfig;
 use super::{ConnectRequest, ConnectUrl};
-use sockeye_engine::{mask, query_pairs};
+use sockeye_engine::mask;
 
 /// The requests of one session, or of the attempt to open one.
 #[derive(Clone)]
@@ -106,7 +106,7 @@ const RESERVED: [&str; 3] = ["EIO", "transport", "sid"];
 
 /// The pairs of the URL and of the request; where both have a key, the request's are used.
 fn user_query(request: &ConnectRequest) -> String {
-    let of_url = query_pairs(request.url.query().unwrap_or_default());
+    let of_url = form_urlencoded::parse(request.url.query().unwrap_or_default().as_bytes());
     let mut text = String::new();
     let mut push = |key: &str, value: &str| {
         if RESERVED.contains(&key) {

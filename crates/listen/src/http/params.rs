@@ -3,7 +3,6 @@ use std::borrow::Cow;
 use sockeye_engine_proto::{Revision, TransportKind};
 
 use crate::config::{EngineConfig, MissingRevision};
-use sockeye_engine::query_pairs;
 
 /// The query parameters that the protocol itself uses. Of a repeated one, the last counts.
 #[derive(Debug, Default)]
@@ -18,7 +17,7 @@ pub(super) struct Params<'a> {
 impl<'a> Params<'a> {
     pub(super) fn parse(query: &'a str) -> Self {
         let mut params = Self::default();
-        for (key, value) in query_pairs(query) {
+        for (key, value) in form_urlencoded::parse(query.as_bytes()) {
             match &*key {
                 "transport" => params.transport = TransportKind::from_name(&value),
                 "sid" => params.sid = Some(value),
