@@ -328,8 +328,19 @@ mod tests {
     fn query_is_read_as_browsers_and_node_write_it() {
         let handshake = handshake("/?a&b=&&c=d=e&f=100%&g=%zz%4&h=%F0%9F%98%80&i=%ff");
         let pairs: Vec<_> = handshake.query().collect();
-        let pairs: Vec<_> = pairs.iter().map(|(key, value)| (&**key, &**value)).collect();
-        let expected = [("a", ""), ("b", ""), ("c", "d=e"), ("f", "100%"), ("g", "%zz%4"), ("h", "😀"), ("i", "\u{fffd}")];
+        let pairs: Vec<_> = pairs
+            .iter()
+            .map(|(key, value)| (&**key, &**value))
+            .collect();
+        let expected = [
+            ("a", ""),
+            ("b", ""),
+            ("c", "d=e"),
+            ("f", "100%"),
+            ("g", "%zz%4"),
+            ("h", "😀"),
+            ("i", "\u{fffd}"),
+        ];
         assert_eq!(pairs, expected);
     }
 

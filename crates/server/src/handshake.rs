@@ -122,7 +122,8 @@ impl fmt::Debug for Handshake {
 /// which they came.
 pub(crate) fn auth_of_query(query: &str) -> Option<String> {
     let mut json = Vec::new();
-    let pairs = serde_json::Serializer::new(&mut json).collect_map(form_urlencoded::parse(query.as_bytes()));
+    let pairs = serde_json::Serializer::new(&mut json)
+        .collect_map(form_urlencoded::parse(query.as_bytes()));
     pairs.ok().filter(|()| !query.is_empty())?;
     String::from_utf8(json).ok()
 }

@@ -5,6 +5,7 @@ use sockeye_engine_proto::{Revision, TransportKind, WireKind};
 
 use super::config::ConnectorConfig;
 use super::{ConnectRequest, ConnectUrl};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, PercentEncode, utf8_percent_encode};
 use sockeye_engine::mask;
 
 /// The requests of one session, or of the attempt to open one.
@@ -50,7 +51,7 @@ impl Target {
             sid: None,
             base64: config.force_base64,
             timestamp_requests: config.timestamp_requests,
-            timestamp_param: encode(&config.timestamp_param),
+            timestamp_param: encode(&config.timestamp_param).to_string(),
         }
     }
 
@@ -62,7 +63,7 @@ impl Target {
         let mut target = format!("{path}?{query}EIO={revision}&transport={transport}");
         if let Some(sid) = &self.sid {
             target.push_str("&sid=");
-            target.push_str(&encode(sid));
+            target.extend(encode(sid));
         }
         let on_polling = transport == TransportKind::Polling;
         if self.timestamp_requests.unwrap_or(on_polling) {
@@ -112,9 +113,9 @@ fn user_query(request: &ConnectRequest) -> String {
         if RESERVED.contains(&key) {
             return;
         }
-        text.push_str(&encode(key));
+        text.extend(encode(key));
         text.push('=');
-        text.push_str(&encode(value));
+        text.extend(encode(value));
         text.push('&');
     };
     for (key, value) in of_url {
@@ -128,20 +129,21 @@ fn user_query(request: &ConnectRequest) -> String {
     text
 }
 
-/// Percent-encodes as `encodeURIComponent` does.
-fn encode(text: &str) -> String {
-    const HEX: &[u8; 16] = b"0123456789ABCDEF";
-    let mut encoded = String::with_capacity(text.len());
-    for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-_.!~*'()".contains(&byte) {
-            encoded.push(char::from(byte));
-        } else {
-            encoded.push('%');
-            encoded.push(char::from(HEX[usize::from(byte >> 4)]));
-            encoded.push(char::from(HEX[usize::from(byte & 15)]));
-        }
-    }
-    encoded
+/// What `encodeURIComponent` leaves as it is, besides letters and digits. A form's encoding would write `+` for spaces,
+/// which not every server reads as one.
+const COMPONENT: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'_')
+    .remove(b'.')
+    .remove(b'!')
+    .remove(b'~')
+    .remove(b'*')
+    .remove(b'\'')
+    .remove(b'(')
+    .remove(b')');
+
+fn encode(text: &str) -> PercentEncode<'_> {
+    utf8_percent_encode(text, COMPONENT)
 }
 
 #[cfg(test)]
