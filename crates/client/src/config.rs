@@ -7,9 +7,11 @@ use std::time::Duration;
 use serde::Serialize;
 use serde_json::Value;
 use sockeye_dial::{ConnectRequest, ConnectorConfig};
-use sockeye_link::InboxLimits;
+use sockeye_engine::SessionHandle;
+use sockeye_link::{InboxLimits, Peer};
 use sockeye_socket_proto::ConnectionConfig;
 use sockeye_socket_proto::lines::LinesConfig;
+use sockeye_socket_proto::parser::Parser;
 
 use crate::{ConfigError, ConnectError};
 
@@ -23,6 +25,7 @@ pub struct ClientConfig {
     pub(crate) connector: ConnectorConfig,
     pub(crate) connection: ConnectionConfig,
     pub(crate) lines: LinesConfig,
+    pub(crate) parser: Option<Arc<dyn Parser>>,
     pub(crate) inbox: InboxLimits,
     pub(crate) auto_connect: bool,
     pub(crate) reconnection: Option<Reconnection>,
@@ -106,6 +109,7 @@ impl Default for ClientConfig {
             connector: ConnectorConfig::default(),
             connection: ConnectionConfig::default(),
             lines: LinesConfig::default(),
+            parser: None,
             inbox: InboxLimits::default(),
             auto_connect: true,
             reconnection: Some(Reconnection::default()),
@@ -144,6 +148,22 @@ impl ClientConfig {
     pub fn lines(mut self, change: impl FnOnce(LinesConfig) -> LinesConfig) -> Self {
         self.lines = change(self.lines);
         self
+    }
+
+    /// Writes and reads packets in another format than the standard one; the server must use the same. A plain server
+    /// is spoken to in lines as ever. Default: the standard format.
+    #[must_use]
+    pub fn parser(mut self, parser: impl Parser + 'static) -> Self {
+        self.parser = Some(Arc::new(parser));
+        self
+    }
+
+    /// The other end of a session.
+    pub(crate) fn peer<'a>(&'a self, session: &'a SessionHandle) -> Peer<'a> {
+        Peer {
+            session,
+            parser: self.parser.as_deref(),
+        }
     }
 
     /// Changes how events come in: their order, and how many may be handled or wait at once.

@@ -14,7 +14,10 @@ use sockeye_dial::Opened;
 use sockeye_engine::{CloseReason, Dialect, Incoming, SessionHandle};
 use sockeye_events::names::{CLOSE, CONNECT, DISCONNECT, DRAIN, END};
 use sockeye_events::{DisconnectReason, Event, EventError, EventErrorKind, EventSocket, Refusal};
-use sockeye_link::{Inbox, Said, disconnect_reason, packet, read_line, refusal, socket_revision};
+use sockeye_link::{
+    Inbox, Said, disconnect_reason, packet, read_line, received, refusal, socket_revision,
+};
+use sockeye_socket_proto::parser::Decoder;
 use sockeye_socket_proto::{
     ClientConnection, ClientInput, NamespaceKey, SocketRevision, Violation,
 };
@@ -35,6 +38,8 @@ pub(crate) struct Connection {
     /// The session's id, from which those of old servers' sockets are derived.
     sid: String,
     proto: ClientConnection,
+    /// What reads the server's packets, if these have another format than the standard one.
+    decoder: Option<Box<dyn Decoder>>,
     inbox: Inbox<Socket>,
     /// The sockets that are in a namespace, or have asked to be.
     places: Vec<Place>,
@@ -81,6 +86,10 @@ impl Connection {
             session: opened.session.clone(),
             sid: opened.sid.clone(),
             proto,
+            decoder: shared
+                .config
+                .peer(&opened.session)
+                .decoder(&shared.config.connection),
             inbox: Inbox::new(Arc::clone(&shared.inbox_limits)),
             places: Vec::new(),
             joins: Joins::default(),
@@ -352,6 +361,21 @@ impl Connection {
         }
     }
 
+    /// A server with another parser said something.
+    fn handle_foreign(&mut self, message: Incoming<'_>, cx: &mut Context<'_>) {
+        let Some(decoder) = &mut self.decoder else {
+            return;
+        };
+        match decoder.decode(received(message)) {
+            Ok(None) => {}
+            Ok(Some(packet)) => {
+                let result = self.proto.handle_packet(&packet);
+                self.handle_result(result, cx);
+            }
+            Err(error) => self.handle_violation(&error.into()),
+        }
+    }
+
     fn handle_violation(&mut self, violation: &Violation) {
         tracing::debug!(%violation, "protocol violation");
         self.report(|| EventErrorKind::Undecodable(violation.to_string().into()));
@@ -454,6 +478,9 @@ impl sockeye_engine::Connection for Connection {
         if self.verdict.is_some() {
             return;
         }
+        if self.decoder.is_some() {
+            return self.handle_foreign(message, cx);
+        }
         match message {
             Incoming::Binary(line) if self.session.dialect() == Dialect::Lines => {
                 self.handle_line(line, cx);
@@ -495,7 +522,8 @@ impl sockeye_engine::Connection for Connection {
     }
 
     fn is_unfinished(&self) -> bool {
-        self.proto.is_unfinished()
+        let decoder = self.decoder.as_deref();
+        self.proto.is_unfinished() || decoder.is_some_and(Decoder::is_unfinished)
     }
 
     fn poll_timeout(&self) -> Option<Instant> {

@@ -62,6 +62,7 @@ pub use sockeye_events::{
 };
 pub use sockeye_link::{InboxLimits, IntoVerdict, Next};
 pub use sockeye_socket_proto::lines::{BadLines, LinesConfig};
+pub use sockeye_socket_proto::parser;
 pub use sockeye_socket_proto::{
     Args, ArgsError, ArgsWriter, ConnectionConfig, EncodeError, FromArgs, RawArgs, ToArgs,
     from_json,

@@ -5,13 +5,11 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use sockeye_engine::{Dialect, Revision, SendError, SessionHandle};
+use sockeye_engine::{Dialect, Revision, SessionHandle};
 use sockeye_events::{
     AckFuture, AckTable, EmitError, Event, EventError, EventErrorKind, EventSocket, NoAnswer,
 };
-use sockeye_link::packet::{
-    self, AckForm, Flags, emit_error, encode_ack_for, encode_for, send, with_buffers,
-};
+use sockeye_link::packet::{self, AckForm, Flags, encode_ack_for, encode_for, send, with_buffers};
 use sockeye_link::{EmitOptions, Emitter};
 use sockeye_socket_proto::{Args, BytesOut, EncodeError, EncodeErrorKind, FromArgs, ToArgs};
 
@@ -408,16 +406,17 @@ impl Inner {
             if !state.is_in(session) {
                 return Ok(Sent::Gone);
             }
-            match send(session, buffers, start, flags.send) {
+            match send(self.peer(session), buffers, start, flags.send) {
                 Ok(()) => {
                     state.end_emit(ack_id);
                     Ok(Sent::Yes)
                 }
                 // The connection is gone, though nobody has been told so: the event waits.
-                Err(SendError::Closed) => Ok(Sent::Gone),
+                Err(EmitError::Disconnected) => Ok(Sent::Gone),
                 // Nobody waits for an event that may be dropped, unless for its answer.
-                Err(SendError::NotReady) if ack_id.is_none() => Ok(Sent::Dropped),
-                Err(error) => Err(emit_error(error)),
+                Err(EmitError::NotReady) if ack_id.is_none() => Ok(Sent::Dropped),
+                Err(EmitError::Encode(error)) => Err(error.of_event(name).into()),
+                Err(error) => Err(error),
             }
         })
     }
@@ -437,7 +436,7 @@ impl Inner {
             "emit"
         );
         packet::emit(
-            session,
+            self.peer(session),
             self.namespace(),
             (name, args, *ack_id),
             *flags,
@@ -471,7 +470,7 @@ impl Inner {
             if !state.is_in(session) {
                 return Err(EmitError::Disconnected);
             }
-            send(session, buffers, start, Flags::new().send).map_err(emit_error)
+            send(self.peer(session), buffers, start, Flags::new().send)
         })
     }
 }

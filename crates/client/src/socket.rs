@@ -398,7 +398,7 @@ impl Receiver for Socket {
 
     fn refuse_without_ack(&self, refusal: &Refusal) {
         if let Some(session) = &self.origin {
-            packet::refuse(session, self.namespace(), refusal);
+            packet::refuse(self.inner.peer(session), self.namespace(), refusal);
         }
     }
 }

@@ -3,13 +3,15 @@
 use std::sync::OnceLock;
 
 use bytes::Bytes;
-use sockeye_engine::{Dialect, HEADROOM, Message, Revision, SessionHandle};
+use sockeye_engine::{Dialect, HEADROOM, Message, Revision};
+use sockeye_socket_proto::parser::Parser;
 use sockeye_socket_proto::{
     Args, BytesOut, EncodeError, EncodedEvent, EventLayout, ToArgs, encode_event_in_parts,
     escape_packet, lines,
 };
 
 use crate::packet::{Buffers, ERROR, is_on_stream, line, text_of, with_buffers};
+use crate::peer::{Peer, translated};
 
 /// An event for many receivers. It is encoded once, as the packet that most of them want; each other form is made when
 /// the first receiver asks for it, and shared by all that do.
@@ -19,6 +21,7 @@ use crate::packet::{Buffers, ERROR, is_on_stream, line, text_of, with_buffers};
 /// | packet | peers of the current revision | the values themselves |
 /// | escaped packet | peers of Engine.IO 3, if it is not ASCII | the packet's text |
 /// | line | peers that speak lines | the packet's name and arguments |
+/// | a parser's messages, for each revision | peers with that parser | the packet's parts |
 /// | [arguments](Self::args) | outgoing listeners, other nodes of a cluster | the packet's arguments |
 ///
 /// What a packet looks like on a transport (its frame, compressed or not) is the next table's: [`Message`]'s.
@@ -35,6 +38,8 @@ pub struct Encoded {
     escaped: OnceLock<Option<Vec<Message>>>,
     /// `None` if there can be none.
     line: OnceLock<Option<Message>>,
+    /// What the parser has made of it, for [either](parsed_for) revision; nothing if it cannot write it.
+    parsed: [OnceLock<Vec<Message>>; 2],
     args: OnceLock<Args>,
 }
 
@@ -67,26 +72,31 @@ impl Encoded {
                 max_inline_bytes: limits.max_inline_bytes,
                 escaped: OnceLock::new(),
                 line: OnceLock::new(),
+                parsed: Default::default(),
                 args: OnceLock::new(),
             })
         })
     }
 
     /// Whether this peer can be told: on bare streams, some names and arguments cannot travel, on lines also no
-    /// more bytes than the limits allow.
+    /// more bytes than the limits allow, and a parser may have no way to write it.
     #[must_use]
-    pub fn reaches(&self, session: &SessionHandle) -> bool {
-        !self.messages(session).is_empty()
+    pub fn reaches(&self, peer: Peer<'_>) -> bool {
+        !self.messages(peer).is_empty()
     }
 
-    /// The messages for this peer; none if it has no way to be told.
+    /// The messages for this peer; none if it has no way to be told. All peers with a parser must have the same one.
     #[must_use]
-    pub fn messages(&self, session: &SessionHandle) -> &[Message] {
-        match (session.dialect(), session.revision()) {
-            (Dialect::Lines, _) => self.line.get_or_init(|| self.to_line()).as_slice(),
-            (Dialect::Packets, Revision::V4) if self.is_error && is_on_stream(session) => &[],
-            (Dialect::Packets, Revision::V4) => &self.packet,
-            (Dialect::Packets, Revision::V3) => self
+    pub fn messages(&self, peer: Peer<'_>) -> &[Message] {
+        let session = peer.session;
+        match (session.dialect(), session.revision(), peer.parser) {
+            (Dialect::Lines, ..) => self.line.get_or_init(|| self.to_line()).as_slice(),
+            (Dialect::Packets, Revision::V4, _) if self.is_error && is_on_stream(session) => &[],
+            (Dialect::Packets, revision, Some(parser)) => {
+                self.parsed[parsed_for(revision)].get_or_init(|| self.to_parsed(parser, revision))
+            }
+            (Dialect::Packets, Revision::V4, None) => &self.packet,
+            (Dialect::Packets, Revision::V3, None) => self
                 .escaped
                 .get_or_init(|| self.to_escaped())
                 .as_ref()
@@ -116,13 +126,20 @@ impl Encoded {
             .expect("a packet begins with its text")
     }
 
+    fn attachments(&self) -> Vec<Bytes> {
+        let attachments = self.packet[1..].iter().filter_map(Message::as_binary);
+        attachments.cloned().collect()
+    }
+
     fn with_parts<R>(&self, work: impl FnOnce(EncodedEvent<'_>) -> R) -> R {
-        let attachments: Vec<Bytes> = self.packet[1..]
-            .iter()
-            .filter_map(Message::as_binary)
-            .cloned()
-            .collect();
-        work(self.layout.parts(self.text(), &attachments))
+        work(self.layout.parts(self.text(), &self.attachments()))
+    }
+
+    fn to_parsed(&self, parser: &dyn Parser, revision: Revision) -> Vec<Message> {
+        translated(parser, revision, self.text(), &self.attachments()).unwrap_or_else(|error| {
+            tracing::debug!(%error, "leaving out the receivers of a broadcast");
+            Vec::new()
+        })
     }
 
     fn to_line(&self) -> Option<Message> {
@@ -152,5 +169,13 @@ impl Encoded {
                 .chain(self.packet[1..].iter().cloned())
                 .collect(),
         )
+    }
+}
+
+/// Where the form for a revision lies.
+const fn parsed_for(revision: Revision) -> usize {
+    match revision {
+        Revision::V3 => 0,
+        Revision::V4 => 1,
     }
 }

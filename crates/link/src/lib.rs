@@ -13,6 +13,7 @@ mod inbox;
 mod line;
 pub mod middleware;
 pub mod packet;
+mod peer;
 mod receiver;
 mod session;
 
@@ -22,5 +23,6 @@ pub use error::tell_error;
 pub use inbox::{HoldOverflow, Inbox, InboxLimits};
 pub use line::{Said, read_line, refusal};
 pub use middleware::{IntoVerdict, Next};
+pub use peer::{Peer, received};
 pub use receiver::{Own, Receiver};
 pub use session::{disconnect_reason, socket_revision};

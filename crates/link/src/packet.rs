@@ -14,6 +14,8 @@ use sockeye_socket_proto::{
     encode_counted_ack, encode_disconnect, encode_event, escape_packet, is_reserved_event, lines,
 };
 
+use crate::peer::{Peer, translated};
+
 /// How one event is emitted.
 #[derive(Clone, Copy, Debug)]
 pub struct Flags {
@@ -129,7 +131,7 @@ pub fn check_name(
 /// are more bytes than `limits` allow, the name cannot travel on the peer's lines, or the event is not
 /// wanted any more.
 pub fn emit<A: ToArgs + ?Sized>(
-    session: &SessionHandle,
+    peer: Peer<'_>,
     namespace: &str,
     (name, args, ack_id): (&str, &A, Option<u64>),
     flags: Flags,
@@ -138,11 +140,13 @@ pub fn emit<A: ToArgs + ?Sized>(
 ) -> Result<(), EmitError> {
     with_buffers(|buffers| {
         let limits = limits.inline(!flags.binary);
+        let session = peer.session;
         let start = encode_for(session, buffers, namespace, name, args, ack_id, limits)?;
-        match send_if(session, buffers, start, flags.send, is_wanted) {
+        match send_if(peer, buffers, start, flags.send, is_wanted) {
             // Nobody waits for an event that may be dropped, unless for its answer.
-            Err(SendError::NotReady) if ack_id.is_none() => Ok(()),
-            result => result.map_err(emit_error),
+            Err(EmitError::NotReady) if ack_id.is_none() => Ok(()),
+            Err(EmitError::Encode(error)) => Err(error.of_event(name).into()),
+            result => result,
         }
     })
 }
@@ -155,7 +159,7 @@ pub fn emit<A: ToArgs + ?Sized>(
 /// Nothing was sent: the session is over, its outbox is full, an argument cannot be encoded, there
 /// are more bytes than `limits` allow, or the answer is not wanted any more.
 pub fn acknowledge<A: ToArgs + ?Sized>(
-    session: &SessionHandle,
+    peer: Peer<'_>,
     namespace: &str,
     id: u64,
     args: &A,
@@ -164,34 +168,35 @@ pub fn acknowledge<A: ToArgs + ?Sized>(
     is_wanted: impl FnOnce() -> bool,
 ) -> Result<(), EmitError> {
     with_buffers(|buffers| {
-        let start = encode_ack_for(session, buffers, namespace, id, args, form, limits)?;
-        send_if(session, buffers, start, Flags::new().send, is_wanted).map_err(emit_error)
+        let start = encode_ack_for(peer.session, buffers, namespace, id, args, form, limits)?;
+        send_if(peer, buffers, start, Flags::new().send, is_wanted)
     })
 }
 
 /// Tells a peer that it, or this side, is not in the namespace any more. To one that speaks lines the
 /// end of the stream says so.
-pub fn leave(session: &SessionHandle, namespace: &str) {
-    leave_if(session, namespace, || true);
+pub fn leave(peer: Peer<'_>, namespace: &str) {
+    leave_if(peer, namespace, || true);
 }
 
 /// The same, if `is_wanted` says so, which is asked as [`SessionHandle::send_if`] says.
-pub fn leave_if(session: &SessionHandle, namespace: &str, is_wanted: impl FnOnce() -> bool) {
-    if session.dialect() == Dialect::Lines {
+pub fn leave_if(peer: Peer<'_>, namespace: &str, is_wanted: impl FnOnce() -> bool) {
+    if peer.session.dialect() == Dialect::Lines {
         is_wanted();
         return;
     }
     with_buffers(|buffers| {
         let start = encode_disconnect(&mut buffers.text, HEADROOM, namespace);
         // A session that is over need not be told.
-        let _ = send_if(session, buffers, start, SendOptions::CONTROL, is_wanted);
+        let _ = send_if(peer, buffers, start, SendOptions::CONTROL, is_wanted);
     });
 }
 
 /// Tells a peer on a bare stream why something of its was refused for which it expects no answer: by a line, or by the
 /// packet that refuses a namespace, which ends nothing for one that is in. Elsewhere peers would take that packet for
 /// the end of their stay, and are not told.
-pub fn refuse(session: &SessionHandle, namespace: &str, refusal: &Refusal) {
+pub fn refuse(peer: Peer<'_>, namespace: &str, refusal: &Refusal) {
+    let session = peer.session;
     if !is_on_stream(session) {
         return;
     }
@@ -206,7 +211,7 @@ pub fn refuse(session: &SessionHandle, namespace: &str, refusal: &Refusal) {
         };
         if let Ok(start) = encoded {
             // Whoever cannot be told is gone, or does not read.
-            let _ = send(session, buffers, start, SendOptions::default());
+            let _ = send(peer, buffers, start, SendOptions::default());
         }
     });
 }
@@ -303,22 +308,40 @@ fn encode<A: ToArgs + ?Sized>(
 ///
 /// # Errors
 ///
-/// As for [`SessionHandle::send`]; nothing was sent then.
+/// As for [`SessionHandle::send`], or the peer's parser cannot write the packet; nothing was sent then.
 pub fn send(
-    session: &SessionHandle,
+    peer: Peer<'_>,
     buffers: &mut Buffers,
     start: usize,
     options: SendOptions,
-) -> Result<(), SendError> {
-    send_if(session, buffers, start, options, || true)
+) -> Result<(), EmitError> {
+    send_if(peer, buffers, start, options, || true)
 }
 
 /// The same, if `is_wanted` says so, which is asked as [`SessionHandle::send_if`] says.
 ///
 /// # Errors
 ///
-/// As for [`SessionHandle::send_if`]; nothing was sent then.
+/// As for [`SessionHandle::send_if`], or the peer's parser cannot write the packet; nothing was sent then.
 pub fn send_if(
+    peer: Peer<'_>,
+    buffers: &mut Buffers,
+    start: usize,
+    options: SendOptions,
+    is_wanted: impl FnOnce() -> bool,
+) -> Result<(), EmitError> {
+    if let Some(parser) = peer.parser() {
+        let text = text_of(&buffers.text[start..]);
+        let messages = translated(parser, peer.session.revision(), text, &buffers.attachments)
+            .map_err(EncodeError::from)?;
+        let result = peer.session.send_if(&messages, options, is_wanted);
+        return result.map_err(emit_error);
+    }
+    send_standard(peer.session, buffers, start, options, is_wanted).map_err(emit_error)
+}
+
+#[inline]
+fn send_standard(
     session: &SessionHandle,
     buffers: &mut Buffers,
     start: usize,

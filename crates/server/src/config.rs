@@ -6,6 +6,7 @@ use sockeye_link::InboxLimits;
 use sockeye_listen::EngineConfig;
 use sockeye_socket_proto::ConnectionConfig;
 use sockeye_socket_proto::lines::LinesConfig;
+use sockeye_socket_proto::parser::Parser;
 
 use crate::files::ClientFiles;
 
@@ -20,6 +21,7 @@ pub struct ServerConfig {
     pub(crate) engine: EngineConfig,
     pub(crate) connection: ConnectionConfig,
     pub(crate) lines: LinesConfig,
+    pub(crate) parser: Option<Arc<dyn Parser>>,
     pub(crate) inbox: InboxLimits,
     pub(crate) max_pending_acks: usize,
     pub(crate) ack_timeout: Duration,
@@ -46,6 +48,7 @@ impl Default for ServerConfig {
             engine: EngineConfig::default().path("/socket.io"),
             connection: ConnectionConfig::default(),
             lines: LinesConfig::default(),
+            parser: None,
             inbox: InboxLimits::default(),
             max_pending_acks: 10_000,
             ack_timeout: Duration::from_secs(20),
@@ -78,6 +81,14 @@ impl ServerConfig {
     #[must_use]
     pub fn lines(mut self, change: impl FnOnce(LinesConfig) -> LinesConfig) -> Self {
         self.lines = change(self.lines);
+        self
+    }
+
+    /// Writes and reads packets in another format than the standard one; all clients must use the same. Plain peers
+    /// speak lines as ever. Default: the standard format.
+    #[must_use]
+    pub fn parser(mut self, parser: impl Parser + 'static) -> Self {
+        self.parser = Some(Arc::new(parser));
         self
     }
 

@@ -20,8 +20,10 @@ use sockeye_events::{DisconnectReason, Event, EventError, EventErrorKind, EventS
 use sockeye_link::middleware::{self, Verdict};
 use sockeye_link::packet::{self, with_buffers};
 use sockeye_link::{
-    Inbox, Next, Receiver, Said, disconnect_reason, read_line, refusal, socket_revision,
+    Inbox, Next, Peer, Receiver, Said, disconnect_reason, read_line, received, refusal,
+    socket_revision,
 };
+use sockeye_socket_proto::parser::Decoder;
 use sockeye_socket_proto::{
     self as proto, Args, Input, NamespaceKey, Violation, encode_connect_accepted,
     encode_connect_error, encode_invalid_namespace,
@@ -40,13 +42,15 @@ pub(crate) struct Connection {
     inbox: Inbox<Socket>,
     /// Sockets about which a middleware is still thinking. Most connections never have one.
     joining: Option<Box<FuturesUnordered<Joining>>>,
-    /// Boxed, as a connection does without for nearly all of its life.
-    end: Option<Box<End>>,
+    /// Boxed, as most connections do without for nearly all of their life.
+    seldom: Option<Box<Seldom>>,
 }
 
-/// How a connection ends, as soon as something of it is known.
+/// What few connections have, or only at their end.
 #[derive(Default)]
-struct End {
+struct Seldom {
+    /// What reads the peer's packets, if these have another format than the standard one.
+    decoder: Option<Box<dyn Decoder>>,
     /// Why the sockets are disconnected, where it is this side that closes the session.
     verdict: Option<DisconnectReason>,
     /// The sockets that are to hear of the end: the last one of each namespace.
@@ -77,13 +81,24 @@ impl Connection {
         let link = Arc::new(Link::new(session, request));
         let inbox = Inbox::new(Arc::clone(server.inbox_limits()));
         trace::opened(&link);
+        let peer = Peer {
+            session: &link.session,
+            parser: server.config().parser.as_deref(),
+        };
+        let decoder = peer.decoder(&server.config().connection);
+        let seldom = decoder.map(|decoder| {
+            Box::new(Seldom {
+                decoder: Some(decoder),
+                ..Seldom::default()
+            })
+        });
         Self {
             server,
             link,
             proto,
             inbox,
             joining: None,
-            end: None,
+            seldom,
         }
     }
 
@@ -230,7 +245,7 @@ impl Connection {
         }
         socket.exit();
         if socket.speaks_lines() {
-            packet::refuse(&self.link.session, socket.namespace().name(), refusal);
+            packet::refuse(self.peer(), socket.namespace().name(), refusal);
             self.link.session.close();
             return;
         }
@@ -270,7 +285,7 @@ impl Connection {
             let text = &mut buffers.text;
             let start = encode_connect_accepted(text, HEADROOM, revision, name, socket.id(), None);
             let options = SendOptions::CONTROL;
-            let _ = packet::send_if(&self.link.session, buffers, start, options, || {
+            let _ = packet::send_if(self.peer(), buffers, start, options, || {
                 is_accepted = socket.set_connected();
                 is_accepted
             });
@@ -306,15 +321,43 @@ impl Connection {
         }
     }
 
+    /// A peer with another parser said something.
+    fn handle_foreign(&mut self, message: Incoming<'_>, cx: &mut Context<'_>) {
+        let seldom = self.seldom.as_mut();
+        let Some(decoder) = seldom.and_then(|seldom| seldom.decoder.as_mut()) else {
+            return;
+        };
+        match decoder.decode(received(message)) {
+            Ok(None) => {}
+            Ok(Some(packet)) => {
+                let result = self.proto.handle_packet(&packet);
+                self.handle_result(result, cx);
+            }
+            Err(error) => self.handle_violation(&error.into()),
+        }
+    }
+
+    fn decoder(&self) -> Option<&dyn Decoder> {
+        self.seldom.as_ref()?.decoder.as_deref()
+    }
+
+    /// Who is sent to.
+    fn peer(&self) -> Peer<'_> {
+        Peer {
+            session: &self.link.session,
+            parser: self.server.config().parser.as_deref(),
+        }
+    }
+
     /// Why this side closes the session, if it does.
     fn verdict(&self) -> Option<DisconnectReason> {
-        self.end.as_ref()?.verdict
+        self.seldom.as_ref()?.verdict
     }
 
     /// This side closes the session, for this reason unless there was one before.
     fn decide(&mut self, reason: DisconnectReason) {
-        let end = self.end.get_or_insert_default();
-        end.verdict.get_or_insert(reason);
+        let seldom = self.seldom.get_or_insert_default();
+        seldom.verdict.get_or_insert(reason);
     }
 
     /// Reports something that concerns one socket, if it is there.
@@ -379,7 +422,7 @@ impl Connection {
         self.inbox
             .dispatch(&Event::disconnect(&socket, DISCONNECT, reason), cx);
         // Who comes and goes does not fill memory.
-        let closed = &mut self.end.get_or_insert_default().closed;
+        let closed = &mut self.seldom.get_or_insert_default().closed;
         closed.retain(|(earlier, _)| earlier.namespace() != socket.namespace());
         closed.push((socket, reason));
     }
@@ -395,7 +438,7 @@ impl Connection {
     fn send(&self, encode: impl FnOnce(&mut Vec<u8>) -> usize) {
         with_buffers(|buffers| {
             let start = encode(&mut buffers.text);
-            let _ = packet::send(&self.link.session, buffers, start, SendOptions::CONTROL);
+            let _ = packet::send(self.peer(), buffers, start, SendOptions::CONTROL);
         });
     }
 
@@ -416,6 +459,9 @@ impl sockeye_engine::Connection for Connection {
     fn handle_message(&mut self, message: Incoming<'_>, cx: &mut Context<'_>) {
         if self.verdict().is_some() {
             return;
+        }
+        if self.decoder().is_some() {
+            return self.handle_foreign(message, cx);
         }
         match message {
             Incoming::Binary(line) if self.link.session.dialect() == Dialect::Lines => {
@@ -446,7 +492,7 @@ impl sockeye_engine::Connection for Connection {
     }
 
     fn is_unfinished(&self) -> bool {
-        self.proto.is_unfinished()
+        self.proto.is_unfinished() || self.decoder().is_some_and(Decoder::is_unfinished)
     }
 
     fn poll_timeout(&self) -> Option<Instant> {
@@ -483,7 +529,12 @@ impl sockeye_engine::Connection for Connection {
     }
 
     fn handle_gone(&mut self, cx: &mut Context<'_>) {
-        for (socket, reason) in self.end.take().into_iter().flat_map(|end| end.closed) {
+        for (socket, reason) in self
+            .seldom
+            .take()
+            .into_iter()
+            .flat_map(|seldom| seldom.closed)
+        {
             self.dispatch_stream(&Event::disconnect(&socket, CLOSE, reason), cx);
         }
     }

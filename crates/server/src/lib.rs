@@ -82,6 +82,7 @@ pub use sockeye_listen::{
     MissingRevision, SameSite, StaticFile, UrlError,
 };
 pub use sockeye_socket_proto::lines::{BadLines, LinesConfig};
+pub use sockeye_socket_proto::parser;
 pub use sockeye_socket_proto::{
     Args, ArgsError, ArgsWriter, ConnectionConfig, EncodeError, FromArgs, RawArgs, StrayPackets,
     ToArgs, from_json,

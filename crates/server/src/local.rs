@@ -113,7 +113,7 @@ impl LocalSockets {
 
     fn receivers_of(&self, event: &Encoded, options: &BroadcastOptions) -> Vec<Socket> {
         let mut receivers = self.rooms.read().select(&options.target);
-        receivers.retain(|socket| socket.connected() && event.reaches(&socket.link().session));
+        receivers.retain(|socket| socket.connected() && event.reaches(socket.peer()));
         receivers
     }
 

@@ -15,8 +15,8 @@ use sockeye_events::{
     AckFuture, AckTable, EmitError, Event, EventError, EventSocket, ExtractError, FromEvent,
     Listeners, Refusal, StateMap,
 };
-use sockeye_link::Encoded;
 use sockeye_link::packet::{self, AckForm, Flags};
+use sockeye_link::{Encoded, Peer};
 use sockeye_link::{Own, Receiver, tell_error};
 use sockeye_socket_proto::{Args, BytesOut, FromArgs, NamespaceKey, ToArgs};
 
@@ -454,7 +454,7 @@ impl Socket {
     /// it is not said to the peer's next stay in the namespace, if it has left by itself meanwhile.
     pub(crate) fn leave_namespace(&self) -> Phase {
         let mut before = Phase::Gone;
-        packet::leave_if(&self.0.link.session, self.0.namespace.name(), || {
+        packet::leave_if(self.peer(), self.0.namespace.name(), || {
             before = self.set_leaving();
             before == Phase::Connected
         });
@@ -477,9 +477,17 @@ impl Socket {
         trace::emitted(self, name, ack_id.is_some());
         let namespace = self.0.namespace.name();
         let event = (name, args, ack_id);
-        packet::emit(session, namespace, event, flags, self.limits(), || {
+        packet::emit(self.peer(), namespace, event, flags, self.limits(), || {
             self.connected()
         })
+    }
+
+    /// Who is sent to.
+    pub(crate) fn peer(&self) -> Peer<'_> {
+        Peer {
+            session: &self.0.link.session,
+            parser: self.0.namespace.config().parser.as_deref(),
+        }
     }
 
     /// How many bytes may be sent at once.
@@ -493,9 +501,9 @@ impl Socket {
         event: &Encoded,
         options: SendOptions,
     ) -> Result<(), EmitError> {
-        let session = &self.0.link.session;
-        let messages = event.messages(session);
-        session
+        let peer = self.peer();
+        let messages = event.messages(peer);
+        peer.session
             .send_if(messages, options, || self.connected())
             .map_err(packet::emit_error)
     }
@@ -533,10 +541,15 @@ impl EventSocket for Socket {
             false => AckForm::Plain,
             true => AckForm::Counted,
         };
-        let session = &self.0.link.session;
-        packet::acknowledge(session, namespace, id, args, form, self.limits(), || {
-            self.connected()
-        })
+        packet::acknowledge(
+            self.peer(),
+            namespace,
+            id,
+            args,
+            form,
+            self.limits(),
+            || self.connected(),
+        )
     }
 
     fn state(&self) -> &StateMap {
@@ -569,7 +582,7 @@ impl Receiver for Socket {
 
     fn refuse_without_ack(&self, refusal: &Refusal) {
         let namespace = self.0.namespace.name();
-        packet::refuse(&self.0.link.session, namespace, refusal);
+        packet::refuse(self.peer(), namespace, refusal);
     }
 }
 

@@ -4,7 +4,7 @@
 //! connection must use the same one. Neither knows anything of namespaces, handlers or transports, and these know
 //! nothing of it: a [`Packet`] has its arguments as JSON, with [placeholders](crate::Args#bytes) for what are bytes, whatever
 //! they look like on the wire. So handlers, acknowledgements, rooms and buffers work with any parser as they do with the
-//! standard one, and peers that use different ones can be in the same room.
+//! standard one, and plain peers, who speak lines, are in the same rooms.
 //!
 //! The standard format is not spoken through this seam. What goes out in it is written straight into the buffer of the
 //! transport ([`encode_event`](crate::encode_event) and its like), and what comes in is borrowed from the one that was

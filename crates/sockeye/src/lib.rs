@@ -164,5 +164,5 @@ pub use end::{
     EventCallback, EventError, EventErrorKind, EventName, EventParam, EventReply, ExtractError,
     Failure, FromArgs, FromEvent, InboxLimits, IntoRefusal, IntoReply, IntoVerdict, LinesConfig,
     ListenerId, Listeners, NetSocket, Next, NoAck, Ordering, Outcome, RawArgs, Refusal, Reply,
-    Revision, State, StreamDialect, ToArgs, TransportKind, TypedEvent, from_json,
+    Revision, State, StreamDialect, ToArgs, TransportKind, TypedEvent, from_json, parser,
 };

@@ -178,7 +178,8 @@ impl Connection {
                 recovery,
             );
             let start = start.expect("an object can be encoded");
-            let _ = send(&self.session, buffers, start, SendOptions::CONTROL);
+            let peer = self.shared.config.peer(&self.session);
+            let _ = send(peer, buffers, start, SendOptions::CONTROL);
         });
     }
 
@@ -191,7 +192,7 @@ impl Connection {
     /// Leaves a namespace that the server has let us into after nobody wanted it any more.
     pub(super) fn send_disconnect(&self, key: NamespaceKey) {
         if let Some(namespace) = self.proto.namespace(key) {
-            packet::leave(&self.session, namespace);
+            packet::leave(self.shared.config.peer(&self.session), namespace);
         }
     }
 }

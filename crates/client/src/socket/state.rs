@@ -9,7 +9,7 @@ use sockeye_engine::SessionHandle;
 use sockeye_events::names::{CONNECT_ERROR, DISCONNECTING};
 use sockeye_events::{AckTable, DisconnectReason, Event, Listeners, NoAnswer, StateMap};
 
-use sockeye_link::{Own, packet};
+use sockeye_link::{Own, Peer, packet};
 use tokio::sync::oneshot;
 
 use super::Socket;
@@ -228,6 +228,11 @@ impl Inner {
         tell(waiters, &Err(ConnectError::Cancelled));
     }
 
+    /// Who is sent to over this session.
+    pub(crate) fn peer<'a>(&'a self, session: &'a SessionHandle) -> Peer<'a> {
+        self.client_config.peer(session)
+    }
+
     pub(crate) fn disconnect(&self) {
         let mut state = self.lock();
         state.activation = Activation::Off;
@@ -235,7 +240,7 @@ impl Inner {
         state.abandon();
         match &state.phase {
             Phase::Connected(session) => {
-                packet::leave(session, &self.namespace);
+                packet::leave(self.peer(session), &self.namespace);
                 state.phase = Phase::Leaving;
             }
             // It leaves on purpose what was about to be lost.
