@@ -1,4 +1,4 @@
-//! The order in which watchers are told of what happens to rooms.
+//! What happens to rooms, and the order in which watchers are told of it.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -8,7 +8,51 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use parking_lot::{Mutex, RwLock};
 
-use crate::RoomEvent;
+/// Something that has happened to a room.
+///
+/// The room of a member's own id is one of them: it is created when the member comes and nobody else has joined a room of
+/// that name, and deleted when it goes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum RoomEvent {
+    /// It has got its first member, whose joining follows.
+    Created {
+        /// The room.
+        room: Arc<str>,
+    },
+    /// A member has joined it.
+    Joined {
+        /// The room.
+        room: Arc<str>,
+        /// The member's id.
+        id: Arc<str>,
+    },
+    /// A member has left it.
+    Left {
+        /// The room.
+        room: Arc<str>,
+        /// The member's id.
+        id: Arc<str>,
+    },
+    /// The member that has just left was its last one.
+    Deleted {
+        /// The room.
+        room: Arc<str>,
+    },
+}
+
+impl RoomEvent {
+    /// The room's name.
+    #[must_use]
+    pub const fn room(&self) -> &Arc<str> {
+        match self {
+            Self::Created { room }
+            | Self::Joined { room, .. }
+            | Self::Left { room, .. }
+            | Self::Deleted { room } => room,
+        }
+    }
+}
 
 type Watcher = Arc<dyn Fn(&RoomEvent) + Send + Sync>;
 

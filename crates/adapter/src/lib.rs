@@ -23,8 +23,9 @@ mod target;
 
 pub use adapter::{Adapter, Cluster, Delivery};
 pub use details::{HandshakeDetails, SocketDetails};
+pub use feed::RoomEvent;
 pub use index::{Joined, Left, LeftRoom, RoomIndex, Slot};
 pub use local::{AnswerTo, Local};
 pub use message::{Answer, BroadcastOptions, EventBody, Incomplete};
-pub use rooms::{RoomEvent, Rooms};
+pub use rooms::Rooms;
 pub use target::{RoomName, RoomNames, Target};

@@ -1,11 +1,11 @@
-//! Rooms as several threads use them, and who is told of what happens to them.
+//! Rooms as several threads use them.
 
 use std::ops::Deref;
 use std::sync::Arc;
 
 use parking_lot::RwLock;
 
-use crate::feed::Feed;
+use crate::feed::{Feed, RoomEvent};
 use crate::{Joined, Left, RoomIndex, Slot};
 
 /// A [`RoomIndex`] behind a lock, and watchers who are told what happens to its rooms.
@@ -16,52 +16,6 @@ use crate::{Joined, Left, RoomIndex, Slot};
 pub struct Rooms<T> {
     index: RwLock<RoomIndex<T>>,
     feed: Feed,
-}
-
-/// Something that has happened to a room.
-///
-/// The room of a member's own id is one of them: it is created when the member comes and nobody else has joined a room of
-/// that name, and deleted when it goes.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum RoomEvent {
-    /// It has got its first member, whose joining follows.
-    Created {
-        /// The room.
-        room: Arc<str>,
-    },
-    /// A member has joined it.
-    Joined {
-        /// The room.
-        room: Arc<str>,
-        /// The member's id.
-        id: Arc<str>,
-    },
-    /// A member has left it.
-    Left {
-        /// The room.
-        room: Arc<str>,
-        /// The member's id.
-        id: Arc<str>,
-    },
-    /// The member that has just left was its last one.
-    Deleted {
-        /// The room.
-        room: Arc<str>,
-    },
-}
-
-impl RoomEvent {
-    /// The room's name.
-    #[must_use]
-    pub const fn room(&self) -> &Arc<str> {
-        match self {
-            Self::Created { room }
-            | Self::Joined { room, .. }
-            | Self::Left { room, .. }
-            | Self::Deleted { room } => room,
-        }
-    }
 }
 
 impl<T> Rooms<T> {

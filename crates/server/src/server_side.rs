@@ -7,8 +7,8 @@ use std::task::{Context, Waker};
 use parking_lot::Mutex;
 use sockeye_adapter::{AnswerTo, EventBody, Incomplete};
 use sockeye_events::{
-    AckError, Callback, EmitError, Event, EventError, EventSocket, HandlerFuture, IntoReply,
-    ListenerTable, StateMap, erase,
+    AckError, Callback, EmitError, Event, EventError, EventSocket, ExtractError, FromEvent,
+    HandlerFuture, IntoReply, ListenerTable, StateMap, erase,
 };
 use sockeye_socket_proto::{Args, FromArgs, ToArgs};
 use thiserror::Error;
@@ -19,7 +19,7 @@ use crate::Namespace;
 ///
 /// Handlers of such events take the same parameters as others, but for those that a socket is asked for:
 /// [`Data`](crate::Data), [`Args`], [`EventName`](crate::EventName), [`State`](crate::State),
-/// [`Server`](crate::Server).
+/// [`Server`](crate::Server), and this itself.
 #[derive(Clone)]
 pub struct ServerSide(Arc<Inner>);
 
@@ -210,6 +210,12 @@ impl EventSocket for ServerSide {
     fn report(&self, error: EventError) {
         let namespace = &*self.0.namespace;
         tracing::warn!(namespace, %error, "a server-side event failed");
+    }
+}
+
+impl FromEvent<Self> for ServerSide {
+    fn from_event(event: &Event<'_, Self>) -> Result<Self, ExtractError> {
+        Ok(event.socket().clone())
     }
 }
 
