@@ -38,7 +38,12 @@ fuzz_target!(|data: &[u8]| {
         apply(&mut session, operation, detail, &mut now, &mut watch);
         watch.drain(&mut session);
     }
-    // Left alone, every session ends by itself.
+    if watch.half_open {
+        // The peer may take its time, and there is no heartbeat.
+        session.handle_peer_end(now, false);
+        watch.drain(&mut session);
+    }
+    // Left alone, every other session ends by itself.
     while let Some(at) = session.poll_timeout() {
         now = now.max(at);
         session.handle_timeout(now);
@@ -81,7 +86,7 @@ fn apply(session: &mut Session, operation: u8, detail: u8, now: &mut Instant, wa
         Lane::Probe
     };
     let choice = usize::from(detail >> 1);
-    match operation % 16 {
+    match operation % 18 {
         0..=3 => {
             let message = session.handle_packet(*now, lane, packet(choice));
             assert!(message.is_none() || lane == Lane::Current);
@@ -105,6 +110,11 @@ fn apply(session: &mut Session, operation: u8, detail: u8, now: &mut Instant, wa
         13 => session.close(*now, detail & 1 == 1),
         14 if detail < 64 => session.abort(CloseReason::ForcedClose),
         14 => session.excuse(*now),
+        15 => session.end(*now, detail & 1 == 1),
+        16 => {
+            session.handle_peer_end(*now, detail & 1 == 1);
+            watch.half_open |= session.is_open();
+        }
         _ => {
             let error = match choice % 3 {
                 0 => PayloadError::TooLarge { len: 2, max: 1 },
@@ -138,6 +148,8 @@ struct Watch {
     closed: bool,
     upgraded: bool,
     probing: bool,
+    /// One direction has ended, and there is nothing to wait for.
+    half_open: bool,
 }
 
 impl Watch {
@@ -158,6 +170,13 @@ impl Watch {
                     );
                     assert_eq!(session.transport(), to);
                 }
+                Output::EndHalf => {
+                    assert!(
+                        !std::mem::replace(&mut self.half_open, true),
+                        "ended twice"
+                    );
+                    assert!(session.transport().has_halves());
+                }
                 Output::CloseProbe => assert!(std::mem::take(&mut self.probing)),
                 Output::Closed(reason) => {
                     assert!(!self.probing, "the probe is closed first");
@@ -168,6 +187,9 @@ impl Watch {
         }
         assert_eq!(session.upgrading().is_some(), self.probing);
         assert_eq!(session.is_closed(), self.closed);
-        assert_eq!(session.poll_timeout().is_none(), self.closed);
+        assert_eq!(
+            session.poll_timeout().is_none(),
+            self.closed || self.half_open
+        );
     }
 }

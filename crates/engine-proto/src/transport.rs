@@ -44,6 +44,12 @@ impl TransportKind {
         .find(|kind| kind.name() == name)
     }
 
+    /// Whether each direction can come to its end alone, as on a bare stream.
+    #[must_use]
+    pub const fn has_halves(self) -> bool {
+        matches!(self, Self::Tcp | Self::Unix)
+    }
+
     /// Whether a polling session can move to this transport.
     #[must_use]
     pub const fn is_upgrade_target(self) -> bool {

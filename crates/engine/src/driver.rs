@@ -1,7 +1,6 @@
 //! The one task that runs a session.
 
 mod ending;
-mod halves;
 mod opening;
 mod polling;
 mod requests;
@@ -37,7 +36,7 @@ pub use requests::Requests;
 pub use requests::{Exchange, Reply};
 pub use side::Side;
 pub use stream::Wire;
-use stream::{Fate, Probe, Read};
+use stream::{Fate, OwnHalf, Probe, Read};
 use timer::{Moment, Timer};
 use unfinished::Unfinished;
 
@@ -245,8 +244,8 @@ impl<S: Side, C: Connection> Driver<S, C> {
             }
             Command::Upgrade { io, read } => self.handle_upgrade(io, &read, now),
             Command::RequestDropped(request) => self.handle_dropped(request, now),
-            Command::End => self.handle_end_request(now),
-            Command::Close => self.close(now),
+            Command::End => self.session.end(now, self.handle.queued() > 0),
+            Command::Close => self.session.close(now, self.handle.queued() > 0),
             Command::Abort(reason) => self.session.abort(reason),
             Command::Vanish => {
                 self.session.abort(CloseReason::ForcedClose);
@@ -392,7 +391,7 @@ impl<S: Side, C: Connection> Driver<S, C> {
             outputs.push(output);
         }
         let closed = matches!(outputs.last(), Some(Output::Closed(_)));
-        if closed && !self.session.is_graceful() && !self.peer_has_ended() {
+        if closed && !self.session.is_graceful() {
             // What waits is lost, but for the session's own last words.
             self.handle.shared().lock().outbox.clear();
         }
@@ -402,10 +401,6 @@ impl<S: Side, C: Connection> Driver<S, C> {
                     lane: Lane::Current,
                     packet,
                 } => {
-                    if self.is_ending() {
-                        // This side has said that it will say nothing more.
-                        continue;
-                    }
                     if matches!(packet, Packet::Pong(_)) && self.session.role() == Role::Client {
                         self.tell_heartbeat();
                     }
@@ -421,6 +416,11 @@ impl<S: Side, C: Connection> Driver<S, C> {
                     }
                 }
                 Output::Upgraded { to, .. } => self.handle_upgraded(to),
+                Output::EndHalf => {
+                    if let Carrier::Stream(wire) = &mut self.carrier {
+                        wire.own_half = OwnHalf::Ending;
+                    }
+                }
                 Output::CloseProbe => self.probe = None,
                 Output::Closed(reason) => {
                     // The last answer of a poll goes out while its packets are still there.

@@ -59,6 +59,9 @@ pub struct Session {
 #[derive(Debug)]
 enum State {
     Open,
+    /// One direction of a stream has come to its end, and the other goes on. Nothing that wants an answer can be sent
+    /// any more, so that there is no heartbeat.
+    HalfOpen(Half),
     /// Our side closed; something must happen before the transport may go.
     ///
     /// The times of states that do not last are boxed, as every session has room for them.
@@ -73,6 +76,15 @@ enum State {
         /// Until when one GET is still answered with a noop.
         tombstone: Option<Box<Instant>>,
     },
+}
+
+/// The direction of a stream that has come to its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Half {
+    /// This side says nothing more.
+    Own,
+    /// The peer says nothing more.
+    Peers,
 }
 
 /// Whether messages on the current transport can go to the application without another thought.
@@ -334,7 +346,7 @@ impl Session {
     /// A client waits for its upgrade to be over, then sends its outbox and, on polling, a close packet.
     pub fn close(&mut self, now: Instant, has_unsent: bool) {
         self.check_time(now);
-        if matches!(self.state, State::Open) {
+        if self.is_open() {
             let deadline = Box::new(self.close_timeout.after(now));
             self.state = State::Closing {
                 deadline,
@@ -345,17 +357,44 @@ impl Session {
         self.settle();
     }
 
-    /// One direction of the stream has come to its end while the other goes on: no heartbeat can be answered any more,
-    /// so that there is none from now on.
-    pub fn end_heartbeat(&mut self, now: Instant) {
+    /// Ends this side's half of a stream, and lets the peer go on until it ends its own. From then on there is no
+    /// heartbeat, as it could not be answered.
+    ///
+    /// Where the peer has ended its half already the session is closed, and where the transport
+    /// [has no halves](TransportKind::has_halves) this is [`close`](Self::close).
+    pub fn end(&mut self, now: Instant, has_unsent: bool) {
         self.check_time(now);
-        self.heartbeat = Heartbeat::off();
+        match self.state {
+            State::Open if self.transport.has_halves() => {
+                self.state = State::HalfOpen(Half::Own);
+                self.outputs.push(Output::EndHalf);
+            }
+            State::Open => self.close(now, has_unsent),
+            State::HalfOpen(Half::Peers) => self.finish(CloseReason::TransportClose),
+            State::HalfOpen(Half::Own) | State::Closing { .. } | State::Closed { .. } => {}
+        }
+        self.settle();
+    }
+
+    /// The peer ended its half of a stream. It may want to read still, so that what waits for it is not lost.
+    ///
+    /// `goes_on` tells whether this side goes on without that half. It does not without both.
+    pub fn handle_peer_end(&mut self, now: Instant, goes_on: bool) {
+        self.check_time(now);
+        let has_halves = self.transport.has_halves();
+        let goes_on = goes_on && has_halves && matches!(self.state, State::Open);
+        if has_halves && self.is_open() {
+            self.state = State::HalfOpen(Half::Peers);
+        }
+        if !goes_on {
+            self.finish(CloseReason::TransportClose);
+        }
         self.settle();
     }
 
     /// Closes the session at once; what was not sent yet is lost.
     pub fn abort(&mut self, reason: CloseReason) {
-        self.end(reason, Ending::Abrupt);
+        self.end_as(reason, Ending::Abrupt);
         self.settle();
     }
 }
@@ -368,13 +407,13 @@ impl Session {
     }
 
     /// When [`handle_timeout`](Self::handle_timeout) is due; `None` while there is nothing to wait for: once the
-    /// session is closed, and without a heartbeat.
+    /// session is closed, without a heartbeat, and while only one half of a stream is open.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {
         let main = match &self.state {
             State::Open => self.heartbeat.next(),
             State::Closing { deadline, .. } => Some(**deadline),
-            State::Closed { .. } => return None,
+            State::HalfOpen(_) | State::Closed { .. } => return None,
         };
         let upgrade = self.upgrade.target().map(|target| target.deadline);
         let noop = self.upgrade.noop_at().filter(|_| self.polling);
@@ -386,14 +425,14 @@ impl Session {
     pub const fn heartbeat_due(&self) -> Option<Instant> {
         match self.state {
             State::Open => self.heartbeat.due(),
-            State::Closing { .. } | State::Closed { .. } => None,
+            State::HalfOpen(_) | State::Closing { .. } | State::Closed { .. } => None,
         }
     }
 
-    /// Whether messages may be sent.
+    /// Whether messages may be sent, or come: at least one half is open, and nobody has begun to close.
     #[must_use]
     pub const fn is_open(&self) -> bool {
-        matches!(self.state, State::Open)
+        matches!(self.state, State::Open | State::HalfOpen(_))
     }
 
     /// Whether [`Output::Closed`] came or is about to.
@@ -407,11 +446,12 @@ impl Session {
     pub const fn close_reason(&self) -> Option<CloseReason> {
         match self.state {
             State::Closed { reason, .. } => Some(reason),
-            State::Open | State::Closing { .. } => None,
+            State::Open | State::HalfOpen(_) | State::Closing { .. } => None,
         }
     }
 
-    /// Whether the session was closed by [`close`](Self::close) and in a way that leaves room to send the outbox.
+    /// Whether the session was closed in a way that leaves room to send the outbox: by [`close`](Self::close) unless
+    /// that was cut short, or after the peer had [ended](Self::handle_peer_end) nothing but its own half.
     #[must_use]
     pub const fn is_graceful(&self) -> bool {
         matches!(self.state, State::Closed { graceful: true, .. })
@@ -425,7 +465,7 @@ impl Session {
     pub fn tombstone_until(&self) -> Option<Instant> {
         match &self.state {
             State::Closed { tombstone, .. } => tombstone.as_deref().copied(),
-            State::Open | State::Closing { .. } => None,
+            State::Open | State::HalfOpen(_) | State::Closing { .. } => None,
         }
     }
 

@@ -48,6 +48,8 @@ pub enum Output {
         /// The transport that is taken.
         to: TransportKind,
     },
+    /// Send what is left in the outbox, then end this side's half of the stream: nothing more is to be sent.
+    EndHalf,
     /// Close the probed transport, if it is not closed yet; the session stays on the current one.
     CloseProbe,
     /// The session is closed; nothing comes after this.

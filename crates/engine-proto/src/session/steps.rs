@@ -7,7 +7,9 @@ use crate::{BadRequest, Message, Packet, RequestError, TransportKind};
 
 use super::heartbeat::Beat;
 use super::upgrade::{PollAge, Target, Upgrade};
-use super::{CloseReason, Direct, Lane, Output, PollVerdict, Role, Session, State, UpgradeRefused};
+use super::{
+    CloseReason, Direct, Half, Lane, Output, PollVerdict, Role, Session, State, UpgradeRefused,
+};
 
 /// What comes in on the two lanes.
 impl Session {
@@ -28,7 +30,7 @@ impl Session {
             }
             Packet::Ping(_) => {
                 let beat = self.heartbeat.on_ping(now);
-                if beat.is_ok() && self.is_open() {
+                if beat.is_ok() && self.may_send() {
                     self.send(Lane::Current, Packet::PONG);
                 }
                 beat
@@ -44,10 +46,15 @@ impl Session {
         None
     }
 
+    /// Not once this side has said that it will say nothing more.
+    const fn may_send(&self) -> bool {
+        matches!(self.state, State::Open | State::HalfOpen(Half::Peers))
+    }
+
     /// The JavaScript server drops what comes once it is closing; the client delivers it.
     const fn takes_messages(&self) -> bool {
         match self.state {
-            State::Open => true,
+            State::Open | State::HalfOpen(_) => true,
             State::Closing { .. } => matches!(self.role, Role::Client),
             State::Closed { .. } => false,
         }
@@ -97,7 +104,7 @@ impl Session {
         ) = (self.role, &self.state)
         {
             self.send(Lane::Current, Packet::Noop);
-            self.end(CloseReason::ForcedClose, Ending::Graceful);
+            self.end_as(CloseReason::ForcedClose, Ending::Graceful);
         }
         PollVerdict::Hold
     }
@@ -160,7 +167,7 @@ impl Session {
                 self.finish(CloseReason::ForcedClose);
                 return;
             }
-            State::Closing { .. } => {}
+            State::HalfOpen(_) | State::Closing { .. } => {}
             State::Open => match self.heartbeat.on_time(now) {
                 Beat::Idle => {}
                 Beat::Ping => self.send(Lane::Current, Packet::PING),
@@ -215,7 +222,7 @@ impl Session {
     /// Ends a close that our side has just begun, if nothing stands in its way.
     pub(super) fn begin_close(&mut self) {
         if self.role == Role::Server && self.polling {
-            self.end(CloseReason::ForcedClose, Ending::Graceful);
+            self.end_as(CloseReason::ForcedClose, Ending::Graceful);
         } else {
             self.try_close();
         }
@@ -229,18 +236,18 @@ impl Session {
             _ => false,
         };
         if matches!(self.state, State::Closing { .. }) && !waits {
-            self.end(CloseReason::ForcedClose, Ending::Graceful);
+            self.end_as(CloseReason::ForcedClose, Ending::Graceful);
         }
     }
 
     /// Closes for a cause that lies with the peer or the network.
     pub(super) fn finish(&mut self, reason: CloseReason) {
-        self.end(self.first_reason(reason), Ending::Abrupt);
+        self.end_as(self.first_reason(reason), Ending::Abrupt);
     }
 
     /// Closes because a close packet came.
     fn finish_for_peer(&mut self, now: Instant) {
-        self.end(
+        self.end_as(
             self.first_reason(CloseReason::TransportClose),
             Ending::ByPeer(now),
         );
@@ -250,11 +257,11 @@ impl Session {
     const fn first_reason(&self, reason: CloseReason) -> CloseReason {
         match self.state {
             State::Closing { .. } => CloseReason::ForcedClose,
-            State::Open | State::Closed { .. } => reason,
+            State::Open | State::HalfOpen(_) | State::Closed { .. } => reason,
         }
     }
 
-    pub(super) fn end(&mut self, reason: CloseReason, ending: Ending) {
+    pub(super) fn end_as(&mut self, reason: CloseReason, ending: Ending) {
         if self.is_closed() {
             return;
         }
@@ -280,7 +287,8 @@ impl Session {
         ) {
             self.outputs.push(Output::CloseProbe);
         }
-        let graceful = matches!(ending, Ending::Graceful);
+        let graceful = matches!(ending, Ending::Graceful)
+            || matches!(self.state, State::HalfOpen(Half::Peers));
         self.state = State::Closed {
             reason,
             graceful,
@@ -299,6 +307,7 @@ impl Session {
             State::Open if !self.heartbeat.wants_every_packet() => {
                 self.poll_timeout().map_or(Direct::Always, Direct::Until)
             }
+            State::HalfOpen(_) => Direct::Always,
             _ => Direct::Never,
         };
     }

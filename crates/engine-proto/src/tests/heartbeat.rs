@@ -268,7 +268,8 @@ fn a_session_without_a_heartbeat_waits_for_no_time() {
         ]
     });
     for session in half_open.as_flattened_mut() {
-        session.end_heartbeat(now);
+        session.end(now, false);
+        assert_eq!(session.poll_output(), Some(Output::EndHalf));
     }
     for mut session in half_open.into_iter().flatten().chain([plain]) {
         for now in [now, now + HUNDRED_DAYS] {

@@ -1,6 +1,7 @@
 //! Both ends in memory, under a virtual clock.
 
 mod close;
+mod halves;
 mod heartbeat;
 mod interleavings;
 mod operations;

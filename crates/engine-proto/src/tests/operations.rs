@@ -24,6 +24,8 @@ enum Operation {
     EndPost,
     BeginUpgrade(TransportKind),
     Close(bool),
+    End(bool),
+    PeerEnd(bool),
     Abort,
 }
 
@@ -60,6 +62,8 @@ fn operation() -> impl Strategy<Value = Operation> {
         2 => Just(Operation::EndPost),
         4 => transport().prop_map(Operation::BeginUpgrade),
         1 => any::<bool>().prop_map(Operation::Close),
+        1 => any::<bool>().prop_map(Operation::End),
+        1 => any::<bool>().prop_map(Operation::PeerEnd),
         1 => Just(Operation::Abort),
     ]
 }
@@ -83,6 +87,8 @@ struct Watch {
     closed: usize,
     upgrades: usize,
     probing: bool,
+    /// One direction has ended, and there is nothing to wait for.
+    half_open: bool,
 }
 
 impl Watch {
@@ -102,6 +108,10 @@ impl Watch {
                     assert!(to.is_upgrade_target());
                     self.upgrades += 1;
                 }
+                Output::EndHalf => {
+                    assert!(!std::mem::replace(&mut self.half_open, true), "ended twice");
+                    assert!(session.transport().has_halves());
+                }
                 Output::CloseProbe => assert!(std::mem::take(&mut self.probing)),
                 Output::Closed(reason) => {
                     assert_eq!(session.close_reason(), Some(reason));
@@ -112,7 +122,10 @@ impl Watch {
         }
         assert_eq!(session.upgrading().is_some(), self.probing);
         assert_eq!(session.is_closed(), self.closed == 1);
-        assert_eq!(session.poll_timeout().is_none(), session.is_closed());
+        assert_eq!(
+            session.poll_timeout().is_none(),
+            session.is_closed() || self.half_open
+        );
         assert!(self.upgrades <= 1);
     }
 }
@@ -143,6 +156,11 @@ fn apply(session: &mut Session, operation: Operation, now: &mut Instant, watch: 
             watch.probing |= session.begin_upgrade(*now, kind).is_ok();
         }
         Operation::Close(has_unsent) => session.close(*now, has_unsent),
+        Operation::End(has_unsent) => session.end(*now, has_unsent),
+        Operation::PeerEnd(goes_on) => {
+            session.handle_peer_end(*now, goes_on);
+            watch.half_open |= session.is_open();
+        }
         Operation::Abort => session.abort(CloseReason::ForcedClose),
     }
 }
@@ -166,7 +184,12 @@ proptest! {
             apply(&mut session, operation, &mut now, &mut watch);
             watch.drain(&mut session);
         }
-        // Left alone, every session ends by itself.
+        if watch.half_open {
+            // The peer may take its time, and there is no heartbeat.
+            session.handle_peer_end(now, false);
+            watch.drain(&mut session);
+        }
+        // Left alone, every other session ends by itself.
         while let Some(at) = session.poll_timeout() {
             now = now.max(at);
             session.handle_timeout(now);

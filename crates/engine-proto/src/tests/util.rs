@@ -360,6 +360,7 @@ impl End {
                     packet,
                 } => self.stream_out.push_back(packet),
                 Output::Upgraded { .. } => self.upgraded = true,
+                Output::EndHalf => panic!("nobody ends a half"),
                 Output::CloseProbe => self.stream_closed = true,
                 Output::Closed(reason) => self.closed = Some(reason),
             }

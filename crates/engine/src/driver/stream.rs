@@ -13,7 +13,6 @@ use sockeye_engine_proto::{
 };
 use sockeye_websocket::{Decoder, Event, OpCode, Payload, ProtocolError, Role, encode_frame};
 
-use super::halves::Halves;
 use super::unfinished::Unfinished;
 use super::{Driver, Side, is_ready};
 use crate::connection::{Connection, Incoming};
@@ -31,7 +30,9 @@ pub struct Wire {
     pub(super) frames: Frames,
     /// How the peer ended it, or what it did wrong.
     pub(super) fate: Fate,
-    pub(super) halves: Halves,
+    pub(super) own_half: OwnHalf,
+    /// When the peer closes its half, this side goes on until it has had enough too.
+    outlives_peer: bool,
     /// Much has waited to be written, and is.
     pub(crate) drained: bool,
     /// The peer has made room for what was written, and the driver was not told yet.
@@ -60,6 +61,15 @@ pub(crate) enum Fate {
     Mistaken(Mistaken),
     /// There is nobody left to talk to.
     Gone,
+}
+
+/// How far this side's half of a stream is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum OwnHalf {
+    Open,
+    /// It is to be closed when what waits is written.
+    Ending,
+    Closed,
 }
 
 impl Fate {
@@ -92,7 +102,8 @@ impl Wire {
             io,
             frames: Frames::WebSocket(FrameReader::new(decoder, read)),
             fate: Fate::Open,
-            halves: Halves::default(),
+            own_half: OwnHalf::Open,
+            outlives_peer: false,
             drained: false,
             moved: false,
         }
@@ -110,7 +121,8 @@ impl Wire {
             io,
             frames,
             fate: Fate::Open,
-            halves: Halves::default(),
+            own_half: OwnHalf::Open,
+            outlives_peer: false,
             drained: false,
             moved: false,
         }
@@ -146,6 +158,25 @@ impl Wire {
                 Some((self.io, frames.into_format().into_unheard()?))
             }
             _ => None,
+        }
+    }
+
+    /// Lets the stream go on when the peer closes its half.
+    pub const fn outlive_peer(&mut self) {
+        self.outlives_peer = true;
+    }
+
+    /// Closes this side's half, if that was asked for. Everything must have been written.
+    pub(super) fn poll_end(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
+        if self.own_half != OwnHalf::Ending {
+            return Ok(());
+        }
+        match self.io.poll_shutdown(cx) {
+            Poll::Ready(result) => {
+                self.own_half = OwnHalf::Closed;
+                result
+            }
+            Poll::Pending => Ok(()),
         }
     }
 
@@ -334,10 +365,7 @@ impl<S: Side, C: Connection> Reader<'_, S, C> {
                     }
                     self.side.note(format_args!("the connection ended"));
                     self.connection.handle_end(cx);
-                    match wire.halves.may_outlive_peer() {
-                        true => self.session.end_heartbeat(self.now),
-                        false => self.handle_end(TransportEnd::Eof),
-                    }
+                    self.session.handle_peer_end(self.now, wire.outlives_peer);
                     return Read::Whole;
                 }
                 if matches!(error, ReadError::Format(_))
