@@ -4,8 +4,8 @@
 
 use libfuzzer_sys::fuzz_target;
 use serde_json::Value;
-use sockeye_fuzz::bytes::{choice, sizes};
 use sockeye_engine_proto::lines::{Found, LineTooLong, next_line};
+use sockeye_fuzz::bytes::{choice, sizes};
 use sockeye_socket_proto::lines::{
     BadLines, Line, LineEvent, LinesConfig, decode, encode_ack, encode_error, encode_event,
     is_reserved_line_event,

@@ -171,10 +171,7 @@ impl Watch {
                     assert_eq!(session.transport(), to);
                 }
                 Output::EndHalf => {
-                    assert!(
-                        !std::mem::replace(&mut self.half_open, true),
-                        "ended twice"
-                    );
+                    assert!(!std::mem::replace(&mut self.half_open, true), "ended twice");
                     assert!(session.transport().has_halves());
                 }
                 Output::CloseProbe => assert!(std::mem::take(&mut self.probing)),
