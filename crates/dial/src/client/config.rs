@@ -260,7 +260,7 @@ impl ConnectorConfig {
     /// are dropped beyond it. On other transports these are dropped if anything waits. Default:
     /// 16 KiB, as with Node's streams.
     ///
-    /// [`Connection::handle_drain`]: crate::Connection::handle_drain
+    /// [`Connection::handle_drain`]: sockeye_engine::Connection::handle_drain
     #[must_use]
     pub const fn high_water_mark(mut self, bytes: usize) -> Self {
         self.bounds.high_water_mark = bytes;
