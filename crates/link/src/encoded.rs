@@ -81,17 +81,33 @@ impl Encoded {
     /// Whether this peer can be told: on bare streams, some names and arguments cannot travel, on lines also no
     /// more bytes than the limits allow, and a parser may have no way to write it.
     #[must_use]
+    #[inline]
     pub fn reaches(&self, peer: Peer<'_>) -> bool {
         !self.messages(peer).is_empty()
     }
 
     /// The messages for this peer; none if it has no way to be told. All peers with a parser must have the same one.
     #[must_use]
+    #[inline]
     pub fn messages(&self, peer: Peer<'_>) -> &[Message] {
         let session = peer.session;
         match (session.dialect(), session.revision(), peer.parser) {
-            (Dialect::Lines, ..) => self.line.get_or_init(|| self.to_line()).as_slice(),
+            // Nearly all receivers of a broadcast, each of whom pays for what is looked at here.
+            (Dialect::Packets, Revision::V4, None) if !self.is_error => &self.packet,
             (Dialect::Packets, Revision::V4, _) if self.is_error && is_on_stream(session) => &[],
+            (dialect, revision, parser) => self.other_messages(dialect, revision, parser),
+        }
+    }
+
+    #[inline(never)]
+    fn other_messages(
+        &self,
+        dialect: Dialect,
+        revision: Revision,
+        parser: Option<&dyn Parser>,
+    ) -> &[Message] {
+        match (dialect, revision, parser) {
+            (Dialect::Lines, ..) => self.line.get_or_init(|| self.to_line()).as_slice(),
             (Dialect::Packets, revision, Some(parser)) => {
                 self.parsed[parsed_for(revision)].get_or_init(|| self.to_parsed(parser, revision))
             }
