@@ -1,4 +1,5 @@
 mod listeners;
+mod reporting;
 mod state;
 mod stream;
 
@@ -352,11 +353,8 @@ impl EventSocket for Socket {
         let hook = client
             .as_ref()
             .and_then(|client| (*client.error_hook.load()).clone());
-        let start = |future| {
-            run(|running, cx| {
-                running.start(future, cx);
-            });
-        };
+        let mut taken = true;
+        let start = |handler| taken &= reporting::start(&self.inner, handler);
         let (error, told) = tell_error(self, &self.inner.listeners, error, start);
         match hook {
             Some(hook) => {
@@ -367,7 +365,7 @@ impl EventSocket for Socket {
                     tracing::error!("the error hook panicked");
                 }
             }
-            None if told => {}
+            None if told && taken => {}
             None => tracing::warn!(namespace = self.namespace(), "{error:#}"),
         }
     }

@@ -225,6 +225,31 @@ async fn refusals_by_middlewares_are_told_between_native_peers() {
 }
 
 #[tokio::test]
+async fn handlers_of_errors_that_wait_are_bounded() {
+    let (_io, url) = serve().await;
+    let socket = Client::connect(&url).await.unwrap();
+    let (started, waiting) = (Arc::new(AtomicU32::new(0)), Arc::new(()));
+    let (count, token) = (Arc::clone(&started), Arc::clone(&waiting));
+    socket.on("back", |Data(_): Data<u32>| {});
+    socket.on("error", move || {
+        count.fetch_add(1, Ordering::Relaxed);
+        let token = Arc::clone(&token);
+        async move {
+            std::future::pending::<()>().await;
+            drop(token);
+        }
+    });
+    for _ in 0..300 {
+        socket.emit("back", "no number").unwrap();
+    }
+    settle(&socket).await;
+    assert_eq!(started.load(Ordering::Relaxed), 300, "each is told");
+    // Besides this test's own and the handler's.
+    assert_eq!(Arc::strong_count(&waiting) - 2, 256);
+    assert!(socket.connected());
+}
+
+#[tokio::test]
 async fn states_of_the_builder_are_there_before_the_first_event() {
     let (io, url) = serve().await;
     io.on_connect(|peer: Peer| peer.emit("early", 2));

@@ -13,6 +13,7 @@ use sockeye_link::{Own, Peer, packet};
 use tokio::sync::oneshot;
 
 use super::Socket;
+use super::reporting::Reporting;
 use crate::buffer::Buffer;
 use crate::config::SocketConfig;
 use crate::heartbeat::Heartbeat;
@@ -40,6 +41,7 @@ pub(crate) struct Inner {
     /// Whether the server expects acknowledgements in the form of the first releases.
     pub(crate) counted_acks: AtomicBool,
     pub(crate) has_warned_of_auth: AtomicBool,
+    reporting: Reporting,
     pub(crate) acks: AckTable,
     state: Mutex<State>,
 }
@@ -103,6 +105,12 @@ pub(crate) enum Leave {
     Left,
 }
 
+impl AsRef<Reporting> for Inner {
+    fn as_ref(&self) -> &Reporting {
+        &self.reporting
+    }
+}
+
 impl Inner {
     pub(crate) fn new(namespace: &str, client: &Arc<Shared>, config: SocketConfig) -> Arc<Self> {
         let state = State {
@@ -130,6 +138,7 @@ impl Inner {
             recovers: AtomicBool::new(false),
             counted_acks: AtomicBool::new(false),
             has_warned_of_auth: AtomicBool::new(false),
+            reporting: Reporting::default(),
             acks: AckTable::default(),
             state: Mutex::new(state),
         })
