@@ -58,7 +58,7 @@
 //! }
 //!
 //! let mut decoder = Reversed.decoder(SocketRevision::V5, &ConnectionConfig::default());
-//! let packet = decoder.decode(Message::Text(r#"["ih"]7,tahc/2"#.into()))?.unwrap();
+//! let packet = decoder.decode(Message::Text(r#"]"ih"[7,tahc/2"#.into()))?.unwrap();
 //! assert_eq!((&*packet.namespace, packet.ack_id), ("/chat", Some(7)));
 //! # Ok::<(), ParserError>(())
 //! ```
