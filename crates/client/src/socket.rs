@@ -7,13 +7,12 @@ use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::task::{Context, Waker};
 use std::time::Duration;
 
 use sockeye_engine::{SessionHandle, TransportKind};
 use sockeye_events::{
     AckFuture, EmitError, Event, EventError, EventSocket, ExtractError, FromEvent, Listeners,
-    Refusal, Running, StateMap,
+    Refusal, StateMap, start_alone,
 };
 use sockeye_link::{Own, Receiver, packet, tell_error};
 use sockeye_socket_proto::{FromArgs, RawArgs, ToArgs};
@@ -321,20 +320,9 @@ impl Socket {
     /// a task of its own, so that the connection can come and go meanwhile.
     pub(crate) fn dispatch_own(&self, event: &Event<'_, Self>) {
         let listeners = &self.inner.listeners;
-        run(|running, cx| {
-            if listeners.load().dispatch(event, running, cx) {
-                listeners.sweep(event.name());
-            }
-        });
-    }
-}
-
-/// Calls handlers, and gives a task of its own to those that wait for something.
-fn run(dispatch: impl FnOnce(&mut Running, &mut Context<'_>)) {
-    let mut running = Running::default();
-    dispatch(&mut running, &mut Context::from_waker(Waker::noop()));
-    if !running.is_empty() {
-        tokio::spawn(async move { std::future::poll_fn(|cx| running.poll(cx)).await });
+        if listeners.load().dispatch_local(event, start_alone) {
+            listeners.sweep(event.name());
+        }
     }
 }
 

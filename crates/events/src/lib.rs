@@ -44,7 +44,7 @@ pub use listeners::{Added, Listeners};
 pub use reason::DisconnectReason;
 pub use refusal::{Failure, IntoRefusal, Refusal};
 pub use reply::{IntoReply, Outcome, Reply, Responder};
-pub use running::{HandlerFuture, Ordering, Running, Started};
+pub use running::{HandlerFuture, Ordering, Running, Started, start, start_alone};
 pub use slot::AckSlot;
 pub use snapshot::{Cached, Snapshot};
 pub use state::StateMap;

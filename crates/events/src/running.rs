@@ -1,13 +1,29 @@
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 
 /// A handler that did not finish at once.
 pub type HandlerFuture = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// Starts a handler outside of a connection's task: polls it for the first time, in place, as those of other events are
+/// before the next one starts, and gives it back if it waits for something.
+#[must_use = "what waits goes on only if somebody drives it"]
+pub fn start(mut handler: HandlerFuture) -> Option<HandlerFuture> {
+    let mut cx = Context::from_waker(Waker::noop());
+    let waits = handler.as_mut().poll(&mut cx).is_pending();
+    waits.then_some(handler)
+}
+
+/// [Starts](start) a handler and lets the runtime drive it if it waits.
+pub fn start_alone(handler: HandlerFuture) {
+    if let Some(handler) = start(handler) {
+        tokio::spawn(handler);
+    }
+}
 
 /// Whether the next event of a connection waits until the handlers of the last one are done.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -132,7 +148,6 @@ impl fmt::Debug for Running {
 mod tests {
     use std::sync::Arc;
     use std::sync::atomic::{AtomicU32, Ordering};
-    use std::task::Waker;
 
     use super::*;
 

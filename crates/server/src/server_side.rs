@@ -2,13 +2,12 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::task::{Context, Waker};
 
 use parking_lot::Mutex;
 use sockeye_adapter::{AnswerTo, EventBody, Incomplete};
 use sockeye_events::{
     AckError, Callback, EmitError, Event, EventError, EventSocket, ExtractError, FromEvent,
-    HandlerFuture, IntoReply, ListenerTable, StateMap, erase,
+    IntoReply, ListenerTable, StateMap, erase, start_alone,
 };
 use sockeye_socket_proto::{Args, FromArgs, ToArgs};
 use thiserror::Error;
@@ -171,17 +170,8 @@ pub(crate) fn dispatch(
     }));
     let event = Event::incoming(&server_side, event.name, event.args, ack_id);
     event.share_ack();
-    listeners.dispatch_local(&event, start);
+    listeners.dispatch_local(&event, start_alone);
     event.all_called();
-}
-
-/// Runs a handler up to its first real wait, as those of other events do before the next one starts, and lets the runtime
-/// have the rest.
-fn start(mut handler: HandlerFuture) {
-    let mut cx = Context::from_waker(Waker::noop());
-    if handler.as_mut().poll(&mut cx).is_pending() {
-        tokio::spawn(handler);
-    }
 }
 
 impl ServerSide {

@@ -1,11 +1,9 @@
 //! Handlers of `error` that wait for something.
 
-use std::future::poll_fn;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, Ordering};
-use std::task::{Context, Waker};
 
-use sockeye_events::{HandlerFuture, Running};
+use sockeye_events::HandlerFuture;
 
 /// How many of them one socket may have. No acknowledgement is owed for an error, and no queue stands before its handlers,
 /// so that nothing else bounds what a server can start by events of the wrong shape.
@@ -41,16 +39,14 @@ pub(super) fn start<T>(socket: &Arc<T>, handler: HandlerFuture) -> bool
 where
     T: AsRef<Reporting> + Send + Sync + 'static,
 {
-    let mut running = Running::default();
-    running.start(handler, &mut Context::from_waker(Waker::noop()));
-    if running.is_empty() {
+    let Some(handler) = sockeye_events::start(handler) else {
         return true;
-    }
+    };
     let Some(waiting) = Waiting::begin(socket) else {
         return false;
     };
     tokio::spawn(async move {
-        poll_fn(|cx| running.poll(cx)).await;
+        handler.await;
         drop(waiting);
     });
     true

@@ -3,9 +3,9 @@
 use std::sync::atomic::Ordering;
 
 use sockeye_engine::NetSocket;
-use sockeye_events::Event;
+use sockeye_events::{Event, start_alone};
 
-use super::{Socket, run};
+use super::Socket;
 
 impl Socket {
     /// The network socket below the connection, for addresses and options of the system; `None`
@@ -69,10 +69,6 @@ impl Socket {
     /// Runs the handlers of something that has happened to the connection.
     pub(crate) fn dispatch_stream(&self, event: &Event<'_, Self>) {
         let listeners = self.inner.listeners.load();
-        run(|running, cx| {
-            listeners.dispatch_stream(event, |future| {
-                running.start(future, cx);
-            });
-        });
+        listeners.dispatch_stream(event, start_alone);
     }
 }
