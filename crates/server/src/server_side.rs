@@ -95,17 +95,12 @@ impl Namespace {
             let args = args.as_raw();
             adapter.server_side_ask(&EventBody { name, args }, None)
         };
-        let (answers, missing) = match answers.await {
-            Ok(answers) => (answers, None),
-            Err(Incomplete { answers, missing }) => (answers, Some(missing)),
-        };
-        let read = answers.into_iter().map(|args| AckError::read(Ok(args)));
-        let answers = read
-            .collect::<Result<_, _>>()
-            .map_err(ServerSideError::Answer)?;
-        match missing {
-            None => Ok(answers),
-            Some(missing) => Err(Incomplete { answers, missing }.into()),
+        match answers.await {
+            Ok(answers) => read(answers),
+            Err(Incomplete { answers, missing }) => {
+                let answers = read(answers)?;
+                Err(Incomplete { answers, missing }.into())
+            }
         }
     }
 
@@ -148,6 +143,12 @@ fn encode<'n, A: ToArgs>(name: &'n str, args: &A) -> Result<(&'n str, Args), Emi
         return Err(EmitError::ReservedName(name.into()));
     }
     Ok((name, Args::new(args)?))
+}
+
+fn read<T: FromArgs>(answers: Vec<Args>) -> Result<Vec<T>, ServerSideError<T>> {
+    let read = answers.into_iter().map(|args| AckError::read(Ok(args)));
+    read.collect::<Result<_, _>>()
+        .map_err(ServerSideError::Answer)
 }
 
 /// What happens to a namespace itself, in Node's servers.
