@@ -11,7 +11,7 @@ use sockeye_adapter::{
     Answer, AnswerTo, BroadcastOptions, EventBody, Local, Rooms, SocketDetails, Target,
 };
 use sockeye_engine::{CloseReason, SendOptions, batch};
-use sockeye_events::{EmitError, ListenerTable, Snapshot, StateMap};
+use sockeye_events::{EmitError, EventError, EventErrorKind, ListenerTable, Snapshot, StateMap};
 use sockeye_link::Encoded;
 use sockeye_socket_proto::{ToArgs, is_reserved_event};
 
@@ -150,8 +150,10 @@ impl LocalSockets {
     ) -> Option<Encoded> {
         let encoded = self.encode(event.name, &event.args, ack_id, options);
         encoded
-            .inspect_err(|error| {
+            .map_err(|error| {
                 let namespace = &*self.name;
+                let error = EventError::new(event.name, EventErrorKind::NotSent(error));
+                let error = format_args!("{error:#}");
                 tracing::warn!(namespace, %error, "an event of another server is dropped");
             })
             .ok()
