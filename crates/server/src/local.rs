@@ -153,8 +153,7 @@ impl LocalSockets {
             .map_err(|error| {
                 let namespace = &*self.name;
                 let error = EventError::new(event.name, EventErrorKind::NotSent(error));
-                let error = format_args!("{error:#}");
-                tracing::warn!(namespace, %error, "an event of another server is dropped");
+                tracing::warn!(namespace, error = %format_args!("{error:#}"), "an event of another server is dropped");
             })
             .ok()
     }

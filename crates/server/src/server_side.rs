@@ -200,8 +200,7 @@ impl EventSocket for ServerSide {
 
     fn report(&self, error: EventError) {
         let namespace = &*self.0.namespace;
-        let error = format_args!("{error:#}");
-        tracing::warn!(namespace, %error, "a server-side event failed");
+        tracing::warn!(namespace, error = %format_args!("{error:#}"), "a server-side event failed");
     }
 }
 
