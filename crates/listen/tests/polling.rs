@@ -3,6 +3,7 @@
 use sockeye_engine::CloseReason;
 use sockeye_listen::EngineConfig;
 use sockeye_testkit::{Case, Client, EngineRig, Http, Seen};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 fn config() -> EngineConfig {
     EngineConfig::default()
@@ -128,6 +129,24 @@ async fn body_beyond_the_limit_is_413_and_ends_the_session() {
     assert_eq!(answer.brief(), (413, ""));
     assert_eq!(answer.header("connection"), Some("close"));
     assert_eq!(session.closed().await, CloseReason::TransportError);
+}
+
+#[tokio::test]
+async fn body_beyond_the_limit_may_be_written_to_its_end() {
+    let mut rig = EngineRig::tcp(config().max_payload(100_000)).await;
+    let (client, mut session) = rig.open(Case::POLLING).await;
+    let head = rig.net.to_get(&client.query()).method("POST");
+    let mut http = rig.net.http().await;
+    let head = head.header("content-length", "150000");
+    http.write(&head.to_bytes()).await;
+    // The answer does not wait for what it refuses.
+    assert_eq!(http.response().await.unwrap().brief(), (413, ""));
+    assert_eq!(session.closed().await, CloseReason::TransportError);
+    let (mut stream, _) = http.into_parts();
+    for _ in 0..3 {
+        stream.write_all(&[b'x'; 50_000]).await.unwrap();
+    }
+    assert_eq!(stream.read(&mut [0]).await.unwrap(), 0, "no reset");
 }
 
 #[tokio::test]

@@ -47,7 +47,9 @@ pub(crate) async fn respond<A, B>(
 ) -> Response<Body>
 where
     A: Application,
-    B: http_body::Body<Data: Send, Error: Into<Box<dyn std::error::Error + Send + Sync>>> + Send,
+    B: http_body::Body<Data: Send, Error: Into<Box<dyn std::error::Error + Send + Sync>>>
+        + Send
+        + 'static,
 {
     let config = engine.config();
     let on_upgrade = upgrade::requested(&mut request);
@@ -93,7 +95,9 @@ async fn route<A, B>(
 ) -> Result<Response<Body>, RequestError>
 where
     A: Application,
-    B: http_body::Body<Data: Send, Error: Into<Box<dyn std::error::Error + Send + Sync>>> + Send,
+    B: http_body::Body<Data: Send, Error: Into<Box<dyn std::error::Error + Send + Sync>>>
+        + Send
+        + 'static,
 {
     if let Some(file) = engine.config().find_file(parts.uri.path()) {
         return Ok(file.answer(parts));

@@ -61,7 +61,9 @@ pub(super) async fn request<A, B>(
 ) -> Result<Response<Body>, RequestError>
 where
     A: Application,
-    B: http_body::Body<Data: Send, Error: Into<Box<dyn std::error::Error + Send + Sync>>> + Send,
+    B: http_body::Body<Data: Send, Error: Into<Box<dyn std::error::Error + Send + Sync>>>
+        + Send
+        + 'static,
 {
     match parts.method {
         Method::GET => {
@@ -117,13 +119,18 @@ async fn post<A, B>(
 ) -> Result<(), RequestError>
 where
     A: Application,
-    B: http_body::Body<Data: Send, Error: Into<Box<dyn std::error::Error + Send + Sync>>> + Send,
+    B: http_body::Body<Data: Send, Error: Into<Box<dyn std::error::Error + Send + Sync>>>
+        + Send
+        + 'static,
 {
     let limit = engine.config().bounds.limits.max_payload;
     session.begin_post()?;
     // Unless it is finished, dropping it tells the session that the body cannot be had, which ends it.
     let pending = Pending::new(session, Request::Post);
     if content_length(&parts.headers).is_some_and(|len| len > limit) {
+        let discarded = discard(body, limit.saturating_mul(2));
+        let linger = engine.config().bounds.linger;
+        tokio::spawn(tokio::time::timeout(linger, discarded));
         return Err(RequestError::PayloadTooLarge);
     }
     let max_chunks = match parts.headers.contains_key(CONTENT_LENGTH) {
@@ -141,6 +148,19 @@ where
     session.end_post();
     pending.finished();
     result
+}
+
+/// Reads what nobody wants, up to so many bytes. Most clients write the whole of a body before they look for an answer; a
+/// socket that is closed meanwhile would cost them the answer that tells them why.
+async fn discard<B: http_body::Body<Data: Send>>(body: B, most: usize) {
+    let mut body = std::pin::pin!(body);
+    let mut read = 0;
+    while let Some(Ok(frame)) = body.frame().await {
+        read += frame.data_ref().map_or(0, Buf::remaining);
+        if read > most {
+            return;
+        }
+    }
 }
 
 /// Collects a body, within the limits of its size, its pieces and its time.
