@@ -51,7 +51,7 @@ pub use sockeye_dial::{
     ConnectRequest, ConnectUrl, ConnectUrlError, ConnectorConfig, ConnectorError, DialConfig,
     DialError, OpenError, Protocol, ProxyUrl, TlsOptions,
 };
-pub use sockeye_engine::{NetSocket, Revision, StreamDialect, TransportKind};
+pub use sockeye_engine::{NetSocket, Revision, SessionLimits, StreamDialect, TransportKind};
 #[doc(hidden)]
 pub use sockeye_events::__private;
 pub use sockeye_events::{

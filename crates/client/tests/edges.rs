@@ -33,7 +33,7 @@ async fn serve(url: &str) -> Server {
 fn client(url: &str) -> Client {
     let config = ClientConfig::default()
         .auto_connect(false)
-        .connector(|connector| connector.outbox_limit(64 * 1024));
+        .connector(|connector| connector.limits(|limits| limits.outbox_limit(64 * 1024)));
     Client::with_config(url, config).unwrap()
 }
 

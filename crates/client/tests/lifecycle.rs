@@ -972,7 +972,7 @@ async fn server_that_says_much_waits_until_kept_events_are_sent() {
     let socket = Client::builder(&url)
         .config(|config| {
             config
-                .connector(|connector| connector.outbox_limit(20_000))
+                .connector(|connector| connector.limits(|limits| limits.outbox_limit(20_000)))
                 .inbox(|inbox| inbox.max_queued_events(8))
         })
         .on("said", move |Data(n): Data<usize>| sender.send(n).unwrap())

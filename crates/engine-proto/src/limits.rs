@@ -13,9 +13,6 @@ pub struct Limits {
     /// The originals have no such bound. A packet costs at least two bytes of a payload, so without one a single
     /// request could ask for half a million turns of the session.
     pub max_packets_per_payload: usize,
-    /// Bytes in one line of a peer that speaks in lines of JSON, without its end. Default 4,000,000: enough for a
-    /// million bytes of anything, of which some forms are long on lines (`é` is `\u00e9`, a byte is up to `255,`).
-    pub max_line_bytes: usize,
 }
 
 impl Limits {
@@ -32,13 +29,6 @@ impl Limits {
         self.max_packets_per_payload = packets;
         self
     }
-
-    /// Sets [`max_line_bytes`](Self::max_line_bytes).
-    #[must_use]
-    pub const fn max_line_bytes(mut self, bytes: usize) -> Self {
-        self.max_line_bytes = bytes;
-        self
-    }
 }
 
 impl Default for Limits {
@@ -46,7 +36,6 @@ impl Default for Limits {
         Self {
             max_payload: 1_000_000,
             max_packets_per_payload: 10_000,
-            max_line_bytes: 4_000_000,
         }
     }
 }

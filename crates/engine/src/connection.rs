@@ -23,7 +23,7 @@ pub trait Connection: Send + 'static {
     }
 
     /// Whether more must come for what came last to make sense, such as attachments. A peer that lets
-    /// the [`unfinished_timeout`](crate::Bounds::unfinished_timeout) pass then is given up. Asked
+    /// the [`unfinished_timeout`](crate::SessionLimits::unfinished_timeout()) pass then is given up. Asked
     /// in each turn, so it must be cheap.
     fn is_unfinished(&self) -> bool {
         false

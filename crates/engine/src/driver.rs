@@ -269,7 +269,7 @@ impl<S: Side, C: Connection> Driver<S, C> {
     fn handle_upgrade(&mut self, io: Io, read: &Bytes, now: Instant) {
         match self.session.begin_upgrade(now, TransportKind::WebSocket) {
             Ok(()) => {
-                let limit = self.side.bounds().limits.max_payload;
+                let limit = self.side.limits().max_payload;
                 let role = match self.session.role() {
                     Role::Server => sockeye_websocket::Role::Server,
                     Role::Client => sockeye_websocket::Role::Client,
@@ -309,7 +309,7 @@ impl<S: Side, C: Connection> Driver<S, C> {
     fn excuse_silence(&mut self, now: Instant) {
         let late = self.timer.delay(now) > self.side.slack();
         let deaf = std::mem::take(&mut self.stalled) || late;
-        if deaf && self.moved.until(now) < self.side.bounds().stall_timeout {
+        if deaf && self.moved.until(now) < self.side.limits().stall_timeout {
             self.session.excuse(now);
         }
         if deaf || self.held_up {

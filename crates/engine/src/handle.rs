@@ -13,12 +13,12 @@ use sockeye_engine_proto::{
 use thiserror::Error;
 use tokio::sync::oneshot;
 
-use crate::bounds::Bounds;
 use crate::command::{Command, PollAnswer, Post, PostVerdict, Request};
 use crate::deflate::{Codec, Compression};
 use crate::driver::{Carrier, Wire};
 use crate::id::SessionId;
 use crate::io::Io;
+use crate::limits::SessionLimits;
 use crate::mailbox::{Flushed, Mailbox, Queue};
 use crate::message::{Message, type_text};
 use crate::net_socket::NetSocket;
@@ -166,11 +166,11 @@ impl SessionHandle {
         transport: TransportKind,
         dialect: Dialect,
         base64: bool,
-        bounds: &Bounds,
+        limits: &SessionLimits,
     ) -> Self {
         let outbox = Outbox::new(revision, base64)
-            .limit(bounds.outbox_limit)
-            .high_water_mark(bounds.high_water_mark);
+            .limit(limits.outbox_limit)
+            .high_water_mark(limits.high_water_mark);
         let facts = Facts {
             transport,
             poll_pending: false,
@@ -426,7 +426,7 @@ impl SessionHandle {
     /// the session's own task.
     ///
     /// The peer's heartbeat is excused meanwhile, up to the
-    /// [`stall_timeout`](crate::Bounds::stall_timeout).
+    /// [`stall_timeout`](crate::SessionLimits::stall_timeout()).
     pub fn pause(&self) {
         self.set_reading(Reading::Paused);
     }

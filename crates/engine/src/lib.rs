@@ -15,7 +15,6 @@
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
-mod bounds;
 mod clock;
 mod command;
 mod connection;
@@ -26,6 +25,7 @@ mod frames;
 mod handle;
 mod id;
 mod io;
+mod limits;
 mod mailbox;
 pub mod mask;
 mod message;
@@ -40,7 +40,6 @@ mod stream_dialect;
 mod turn;
 mod unheard;
 
-pub use bounds::Bounds;
 pub use clock::now;
 pub use command::{PollAnswer, PostVerdict, Request};
 pub use connection::{Connection, Incoming};
@@ -49,6 +48,7 @@ pub use frames::{FrameReader, ReadError};
 pub use handle::{Dialect, SendError, SendOptions, SessionHandle};
 pub use id::SessionId;
 pub use io::{Io, Seated, Socket, Stream};
+pub use limits::SessionLimits;
 pub use message::{HEADROOM, Message};
 pub use net_socket::NetSocket;
 pub use outbox::Framing;

@@ -13,7 +13,7 @@ use crate::cookie::Cookie;
 use crate::cors::Cors;
 use crate::handshake::Handshake;
 use crate::http::StaticFile;
-use sockeye_engine::Bounds;
+use sockeye_engine::SessionLimits;
 
 /// How an engine serves its sessions.
 ///
@@ -23,7 +23,7 @@ use sockeye_engine::Bounds;
 pub struct EngineConfig {
     pub(crate) path: String,
     pub(crate) session: SessionConfig,
-    pub(crate) bounds: Bounds,
+    pub(crate) limits: SessionLimits,
     pub(crate) allow_v3: bool,
     pub(crate) missing_revision: MissingRevision,
     pub(crate) transports: Vec<TransportKind>,
@@ -88,7 +88,7 @@ impl Default for EngineConfig {
         Self {
             path: "/engine.io".into(),
             session: SessionConfig::default(),
-            bounds: Bounds::default(),
+            limits: SessionLimits::default(),
             allow_v3: true,
             missing_revision: MissingRevision::default(),
             transports: vec![TransportKind::Polling, TransportKind::WebSocket],
@@ -116,52 +116,21 @@ impl EngineConfig {
         self
     }
 
-    /// How often heartbeats are sent. Default: 25 s.
-    #[must_use]
-    pub const fn ping_interval(mut self, interval: Duration) -> Self {
-        self.session.ping_interval = interval;
-        self
-    }
-
-    /// How long a peer may take to answer a heartbeat before it counts as gone. Default: 20 s.
+    /// Changes the times of sessions: heartbeats, upgrades, how long closed ones are kept.
     ///
-    /// It may take longer while bytes move between the two ends: while packets come, or 512 bytes of
-    /// one that is not complete, or a socket that was full takes more. Heartbeats go ahead of messages
-    /// that wait.
+    /// What moves between the two ends counts as a sign of life: packets, or 512 bytes of one that is
+    /// not complete, or a socket that was full and takes more. Heartbeats go ahead of messages that
+    /// wait.
     #[must_use]
-    pub const fn ping_timeout(mut self, timeout: Duration) -> Self {
-        self.session.ping_timeout = timeout;
+    pub fn session(mut self, change: impl FnOnce(SessionConfig) -> SessionConfig) -> Self {
+        self.session = change(self.session);
         self
     }
 
-    /// How long an upgrade from polling to a stream may take. Default: 10 s.
+    /// Changes what one session may take: bytes, packets and times.
     #[must_use]
-    pub const fn upgrade_timeout(mut self, timeout: Duration) -> Self {
-        self.session.upgrade_timeout = timeout;
-        self
-    }
-
-    /// The largest message or polling body that is accepted, in bytes; told to the peer as
-    /// `maxPayload`. Default: 1,000,000.
-    #[must_use]
-    pub const fn max_payload(mut self, bytes: usize) -> Self {
-        self.bounds.limits.max_payload = bytes;
-        self
-    }
-
-    /// The longest line that is taken from a plain peer on a bare stream, in bytes without its end; a
-    /// longer one ends its session with `parse error`. Default: 4,000,000, which a million bytes of
-    /// any text fit into, escaped as they may be.
-    #[must_use]
-    pub const fn max_line_bytes(mut self, bytes: usize) -> Self {
-        self.bounds.limits.max_line_bytes = bytes;
-        self
-    }
-
-    /// How many packets one polling body may hold. Default: 10,000.
-    #[must_use]
-    pub const fn max_packets_per_payload(mut self, packets: usize) -> Self {
-        self.bounds.limits.max_packets_per_payload = packets;
+    pub fn limits(mut self, change: impl FnOnce(SessionLimits) -> SessionLimits) -> Self {
+        self.limits = change(self.limits);
         self
     }
 
@@ -190,26 +159,6 @@ impl EngineConfig {
     #[must_use]
     pub const fn allow_upgrades(mut self, allow: bool) -> Self {
         self.allow_upgrades = allow;
-        self
-    }
-
-    /// How many bytes may wait for one peer before nothing more is accepted for it. One message
-    /// may go beyond. Default: 8 MiB.
-    #[must_use]
-    pub const fn outbox_limit(mut self, bytes: usize) -> Self {
-        self.bounds.outbox_limit = bytes;
-        self
-    }
-
-    /// With how many bytes waiting a peer counts as slow. [`Connection::handle_drain`] is called
-    /// when nothing waits any more after so much has had to; and on bare streams volatile messages
-    /// are dropped beyond it. On other transports these are dropped if anything waits. Default:
-    /// 16 KiB, as with Node's streams.
-    ///
-    /// [`Connection::handle_drain`]: sockeye_engine::Connection::handle_drain
-    #[must_use]
-    pub const fn high_water_mark(mut self, bytes: usize) -> Self {
-        self.bounds.high_water_mark = bytes;
         self
     }
 
@@ -290,44 +239,6 @@ impl EngineConfig {
         self
     }
 
-    /// How long a closed session may take to write what still waits and to say goodbye before
-    /// its socket is dropped. Default: 5 s. It ends sooner if the whole engine closes, by its
-    /// [`shutdown_timeout`](Self::shutdown_timeout).
-    #[must_use]
-    pub const fn linger(mut self, linger: Duration) -> Self {
-        self.bounds.linger = linger;
-        self
-    }
-
-    /// How long a peer may leave a message unfinished without adding anything to it: a frame, a
-    /// message in fragments, a line, or an event whose attachments are owed. What gives it that time again is a
-    /// byte of it, once there are 512 (or attachments are owed) as many more, or an attachment; and so does
-    /// this end when it has not been reading. Empty fragments add nothing, and neither do heartbeats and pings in between. After that the
-    /// connection ends, with `transport error`, or `parse error` if it speaks in lines. Default: 30 s;
-    /// [`Duration::MAX`] stands for no limit.
-    #[must_use]
-    pub const fn unfinished_timeout(mut self, timeout: Duration) -> Self {
-        self.bounds.unfinished_timeout = timeout;
-        self
-    }
-
-    /// How long a peer may go unheard because the application is not ready for its messages. Its
-    /// heartbeat is excused until then; after that it ends with a ping timeout. Default: 5 min.
-    #[must_use]
-    pub const fn stall_timeout(mut self, timeout: Duration) -> Self {
-        self.bounds.stall_timeout = timeout;
-        self
-    }
-
-    /// How long a session on long-polling that this side closes is kept for a request to which
-    /// that can be told. Default: 30 s. It ends sooner if the whole engine closes, by its
-    /// [`shutdown_timeout`](Self::shutdown_timeout).
-    #[must_use]
-    pub const fn close_timeout(mut self, timeout: Duration) -> Self {
-        self.session.close_timeout = timeout;
-        self
-    }
-
     /// Which other origins may use the server. Default: none.
     #[must_use]
     pub fn cors(mut self, cors: Cors) -> Self {
@@ -405,17 +316,11 @@ impl EngineConfig {
             (self.session.ping_timeout, "the ping timeout"),
             (self.session.upgrade_timeout, "the upgrade timeout"),
             (self.body_timeout, "the time for the body of a POST"),
-            (
-                self.bounds.unfinished_timeout,
-                "the timeout of unfinished messages",
-            ),
         ];
         if let Some((_, name)) = durations.iter().find(|(duration, _)| duration.is_zero()) {
             return Err(ConfigError::Zero(name));
         }
         let sizes = [
-            (self.bounds.outbox_limit, "the outbox limit"),
-            (self.bounds.limits.max_line_bytes, "the longest line"),
             (self.connection_limits.total, "the number of connections"),
             (
                 self.connection_limits.per_address,
@@ -424,6 +329,9 @@ impl EngineConfig {
             (self.max_body_chunks, "the number of chunks in a POST"),
         ];
         if let Some((_, name)) = sizes.iter().find(|(size, _)| *size == 0) {
+            return Err(ConfigError::Zero(name));
+        }
+        if let Some(name) = self.limits.zero() {
             return Err(ConfigError::Zero(name));
         }
         if let Some(cors) = &self.cors {
@@ -467,10 +375,15 @@ mod tests {
     #[test]
     fn impossible_settings_are_named() {
         let error = EngineConfig::default()
-            .ping_interval(Duration::ZERO)
+            .session(|session| session.ping_interval(Duration::ZERO))
             .checked()
             .unwrap_err();
         assert_eq!(error.to_string(), "the ping interval must not be zero");
+        let error = EngineConfig::default()
+            .limits(|limits| limits.max_payload(0))
+            .checked()
+            .unwrap_err();
+        assert_eq!(error.to_string(), "the largest payload must not be zero");
         let error = EngineConfig::default().path("a").checked().unwrap_err();
         assert_eq!(error, ConfigError::Path("a".into()));
         let error = EngineConfig::default()

@@ -19,10 +19,10 @@ use crate::gate::{Fate, Gate, Place};
 use crate::handshake::Handshake;
 use crate::http::Deliveries;
 use crate::listen::{BareOpening, Manners, Unheard};
-use sockeye_engine::Bounds;
 use sockeye_engine::Framing;
 use sockeye_engine::Io;
 use sockeye_engine::SessionId;
+use sockeye_engine::SessionLimits;
 use sockeye_engine::now;
 use sockeye_engine::{Carrier, Driver, Side, Wire};
 use sockeye_engine::{Dialect, SessionHandle};
@@ -255,7 +255,7 @@ impl<A: Application> Engine<A> {
     ) {
         let kind = TransportKind::WebSocket;
         if let Some(registered) = self.register(place, revision, kind, Dialect::Packets, base64) {
-            let limit = self.config().bounds.limits.max_payload;
+            let limit = self.config().limits.max_payload;
             let wire = Wire::websocket(io, read, limit, Role::Server);
             self.drive_wire(registered, handshake, wire, Framing::WebSocket, None);
         }
@@ -279,7 +279,7 @@ impl<A: Application> Engine<A> {
         let Some(registered) = self.register(place, Revision::V4, transport, dialect, false) else {
             return;
         };
-        let limits = &self.config().bounds.limits;
+        let limits = &self.config().limits;
         let mut wire = Wire::bare(io, framing, &opening.read, limits);
         if let Some(guest) = &opening.unheard {
             wire.expect_first_word(Box::new(Unheard::new(self.clone(), guest.clone())));
@@ -361,7 +361,7 @@ impl<A: Application> Engine<A> {
             upgrades,
             ping_interval: config.session.ping_interval,
             ping_timeout: config.session.ping_timeout,
-            max_payload: Some(config.bounds.limits.max_payload),
+            max_payload: Some(config.limits.max_payload),
             compression: None,
         }
     }
@@ -377,8 +377,8 @@ impl<A: Application> Engine<A> {
         let id = SessionId::random()
             .inspect_err(|error| tracing::error!(%error, "no random session id"))
             .ok()?;
-        let bounds = &self.config().bounds;
-        let session = SessionHandle::new(id, revision, transport, dialect, base64, bounds);
+        let limits = &self.config().limits;
+        let session = SessionHandle::new(id, revision, transport, dialect, base64, limits);
         self.inner.sessions.insert(session.clone());
         place.take();
         let registered = Registered {
@@ -414,8 +414,8 @@ impl<A: Application> Drop for Registered<'_, A> {
 }
 
 impl<A: Application> Side for Engine<A> {
-    fn bounds(&self) -> &Bounds {
-        &self.config().bounds
+    fn limits(&self) -> &SessionLimits {
+        &self.config().limits
     }
 
     fn slack(&self) -> Duration {
@@ -426,7 +426,7 @@ impl<A: Application> Side for Engine<A> {
         if self.inner.sessions.remove(session.id()) {
             self.inner
                 .deliveries
-                .end(session.id(), self.config().bounds.linger);
+                .end(session.id(), self.config().limits.linger);
             self.inner.gate.leave();
         }
     }

@@ -27,6 +27,7 @@ pub use http::{
     Body, ConnectionInfo, EngineLayer, EngineService, LayerBody, LayeredService, StaticFile,
 };
 pub use listen::{ListenError, ListenOptions, ListenUrl, Listener, UrlError};
+pub use sockeye_engine_proto::SessionConfig;
 pub use websocket::{Replies, Upgrading, WebSocket, WebSocketError};
 
 /// The TLS library, for the configuration that [`ListenOptions::tls`] takes.

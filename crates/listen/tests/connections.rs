@@ -184,7 +184,7 @@ async fn peer_that_reads_no_answers_is_dropped() {
 
 /// Lets a poll take all that waits.
 fn large() -> EngineConfig {
-    config().max_payload(10_000_000)
+    config().limits(|limits| limits.max_payload(10_000_000))
 }
 
 /// Has much more waiting for a session on long-polling than a connection takes by itself.
@@ -258,7 +258,11 @@ async fn answer_that_is_lost_on_its_way_ends_the_session() {
 #[tokio::test]
 async fn unread_answer_does_not_outlive_its_session_for_long() {
     let linger = Duration::from_millis(50);
-    let mut rig = impatient(large().linger(linger), 3600 * SECOND).await;
+    let mut rig = impatient(
+        large().limits(|limits| limits.linger(linger)),
+        3600 * SECOND,
+    )
+    .await;
     let (client, mut session) = rig.open(Case::POLLING).await;
     fill(&session);
     let first = poll_without_reading(&rig.net, &client).await;

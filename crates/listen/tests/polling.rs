@@ -39,7 +39,7 @@ async fn one_poll_takes_everything_that_waits() {
 
 #[tokio::test]
 async fn payload_is_cut_at_the_limit_that_was_announced() {
-    let mut rig = EngineRig::tcp(config().max_payload(1000)).await;
+    let mut rig = EngineRig::tcp(config().limits(|limits| limits.max_payload(1000))).await;
     let (client, session) = rig.open(Case::POLLING).await;
     let text = "x".repeat(399);
     for _ in 0..5 {
@@ -120,7 +120,7 @@ async fn octet_stream_is_binary_framing_under_revision_3() {
 
 #[tokio::test]
 async fn body_beyond_the_limit_is_413_and_ends_the_session() {
-    let mut rig = EngineRig::tcp(config().max_payload(100)).await;
+    let mut rig = EngineRig::tcp(config().limits(|limits| limits.max_payload(100))).await;
     let (mut client, mut session) = rig.open(Case::POLLING).await;
     client.send_text(&"x".repeat(99)).await;
     assert_eq!(client.text().await.len(), 99);
@@ -133,7 +133,7 @@ async fn body_beyond_the_limit_is_413_and_ends_the_session() {
 
 #[tokio::test]
 async fn body_beyond_the_limit_may_be_written_to_its_end() {
-    let mut rig = EngineRig::tcp(config().max_payload(100_000)).await;
+    let mut rig = EngineRig::tcp(config().limits(|limits| limits.max_payload(100_000))).await;
     let (client, mut session) = rig.open(Case::POLLING).await;
     let head = rig.net.to_get(&client.query()).method("POST");
     let mut http = rig.net.http().await;
@@ -151,7 +151,7 @@ async fn body_beyond_the_limit_may_be_written_to_its_end() {
 
 #[tokio::test]
 async fn chunked_body_beyond_the_limit_is_413_too() {
-    let mut rig = EngineRig::tcp(config().max_payload(100)).await;
+    let mut rig = EngineRig::tcp(config().limits(|limits| limits.max_payload(100))).await;
     let (client, mut session) = rig.open(Case::POLLING).await;
     let mut http = begin_chunked(&rig, &client).await;
     let chunk = format!("40\r\n{}\r\n", "x".repeat(64));
@@ -253,7 +253,7 @@ async fn packets_before_an_undecodable_one_count() {
 
 #[tokio::test]
 async fn too_many_packets_are_a_parse_error() {
-    let mut rig = EngineRig::tcp(config().max_packets_per_payload(3)).await;
+    let mut rig = EngineRig::tcp(config().limits(|limits| limits.max_packets_per_payload(3))).await;
     let (client, mut session) = rig.open(Case::POLLING).await;
     let answer = client.post("4a\u{1e}4b\u{1e}4c").await;
     assert_eq!(answer.brief(), (200, "ok"));

@@ -63,7 +63,8 @@ async fn peer_that_stops_reading_is_timed_out() {
 
 #[tokio::test(start_paused = true)]
 async fn close_does_not_wait_for_a_peer_that_does_not_read() {
-    let mut rig = EngineRig::memory(config().linger(Duration::from_secs(3)));
+    let mut rig =
+        EngineRig::memory(config().limits(|limits| limits.linger(Duration::from_secs(3))));
     let (client, mut session) = rig.open(Case::WEBSOCKET).await;
     while session.handle.queued() == 0 {
         session.text(&"x".repeat(10_000));
@@ -81,7 +82,7 @@ async fn close_does_not_wait_for_a_peer_that_does_not_read() {
 async fn full_outbox_refuses_and_takes_again_when_it_is_read() {
     for case in [Case::POLLING, Case::WEBSOCKET] {
         let limit = 200_000;
-        let mut rig = EngineRig::tcp(config().outbox_limit(limit)).await;
+        let mut rig = EngineRig::tcp(config().limits(|limits| limits.outbox_limit(limit))).await;
         let (mut client, session) = rig.open(case).await;
         let mut sent = 0;
         let refused = loop {
@@ -109,7 +110,7 @@ async fn full_outbox_refuses_and_takes_again_when_it_is_read() {
 
 #[tokio::test]
 async fn waiting_for_room_ends_with_the_session() {
-    let mut rig = EngineRig::tcp(config().outbox_limit(10)).await;
+    let mut rig = EngineRig::tcp(config().limits(|limits| limits.outbox_limit(10))).await;
     let (_client, session) = rig.open(Case::POLLING).await;
     session.text("more than ten bytes");
     let handle = session.handle.clone();
@@ -219,7 +220,7 @@ async fn messages_of_one_send_stay_together() {
 async fn nothing_is_lost_or_reordered(case: Case) {
     const TASKS: usize = 6;
     const EACH: usize = 300;
-    let big = config().outbox_limit(usize::MAX >> 1).max_payload(300_000);
+    let big = config().limits(|limits| limits.outbox_limit(usize::MAX >> 1).max_payload(300_000));
     let mut rig = EngineRig::tcp(big).await;
     let (mut client, session) = rig.open(case).await;
     let filler = "x".repeat(40_000);
@@ -319,8 +320,8 @@ fn fill(session: &SessionHandle) -> usize {
 #[tokio::test]
 async fn what_comes_while_the_outbox_is_full_is_read_afterwards() {
     for _ in 0..20 {
-        let patient = config().outbox_limit(50_000);
-        let patient = patient.ping_interval(Duration::from_secs(36_000));
+        let patient = config().limits(|limits| limits.outbox_limit(50_000));
+        let patient = patient.session(|session| session.ping_interval(Duration::from_secs(36_000)));
         let mut rig = EngineRig::tcp(patient).await;
         let (client, mut session) = rig.open(Case::WEBSOCKET).await;
         let mut websocket = client.into_websocket();
@@ -339,7 +340,7 @@ async fn what_comes_while_the_outbox_is_full_is_read_afterwards() {
 /// A driver that is woken for no reason, again and again, would take a core for itself.
 #[tokio::test]
 async fn driver_rests_when_the_outbox_empties_while_nothing_may_be_read() {
-    let mut rig = EngineRig::tcp(config().outbox_limit(50_000)).await;
+    let mut rig = EngineRig::tcp(config().limits(|limits| limits.outbox_limit(50_000))).await;
     let (client, session) = rig.open(Case::WEBSOCKET).await;
     let mut websocket = client.into_websocket();
     let sent = fill(&session.handle);

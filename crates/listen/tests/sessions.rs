@@ -58,9 +58,12 @@ fn config() -> EngineConfig {
 
 async fn open_packet_announces_the_configuration(case: Case) {
     let config = config()
-        .ping_interval(Duration::from_millis(12_345))
-        .ping_timeout(Duration::from_millis(6_789))
-        .max_payload(4321);
+        .session(|session| {
+            session
+                .ping_interval(Duration::from_millis(12_345))
+                .ping_timeout(Duration::from_millis(6_789))
+        })
+        .limits(|limits| limits.max_payload(4321));
     let mut rig = EngineRig::tcp(config).await;
     let (client, session) = rig.open(case).await;
     let open = client.open_packet();
@@ -255,7 +258,7 @@ mod websocket {
 
     #[tokio::test]
     async fn message_beyond_the_limit_is_refused_with_1009() {
-        let mut rig = EngineRig::tcp(config().max_payload(1000)).await;
+        let mut rig = EngineRig::tcp(config().limits(|limits| limits.max_payload(1000))).await;
         let (mut client, mut session) = rig.open(Case::WEBSOCKET).await;
         client.send_text(&"x".repeat(999)).await;
         assert_eq!(client.text().await.len(), 999);

@@ -13,9 +13,7 @@ const TIMEOUT: Duration = Duration::from_secs(20);
 const MOMENT: Duration = Duration::from_millis(50);
 
 fn config() -> EngineConfig {
-    EngineConfig::default()
-        .ping_interval(INTERVAL)
-        .ping_timeout(TIMEOUT)
+    EngineConfig::default().session(|session| session.ping_interval(INTERVAL).ping_timeout(TIMEOUT))
 }
 
 /// That this much virtual time has passed, give or take a moment.
@@ -128,7 +126,9 @@ async fn request_at_the_very_deadline_finds_the_session_closed() {
 #[tokio::test(start_paused = true)]
 async fn unfinished_upgrade_is_given_up_after_its_timeout() {
     for probed in [false, true] {
-        let mut rig = EngineRig::memory(config().upgrade_timeout(Duration::from_secs(10)));
+        let mut rig = EngineRig::memory(
+            config().session(|session| session.upgrade_timeout(Duration::from_secs(10))),
+        );
         let (mut client, _session) = rig.open(Case::POLLING).await;
         let mut websocket = client.open_websocket().await;
         let start = Instant::now();
@@ -271,7 +271,8 @@ async fn tombstone_is_gone_after_a_second() {
 
 #[tokio::test(start_paused = true)]
 async fn peer_that_does_not_hang_up_is_lingered_for() {
-    let mut rig = EngineRig::memory(config().linger(Duration::from_secs(7)));
+    let mut rig =
+        EngineRig::memory(config().limits(|limits| limits.linger(Duration::from_secs(7))));
     let (client, mut session) = rig.open(Case::WEBSOCKET).await;
     let start = Instant::now();
     session.handle.close();
@@ -367,7 +368,8 @@ async fn unready_connection_holds_its_post_and_is_not_timed_out() {
 async fn connection_that_is_unready_for_ever_ends() {
     for case in [Case::WEBSOCKET, Case::POLLING] {
         let patience = Duration::from_secs(100);
-        let mut rig = EngineRig::memory_unready(config().stall_timeout(patience));
+        let mut rig =
+            EngineRig::memory_unready(config().limits(|limits| limits.stall_timeout(patience)));
         let (_client, mut session) = rig.open(case).await;
         let start = tokio::time::Instant::now();
         assert_eq!(session.closed().await, CloseReason::PingTimeout);

@@ -146,7 +146,8 @@ async fn short_message_may_come_byte_by_byte() {
 #[tokio::test(start_paused = true)]
 async fn timeout_of_unfinished_messages_can_be_set() {
     for patience in [Duration::from_secs(3), Duration::MAX] {
-        let mut rig = EngineRig::memory(config().unfinished_timeout(patience));
+        let mut rig =
+            EngineRig::memory(config().limits(|limits| limits.unfinished_timeout(patience)));
         let (client, mut session) = rig.open(Case::WEBSOCKET).await;
         let mut websocket = client.into_websocket();
         let start = Instant::now();

@@ -63,7 +63,8 @@ pub type Emission<'s> = sockeye_link::Emission<'s, Socket>;
 pub use sockeye_adapter as adapter;
 pub use sockeye_adapter::{HandshakeDetails, Incomplete, RoomEvent, RoomName, RoomNames, Target};
 pub use sockeye_engine::{
-    Dialect, NetSocket, PeerCredentials, Revision, StreamDialect, TransportKind, batch,
+    Dialect, NetSocket, PeerCredentials, Revision, SessionLimits, StreamDialect, TransportKind,
+    batch,
 };
 #[doc(hidden)]
 pub use sockeye_events::__private;
@@ -79,7 +80,7 @@ pub use sockeye_listen::rustls;
 pub use sockeye_listen::{
     Body, ConfigError, ConnectionInfo, Cookie, Cors, EngineConfig, EngineLayer, EngineService,
     Headers, LayerBody, LayeredService, ListenError, ListenOptions, ListenUrl, Listener,
-    MissingRevision, SameSite, StaticFile, UrlError,
+    MissingRevision, SameSite, SessionConfig, StaticFile, UrlError,
 };
 pub use sockeye_socket_proto::lines::{BadLines, LinesConfig};
 pub use sockeye_socket_proto::parser;

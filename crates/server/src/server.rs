@@ -288,8 +288,8 @@ impl Server {
     /// # Cancel safety
     ///
     /// If this is dropped, the server closes all the same, but nobody is dropped before the
-    /// [`linger`](sockeye_listen::EngineConfig::linger) time and the
-    /// [`close_timeout`](sockeye_listen::EngineConfig::close_timeout) are over.
+    /// [`linger`](crate::SessionLimits::linger()) time and the
+    /// [`close_timeout`](crate::SessionConfig::close_timeout()) are over.
     pub async fn close(&self) {
         self.shared.closing.store(true, Ordering::Release);
         self.engine.close().await;

@@ -231,7 +231,7 @@ impl Socket {
     /// The next emit is dropped rather than queued if the peer cannot take it right now, which is
     /// no error: it is on long-polling between two polls, or has not read what was sent before. On
     /// TCP and Unix-domain streams as much may wait as the
-    /// [high-water mark](crate::EngineConfig::high_water_mark) says, 16 KiB.
+    /// [high-water mark](crate::SessionLimits::high_water_mark()) says, 16 KiB.
     pub const fn volatile(&self) -> Emission<'_> {
         self.emission().volatile()
     }

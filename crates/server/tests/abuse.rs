@@ -72,7 +72,8 @@ impl Counted {
 
 #[tokio::test(start_paused = true)]
 async fn client_that_stops_reading_is_disconnected_and_the_others_are_not_held_up() {
-    let config = ServerConfig::default().engine(|engine| engine.outbox_limit(500_000));
+    let config = ServerConfig::default()
+        .engine(|engine| engine.limits(|limits| limits.outbox_limit(500_000)));
     let server = counted(config, Log::virtual_time());
     let rig = ServerRig::memory(&server.io);
     let deaf = rig.connect().await;
@@ -127,7 +128,8 @@ async fn client_that_stops_reading_a_little_is_timed_out() {
 #[tokio::test(start_paused = true)]
 async fn client_that_asks_without_taking_the_answers_is_stopped() {
     let limit = 300_000;
-    let config = ServerConfig::default().engine(|engine| engine.outbox_limit(limit));
+    let config =
+        ServerConfig::default().engine(|engine| engine.limits(|limits| limits.outbox_limit(limit)));
     let server = counted(config, Log::virtual_time());
     let rig = ServerRig::memory(&server.io);
     let mut other = rig.connect().await;

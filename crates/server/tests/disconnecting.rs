@@ -225,7 +225,10 @@ async fn client_that_closes_is_a_transport_close() {
 
 #[tokio::test]
 async fn broken_rules_of_the_transport_are_a_transport_error() {
-    let rig = start(ServerConfig::default().engine(|engine| engine.max_payload(1000))).await;
+    let rig = start(
+        ServerConfig::default().engine(|engine| engine.limits(|limits| limits.max_payload(1000))),
+    )
+    .await;
     // Two polls at a time.
     let peer = rig.rig.connect_as(Case::POLLING).await;
     let mut first = peer.client.begin_get().await;

@@ -785,7 +785,8 @@ async fn what_cannot_be_encoded_is_an_error_and_sends_nothing() {
 
 /// A server whose outboxes are small.
 fn tight_server() -> Server {
-    let config = sockeye_server::ServerConfig::default().engine(|engine| engine.outbox_limit(1000));
+    let config = sockeye_server::ServerConfig::default()
+        .engine(|engine| engine.limits(|limits| limits.outbox_limit(1000)));
     Server::with_config(config).expect("a small outbox is valid")
 }
 

@@ -253,7 +253,7 @@ async fn volatile_broadcast_misses_those_who_do_not_poll() {
 async fn receiver_that_is_too_slow_is_disconnected_or_skipped() {
     for policy in [SlowReceiver::Disconnect, SlowReceiver::Skip] {
         let config = ServerConfig::default()
-            .engine(|engine| engine.outbox_limit(1000))
+            .engine(|engine| engine.limits(|limits| limits.outbox_limit(1000)))
             .slow_receiver(policy);
         let io = with(config);
         let log = Log::new();

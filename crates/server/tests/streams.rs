@@ -211,7 +211,8 @@ async fn strict_server_closes_after_a_bad_line() {
 #[tokio::test]
 async fn overlong_line_closes_the_connection() {
     let dir = Dir::new("overlong");
-    let config = ServerConfig::default().engine(|engine| engine.max_line_bytes(1000));
+    let config = ServerConfig::default()
+        .engine(|engine| engine.limits(|limits| limits.max_line_bytes(1000)));
     let io = Server::with_config(config).unwrap();
     let log = Log::new();
     let errors = log.clone();
@@ -341,9 +342,11 @@ async fn native_peer_has_namespaces_acks_and_attachments() {
 async fn heartbeat_ends_a_silent_native_peer() {
     let dir = Dir::new("silent");
     let config = ServerConfig::default().engine(|engine| {
-        engine
-            .ping_interval(Duration::from_millis(50))
-            .ping_timeout(Duration::from_millis(50))
+        engine.session(|session| {
+            session
+                .ping_interval(Duration::from_millis(50))
+                .ping_timeout(Duration::from_millis(50))
+        })
     });
     let io = Server::with_config(config).unwrap();
     let log = Log::<String>::new();

@@ -342,7 +342,8 @@ async fn drain_is_told_when_a_slow_peer_has_taken_everything() {
 #[tokio::test]
 async fn volatile_events_wait_below_the_high_water_mark() {
     let dir = Dir::new("halves-volatile");
-    let config = ServerConfig::default().engine(|engine| engine.high_water_mark(4_000_000));
+    let config = ServerConfig::default()
+        .engine(|engine| engine.limits(|limits| limits.high_water_mark(4_000_000)));
     let io = Server::with_config(config).unwrap();
     let log = note(&io);
     let _listener = listen(&io, &dir, ListenOptions::default()).await;

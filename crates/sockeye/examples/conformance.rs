@@ -59,7 +59,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         }
     }
     let engine = |config| match unfinished {
-        Some(timeout) => engine(config).unfinished_timeout(timeout),
+        Some(timeout) => engine(config).limits(|limits| limits.unfinished_timeout(timeout)),
         None => engine(config),
     };
     let mut listeners = Vec::new();
@@ -115,9 +115,12 @@ fn stop() -> io::Result<impl Future<Output = ()>> {
 
 fn engine(config: EngineConfig) -> EngineConfig {
     config
-        .ping_interval(Duration::from_millis(300))
-        .ping_timeout(Duration::from_millis(200))
-        .max_payload(1_000_000)
+        .session(|session| {
+            session
+                .ping_interval(Duration::from_millis(300))
+                .ping_timeout(Duration::from_millis(200))
+        })
+        .limits(|limits| limits.max_payload(1_000_000))
         .cors(Cors::any())
 }
 

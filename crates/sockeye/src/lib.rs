@@ -103,7 +103,7 @@
 //! | [`Data`], [`Args`], [`Ack`], [`State`], [`Handshake`] | what handlers take |
 //! | [`Reply`], [`Refusal`] | what they return |
 //! | [`TypedEvent`] | an event with a type; `#[derive(Event)]` makes one |
-//! | [`ServerConfig`], [`EngineConfig`], [`ConnectionConfig`], [`ListenOptions`] | settings of the server |
+//! | [`ServerConfig`], [`EngineConfig`], [`SessionLimits`], [`ConnectionConfig`], [`ListenOptions`] | settings of the server |
 //! | [`ClientConfig`], [`SocketConfig`], [`Reconnection`] | settings of the client |
 //!
 //! All handles are cheap to clone and can be used from any thread and task.
@@ -164,5 +164,6 @@ pub use end::{
     EventCallback, EventError, EventErrorKind, EventName, EventParam, EventReply, ExtractError,
     Failure, FromArgs, FromEvent, InboxLimits, IntoRefusal, IntoReply, IntoVerdict, LinesConfig,
     ListenerId, Listeners, NetSocket, Next, NoAck, Ordering, Outcome, RawArgs, Refusal, Reply,
-    Revision, State, StreamDialect, ToArgs, TransportKind, TypedEvent, from_json, parser,
+    Revision, SessionLimits, State, StreamDialect, ToArgs, TransportKind, TypedEvent, from_json,
+    parser,
 };

@@ -105,22 +105,28 @@ const MAX_QUEUED_EVENTS: usize = 64;
 impl ServeOptions {
     /// The configuration of the server.
     pub(super) fn config(&self) -> Result<ServerConfig, ClientFilesError> {
-        let limits = &self.limits;
+        let given = &self.limits;
         let mut config = ServerConfig::default()
             .inbox(|inbox| inbox.max_queued_events(MAX_QUEUED_EVENTS))
-            .connection(|connection| connection.connect_timeout(limits.connect_timeout.0))
+            .connection(|connection| connection.connect_timeout(given.connect_timeout.0))
             .engine(|engine| {
                 engine
                     .path(self.path.as_str())
                     .allow_v3(!self.no_v3)
-                    .max_payload(limits.max_payload.0)
-                    .outbox_limit(limits.max_outbox.0)
-                    .max_sessions(limits.max_sessions)
-                    .max_connections(limits.max_connections)
-                    .max_connections_per_address(limits.max_connections_per_address)
-                    .ping_interval(limits.ping_interval.0)
-                    .ping_timeout(limits.ping_timeout.0)
-                    .upgrade_timeout(limits.upgrade_timeout.0)
+                    .max_sessions(given.max_sessions)
+                    .max_connections(given.max_connections)
+                    .max_connections_per_address(given.max_connections_per_address)
+                    .limits(|limits| {
+                        limits
+                            .max_payload(given.max_payload.0)
+                            .outbox_limit(given.max_outbox.0)
+                    })
+                    .session(|session| {
+                        session
+                            .ping_interval(given.ping_interval.0)
+                            .ping_timeout(given.ping_timeout.0)
+                            .upgrade_timeout(given.upgrade_timeout.0)
+                    })
             });
         if let Some(cors) = self.cors() {
             config = config.engine(|engine| engine.cors(cors));

@@ -41,7 +41,7 @@ impl Socket {
 
     /// Stops reading from the connection, until [`resume`](Self::resume), or until it is lost:
     /// the server's sending has to wait, for all sockets of the client. A server with heartbeats
-    /// that goes unheard for the [`stall_timeout`](crate::ConnectorConfig::stall_timeout), 5 min,
+    /// that goes unheard for the [`stall_timeout`](crate::SessionLimits::stall_timeout()), 5 min,
     /// counts as gone.
     pub fn pause(&self) {
         if let Some(session) = self.inner.session() {

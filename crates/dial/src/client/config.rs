@@ -3,13 +3,11 @@ use std::time::Duration;
 
 use http::HeaderMap;
 use http::uri::PathAndQuery;
-use sockeye_engine_proto::{Limits, Revision, TransportKind};
+use sockeye_engine_proto::{Revision, TransportKind};
 use sockeye_websocket::handshake;
 
 use crate::dial::{ConnectUrl, ConnectorError, DialConfig};
-use sockeye_engine::Bounds;
-use sockeye_engine::Dialect;
-use sockeye_engine::StreamDialect;
+use sockeye_engine::{Dialect, SessionLimits, StreamDialect};
 
 /// How a client opens and runs its sessions.
 ///
@@ -32,7 +30,7 @@ pub struct ConnectorConfig {
     pub(super) timestamp_param: String,
     pub(super) headers: HeaderMap,
     pub(super) sub_protocols: Vec<String>,
-    pub(super) bounds: Bounds,
+    pub(super) limits: SessionLimits,
     pub(super) stream_compression: Option<usize>,
 }
 
@@ -80,13 +78,10 @@ impl Default for ConnectorConfig {
             timestamp_param: "t".to_owned(),
             headers: HeaderMap::new(),
             sub_protocols: Vec::new(),
-            bounds: Bounds {
-                limits: Limits::default()
-                    .max_payload(16 * 1024 * 1024)
-                    .max_packets_per_payload(1_000_000)
-                    .max_line_bytes(16 * 1024 * 1024),
-                ..Bounds::default()
-            },
+            limits: SessionLimits::default()
+                .max_payload(16 * 1024 * 1024)
+                .max_packets_per_payload(1_000_000)
+                .max_line_bytes(16 * 1024 * 1024),
             stream_compression: None,
         }
     }
@@ -221,49 +216,10 @@ impl ConnectorConfig {
         }
     }
 
-    /// The largest message or polling answer that is taken from the server, in bytes. Default:
-    /// 16 MiB. (What the server takes, it says itself.)
+    /// Changes what one session may take: bytes, packets and times.
     #[must_use]
-    pub const fn max_payload(mut self, bytes: usize) -> Self {
-        self.bounds.limits.max_payload = bytes;
-        self
-    }
-
-    /// The longest line that is taken from a plain server, in bytes without its end; a longer one ends
-    /// the connection with `parse error`. Default: 16 MiB.
-    #[must_use]
-    pub const fn max_line_bytes(mut self, bytes: usize) -> Self {
-        self.bounds.limits.max_line_bytes = bytes;
-        self
-    }
-
-    /// How many packets one polling answer may hold; servers put there whatever waits. Default:
-    /// 1,000,000.
-    ///
-    /// As many at most go into one request, but no more than 10,000, which is what servers of this
-    /// library take by default.
-    #[must_use]
-    pub const fn max_packets_per_payload(mut self, packets: usize) -> Self {
-        self.bounds.limits.max_packets_per_payload = packets;
-        self
-    }
-
-    /// How many bytes may wait to be sent before messages are refused. Default: 8 MiB.
-    #[must_use]
-    pub const fn outbox_limit(mut self, bytes: usize) -> Self {
-        self.bounds.outbox_limit = bytes;
-        self
-    }
-
-    /// With how many bytes waiting the server counts as slow. [`Connection::handle_drain`] is called
-    /// when nothing waits any more after so much has had to; and on bare streams volatile messages
-    /// are dropped beyond it. On other transports these are dropped if anything waits. Default:
-    /// 16 KiB, as with Node's streams.
-    ///
-    /// [`Connection::handle_drain`]: sockeye_engine::Connection::handle_drain
-    #[must_use]
-    pub const fn high_water_mark(mut self, bytes: usize) -> Self {
-        self.bounds.high_water_mark = bytes;
+    pub fn limits(mut self, change: impl FnOnce(SessionLimits) -> SessionLimits) -> Self {
+        self.limits = change(self.limits);
         self
     }
 
@@ -277,33 +233,6 @@ impl ConnectorConfig {
     #[must_use]
     pub const fn stream_compression(mut self, from_bytes: Option<usize>) -> Self {
         self.stream_compression = from_bytes;
-        self
-    }
-
-    /// How long the last words of a closed session may take. Default: 5 s.
-    #[must_use]
-    pub const fn linger(mut self, linger: Duration) -> Self {
-        self.bounds.linger = linger;
-        self
-    }
-
-    /// How long the server may leave a message unfinished without adding anything to it: a frame, a
-    /// message in fragments, a line, or an event whose attachments are owed. What gives it that time again is a
-    /// byte of it, once there are 512 (or attachments are owed) as many more, or an attachment; and so does
-    /// this end when it has not been reading. Empty fragments add nothing, and neither do heartbeats and pings in between. After that the
-    /// connection ends, with `transport error`, or `parse error` if it speaks in lines. Default: 30 s;
-    /// [`Duration::MAX`] stands for no limit.
-    #[must_use]
-    pub const fn unfinished_timeout(mut self, timeout: Duration) -> Self {
-        self.bounds.unfinished_timeout = timeout;
-        self
-    }
-
-    /// How long the server is excused from its heartbeat while this end does not read, because
-    /// the application is not ready for more. Default: 300 s.
-    #[must_use]
-    pub const fn stall_timeout(mut self, timeout: Duration) -> Self {
-        self.bounds.stall_timeout = timeout;
         self
     }
 
@@ -348,20 +277,7 @@ impl ConnectorConfig {
         if let Some(kind) = self.transports.iter().find(|kind| !possible(kind)) {
             return Err(ConnectorError::Transport(*kind));
         }
-        let zero = [
-            (self.bounds.outbox_limit, "the outbox limit"),
-            (self.bounds.limits.max_payload, "the largest payload"),
-            (self.bounds.limits.max_line_bytes, "the longest line"),
-            (
-                self.bounds.limits.max_packets_per_payload,
-                "the number of packets of a payload",
-            ),
-        ];
-        if let Some((_, name)) = zero.iter().find(|(value, _)| *value == 0) {
-            return Err(ConnectorError::Zero(name));
-        }
-        if self.bounds.unfinished_timeout.is_zero() {
-            let name = "the timeout of unfinished messages";
+        if let Some(name) = self.limits.zero() {
             return Err(ConnectorError::Zero(name));
         }
         Ok(self)

@@ -121,7 +121,8 @@ impl Connector {
         }
         let mut packets = VecDeque::new();
         let content = framing(target.revision, answer.content);
-        for packet in payload::decode(content, &answer.body, &config.bounds.limits, &mut dialect) {
+        let limits = config.limits.payload();
+        for packet in payload::decode(content, &answer.body, &limits, &mut dialect) {
             packets.push_back(packet.map_err(OpenError::handshake)?.into_owned());
         }
         let first = packets
@@ -145,7 +146,6 @@ impl Connector {
             dialect,
             open.max_payload.unwrap_or(UNANNOUNCED_MAX_PAYLOAD),
             config
-                .bounds
                 .limits
                 .max_packets_per_payload
                 .min(Limits::default().max_packets_per_payload),
@@ -174,7 +174,7 @@ impl Connector {
             }
             result => result?,
         };
-        let mut wire = Wire::websocket(io, &read, config.bounds.limits.max_payload, Role::Client);
+        let mut wire = Wire::websocket(io, &read, config.limits.max_payload, Role::Client);
         let open = read_open(&mut wire).await?;
         let old = config.protocol == Protocol::Auto
             && target.revision == Revision::V4

@@ -19,10 +19,10 @@ use ::http::HeaderMap;
 use sockeye_engine_proto::{CloseReason, Revision, Session, TransportKind};
 
 use crate::dial::{ConnectUrl, ConnectorError, Dialer};
-use sockeye_engine::Bounds;
 use sockeye_engine::Connection;
 use sockeye_engine::Framing;
 use sockeye_engine::SessionId;
+use sockeye_engine::SessionLimits;
 use sockeye_engine::mask;
 use sockeye_engine::now;
 use sockeye_engine::{Carrier, Driver, Side};
@@ -113,12 +113,7 @@ impl Connector {
     pub fn new(config: ConnectorConfig) -> Result<Self, ConnectorError> {
         let config = config.checked()?;
         let shared = Shared {
-            dialer: Dialer::new(
-                &config
-                    .dial
-                    .clone()
-                    .max_answer(config.bounds.limits.max_payload),
-            )?,
+            dialer: Dialer::new(&config.dial.clone().max_answer(config.limits.max_payload))?,
             config,
             websocket_works: AtomicBool::new(false),
         };
@@ -177,8 +172,8 @@ impl Begun {
         // server has named in a way of its own.
         let id = SessionId::parse(&self.sid).map_or_else(SessionId::random, Ok)?;
         let (revision, transport) = (self.state.revision(), self.state.transport());
-        let bounds = &shared.config.bounds;
-        let handle = SessionHandle::new(id, revision, transport, self.dialect, self.base64, bounds);
+        let limits = &shared.config.limits;
+        let handle = SessionHandle::new(id, revision, transport, self.dialect, self.base64, limits);
         if let Some(from) = self.compress_from {
             handle.set_compression(from);
         }
@@ -271,8 +266,8 @@ struct ClientSide {
 }
 
 impl Side for ClientSide {
-    fn bounds(&self) -> &Bounds {
-        &self.shared.config.bounds
+    fn limits(&self) -> &SessionLimits {
+        &self.shared.config.limits
     }
 
     fn slack(&self) -> Duration {
@@ -357,6 +352,6 @@ mod tests {
         let default = ConnectorConfig::default;
         assert!(error(default().path("x")).contains("\"x\""));
         assert!(error(default().transports([TransportKind::Tcp])).contains("tcp"));
-        assert!(error(default().outbox_limit(0)).contains("outbox limit"));
+        assert!(error(default().limits(|limits| limits.outbox_limit(0))).contains("outbox limit"));
     }
 }

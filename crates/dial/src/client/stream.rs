@@ -106,7 +106,7 @@ enum Stranger {
 /// A session with a peer that speaks in lines: there is nothing to shake hands about. `read` is
 /// what it has said already.
 fn lines(io: Io, transport: TransportKind, read: &[u8], config: &ConnectorConfig) -> Begun {
-    let wire = Wire::bare(io, Framing::Lines, read, &config.bounds.limits);
+    let wire = Wire::bare(io, Framing::Lines, read, &config.limits);
     Begun {
         state: Session::plain(transport, now()),
         sid: String::new(),
@@ -144,7 +144,7 @@ async fn native(
             return Err(OpenError::handshake(Stranger::Says(said)));
         }
     }
-    let mut wire = Wire::bare(io, Framing::Native, &read, &config.bounds.limits);
+    let mut wire = Wire::bare(io, Framing::Native, &read, &config.limits);
     let open = read_open(&mut wire).await?;
     // What was not offered is not taken, whatever the server says.
     let compress_from = config

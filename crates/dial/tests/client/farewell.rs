@@ -15,7 +15,7 @@ async fn unanswered_post_does_not_hold_up_the_end_of_a_session_that_is_gone() {
     let (listener, authority) = raw().await;
     let config = ConnectorConfig::default()
         .transports([TransportKind::Polling])
-        .linger(Duration::from_secs(3600));
+        .limits(|limits| limits.linger(Duration::from_secs(3600)));
     let connector = connector(config);
     let url = format!("http://{authority}");
     let opening = async {

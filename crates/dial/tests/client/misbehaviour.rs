@@ -250,10 +250,9 @@ async fn end_of_the_stream_is_told_as_what_it_is() {
 #[tokio::test]
 async fn requests_are_no_larger_than_the_server_takes() {
     let config = EngineConfig::default()
-        .max_payload(1000)
-        .max_packets_per_payload(10);
+        .limits(|limits| limits.max_payload(1000).max_packets_per_payload(10));
     let (mut rig, url) = serve(config, "http://127.0.0.1:0").await;
-    let config = polling().max_packets_per_payload(10);
+    let config = polling().limits(|limits| limits.max_packets_per_payload(10));
     let peer = open(config, &url).await.unwrap();
     let mut server = rig.session().await;
     let mut count = 0;
@@ -353,7 +352,7 @@ async fn probe_that_is_not_answered_leaves_the_session_on_polling() {
 #[tokio::test]
 async fn full_outbox_does_not_hold_up_an_upgrade() {
     let (listener, _) = raw().await;
-    let config = ConnectorConfig::default().outbox_limit(1000);
+    let config = ConnectorConfig::default().limits(|limits| limits.outbox_limit(1000));
     let (peer, mut get, mut websocket) = upgrading(config, &listener).await;
     peer.text("one");
     let mut post = accept(&listener).await;

@@ -188,7 +188,7 @@ async fn close_lets_what_was_sent_arrive(way: Way) {
 }
 
 async fn large_message_is_a_transport_error(way: Way) {
-    let config = way.config().max_payload(10_000);
+    let config = way.config().limits(|limits| limits.max_payload(10_000));
     let pair = way.open_with(EngineConfig::default(), config).await;
     pair.settle(way).await;
     pair.server.text(&"x".repeat(20_000));
@@ -198,9 +198,11 @@ async fn large_message_is_a_transport_error(way: Way) {
 }
 
 async fn heartbeats_keep_the_session(way: Way) {
-    let config = EngineConfig::default()
-        .ping_interval(Duration::from_millis(20))
-        .ping_timeout(Duration::from_millis(500));
+    let config = EngineConfig::default().session(|session| {
+        session
+            .ping_interval(Duration::from_millis(20))
+            .ping_timeout(Duration::from_millis(500))
+    });
     let mut pair = way.open_with(config, way.config()).await;
     pair.settle(way).await;
     // Each of these is longer than what either side waits for the other's heartbeat.
@@ -216,9 +218,11 @@ async fn heartbeats_keep_the_session(way: Way) {
 }
 
 async fn vanished_client_is_noticed(way: Way) {
-    let config = EngineConfig::default()
-        .ping_interval(Duration::from_millis(100))
-        .ping_timeout(Duration::from_millis(200));
+    let config = EngineConfig::default().session(|session| {
+        session
+            .ping_interval(Duration::from_millis(100))
+            .ping_timeout(Duration::from_millis(200))
+    });
     let mut pair = way.open_with(config, way.config()).await;
     pair.settle(way).await;
     pair.peer.vanish();

@@ -10,7 +10,9 @@ use std::time::{Duration, Instant};
 pub struct SessionConfig {
     /// Time between two heartbeats. Default 25 s.
     pub ping_interval: Duration,
-    /// How long the answer to a heartbeat may take, unless [bytes are moving](crate::Session::extend). Default 20 s.
+    /// How long a peer may take to answer a heartbeat before it counts as gone. Default 20 s.
+    ///
+    /// It may take longer while [bytes move](crate::Session::extend) between the two ends.
     pub ping_timeout: Duration,
     /// How long an upgrade may take from the new transport's opening to the commit. Default 10 s.
     pub upgrade_timeout: Duration,

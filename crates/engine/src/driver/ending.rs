@@ -49,7 +49,7 @@ impl Ending {
             }
         }
         state.outbox.seal();
-        let linger = driver.side.bounds().linger;
+        let linger = driver.side.limits().linger;
         let deadline = driver
             .session
             .tombstone_until()

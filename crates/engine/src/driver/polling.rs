@@ -94,10 +94,10 @@ impl<S: Side, C: Connection> Driver<S, C> {
             let _ = post.verdict.send(Err(error));
             return;
         }
-        let limits = &self.side.bounds().limits;
+        let limits = self.side.limits().payload();
         let mut backlog = VecDeque::new();
         let mut result = Ok(());
-        for packet in payload::decode(post.content, &post.body, limits, &mut polling.dialect) {
+        for packet in payload::decode(post.content, &post.body, &limits, &mut polling.dialect) {
             match packet {
                 Ok(packet) if backlog.is_empty() && is_ready(&self.connection, &self.handle) => {
                     let message = self.session.handle_packet(now, Lane::Current, packet);
@@ -193,7 +193,7 @@ impl<S: Side, C: Connection> Driver<S, C> {
         // The last payload of a session takes everything: there will be no other.
         let limit = match self.session.is_closed() {
             true => usize::MAX,
-            false => self.side.bounds().limits.max_payload,
+            false => self.side.limits().max_payload,
         };
         let mut encoder = payload::Encoder::new(dialect, limit);
         fill(
@@ -208,7 +208,7 @@ impl<S: Side, C: Connection> Driver<S, C> {
     }
 
     fn noop(&self, dialect: &Dialect) -> payload::Encoded {
-        let limit = self.side.bounds().limits.max_payload;
+        let limit = self.side.limits().max_payload;
         let mut encoder = payload::Encoder::new(dialect, limit);
         let taken = encoder.push(&Packet::Noop);
         debug_assert!(taken, "the first packet of a payload is always taken");

@@ -259,7 +259,8 @@ impl<S: Side, C: Connection> Driver<S, C> {
         let Requests {
             dialect, backlog, ..
         } = &mut **requests;
-        for packet in payload::decode(content, body, &self.side.bounds().limits, dialect) {
+        let limits = self.side.limits().payload();
+        for packet in payload::decode(content, body, &limits, dialect) {
             match packet {
                 Ok(packet)
                     if backlog.is_empty()

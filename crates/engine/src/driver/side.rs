@@ -3,13 +3,13 @@
 use std::fmt;
 use std::time::Duration;
 
-use crate::bounds::Bounds;
 use crate::handle::SessionHandle;
+use crate::limits::SessionLimits;
 
 /// The end at which a driver runs its session, as far as the driver needs to know it.
 pub trait Side: Send + 'static {
     /// What the session may take.
-    fn bounds(&self) -> &Bounds;
+    fn limits(&self) -> &SessionLimits;
 
     /// How much later than planned a timer may fire before the peer is excused for it.
     fn slack(&self) -> Duration;

@@ -8,9 +8,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use sockeye_engine_proto::frame::FrameError;
-use sockeye_engine_proto::{
-    Lane, Limits, Message, Packet, PacketError, Revision, Session, TransportEnd,
-};
+use sockeye_engine_proto::{Lane, Message, Packet, PacketError, Revision, Session, TransportEnd};
 use sockeye_websocket::{Decoder, Event, OpCode, Payload, ProtocolError, Role, encode_frame};
 
 use super::unfinished::Unfinished;
@@ -20,6 +18,7 @@ use crate::formats::{Lines, LinesError, Native};
 use crate::frames::{Extent, FrameReader, ReadError};
 use crate::handle::SessionHandle;
 use crate::io::{Io, Socket};
+use crate::limits::SessionLimits;
 use crate::mask;
 use crate::outbox::Framing;
 use crate::unheard::{Mistaken, Unheard};
@@ -110,7 +109,7 @@ impl Wire {
     }
 
     /// A bare stream in one of the framings that it can have.
-    pub fn bare(io: Io, framing: Framing, read: &[u8], limits: &Limits) -> Self {
+    pub fn bare(io: Io, framing: Framing, read: &[u8], limits: &SessionLimits) -> Self {
         let frames = match framing {
             Framing::Lines => {
                 Frames::Lines(FrameReader::new(Lines::new(limits.max_line_bytes), read))

@@ -77,7 +77,7 @@ impl<S: Side, C: Connection> Driver<S, C> {
     /// When an unfinished message is given up, if there is one.
     pub(super) fn unfinished_deadline(&self) -> Option<Instant> {
         let since = self.unfinished.as_ref()?.since;
-        since.checked_add(self.side.bounds().unfinished_timeout)
+        since.checked_add(self.side.limits().unfinished_timeout)
     }
 
     /// Closes the session if its peer has let too much time pass in the midst of a message.
@@ -86,7 +86,7 @@ impl<S: Side, C: Connection> Driver<S, C> {
             return;
         }
         self.unfinished = None;
-        let error = LeftUnfinished(self.side.bounds().unfinished_timeout);
+        let error = LeftUnfinished(self.side.limits().unfinished_timeout);
         tracing::debug!(%error, "a peer is given up");
         self.side.note(format_args!("{error}"));
         if let Carrier::Stream(wire) = &mut self.carrier {

@@ -180,7 +180,7 @@ impl fmt::Debug for Delivery {
 /// A session on long-polling that nobody drives.
 #[cfg(test)]
 pub(super) fn undriven() -> SessionHandle {
-    use sockeye_engine::{Bounds, Dialect, Revision, TransportKind};
+    use sockeye_engine::{Dialect, Revision, SessionLimits, TransportKind};
 
     SessionHandle::new(
         SessionId::random().expect("random bytes"),
@@ -188,7 +188,7 @@ pub(super) fn undriven() -> SessionHandle {
         TransportKind::Polling,
         Dialect::Packets,
         false,
-        &Bounds::default(),
+        &SessionLimits::default(),
     )
 }
 

@@ -30,7 +30,7 @@ pub(super) fn open_session<A: Application>(
         revision,
     } = opening;
     let dialect = Dialect::from_query(revision, params.t.as_deref(), params.b64.as_deref());
-    let mut payload = payload::Encoder::new(&dialect, engine.config().bounds.limits.max_payload);
+    let mut payload = payload::Encoder::new(&dialect, engine.config().limits.max_payload);
     let session = engine
         .open_polling(place, handshake, revision, dialect)
         .ok_or(RequestError::BadRequest(BadRequest::IdGeneration))?;
@@ -81,7 +81,7 @@ where
                 return Ok(answer(&parts.headers, payload, Body::from));
             }
             let connection = owner.map(|owner| owner.0);
-            let linger = engine.config().bounds.linger;
+            let linger = engine.config().limits.linger;
             // That may take as long as an earlier answer, and what was taken out of the outbox is lost
             // if the peer hangs up meanwhile.
             let delivery = deliveries.begin(session, connection, linger).await;
@@ -123,13 +123,13 @@ where
         + Send
         + 'static,
 {
-    let limit = engine.config().bounds.limits.max_payload;
+    let limit = engine.config().limits.max_payload;
     session.begin_post()?;
     // Unless it is finished, dropping it tells the session that the body cannot be had, which ends it.
     let pending = Pending::new(session, Request::Post);
     if content_length(&parts.headers).is_some_and(|len| len > limit) {
         let discarded = discard(body, limit.saturating_mul(2));
-        let linger = engine.config().bounds.linger;
+        let linger = engine.config().limits.linger;
         tokio::spawn(tokio::time::timeout(linger, discarded));
         return Err(RequestError::PayloadTooLarge);
     }

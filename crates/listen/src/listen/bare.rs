@@ -247,7 +247,7 @@ async fn read_more(io: &mut Io, said: &mut Vec<u8>) -> io::Result<()> {
 
 /// Says something and hangs up, unless the peer does not take it.
 async fn say_farewell<A: Application>(engine: &Engine<A>, io: &mut Io, text: &[u8]) {
-    let patience = engine.config().bounds.linger;
+    let patience = engine.config().limits.linger;
     if let Ok(Err(error)) = tokio::time::timeout(patience, farewell(io, text)).await {
         tracing::debug!(%error, "the last words to a peer were lost");
     }

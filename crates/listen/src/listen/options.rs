@@ -202,7 +202,7 @@ impl ListenOptions {
 
     /// How long HTTP connections may go on when the listener is [closed](crate::Listener::close), for
     /// the requests that are being served by then. Default: 30 s, in which every long-poll has had its
-    /// answer, as long as the [`ping_interval`](crate::EngineConfig::ping_interval) is shorter. It ends sooner if the whole engine closes, by its
+    /// answer, as long as the [`ping_interval`](crate::SessionConfig::ping_interval()) is shorter. It ends sooner if the whole engine closes, by its
     /// [`shutdown_timeout`](crate::EngineConfig::shutdown_timeout).
     #[must_use]
     pub const fn drain_timeout(mut self, timeout: Duration) -> Self {

@@ -47,7 +47,7 @@ impl Socket {
     ///
     /// In a handler, nothing comes behind the event that it handles, but for events that were
     /// queued already. Elsewhere a few may come still. A peer with heartbeats that goes unheard
-    /// for the [`stall_timeout`](crate::EngineConfig::stall_timeout), 5 min, is disconnected
+    /// for the [`stall_timeout`](crate::SessionLimits::stall_timeout()), 5 min, is disconnected
     /// with the reason `ping timeout`. As long as nothing is read, that it is gone is noticed by
     /// writing to it only.
     pub fn pause(&self) {
