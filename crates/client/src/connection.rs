@@ -23,8 +23,8 @@ use sockeye_socket_proto::{
 };
 use tokio::sync::oneshot;
 
-use crate::recovery::Recovery;
-use crate::retry::RetryQueue;
+use crate::life::recovery::Recovery;
+use crate::life::retry::RetryQueue;
 use crate::shared::Shared;
 use crate::socket::Inner;
 use crate::{ClientEvent, ConnectError, DisconnectDetail, Socket};

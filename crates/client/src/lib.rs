@@ -7,9 +7,7 @@
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
-mod backoff;
 pub mod blocking;
-mod buffer;
 mod builder;
 mod client;
 mod config;
@@ -19,9 +17,8 @@ mod events;
 mod handover;
 mod heartbeat;
 mod hooks;
+mod life;
 mod outgoing;
-mod recovery;
-mod retry;
 mod run;
 mod shared;
 mod socket;

@@ -14,9 +14,9 @@ use sockeye_link::{EmitOptions, Emitter};
 use sockeye_socket_proto::{Args, BytesOut, EncodeError, EncodeErrorKind, FromArgs, ToArgs};
 
 use crate::Socket;
-use crate::buffer::Waiting;
 use crate::connection::now;
-use crate::retry::RetryQueue;
+use crate::life::buffer::Waiting;
+use crate::life::retry::RetryQueue;
 use crate::socket::{Inner, Phase};
 
 impl Emitter for Socket {

@@ -11,8 +11,8 @@ use sockeye_events::DisconnectReason;
 use sockeye_link::disconnect_reason;
 use tokio::sync::oneshot;
 
-use crate::backoff::{Backoff, random};
 use crate::connection::Connection;
+use crate::life::backoff::{Backoff, random};
 use crate::shared::{Shared, Task};
 use crate::{ClientEvent, ConnectError};
 

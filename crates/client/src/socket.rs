@@ -17,7 +17,7 @@ use sockeye_events::{
 use sockeye_link::{Own, Receiver, packet, tell_error};
 use sockeye_socket_proto::{FromArgs, RawArgs, ToArgs};
 
-use crate::recovery::offset_of;
+use crate::life::recovery::offset_of;
 use crate::shared::Alive;
 use crate::{Client, ConnectError, Emission};
 pub(crate) use state::{Inner, Leave, Phase};

@@ -14,11 +14,11 @@ use tokio::sync::oneshot;
 
 use super::Socket;
 use super::reporting::Reporting;
-use crate::buffer::Buffer;
 use crate::config::SocketConfig;
 use crate::heartbeat::Heartbeat;
-use crate::recovery::Recovery;
-use crate::retry::RetryQueue;
+use crate::life::buffer::Buffer;
+use crate::life::recovery::Recovery;
+use crate::life::retry::RetryQueue;
 use crate::shared::Shared;
 use crate::{ClientConfig, ConnectError};
 

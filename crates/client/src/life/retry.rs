@@ -3,8 +3,8 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use crate::buffer::Waiting;
 use crate::config::BufferLimits;
+use crate::life::buffer::Waiting;
 use sockeye_events::EmitError;
 
 /// The events of a socket with `retries`: one at a time is on its way, in order.
