@@ -23,6 +23,7 @@ use sockeye_socket_proto::{
 };
 use tokio::sync::oneshot;
 
+use crate::clock::now;
 use crate::life::recovery::Recovery;
 use crate::life::retry::RetryQueue;
 use crate::shared::Shared;
@@ -609,11 +610,6 @@ impl sockeye_engine::Connection for Connection {
 
 /// What those are told who wait for a server that [is too old](ClientInput::TooOld).
 const TOO_OLD: &str = "the server speaks Socket.IO 2 or older: its connect packet has no socket id";
-
-/// The time, on the clock that the runtime's timers follow.
-pub(crate) fn now() -> Instant {
-    tokio::time::Instant::now().into_std()
-}
 
 /// An id for a socket whose server gives none.
 fn own_id() -> Option<Arc<str>> {

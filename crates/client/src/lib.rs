@@ -10,6 +10,7 @@
 pub mod blocking;
 mod builder;
 mod client;
+mod clock;
 mod config;
 mod connection;
 mod error;

@@ -2,7 +2,8 @@
 //!
 //! What happens goes in, with the time where that matters; what is to be done comes out, and somebody else does it.
 
-pub(crate) mod backoff;
+pub(crate) mod attempts;
+mod backoff;
 pub(crate) mod buffer;
 pub(crate) mod recovery;
 pub(crate) mod retry;

@@ -14,7 +14,7 @@ use sockeye_link::{EmitOptions, Emitter};
 use sockeye_socket_proto::{Args, BytesOut, EncodeError, EncodeErrorKind, FromArgs, ToArgs};
 
 use crate::Socket;
-use crate::connection::now;
+use crate::clock::now;
 use crate::life::buffer::Waiting;
 use crate::life::retry::RetryQueue;
 use crate::socket::{Inner, Phase};

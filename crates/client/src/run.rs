@@ -1,9 +1,9 @@
-//! The client's task: it opens a session while a socket wants one, runs it to its end, and waits
-//! longer and longer before it tries again.
+//! The client's task: it does what the [attempts](crate::life::attempts) ask for.
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Instant;
 
 use futures_util::FutureExt;
 use sockeye_dial::{ClientSession, ConnectRequest, Opened};
@@ -12,115 +12,90 @@ use sockeye_link::disconnect_reason;
 use tokio::sync::oneshot;
 
 use crate::connection::Connection;
-use crate::life::backoff::{Backoff, random};
+use crate::life::attempts::{Attempts, Next};
 use crate::shared::{Shared, Task};
 use crate::{ClientEvent, ConnectError};
 
-/// How an attempt ended.
-enum Outcome {
-    /// No session was had.
-    Failed(ConnectError),
-    /// A session was opened, and is over.
-    Ended(DisconnectReason),
-    /// Nobody wants to be connected any more.
-    Unwanted,
-}
-
-/// Runs until no socket wants to be connected.
+/// Does what is [next](Next) until nothing is.
 pub(crate) async fn run(mut task: Task) {
     let shared = Arc::clone(&task.shared);
-    let mut backoff = Backoff::default();
-    let mut since = shared.lapses();
-    while task.goes_on() {
-        let attempt = backoff.attempts();
-        match connect(&shared, &mut backoff, since).await {
-            Outcome::Failed(error) => {
-                shared.hooks.tell(&ClientEvent::Error(error.clone()));
-                let reconnection = shared.config.reconnection.as_ref();
-                let will_retry = error.is_retryable()
-                    && reconnection.is_some_and(|reconnection| backoff.goes_on(reconnection));
-                let sockets = shared.sockets().into_iter();
-                let failures: Vec<_> = sockets
-                    .filter_map(|socket| socket.handle_failure(&error, will_retry))
-                    .collect();
-                let gave_up = !will_retry && attempt > 0 && !failures.is_empty();
-                for tell in failures {
-                    tell();
+    loop {
+        match task.next() {
+            Next::Rest => return,
+            Next::Open { attempt } => {
+                match attempt {
+                    // A handler may want another attempt at once, over and over: others are to
+                    // have their turn in between.
+                    0 => tokio::task::yield_now().await,
+                    _ => shared.hooks.tell(&ClientEvent::ReconnectAttempt(attempt)),
                 }
-                if attempt > 0 {
-                    shared.hooks.tell(&ClientEvent::ReconnectError(error));
-                }
-                if gave_up {
-                    shared.hooks.tell(&ClientEvent::ReconnectFailed);
-                }
-                if !will_retry {
-                    // All sockets have been let go of. Whoever has been told of it and wants
-                    // another attempt begins anew, and others have their turn in between.
-                    backoff.reset();
-                    tokio::task::yield_now().await;
-                    since = shared.lapses();
-                    continue;
-                }
+                connect(&shared).await;
             }
-            Outcome::Ended(reason) => {
-                shared.hooks.tell(&ClientEvent::Close(reason));
-                // Whoever changed their mind during the session has been seen to.
-                since = shared.lapses();
-                if reason == DisconnectReason::ForcedClose {
-                    // This side wanted it so. Who wants a new one need not wait.
-                    continue;
-                }
+            Next::Schedule(delay) => {
+                shared.hooks.tell(&ClientEvent::ReconnectScheduled(delay));
             }
-            Outcome::Unwanted => {}
-        }
-        if shared.lapses() == since && shared.is_wanted() {
-            wait(&shared, &mut backoff, since).await;
-        } else {
-            backoff.reset();
-        }
-        if shared.lapses() != since {
-            // Whoever wants to be connected now begins anew.
-            since = shared.lapses();
-            backoff.reset();
+            Next::Wait(until) => tokio::select! {
+                () = sleep_until(until) => {}
+                () = shared.lapsed() => {}
+            },
         }
     }
 }
 
-/// Waits for the time of the next attempt.
-async fn wait(shared: &Shared, backoff: &mut Backoff, since: u64) {
-    let Some(reconnection) = &shared.config.reconnection else {
-        // A handler wants another attempt at once. Others are to have their turn in between.
-        tokio::task::yield_now().await;
-        return;
-    };
-    let delay = backoff.next(reconnection, random());
-    shared.hooks.tell(&ClientEvent::ReconnectScheduled(delay));
-    tokio::select! {
-        () = tokio::time::sleep(delay) => {
-            shared.hooks.tell(&ClientEvent::ReconnectAttempt(backoff.attempts()));
-        }
-        () = shared.unwanted(since) => {}
+async fn sleep_until(time: Option<Instant>) {
+    match time {
+        Some(time) => tokio::time::sleep_until(time.into()).await,
+        None => std::future::pending().await,
     }
 }
 
 /// Opens a session and runs it.
-async fn connect(shared: &Arc<Shared>, backoff: &mut Backoff, since: u64) -> Outcome {
-    let (tell, mut ended) = oneshot::channel();
+async fn connect(shared: &Arc<Shared>) {
+    let (tell, ended) = oneshot::channel();
     let opened = tokio::select! {
         biased;
-        () = shared.unwanted(since) => return Outcome::Unwanted,
+        () = shared.lapsed() => return,
         opened = open(shared, tell) => opened,
     };
-    let mut session = match opened {
-        Ok(opened) => opened,
-        Err(error) => return Outcome::Failed(error),
-    };
+    match opened {
+        Ok(session) => live(shared, session, ended).await,
+        Err(error) => fail(shared, error),
+    }
+}
+
+/// No session was had.
+fn fail(shared: &Shared, error: ConnectError) {
+    shared.hooks.tell(&ClientEvent::Error(error.clone()));
+    let (retryable, reconnection) = (error.is_retryable(), shared.config.reconnection.as_ref());
+    let failure = shared.attempts(|attempts| attempts.handle_failure(retryable, reconnection));
+    let sockets = shared.sockets().into_iter();
+    // All of them know before one is told: it may connect others.
+    let failures: Vec<_> = sockets
+        .filter_map(|socket| socket.handle_failure(&error, failure.will_retry))
+        .collect();
+    let gave_up = !failure.will_retry && !failures.is_empty();
+    for tell in failures {
+        tell();
+    }
+    if failure.attempt > 0 {
+        shared.hooks.tell(&ClientEvent::ReconnectError(error));
+        if gave_up {
+            shared.hooks.tell(&ClientEvent::ReconnectFailed);
+        }
+    }
+}
+
+/// Runs a session to its end.
+async fn live(
+    shared: &Arc<Shared>,
+    mut session: ClientSession<Connection>,
+    mut ended: oneshot::Receiver<DisconnectReason>,
+) {
     shared.set_session(Some(session.handle().clone()));
-    let attempts = backoff.attempts();
-    backoff.reset();
+    let attempt = shared.attempts(Attempts::handle_opened);
     shared.hooks.tell(&ClientEvent::Open);
-    if attempts > 0 {
-        shared.hooks.tell(&ClientEvent::Reconnect(attempts));
+    if attempt > 0 {
+        shared.hooks.tell(&ClientEvent::Reconnect(attempt));
     }
     let reason = tokio::select! {
         biased;
@@ -133,7 +108,10 @@ async fn connect(shared: &Arc<Shared>, backoff: &mut Backoff, since: u64) -> Out
         }
     };
     shared.set_session(None);
-    Outcome::Ended(reason)
+    shared.hooks.tell(&ClientEvent::Close(reason));
+    // Whoever changed their mind during the session has been seen to.
+    let forced = reason == DisconnectReason::ForcedClose;
+    shared.attempts(|attempts| attempts.handle_ended(forced));
 }
 
 /// What a function of the application's gives; a panic in it is an error like any other.

@@ -1,5 +1,5 @@
 use std::fmt;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 
 use parking_lot::Mutex;
@@ -10,10 +10,12 @@ use sockeye_link::InboxLimits;
 use tokio::runtime::Handle;
 use tokio::sync::Notify;
 
+use crate::clock::{now, random};
 use crate::config::SocketConfig;
 use crate::connection::Connection;
 use crate::heartbeat::Heartbeat;
 use crate::hooks::Hooks;
+use crate::life::attempts::{Attempts, Next};
 use crate::run::run;
 use crate::socket::Inner;
 use crate::{ClientConfig, ConfigError, Socket};
@@ -37,9 +39,6 @@ pub(crate) struct Shared {
     runtime: Mutex<Option<Handle>>,
     /// A socket wants something else than it did.
     changed: Notify,
-    /// How often it was so that no socket wanted to be connected: somebody may have changed their
-    /// mind since.
-    lapses: AtomicU64,
     /// The same as `changed`, for the connection of the open session.
     dirty: AtomicBool,
     /// The task has ended.
@@ -51,8 +50,8 @@ pub(crate) type ErrorHook = Arc<dyn Fn(&Socket, &EventError) + Send + Sync>;
 #[derive(Default)]
 struct State {
     sockets: Vec<Arc<Inner>>,
-    /// Whether there is a task.
-    running: bool,
+    /// There is a task, unless they rest.
+    attempts: Attempts,
     session: Option<SessionHandle>,
     /// Sessions that are over for the sockets, but have last words to write.
     lingering: usize,
@@ -90,7 +89,6 @@ impl Shared {
             state: Mutex::default(),
             runtime: Mutex::default(),
             changed: Notify::new(),
-            lapses: AtomicU64::new(0),
             dirty: AtomicBool::new(false),
             rested: Notify::new(),
         });
@@ -137,21 +135,18 @@ impl Shared {
         self.state.lock().is_wanted()
     }
 
-    /// How often it was so that no socket wanted to be connected.
-    pub(crate) fn lapses(&self) -> u64 {
-        self.lapses.load(Ordering::Acquire)
+    /// Waits until there is no attempt to connect, nor a time to wait before the next one: nobody wants it, or did not
+    /// for a moment.
+    pub(crate) async fn lapsed(&self) {
+        self.wait(&self.changed, |state| {
+            !state.attempts.is_under_way() || !state.is_wanted()
+        })
+        .await;
     }
 
-    /// Waits until no socket wants to be connected, or did not for a moment since there were so
-    /// many [lapses](Self::lapses).
-    pub(crate) async fn unwanted(&self, since: u64) {
-        loop {
-            let changed = self.changed.notified();
-            if self.lapses() != since || !self.is_wanted() {
-                return;
-            }
-            changed.await;
-        }
+    /// Tells the machine something.
+    pub(crate) fn attempts<T>(&self, tell: impl FnOnce(&mut Attempts) -> T) -> T {
+        tell(&mut self.state.lock().attempts)
     }
 
     /// A socket wants to be connected: sees to it that there is a task, and that it knows.
@@ -160,8 +155,7 @@ impl Shared {
     ///
     /// Outside of a tokio runtime, if there never was a task.
     pub(crate) fn run(self: &Arc<Self>) {
-        let was_running = std::mem::replace(&mut self.state.lock().running, true);
-        if was_running {
+        if !self.attempts(Attempts::begin) {
             self.poke();
             return;
         }
@@ -192,35 +186,39 @@ impl Shared {
         current.or_else(|| self.runtime.lock().clone())
     }
 
-    fn goes_on(&self) -> bool {
+    fn next(&self) -> Next {
+        let reconnection = self.config.reconnection.as_ref();
         let mut state = self.state.lock();
-        state.running = state.is_wanted();
-        let running = state.running;
+        let wanted = state.is_wanted();
+        let next = (state.attempts).next(wanted, reconnection, now(), random());
         drop(state);
-        if !running {
+        if next == Next::Rest {
             self.rested.notify_waiters();
         }
-        running
+        next
     }
 
     /// Waits until there is no task.
     pub(crate) async fn rested(&self) {
-        self.wait(|state| !state.running).await;
+        self.wait(&self.rested, |state| state.attempts.is_resting())
+            .await;
     }
 
     /// Waits until there is no task, and no session in whatever state.
     pub(crate) async fn gone(&self) {
-        self.wait(|state| !state.running && state.lingering == 0)
-            .await;
+        self.wait(&self.rested, |state| {
+            state.attempts.is_resting() && state.lingering == 0
+        })
+        .await;
     }
 
-    async fn wait(&self, is_so: impl Fn(&State) -> bool) {
+    async fn wait(&self, news: &Notify, is_so: impl Fn(&State) -> bool) {
         loop {
-            let rested = self.rested.notified();
+            let new = news.notified();
             if is_so(&self.state.lock()) {
                 return;
             }
-            rested.await;
+            new.await;
         }
     }
 
@@ -236,9 +234,11 @@ impl Shared {
 
     /// Tells the task that a socket wants something else.
     pub(crate) fn poke(&self) {
-        if !self.is_wanted() {
-            self.lapses.fetch_add(1, Ordering::AcqRel);
+        let mut state = self.state.lock();
+        if !state.is_wanted() {
+            state.attempts.handle_lapse();
         }
+        drop(state);
         self.dirty.store(true, Ordering::Release);
         self.changed.notify_waiters();
         // Cloned, as waking may run the task at once on some executors.
@@ -293,10 +293,11 @@ pub(crate) struct Task {
 }
 
 impl Task {
-    /// Whether there is something to do. If not, the task is gone as far as everyone is concerned.
-    pub(crate) fn goes_on(&mut self) -> bool {
-        self.ended = !self.shared.goes_on();
-        !self.ended
+    /// What is to be done. If that is nothing, the task is gone as far as everyone is concerned.
+    pub(crate) fn next(&mut self) -> Next {
+        let next = self.shared.next();
+        self.ended = next == Next::Rest;
+        next
     }
 }
 
@@ -308,7 +309,7 @@ impl Drop for Task {
             return;
         }
         let mut state = self.shared.state.lock();
-        state.running = false;
+        state.attempts = Attempts::default();
         state.session = None;
         drop(state);
         self.shared.heartbeat.forget();

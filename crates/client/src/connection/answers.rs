@@ -5,8 +5,9 @@ use std::time::{Duration, Instant};
 
 use sockeye_events::Refusal;
 
-use super::{Connection, now};
+use super::Connection;
 use crate::ConnectError;
+use crate::clock::now;
 use crate::socket::Inner;
 
 /// The sockets that wait for the server's answer, each until its attempt is over.

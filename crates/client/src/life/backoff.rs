@@ -43,12 +43,6 @@ impl Backoff {
     }
 }
 
-/// A number that is uniform in `0.0..1.0`; the middle if the system has no random source.
-pub(crate) fn random() -> f64 {
-    let bits = getrandom::u32().unwrap_or(u32::MAX / 2);
-    f64::from(bits) / (f64::from(u32::MAX) + 1.0)
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -104,11 +98,6 @@ mod tests {
             };
             let delay = millis(attempts, random);
             prop_assert!((low..=high).contains(&delay), "{delay}");
-        }
-
-        #[test]
-        fn random_numbers_are_in_range(_run in 0..50) {
-            prop_assert!((0.0..1.0).contains(&random()));
         }
     }
 }
