@@ -5,13 +5,14 @@
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
-mod client;
-mod dial;
+mod connector;
+mod dialer;
+mod url;
 
-pub use client::{
+pub use connector::{
     ClientSession, ConnectRequest, Connector, ConnectorConfig, Ended, OpenError, Opened, Protocol,
 };
-pub use dial::{
-    ConnectUrl, ConnectUrlError, ConnectorError, DialConfig, DialError, ProxyUrl, ProxyUrlError,
-    TlsOptions, UnixProblem,
+pub use dialer::{
+    ConnectorError, DialConfig, DialError, ProxyUrl, ProxyUrlError, TlsOptions, UnixProblem,
 };
+pub use url::{ConnectUrl, ConnectUrlError};

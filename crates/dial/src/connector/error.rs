@@ -4,7 +4,7 @@ use http::StatusCode;
 use sockeye_engine_proto::{Refusal, TransportKind};
 use thiserror::Error;
 
-use crate::dial::DialError;
+use crate::dialer::DialError;
 
 /// Why a session could not be opened.
 #[derive(Debug, Error)]

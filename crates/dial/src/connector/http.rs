@@ -15,7 +15,7 @@ use super::exchange::HttpExchange;
 use super::stream::{read_first, read_open, to_open};
 use super::target::{Target, framing};
 use super::{Begun, ConnectRequest, Connector, OpenError, now};
-use crate::dial::{Answer, DialError};
+use crate::dialer::{Answer, DialError};
 use sockeye_engine::Dialect;
 use sockeye_engine::Framing;
 use sockeye_engine::{Carrier, Early, Requests, Wire};

@@ -11,7 +11,7 @@ use sockeye_engine_proto::{TransportKind, WireKind, payload};
 
 use super::Shared;
 use super::target::{Target, framing};
-use crate::dial::{Answer, DialError, PostBody};
+use crate::dialer::{Answer, DialError, PostBody};
 use sockeye_engine::Io;
 use sockeye_engine::{Exchange, Reply};
 

@@ -160,17 +160,17 @@ impl ConnectUrl {
         }
     }
 
-    pub(super) const fn place(&self) -> &Place {
+    pub(crate) const fn place(&self) -> &Place {
         &self.place
     }
 
     /// Host and port, as a proxy is asked for them.
-    pub(super) fn host_and_port(&self) -> Option<String> {
+    pub(crate) fn host_and_port(&self) -> Option<String> {
         Some(format!("{}:{}", self.host()?, self.port()?))
     }
 
     /// The host and, unless it goes without saying, the port: as a `Host` header has them.
-    pub(super) fn authority(&self) -> String {
+    pub(crate) fn authority(&self) -> String {
         match &self.place {
             Place::Host { host, port } => {
                 // A zone is only known to this machine (RFC 6874 §1).
@@ -293,7 +293,7 @@ fn network(scheme: Scheme, rest: &str) -> Result<ConnectUrl, ConnectUrlError> {
 }
 
 /// Takes `host`, `host:port`, `:port` apart and checks both.
-pub(super) fn host_and_port(authority: &str) -> Result<(String, Option<u16>), ConnectUrlError> {
+pub(crate) fn host_and_port(authority: &str) -> Result<(String, Option<u16>), ConnectUrlError> {
     // The colons of an IPv6 address are inside its brackets.
     let end = authority.find(']').map_or(0, |bracket| bracket + 1);
     let (host, port) = match authority[end..].find(':') {

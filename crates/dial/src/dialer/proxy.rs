@@ -13,11 +13,11 @@ use tokio::net::TcpStream;
 use tokio_socks::tcp::Socks5Stream;
 
 use super::error::Cause;
-use super::exchange::{Switch, switch};
 use super::request::AGENT;
 use super::stream::{self, Link};
-use super::url::host_and_port;
-use super::{ConnectUrl, ConnectUrlError, DialConfig, DialError};
+use super::switch::{Switch, switch};
+use super::{DialConfig, DialError};
+use crate::url::{ConnectUrl, ConnectUrlError, host_and_port};
 
 /// A proxy that TCP connections go through.
 ///

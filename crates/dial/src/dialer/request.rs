@@ -18,8 +18,8 @@ use sockeye_engine_proto::WireKind;
 use tokio::time::Instant;
 
 use super::error::Cause;
-use super::exchange::builder;
 use super::pool::Sender;
+use super::switch::builder;
 use super::{ConnectUrl, DialError, Dialer};
 
 /// The body of a POST request.

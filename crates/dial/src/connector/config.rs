@@ -6,7 +6,8 @@ use http::uri::PathAndQuery;
 use sockeye_engine_proto::{Revision, TransportKind};
 use sockeye_websocket::handshake;
 
-use crate::dial::{ConnectUrl, ConnectorError, DialConfig};
+use crate::dialer::{ConnectorError, DialConfig};
+use crate::url::ConnectUrl;
 use sockeye_engine::{Dialect, SessionLimits, StreamDialect};
 
 /// How a client opens and runs its sessions.

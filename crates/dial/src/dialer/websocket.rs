@@ -6,8 +6,8 @@ use http::{HeaderMap, HeaderValue, Request};
 use http_body_util::Empty;
 use sockeye_websocket::handshake::ClientRequest;
 
-use super::exchange::{Switch, switch};
 use super::request::{all_headers, unwritable, uri};
+use super::switch::{Switch, switch};
 use super::{ConnectUrl, DialError, Dialer};
 use sockeye_engine::Io;
 

@@ -1,24 +1,24 @@
 //! Reaching a server: streams, TLS, proxies, HTTP requests and WebSocket handshakes.
 
 mod config;
-#[cfg_attr(not(feature = "cookies"), path = "no_cookies.rs")]
+#[cfg_attr(not(feature = "cookies"), path = "dialer/no_cookies.rs")]
 mod cookies;
 mod error;
-mod exchange;
 mod pool;
 mod proxy;
 mod request;
 mod stream;
+mod switch;
 #[cfg(all(test, unix))]
 mod tests;
 mod tls;
 #[cfg(unix)]
 mod unix;
-mod url;
 mod websocket;
 
 use std::sync::Arc;
 
+use crate::url::ConnectUrl;
 pub use config::{ConnectorError, DialConfig};
 use cookies::Jar;
 pub use error::{DialError, UnixProblem};
@@ -28,7 +28,6 @@ pub(crate) use request::{Answer, PostBody};
 use stream::Link;
 use tls::Tls;
 pub use tls::TlsOptions;
-pub use url::{ConnectUrl, ConnectUrlError};
 
 use sockeye_engine::Io;
 use sockeye_engine::net::Place;

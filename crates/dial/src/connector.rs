@@ -18,7 +18,8 @@ use std::time::{Duration, Instant};
 use ::http::HeaderMap;
 use sockeye_engine_proto::{CloseReason, Revision, Session, TransportKind};
 
-use crate::dial::{ConnectUrl, ConnectorError, Dialer};
+use crate::dialer::{ConnectorError, Dialer};
+use crate::url::ConnectUrl;
 use sockeye_engine::Connection;
 use sockeye_engine::Framing;
 use sockeye_engine::SessionId;
