@@ -55,7 +55,6 @@ const LAYERS: &[(&str, u8)] = &[
 /// names; to name what a file is a part of does not count.
 const WITH_CIRCLES: &[&str] = &[
     "sockeye-client",
-    "sockeye-dial",
     "sockeye-engine",
     "sockeye-listen",
     "sockeye-server",

@@ -18,10 +18,9 @@ mod websocket;
 
 use std::sync::Arc;
 
-use crate::url::ConnectUrl;
-pub use config::{ConnectorError, DialConfig};
+pub use config::DialConfig;
 use cookies::Jar;
-pub use error::{DialError, UnixProblem};
+pub use error::{ConnectorError, DialError, UnixProblem};
 use pool::Pool;
 pub use proxy::{ProxyUrl, ProxyUrlError};
 pub(crate) use request::{Answer, PostBody};
@@ -29,6 +28,7 @@ use stream::Link;
 use tls::Tls;
 pub use tls::TlsOptions;
 
+use crate::url::ConnectUrl;
 use sockeye_engine::Io;
 use sockeye_engine::net::Place;
 

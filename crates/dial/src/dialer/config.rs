@@ -1,11 +1,7 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use sockeye_engine_proto::TransportKind;
-use thiserror::Error;
-
-use super::error::Cause;
-use super::{ConnectUrl, ProxyUrl, TlsOptions};
+use super::{ProxyUrl, TlsOptions};
 
 /// How servers are reached.
 ///
@@ -102,52 +98,4 @@ impl DialConfig {
         self.proxy = proxy;
         self
     }
-}
-
-/// A setting of a client that cannot work.
-#[derive(Debug, Error)]
-#[non_exhaustive]
-pub enum ConnectorError {
-    /// The path of requests must begin with a slash.
-    #[error("the path {0:?} does not begin with a slash")]
-    Path(String),
-    /// The path of requests has characters that no path may have, or in it would begin a query.
-    #[error("the path {0:?} cannot be written into a request")]
-    UnwritablePath(String),
-    /// The name of a sub-protocol is empty, or has characters that none may have (RFC 6455, section 4.1).
-    #[error("{0:?} is no name of a sub-protocol")]
-    SubProtocol(String),
-    /// No transport is left to reach a server over HTTP.
-    #[error("there is no transport to use")]
-    NoTransport,
-    /// The URL asks for TLS, and the library was built without the feature `tls`.
-    #[error("{0} needs TLS, and the feature `tls` is off")]
-    NoTlsFor(ConnectUrl),
-    /// Over HTTP there are only polling and WebSocket.
-    #[error("{0} is no transport over http")]
-    Transport(TransportKind),
-    /// A limit that must not be zero is.
-    #[error("{0} must not be zero")]
-    Zero(&'static str),
-    /// TLS options are set, and the library was built without the feature `tls`.
-    #[error("there are TLS options, and the feature `tls` is off")]
-    NoTls,
-    /// Cookies are to be kept, and the library was built without the feature `cookies`.
-    #[error("cookies are to be kept, and the feature `cookies` is off")]
-    NoCookies,
-    /// What [`TlsOptions::ca_certificates`] was given is not PEM, or has no certificates in it.
-    #[error("the certificates of authorities cannot be used")]
-    CaCertificates(#[source] Cause),
-    /// The operating system trusts no authority that could be found, and none was given.
-    #[error("there are no certificates of authorities to trust")]
-    NoCaCertificates,
-    /// What [`TlsOptions::client_certificate`] was given is not PEM, or its key is another one's.
-    #[error("the client certificate cannot be used")]
-    ClientCertificate(#[source] Cause),
-    /// [`TlsOptions::server_name`] is neither a name nor an address.
-    #[error("{0:?} is no name of a server")]
-    ServerName(String),
-    /// The TLS library refuses to work.
-    #[error("TLS cannot be set up")]
-    Tls(#[source] Cause),
 }
