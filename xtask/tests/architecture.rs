@@ -58,7 +58,6 @@ const WITH_CIRCLES: &[&str] = &[
     "sockeye-engine",
     "sockeye-listen",
     "sockeye-server",
-    "sockeye-socket-proto",
 ];
 
 /// Lines of code in one file, with the tests in it.

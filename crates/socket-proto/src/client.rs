@@ -12,7 +12,9 @@ use bytes::Bytes;
 use crate::connection::assembly::Assembly;
 use crate::connection::namespaces::{Namespaces, State};
 use crate::connection::{ConnectionConfig, NamespaceKey, Violation};
-use crate::packet::{PacketType, RawPacket, SocketRevision};
+use crate::packet::RawPacket;
+use crate::packet_type::PacketType;
+use crate::revision::SocketRevision;
 use crate::whole::Packet;
 
 use answer::read_accepted;

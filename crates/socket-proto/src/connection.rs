@@ -2,7 +2,9 @@
 
 pub(crate) mod assembly;
 mod config;
+pub(crate) mod delivery;
 mod input;
+mod key;
 pub(crate) mod namespaces;
 mod pending;
 mod violation;
@@ -15,14 +17,17 @@ use std::time::Instant;
 use bytes::Bytes;
 
 use crate::client::read_refusal;
-use crate::packet::{PacketType, RawPacket, SocketRevision};
+use crate::packet::RawPacket;
+use crate::packet_type::PacketType;
+use crate::revision::SocketRevision;
 use crate::whole::Packet;
 
 use assembly::Assembly;
 use namespaces::{Namespaces, State};
 
 pub use config::{ConnectionConfig, StrayPackets};
-pub use input::{Input, NamespaceKey};
+pub use input::Input;
+pub use key::NamespaceKey;
 pub use violation::Violation;
 
 /// The Socket.IO side of one Engine.IO session, without I/O: which namespaces the peer has joined, and what its

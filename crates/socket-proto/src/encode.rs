@@ -15,7 +15,8 @@ mod to_args;
 use serde::Serialize;
 
 use crate::name::is_reserved_event;
-use crate::packet::{PacketType, SocketRevision};
+use crate::packet_type::PacketType;
+use crate::revision::SocketRevision;
 use crate::whole::Packet;
 
 use head::{Head, open};

@@ -33,12 +33,16 @@ mod args;
 mod ascii;
 mod client;
 mod connection;
+mod decode_error;
 mod encode;
+mod event;
 pub mod lines;
 mod members;
 mod name;
 mod packet;
+mod packet_type;
 pub mod parser;
+mod revision;
 mod scan;
 mod whole;
 
@@ -46,11 +50,15 @@ pub use args::{Args, ArgsError, FromArgs, IncomingArgs, RawArgs, from_json};
 pub use ascii::{escape_non_ascii, escape_packet};
 pub use client::{ClientConnection, ClientInput, JoinError, Leaving};
 pub use connection::{Connection, ConnectionConfig, Input, NamespaceKey, StrayPackets, Violation};
+pub use decode_error::DecodeError;
 pub use encode::{
     ArgsWriter, Attachments, BytesOut, EncodeError, EncodeErrorKind, EncodedEvent, EventLayout,
     ToArgs, auth_query, encode_ack, encode_connect_accepted, encode_connect_error,
     encode_connect_request, encode_counted_ack, encode_disconnect, encode_event,
     encode_event_in_parts, encode_invalid_namespace,
 };
-pub use name::{RESERVED_EVENTS, is_reserved_event, split_event};
-pub use packet::{DecodeError, PacketType, RawPacket, SocketRevision, decode};
+pub use event::split_event;
+pub use name::{RESERVED_EVENTS, is_reserved_event};
+pub use packet::{RawPacket, decode};
+pub use packet_type::PacketType;
+pub use revision::SocketRevision;

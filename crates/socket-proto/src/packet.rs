@@ -5,62 +5,12 @@ use std::borrow::Cow;
 use memchr::memchr;
 use serde::de::IgnoredAny;
 
-use crate::RawArgs;
-use crate::name::{open_array, split_event};
-use crate::scan::{ScanError, skip_space};
-
-/// The Socket.IO protocol revision that a peer speaks.
-///
-/// It follows from the Engine.IO revision: `EIO=4` carries revision 5, `EIO=3` revision 4 (or 3, which differs in
-/// the form of acknowledgements only and is told apart by them).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum SocketRevision {
-    /// Socket.IO 1.x and 2.x: `/` is joined without asking, a query may hang on the namespace.
-    V4,
-    /// Socket.IO 3 and 4: every namespace is joined by a CONNECT that may carry an object.
-    V5,
-}
-
-/// What kind of packet it is; the number is its first character on the wire.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[repr(u8)]
-pub enum PacketType {
-    /// Joins a namespace, or says that it has been joined.
-    Connect = 0,
-    /// Leaves a namespace.
-    Disconnect = 1,
-    /// A named message.
-    Event = 2,
-    /// The answer to an event that carried an id.
-    Ack = 3,
-    /// The server refuses a namespace (called ERROR in revision 4).
-    ConnectError = 4,
-    /// An event with attachments.
-    BinaryEvent = 5,
-    /// An acknowledgement with attachments.
-    BinaryAck = 6,
-}
-
-impl PacketType {
-    /// The type's character on the wire.
-    #[must_use]
-    pub fn digit(self) -> u8 {
-        b'0' + self as u8
-    }
-
-    fn from_digit(digit: u8) -> Option<Self> {
-        Some(match digit {
-            b'0' => Self::Connect,
-            b'1' => Self::Disconnect,
-            b'2' => Self::Event,
-            b'3' => Self::Ack,
-            b'4' => Self::ConnectError,
-            b'5' => Self::BinaryEvent,
-            b'6' => Self::BinaryAck,
-            _ => return None,
-        })
-    }
-}
+use crate::args::{RawArgs, open_array};
+use crate::decode_error::DecodeError;
+use crate::event::split_event;
+use crate::packet_type::PacketType;
+use crate::revision::SocketRevision;
+use crate::scan::skip_space;
 
 /// A packet whose parts have been found but whose JSON has not been read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -103,80 +53,6 @@ impl<'a> RawPacket<'a> {
         }
         let (base, inner) = open_array(self.payload)?;
         RawArgs::from_list(inner).map_err(|error| DecodeError::json(base, error))
-    }
-}
-
-/// Why a text is not a packet. The blame is the peer's.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum DecodeError {
-    /// The text has no characters.
-    #[error("the packet is empty")]
-    Empty,
-    /// The first character is not a digit from 0 to 6.
-    #[error("{0:?} is not a packet type")]
-    UnknownType(char),
-    /// A binary packet does not start with a decimal count of at least 1 and a hyphen.
-    #[error("the attachment count is not a positive number followed by a hyphen")]
-    AttachmentCount,
-    /// The packet announces more attachments than are allowed.
-    #[error("more than {max} attachments")]
-    TooManyAttachments {
-        /// The limit in force.
-        max: usize,
-    },
-    /// A placeholder stands for an attachment that the packet does not have, or its number is none.
-    #[error("a placeholder for none of the {attachments} attachments")]
-    Placeholder {
-        /// How many there are.
-        attachments: usize,
-    },
-    /// Two placeholders stand for the same attachment, which no encoder writes.
-    #[error("two placeholders for attachment {num}")]
-    SharedAttachment {
-        /// Which one, counted from 0.
-        num: usize,
-    },
-    /// What has attachments is nested too deeply for their places to be found.
-    #[error("a packet with attachments is nested too deeply")]
-    TooDeep,
-    /// The namespace has no slash in front, or a comma inside. Only another [parser](crate::parser) can read such a one.
-    #[error("{0:?} is not a namespace")]
-    Namespace(Box<str>),
-    /// The acknowledgement id does not fit into 64 bits.
-    #[error("the acknowledgement id is too large")]
-    AckId,
-    /// The JSON has the wrong type for this kind of packet, or must not be there.
-    #[error("a {kind:?} packet cannot carry this payload")]
-    Payload {
-        /// The packet's type.
-        kind: PacketType,
-    },
-    /// The payload of an event or acknowledgement is not an array.
-    #[error("the payload is not an array")]
-    NotAnArray,
-    /// The first item of an event is neither a string nor a number.
-    #[error("the first item of an event is not its name")]
-    NoEventName,
-    /// The event has a name that must not travel.
-    #[error("the event name {0:?} is reserved")]
-    ReservedEvent(Box<str>),
-    /// The JSON is broken.
-    #[error("broken JSON at byte {at} of the payload: expected {expected}")]
-    Json {
-        /// Offset in the packet's JSON.
-        at: usize,
-        /// What should have been there.
-        expected: &'static str,
-    },
-}
-
-impl DecodeError {
-    pub(crate) fn json(base: usize, error: ScanError) -> Self {
-        Self::Json {
-            at: base + error.at,
-            expected: error.expected,
-        }
     }
 }
 

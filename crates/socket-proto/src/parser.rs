@@ -63,6 +63,7 @@
 //! # Ok::<(), ParserError>(())
 //! ```
 
+mod error;
 mod standard;
 
 use std::borrow::Cow;
@@ -72,8 +73,10 @@ use bytes::Bytes;
 
 use crate::{ConnectionConfig, EncodeErrorKind};
 
-pub use crate::packet::{PacketType, SocketRevision};
-pub use crate::whole::{Packet, ParserError};
+pub use crate::packet_type::PacketType;
+pub use crate::revision::SocketRevision;
+pub use crate::whole::Packet;
+pub use error::ParserError;
 pub use standard::Standard;
 
 /// A format of packets, for both ends of a connection.

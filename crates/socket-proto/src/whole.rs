@@ -1,11 +1,13 @@
-//! Packets as all formats have them, and what is wrong with those that are not any.
+//! Packets as all formats have them.
 
 use std::borrow::Cow;
-use std::fmt;
 
 use bytes::Bytes;
 
-use crate::packet::{DecodeError, PacketType, RawPacket, SocketRevision, check_payload, decode};
+use crate::decode_error::DecodeError;
+use crate::packet::{RawPacket, check_payload, decode};
+use crate::packet_type::PacketType;
+use crate::revision::SocketRevision;
 
 /// A packet as all formats have it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,19 +29,6 @@ pub struct Packet<'a> {
     pub payload: Cow<'a, str>,
     /// What the placeholders in the payload, `{"_placeholder":true,"num":0}`, stand for: each for one of these.
     pub attachments: Cow<'a, [Bytes]>,
-}
-
-/// What a parser cannot write or read, and why. Made from anything that can be shown.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub struct ParserError(Box<str>);
-
-impl ParserError {
-    /// An error that says this.
-    #[must_use]
-    pub fn new(what: impl fmt::Display) -> Self {
-        Self(what.to_string().into())
-    }
 }
 
 impl<'a> Packet<'a> {

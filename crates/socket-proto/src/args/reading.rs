@@ -4,6 +4,8 @@
 //! Every visitor and seed that passes through is wrapped, so that both hold at any depth. Only arguments that can have
 //! bytes, or that cannot be read otherwise, pay for this.
 
+mod bytes_visitor;
+
 use std::fmt;
 
 use serde::de::{
@@ -11,7 +13,7 @@ use serde::de::{
 };
 
 use super::BytesForm;
-use super::bytes_visitor::BytesVisitor;
+use bytes_visitor::BytesVisitor;
 
 /// How one argument is read. serde_json reads the text `'t`, and what the reader may keep lives for `'de`.
 #[derive(Debug)]

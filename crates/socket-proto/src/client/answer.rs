@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use crate::members::Members;
 use crate::name::read_name;
-use crate::packet::SocketRevision;
+use crate::revision::SocketRevision;
 
 /// `sid` and `pid` of a CONNECT packet, which is empty or a valid object.
 pub(super) fn read_accepted(payload: &str) -> (Option<Cow<'_, str>>, Option<Cow<'_, str>>) {

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use crate::args::IncomingArgs;
 use crate::connection::NamespaceKey;
-use crate::connection::assembly::Delivery;
+use crate::connection::delivery::Delivery;
 
 /// Something for the application of a client to do.
 #[derive(Debug, Clone, PartialEq)]

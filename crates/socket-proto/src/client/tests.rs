@@ -4,7 +4,7 @@ use bytes::Bytes;
 
 use super::*;
 use crate::args::IncomingArgs;
-use crate::packet::DecodeError;
+use crate::decode_error::DecodeError;
 
 fn v5() -> ClientConnection {
     ClientConnection::new(SocketRevision::V5, &ConnectionConfig::default())

@@ -4,24 +4,15 @@ use std::borrow::Cow;
 
 use bytes::Bytes;
 
+use super::delivery::Delivery;
 use super::pending::{Pending, Target};
 use super::{ConnectionConfig, NamespaceKey, Violation};
 use crate::args::placeholder::{self, PlaceholderError};
 use crate::args::{IncomingArgs, RawArgs};
-use crate::packet::{DecodeError, RawPacket, SocketRevision, decode};
+use crate::decode_error::DecodeError;
+use crate::packet::{RawPacket, decode};
+use crate::revision::SocketRevision;
 use crate::whole::Packet;
-
-/// What one end makes of events and acknowledgements, which mean the same to both.
-pub(crate) trait Delivery<'a> {
-    fn event(
-        key: NamespaceKey,
-        name: Cow<'a, str>,
-        args: IncomingArgs<'a>,
-        ack_id: Option<u64>,
-    ) -> Self;
-
-    fn ack(key: NamespaceKey, id: u64, args: IncomingArgs<'a>) -> Self;
-}
 
 /// The packets of one connection as they come in, and the one that waits for its attachments.
 #[derive(Debug)]

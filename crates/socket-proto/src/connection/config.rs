@@ -105,6 +105,13 @@ impl ConnectionConfig {
     }
 }
 
+/// The limits that a connection has by default.
+impl Default for BytesOut {
+    fn default() -> Self {
+        ConnectionConfig::default().bytes_out()
+    }
+}
+
 /// What becomes of events, acknowledgements and disconnects for a namespace that the peer is not in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum StrayPackets {

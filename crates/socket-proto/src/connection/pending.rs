@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::NamespaceKey;
-use super::assembly::Delivery;
+use super::delivery::Delivery;
 use crate::args::{Args, IncomingArgs, RawArgs};
 
 /// The attachments that have come so far, and what they are for.

@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use super::*;
 use crate::args::IncomingArgs;
-use crate::packet::DecodeError;
+use crate::decode_error::DecodeError;
 
 fn connection(revision: SocketRevision) -> Connection {
     Connection::server(revision, &ConnectionConfig::default(), Instant::now())

@@ -1,7 +1,9 @@
 //! How a peer can break the protocol.
 
-use crate::packet::{DecodeError, PacketType};
-use crate::whole::ParserError;
+use crate::decode_error::DecodeError;
+
+use crate::packet_type::PacketType;
+use crate::parser::ParserError;
 
 /// How a peer broke the protocol. It always costs the connection; [`is_decode_error`](Self::is_decode_error) says
 /// how the application is told.

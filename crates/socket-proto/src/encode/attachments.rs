@@ -5,7 +5,6 @@ use std::ops::Deref;
 use bytes::Bytes;
 
 use super::error::EncodeErrorKind;
-use crate::connection::ConnectionConfig;
 
 /// How bytes leave, and how many of them one event or acknowledgement may have.
 ///
@@ -35,13 +34,6 @@ impl BytesOut {
     pub const fn inline(mut self, inline: bool) -> Self {
         self.inline = inline;
         self
-    }
-}
-
-/// The limits that a connection has by default.
-impl Default for BytesOut {
-    fn default() -> Self {
-        ConnectionConfig::default().bytes_out()
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::whole::ParserError;
+use crate::parser::ParserError;
 
 /// Why a packet could not be encoded, and which. The blame is the caller's, except for received arguments that
 /// were to be passed on and turned out to be broken.

@@ -1,6 +1,6 @@
 //! The head of a packet, written backwards.
 
-use crate::packet::PacketType;
+use crate::packet_type::PacketType;
 
 /// Room for everything in the head but the namespace: type, count with its hyphen, comma, acknowledgement id.
 const MAX_FIXED: usize = 1 + (MAX_DIGITS + 1) + 1 + MAX_DIGITS;

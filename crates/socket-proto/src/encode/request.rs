@@ -9,7 +9,8 @@ use super::head::{Head, open};
 use super::{write_json, write_strings};
 use crate::members::Members;
 use crate::name::read_name;
-use crate::packet::{PacketType, SocketRevision};
+use crate::packet_type::PacketType;
+use crate::revision::SocketRevision;
 
 /// Encodes a client's wish to join a namespace. For `buf` and `headroom` see [`encode_event`](crate::encode_event).
 ///

@@ -1,7 +1,7 @@
 //! What can be wrong with a line, and what is to be done about it.
 
 use super::config::{BadLines, LinesConfig};
-use crate::packet::DecodeError;
+use crate::decode_error::DecodeError;
 use crate::scan::ScanError;
 
 /// Why a line means nothing. The blame is the peer's.

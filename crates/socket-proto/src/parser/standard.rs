@@ -4,7 +4,8 @@ use super::{Decoder, Message, Packet, Parser, ParserError};
 use crate::ConnectionConfig;
 use crate::ascii::escape_packet;
 use crate::encode::write_packet;
-use crate::packet::{SocketRevision, decode};
+use crate::packet::decode;
+use crate::revision::SocketRevision;
 
 /// The standard format, for parsers that build on it: a text, and each attachment as a binary message behind it.
 ///

@@ -6,8 +6,8 @@ use bytes::Bytes;
 use serde::Deserialize;
 use serde::de::{Error, IgnoredAny, MapAccess, SeqAccess, Unexpected, Visitor};
 
-use super::BytesForm;
-use super::reading::{How, Reading};
+use super::{How, Reading};
+use crate::args::BytesForm;
 
 /// Takes the place of a visitor that wants bytes. An object in the form that bytes have here gives it those bytes;
 /// strings and lists of numbers reach it as they would without.
