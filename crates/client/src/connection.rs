@@ -331,7 +331,7 @@ impl Connection {
     /// back with the same offset: it gets a new session, and knows that it has missed something.
     fn forget_session(&self, key: NamespaceKey) {
         if let Some(place) = self.places.iter().find(|place| place.key == key) {
-            place.socket.lock().recovery = Recovery::default();
+            *place.socket.lock().membership.recovery() = Recovery::default();
         }
     }
 

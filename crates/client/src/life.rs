@@ -5,5 +5,6 @@
 pub(crate) mod attempts;
 mod backoff;
 pub(crate) mod buffer;
+pub(crate) mod membership;
 pub(crate) mod recovery;
 pub(crate) mod retry;

@@ -17,7 +17,7 @@ use crate::Socket;
 use crate::clock::now;
 use crate::life::buffer::Waiting;
 use crate::life::retry::RetryQueue;
-use crate::socket::{Inner, Phase};
+use crate::socket::Inner;
 
 impl Emitter for Socket {
     fn emit_with<A: ToArgs + ?Sized>(
@@ -108,7 +108,7 @@ impl Socket {
         let inner = self.inner();
         let mut state = loop {
             let state = inner.lock();
-            let Phase::Connected(session) = &state.phase else {
+            let Some(session) = state.membership.session() else {
                 break state;
             };
             if gone.as_ref().is_some_and(|gone| gone.is_same(session)) {
@@ -158,12 +158,12 @@ impl Socket {
         let inner = self.inner();
         loop {
             let mut state = inner.lock();
-            if !state.is_joining() {
+            if !state.membership.is_joining() {
                 // Whoever has disconnected it wakes the connection, which lets go of it.
                 return false;
             }
             let Some(event) = state.buffer.pop() else {
-                state.enter(session);
+                state.membership.enter(session.clone());
                 drop(state);
                 inner.warn_of_unseen_auth(session);
                 return true;

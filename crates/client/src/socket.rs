@@ -20,7 +20,7 @@ use sockeye_socket_proto::{FromArgs, RawArgs, ToArgs};
 use crate::life::recovery::offset_of;
 use crate::shared::Alive;
 use crate::{Client, ConnectError, Emission};
-pub(crate) use state::{Inner, Leave, Phase};
+pub(crate) use state::Inner;
 
 /// This side of one namespace.
 ///
@@ -123,7 +123,7 @@ impl Socket {
     /// Outside of a tokio runtime, unless the client has been connected before: it goes on where
     /// it was then.
     pub fn connect_lazy(&self) {
-        if self.inner.activate()
+        if self.inner.want()
             && let Some(client) = self.inner.client()
         {
             client.run();
@@ -379,7 +379,7 @@ impl Receiver for Socket {
     }
 
     fn handle_receipt(&self, offset: Box<str>) {
-        self.inner.lock().recovery.handle_event(offset);
+        self.inner.lock().membership.recovery().handle_event(offset);
     }
 
     fn refuse_without_ack(&self, refusal: &Refusal) {

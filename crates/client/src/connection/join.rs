@@ -13,8 +13,9 @@ use sockeye_socket_proto::{JoinError, Leaving, NamespaceKey, encode_connect_requ
 
 use super::{Connection, Place};
 use crate::config::Auth;
+use crate::life::membership::Leave;
 use crate::run::caught;
-use crate::socket::{Inner, Leave};
+use crate::socket::Inner;
 use crate::{ConfigError, ConnectError};
 
 /// Sockets that wait for what they are to say about themselves.
@@ -53,7 +54,7 @@ impl Connection {
         for socket in self.shared.sockets() {
             self.leave(&socket);
             // What is to come back while the session is being closed waits for the next one.
-            if !self.closing && socket.begin_join() {
+            if !self.closing && socket.lock().membership.begin_join() {
                 self.begin_join(&socket, cx);
             }
         }
@@ -62,7 +63,7 @@ impl Connection {
 
     /// Takes a socket out that does not want to be in.
     pub(super) fn leave(&mut self, socket: &Arc<Inner>) {
-        let leave = socket.take_leave();
+        let leave = socket.let_go();
         if leave == Leave::Stays {
             return;
         }
@@ -113,7 +114,7 @@ impl Connection {
     /// Goes on with the sockets whose application has said what they are to say.
     pub(super) fn poll_joins(&mut self, cx: &mut Context<'_>) {
         while let Some((socket, auth)) = self.joins.poll_next(cx) {
-            if !socket.lock().is_joining() {
+            if !socket.lock().membership.is_joining() {
                 self.leave(&socket);
                 continue;
             }
@@ -139,7 +140,7 @@ impl Connection {
             Ok(key) => key,
             Err(JoinError::Unanswered) => {
                 self.expect_answer(socket);
-                return socket.put_off_join();
+                return socket.lock().membership.put_off();
             }
             Err(error) => {
                 let error = ConnectError::Namespace(error.to_string().into());
@@ -165,7 +166,7 @@ impl Connection {
     }
 
     fn send_request(&self, socket: &Inner, auth: Option<&Value>) {
-        let resume = socket.lock().recovery.resume();
+        let resume = socket.lock().membership.recovery().resume();
         let recovery = resume.as_ref().map(|(pid, offset)| (&**pid, &**offset));
         with_buffers(|buffers| {
             let start = encode_connect_request(

@@ -17,7 +17,7 @@ use super::reporting::Reporting;
 use crate::config::SocketConfig;
 use crate::heartbeat::Heartbeat;
 use crate::life::buffer::Buffer;
-use crate::life::recovery::Recovery;
+use crate::life::membership::{Leave, Membership};
 use crate::life::retry::RetryQueue;
 use crate::shared::Shared;
 use crate::{ClientConfig, ConnectError};
@@ -48,62 +48,15 @@ pub(crate) struct Inner {
 
 /// What changes.
 pub(crate) struct State {
-    activation: Activation,
-    pub(crate) phase: Phase,
-    /// Who waits for the outcome of an attempt to connect.
-    waiters: Vec<Waiter>,
+    pub(crate) membership: Membership<SessionHandle, Waiter>,
     pub(crate) buffer: Buffer,
     pub(crate) retry: Option<RetryQueue>,
-    pub(crate) recovery: Recovery,
-    id: Option<Arc<str>>,
-    recovered: bool,
     next_ack: u64,
     /// The ack ids of events that are being emitted right now, neither sent nor kept yet.
     emitting: Vec<u64>,
 }
 
 type Waiter = oneshot::Sender<Result<(), ConnectError>>;
-
-/// Whether the socket wants to be connected.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Activation {
-    Off,
-    /// For the attempt that somebody waits for.
-    Attempt,
-    /// Until it is disconnected.
-    Kept,
-}
-
-/// How far the socket is.
-#[derive(Clone, Debug)]
-pub(crate) enum Phase {
-    Idle,
-    /// It cannot ask to be let in before the server has answered an earlier request.
-    PutOff,
-    /// The connection sees to its joining.
-    Joining,
-    /// The server has let it in.
-    Connected(SessionHandle),
-    /// It was disconnected by this side, which the connection does not know yet.
-    Leaving,
-    /// The same, but while it was joining.
-    Abandoned,
-    /// Its stay has been ended by the server, or with the connection, and its handlers are being
-    /// told. What is emitted meanwhile must not go to a namespace that the server may have left
-    /// already, but the id is still known.
-    Ending,
-}
-
-/// What a connection finds out about a socket that may not want to be in any more.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Leave {
-    /// It does, or was not in.
-    Stays,
-    /// It was being connected, and nobody wants that any more.
-    Abandoned,
-    /// It was connected, and left.
-    Left,
-}
 
 impl AsRef<Reporting> for Inner {
     fn as_ref(&self) -> &Reporting {
@@ -114,14 +67,9 @@ impl AsRef<Reporting> for Inner {
 impl Inner {
     pub(crate) fn new(namespace: &str, client: &Arc<Shared>, config: SocketConfig) -> Arc<Self> {
         let state = State {
-            activation: Activation::Off,
-            phase: Phase::Idle,
-            waiters: Vec::new(),
+            membership: Membership::default(),
             buffer: Buffer::default(),
             retry: config.retries.map(RetryQueue::new),
-            recovery: Recovery::default(),
-            id: None,
-            recovered: false,
             next_ack: 0,
             emitting: Vec::new(),
         };
@@ -172,15 +120,15 @@ impl Inner {
     }
 
     pub(crate) fn id(&self) -> Option<Arc<str>> {
-        self.lock().id.clone()
+        self.lock().membership.id().cloned()
     }
 
     pub(crate) fn recovered(&self) -> bool {
-        self.lock().recovered
+        self.lock().membership.recovered()
     }
 
     pub(crate) fn is_active(&self) -> bool {
-        self.lock().is_active()
+        self.lock().membership.is_wanted()
     }
 
     pub(crate) fn waiting_events(&self) -> usize {
@@ -190,10 +138,7 @@ impl Inner {
 
     /// The session over which the socket is connected.
     pub(crate) fn session(&self) -> Option<SessionHandle> {
-        match &self.lock().phase {
-            Phase::Connected(session) => Some(session.clone()),
-            _ => None,
-        }
+        self.lock().membership.session().cloned()
     }
 
     /// Whether the socket is connected over this session.
@@ -207,34 +152,11 @@ impl Inner {
     }
 }
 
-/// Connecting and disconnecting.
+/// Connecting and disconnecting: does what the [`Membership`] says.
 impl Inner {
     /// Wants to be connected, for good; false if that is nothing new.
-    pub(crate) fn activate(&self) -> bool {
-        let mut state = self.lock();
-        std::mem::replace(&mut state.activation, Activation::Kept) == Activation::Off
-    }
-
-    /// Wants to be connected for somebody who waits; false if it is connected.
-    pub(crate) fn activate_for(&self, waiter: Waiter) -> bool {
-        let mut state = self.lock();
-        if matches!(state.phase, Phase::Connected(_)) {
-            return false;
-        }
-        state.waiters.push(waiter);
-        if state.activation == Activation::Off {
-            state.activation = Activation::Attempt;
-        }
-        true
-    }
-
-    /// Wants nothing any more; whoever waits is told that it was cancelled.
-    pub(crate) fn deactivate(&self) {
-        let mut state = self.lock();
-        state.activation = Activation::Off;
-        let waiters = std::mem::take(&mut state.waiters);
-        drop(state);
-        tell(waiters, &Err(ConnectError::Cancelled));
+    pub(crate) fn want(&self) -> bool {
+        self.lock().membership.want()
     }
 
     /// Who is sent to over this session.
@@ -244,62 +166,23 @@ impl Inner {
 
     pub(crate) fn disconnect(&self) {
         let mut state = self.lock();
-        state.activation = Activation::Off;
-        let waiters = std::mem::take(&mut state.waiters);
-        state.abandon();
-        match &state.phase {
-            Phase::Connected(session) => {
-                packet::leave(self.peer(session), &self.namespace);
-                state.phase = Phase::Leaving;
-            }
-            // It leaves on purpose what was about to be lost.
-            Phase::Ending => state.recovery = Recovery::default(),
-            _ => {}
+        let (session, waiters) = state.membership.disconnect();
+        // Still locked, so that nothing can be sent behind it.
+        if let Some(session) = session {
+            packet::leave(self.peer(&session), &self.namespace);
         }
         drop(state);
         tell(waiters, &Err(ConnectError::Cancelled));
     }
 
     /// The connection lets go of the socket, if it does not want to be in any more.
-    pub(crate) fn take_leave(self: &Arc<Self>) -> Leave {
-        let leaving = matches!(self.lock().phase, Phase::Leaving);
+    pub(crate) fn let_go(self: &Arc<Self>) -> Leave {
+        let leaving = self.lock().membership.is_leaving();
         if leaving {
             // Nobody but the one who calls this leads out of that phase.
             self.tell_disconnecting(DisconnectReason::IoClientDisconnect);
         }
-        let mut state = self.lock();
-        match (&state.phase, state.activation) {
-            (Phase::Leaving, _) => {
-                state.leave();
-                // What was left on purpose cannot be recovered.
-                state.recovery = Recovery::default();
-                Leave::Left
-            }
-            (Phase::Abandoned, _) | (Phase::Joining | Phase::PutOff, Activation::Off) => {
-                state.leave();
-                Leave::Abandoned
-            }
-            _ => Leave::Stays,
-        }
-    }
-
-    /// The connection sees to the socket's joining from now on, if it wants to be in and is not.
-    pub(crate) fn begin_join(&self) -> bool {
-        let mut state = self.lock();
-        let waits = matches!(state.phase, Phase::Idle | Phase::PutOff);
-        let wants = waits && state.activation != Activation::Off;
-        if wants {
-            state.phase = Phase::Joining;
-        }
-        wants
-    }
-
-    /// The connection cannot see to it yet.
-    pub(crate) fn put_off_join(&self) {
-        let mut state = self.lock();
-        if matches!(state.phase, Phase::Joining) {
-            state.phase = Phase::PutOff;
-        }
+        self.lock().membership.let_go()
     }
 
     /// An attempt to open a session has failed. What is to be told of it comes back, if it
@@ -309,15 +192,7 @@ impl Inner {
         error: &ConnectError,
         will_retry: bool,
     ) -> Option<impl FnOnce() + use<>> {
-        let mut state = self.lock();
-        if state.activation == Activation::Off {
-            return None;
-        }
-        if state.activation == Activation::Attempt || !will_retry {
-            state.activation = Activation::Off;
-        }
-        let waiters = std::mem::take(&mut state.waiters);
-        drop(state);
+        let waiters = self.lock().membership.handle_failure(will_retry)?;
         let error = error.clone();
         Some(move || {
             tell(waiters, &Err(error.clone()));
@@ -328,20 +203,16 @@ impl Inner {
     /// The client's task is gone without having ended its session: its runtime was shut down, or
     /// something in it panicked.
     pub(crate) fn handle_lost_task(self: &Arc<Self>) {
-        self.lock().leave();
-        self.deactivate();
+        let waiters = self.lock().membership.handle_lost();
+        tell(waiters, &Err(ConnectError::Cancelled));
         self.fail_acks();
     }
 
     /// The server has refused the socket, or it could not even be asked.
     pub(crate) fn handle_refused(self: &Arc<Self>, error: &ConnectError) {
-        let mut state = self.lock();
-        state.leave();
-        let wanted = std::mem::replace(&mut state.activation, Activation::Off);
-        let waiters = std::mem::take(&mut state.waiters);
-        drop(state);
+        let (was_wanted, waiters) = self.lock().membership.handle_refused();
         tell(waiters, &Err(error.clone()));
-        if wanted != Activation::Off {
+        if was_wanted {
             self.tell_connect_error(error);
         }
     }
@@ -360,7 +231,7 @@ impl Inner {
 
     /// The socket is connected: who waits for that can be told.
     pub(crate) fn finish_connect(&self) -> impl FnOnce() + use<> {
-        let waiters = std::mem::take(&mut self.lock().waiters);
+        let waiters = self.lock().membership.take_waiters();
         move || tell(waiters, &Ok(()))
     }
 
@@ -368,45 +239,22 @@ impl Inner {
     pub(crate) fn handle_connected(&self, id: Option<Arc<str>>, pid: Option<&str>) {
         self.recovers.store(pid.is_some(), Ordering::Relaxed);
         self.counted_acks.store(false, Ordering::Relaxed);
-        let mut state = self.lock();
-        state.id = id;
-        state.recovered = state.recovery.handle_connected(pid);
+        self.lock().membership.handle_accepted(id, pid);
     }
 
     /// The session is over, or the server has disconnected the socket; whether it was connected,
     /// or at least being connected.
     pub(crate) fn handle_left(self: &Arc<Self>, error: &ConnectError, stays_active: bool) -> bool {
-        let mut state = self.lock();
-        let was_connected = match state.phase {
-            Phase::Idle => return false,
-            Phase::PutOff => {
-                // It has asked for nothing yet, and the next session owes it no answer.
-                state.phase = Phase::Idle;
-                return false;
-            }
-            Phase::Connected(_) => {
-                state.phase = Phase::Ending;
-                true
-            }
-            // Left a moment ago, which the connection does not know yet.
-            Phase::Leaving => true,
-            _ => false,
+        let Some(end) = self.lock().membership.begin_end(stays_active) else {
+            return false;
         };
-        if state.activation == Activation::Off {
-            // What was left on purpose cannot be recovered.
-            state.recovery = Recovery::default();
-        }
-        // Before the handlers are told: who wants to be connected from here on means the next stay.
-        if !stays_active || state.activation == Activation::Attempt {
-            state.activation = Activation::Off;
-        }
-        let waiters = std::mem::take(&mut state.waiters);
-        drop(state);
-        if was_connected && let ConnectError::Ended(reason) = error {
+        if end.was_connected
+            && let ConnectError::Ended(reason) = error
+        {
             self.tell_disconnecting(*reason);
         }
-        self.lock().leave();
-        tell(waiters, &Err(error.clone()));
+        self.lock().membership.finish_end();
+        tell(end.waiters, &Err(error.clone()));
         true
     }
 
@@ -435,24 +283,8 @@ impl Inner {
 impl State {
     /// Whether the socket is connected over this session.
     pub(crate) fn is_in(&self, session: &SessionHandle) -> bool {
-        matches!(&self.phase, Phase::Connected(own) if own.is_same(session))
-    }
-
-    /// Whether the socket wants to be connected.
-    pub(crate) fn is_active(&self) -> bool {
-        self.activation != Activation::Off
-    }
-
-    /// Whether the socket is joining, and still wants to.
-    pub(crate) fn is_joining(&self) -> bool {
-        matches!(self.phase, Phase::Joining) && self.is_active()
-    }
-
-    /// The server has let the socket in, and everything that waited is sent. From now on it wants
-    /// to stay.
-    pub(crate) fn enter(&mut self, session: &SessionHandle) {
-        self.phase = Phase::Connected(session.clone());
-        self.activation = Activation::Kept;
+        let own = self.membership.session();
+        own.is_some_and(|own| own.is_same(session))
     }
 
     /// The event with this ack id is sent or kept, or will not be.
@@ -466,19 +298,6 @@ impl State {
         let id = self.next_ack;
         self.next_ack += 1;
         id
-    }
-
-    /// Gives up joining. If the socket wants to join again before the connection has seen to this,
-    /// it is by another request.
-    fn abandon(&mut self) {
-        if matches!(self.phase, Phase::Joining | Phase::PutOff) {
-            self.phase = Phase::Abandoned;
-        }
-    }
-
-    fn leave(&mut self) {
-        self.phase = Phase::Idle;
-        self.id = None;
     }
 }
 
@@ -505,7 +324,8 @@ impl Attempt {
     /// Begins to wait; `None` if the socket is connected.
     pub(super) fn begin(socket: &Arc<Inner>) -> Option<Self> {
         let (sender, outcome) = oneshot::channel();
-        socket.activate_for(sender).then(|| Self {
+        let waits = socket.lock().membership.want_for(sender);
+        waits.then(|| Self {
             socket: Arc::clone(socket),
             outcome,
         })
@@ -521,12 +341,7 @@ impl Drop for Attempt {
     fn drop(&mut self) {
         self.outcome.close();
         let mut state = self.socket.lock();
-        state.waiters.retain(|waiter| !waiter.is_closed());
-        let given_up = state.activation == Activation::Attempt && state.waiters.is_empty();
-        if given_up {
-            state.activation = Activation::Off;
-            state.abandon();
-        }
+        let given_up = state.membership.forget(Waiter::is_closed);
         drop(state);
         if given_up && let Some(client) = self.socket.client() {
             client.poke();
