@@ -1,3 +1,5 @@
+mod remote;
+
 use std::fmt;
 use std::time::Duration;
 
@@ -10,7 +12,9 @@ use sockeye_link::Encoded;
 use sockeye_socket_proto::{FromArgs, ToArgs};
 
 use crate::acks::RemoteAcks;
-use crate::{BroadcastAcks, Namespace, RemoteSocket, Socket};
+use crate::{BroadcastAcks, Namespace, Socket};
+
+pub use remote::RemoteSocket;
 
 /// To whom an event goes, and how.
 ///

@@ -15,25 +15,20 @@ mod emit;
 mod files;
 mod handshake;
 mod link;
-mod local;
 mod namespace;
-mod remote;
 mod server;
 mod server_side;
-mod socket;
 mod trace;
 mod typed;
 
 pub use acks::{AckSummary, Answerer, BroadcastAcks};
-pub use broadcast::BroadcastOperator;
+pub use broadcast::{BroadcastOperator, RemoteSocket};
 pub use config::{ServerConfig, SlowReceiver};
 pub use files::{ClientFiles, ClientFilesError};
 pub use handshake::{Extension, Handshake};
-pub use namespace::Namespace;
-pub use remote::RemoteSocket;
+pub use namespace::{Namespace, Socket};
 pub use server::Server;
 pub use server_side::{ServerSide, ServerSideError};
-pub use socket::Socket;
 
 /// Answers one event at a time of the handler's choosing, instead of by return value.
 ///

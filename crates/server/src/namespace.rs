@@ -1,3 +1,6 @@
+mod local;
+mod socket;
+
 use std::fmt;
 use std::ops::Deref;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -11,8 +14,10 @@ use sockeye_events::{
 use sockeye_link::middleware::{self, BoxMiddleware, IntoVerdict};
 use sockeye_socket_proto::{FromArgs, ToArgs};
 
-use crate::local::LocalSockets;
-use crate::{BroadcastAcks, BroadcastOperator, RemoteSocket, ServerConfig, Socket};
+use crate::{BroadcastAcks, BroadcastOperator, RemoteSocket, ServerConfig};
+
+use local::LocalSockets;
+pub use socket::Socket;
 
 /// One multiplexed path of a server, such as `/` or `/admin`: its sockets, rooms and handlers.
 ///
