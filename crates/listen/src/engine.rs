@@ -18,7 +18,7 @@ use crate::connections::Connections;
 use crate::gate::{Fate, Gate, Place};
 use crate::handshake::Handshake;
 use crate::http::Deliveries;
-use crate::listen::{BareOpening, Manners, Unheard};
+use crate::listener::{BareOpening, Manners, Unheard};
 use sockeye_engine::Framing;
 use sockeye_engine::Io;
 use sockeye_engine::SessionId;

@@ -14,7 +14,7 @@ mod engine;
 mod gate;
 mod handshake;
 mod http;
-mod listen;
+mod listener;
 mod websocket;
 
 pub use application::Application;
@@ -26,7 +26,7 @@ pub use handshake::{Handshake, Headers};
 pub use http::{
     Body, ConnectionInfo, EngineLayer, EngineService, LayerBody, LayeredService, StaticFile,
 };
-pub use listen::{ListenError, ListenOptions, ListenUrl, Listener, UrlError};
+pub use listener::{ListenError, ListenOptions, ListenUrl, Listener, UrlError};
 pub use sockeye_engine_proto::SessionConfig;
 pub use websocket::{Replies, Upgrading, WebSocket, WebSocketError};
 

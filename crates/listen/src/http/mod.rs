@@ -26,7 +26,7 @@ use crate::application::Application;
 use crate::engine::Engine;
 use crate::gate::Place;
 use crate::handshake::Handshake;
-use crate::listen::Owner;
+use crate::listener::Owner;
 use params::Params;
 pub(crate) use upgrade::{requested, switching_protocols, upgraded};
 

@@ -13,7 +13,7 @@ use super::params::Params;
 use super::{Body, Deliveries, Opening, apply_polling_headers, text};
 use crate::application::Application;
 use crate::engine::Engine;
-use crate::listen::Owner;
+use crate::listener::Owner;
 use sockeye_engine::Request;
 use sockeye_engine::SessionHandle;
 

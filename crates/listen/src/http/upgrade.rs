@@ -14,7 +14,7 @@ use super::params::Params;
 use super::{Body, Opening};
 use crate::application::Application;
 use crate::engine::Engine;
-use crate::listen::Guarded;
+use crate::listener::Guarded;
 #[cfg(feature = "tls")]
 use sockeye_engine::Seated;
 use sockeye_engine::SessionHandle;
