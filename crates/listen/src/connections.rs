@@ -15,7 +15,7 @@ use parking_lot::Mutex;
 use sockeye_engine::{Seat, Seats, now};
 use thiserror::Error;
 
-pub(crate) use requests::{RequestConnection, Serving, Watched, Writing};
+pub(crate) use requests::{Owner, RequestConnection, Serving, Watched, Writing};
 
 /// All connections, in total and by address.
 pub(crate) struct Connections {

@@ -1,12 +1,10 @@
-use std::borrow::Borrow;
-use std::collections::HashSet;
+mod sessions;
+
 use std::fmt;
-use std::hash::{Hash, Hasher};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use bytes::Bytes;
-use parking_lot::RwLock;
 use sockeye_engine_proto::{
     Compression, OpenPacket, RequestError, Revision, Session, TransportKind, payload,
 };
@@ -18,7 +16,7 @@ use crate::connections::Connections;
 use crate::gate::{Fate, Gate, Place};
 use crate::handshake::Handshake;
 use crate::http::Deliveries;
-use crate::listener::{BareOpening, Manners, Unheard};
+use sessions::Sessions;
 use sockeye_engine::Framing;
 use sockeye_engine::Io;
 use sockeye_engine::SessionId;
@@ -50,45 +48,12 @@ struct Inner<A> {
 }
 
 /// A session that is counted and can be found, and has no driver yet to see to its end.
-struct Registered<'e, A: Application> {
-    session: SessionHandle,
+pub(crate) struct Registered<'e, A: Application> {
+    pub(crate) session: SessionHandle,
     /// Forgets the session when this is dropped: something has panicked, the application perhaps. `None` once the
     /// driver does that.
     engine: Option<&'e Engine<A>>,
 }
-
-/// The open sessions by id, in shards, so that handshakes on many threads do not wait for each
-/// other.
-struct Sessions {
-    shards: [RwLock<Shard>; SHARDS],
-}
-
-type Shard = HashSet<ById, foldhash::fast::RandomState>;
-
-/// A session, found by the id that it knows itself: a map would keep every id twice.
-struct ById(SessionHandle);
-
-impl Borrow<SessionId> for ById {
-    fn borrow(&self) -> &SessionId {
-        self.0.id()
-    }
-}
-
-impl Hash for ById {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        self.0.id().hash(state);
-    }
-}
-
-impl PartialEq for ById {
-    fn eq(&self, other: &Self) -> bool {
-        self.0.id() == other.0.id()
-    }
-}
-
-impl Eq for ById {}
-
-const SHARDS: usize = 16;
 
 impl<A: Application> Engine<A> {
     /// An engine with this configuration.
@@ -261,48 +226,8 @@ impl<A: Application> Engine<A> {
         }
     }
 
-    /// Opens a session on a bare stream.
-    pub(crate) fn open_bare(
-        &self,
-        place: Place,
-        handshake: Arc<Handshake>,
-        transport: TransportKind,
-        io: Io,
-        opening: &BareOpening,
-        manners: Manners,
-    ) {
-        let framing = opening.framing;
-        let dialect = match framing {
-            Framing::Lines => Dialect::Lines,
-            _ => Dialect::Packets,
-        };
-        let Some(registered) = self.register(place, Revision::V4, transport, dialect, false) else {
-            return;
-        };
-        let limits = &self.config().limits;
-        let mut wire = Wire::bare(io, framing, &opening.read, limits);
-        if let Some(guest) = &opening.unheard {
-            wire.expect_first_word(Box::new(Unheard::new(self.clone(), guest.clone())));
-        }
-        if manners.allow_half_open {
-            wire.outlive_peer();
-        }
-        if manners.pause_on_connect {
-            registered.session.will_pause_on_connect();
-        }
-        let compression = match (opening.compression, self.config().stream_compression) {
-            (Some(compression), Some(from)) => {
-                wire.expect_compressed();
-                registered.session.set_compression(from);
-                Some(compression)
-            }
-            _ => None,
-        };
-        self.drive_wire(registered, handshake, wire, framing, compression);
-    }
-
     /// Runs a session on a stream; to peers that speak in packets the open packet goes first.
-    fn drive_wire(
+    pub(crate) fn drive_wire(
         &self,
         registered: Registered<'_, A>,
         handshake: Arc<Handshake>,
@@ -366,7 +291,8 @@ impl<A: Application> Engine<A> {
         }
     }
 
-    fn register(
+    /// Counts a session, and lets it be found.
+    pub(crate) fn register(
         &self,
         place: Place,
         revision: Revision,
@@ -429,47 +355,6 @@ impl<A: Application> Side for Engine<A> {
                 .end(session.id(), self.config().limits.linger);
             self.inner.gate.leave();
         }
-    }
-}
-
-impl Sessions {
-    fn new() -> Self {
-        Self {
-            shards: std::array::from_fn(|_| RwLock::default()),
-        }
-    }
-
-    fn shard(&self, id: &SessionId) -> &RwLock<Shard> {
-        // The first characters are random.
-        &self.shards[usize::from(id.as_str().as_bytes()[0]) % SHARDS]
-    }
-
-    fn find(&self, id: &SessionId) -> Option<SessionHandle> {
-        let shard = self.shard(id).read();
-        shard.get(id).map(|found| found.0.clone())
-    }
-
-    fn insert(&self, session: SessionHandle) {
-        let mut shard = self.shard(session.id()).write();
-        shard.insert(ById(session));
-    }
-
-    /// Whether it was there still.
-    fn remove(&self, id: &SessionId) -> bool {
-        self.shard(id).write().remove(id)
-    }
-
-    fn all(&self) -> Vec<SessionHandle> {
-        self.shards
-            .iter()
-            .flat_map(|shard| {
-                let shard = shard.read();
-                shard
-                    .iter()
-                    .map(|session| session.0.clone())
-                    .collect::<Vec<_>>()
-            })
-            .collect()
     }
 }
 

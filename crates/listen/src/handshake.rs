@@ -7,8 +7,6 @@ use http::Extensions;
 use http::request::Parts;
 use sockeye_engine::{PeerCredentials, PeerInfo};
 
-use crate::http::ConnectionInfo;
-
 /// The request that opened a session.
 ///
 /// Kept as compact blocks: a copy of the headers costs what they are long, while the HTTP
@@ -36,6 +34,15 @@ enum Peer {
     Unknown,
     At(SocketAddr),
     Local(PeerCredentials),
+}
+
+/// What is known of the connection that a request came on.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct ConnectionInfo {
+    /// The peer's address.
+    pub remote_addr: Option<SocketAddr>,
+    /// Whether TLS was terminated here.
+    pub secure: bool,
 }
 
 /// The headers of a request, in the order they came, names in lower case.

@@ -22,10 +22,8 @@ pub use config::{ConfigError, EngineConfig, MissingRevision};
 pub use cookie::{Cookie, SameSite};
 pub use cors::Cors;
 pub use engine::{Engine, WeakEngine};
-pub use handshake::{Handshake, Headers};
-pub use http::{
-    Body, ConnectionInfo, EngineLayer, EngineService, LayerBody, LayeredService, StaticFile,
-};
+pub use handshake::{ConnectionInfo, Handshake, Headers};
+pub use http::{Body, EngineLayer, EngineService, LayerBody, LayeredService, StaticFile};
 pub use listener::{ListenError, ListenOptions, ListenUrl, Listener, UrlError};
 pub use sockeye_engine_proto::SessionConfig;
 pub use websocket::{Replies, Upgrading, WebSocket, WebSocketError};

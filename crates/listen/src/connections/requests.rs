@@ -37,6 +37,10 @@ struct Live {
     task: Option<Waker>,
 }
 
+/// The connection that a request came on, for the engine's own answers: in the request's extensions.
+#[derive(Clone)]
+pub(crate) struct Owner(pub(crate) Arc<RequestConnection>);
+
 /// A connection of which account is kept, until this is dropped: the part that owns it.
 pub(crate) struct Watched(Arc<RequestConnection>);
 

@@ -18,26 +18,16 @@ use http::header::{CACHE_CONTROL, CONNECTION, CONTENT_TYPE, USER_AGENT};
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode};
 use sockeye_engine_proto::{BadRequest, RequestError, Revision, TransportKind};
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::SystemTime;
 
 use crate::application::Application;
+use crate::connections::Owner;
 use crate::engine::Engine;
 use crate::gate::Place;
-use crate::handshake::Handshake;
-use crate::listener::Owner;
+use crate::handshake::{ConnectionInfo, Handshake};
 use params::Params;
 pub(crate) use upgrade::{requested, switching_protocols, upgraded};
-
-/// What is known of the connection that a request came on.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct ConnectionInfo {
-    /// The peer's address.
-    pub remote_addr: Option<SocketAddr>,
-    /// Whether TLS was terminated here.
-    pub secure: bool,
-}
 
 /// Answers one request for the engine's path.
 pub(crate) async fn respond<A, B>(

@@ -12,8 +12,8 @@ use super::body::PIECE;
 use super::params::Params;
 use super::{Body, Deliveries, Opening, apply_polling_headers, text};
 use crate::application::Application;
+use crate::connections::Owner;
 use crate::engine::Engine;
-use crate::listener::Owner;
 use sockeye_engine::Request;
 use sockeye_engine::SessionHandle;
 

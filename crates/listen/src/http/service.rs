@@ -11,9 +11,10 @@ use http_body_util::Either;
 use tower_layer::Layer;
 use tower_service::Service;
 
-use super::{Body, ConnectionInfo, empty, respond};
+use super::{Body, empty, respond};
 use crate::application::Application;
 use crate::engine::Engine;
+use crate::handshake::ConnectionInfo;
 
 /// What a tower service returns.
 type BoxFuture<T, E> = Pin<Box<dyn Future<Output = Result<T, E>> + Send>>;

@@ -17,16 +17,12 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tower_service::Service;
 
 use super::{Guarded, ListenOptions};
-use crate::connections::{RequestConnection, Serving, Watched};
-use crate::http::ConnectionInfo;
+use crate::connections::{Owner, Serving, Watched};
+use crate::handshake::ConnectionInfo;
 
 /// What is said to those for whom there is no room.
 pub(super) const UNAVAILABLE: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\n\
     Connection: close\r\nRetry-After: 10\r\nContent-Length: 0\r\n\r\n";
-
-/// The connection that a request came on, for the engine's own answers: in the request's extensions.
-#[derive(Clone)]
-pub(crate) struct Owner(pub(crate) Arc<RequestConnection>);
 
 /// Serves HTTP/1 on one connection until it ends, is taken over by a WebSocket, or is told to
 /// stop.

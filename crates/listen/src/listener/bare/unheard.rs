@@ -1,30 +1,18 @@
 //! Peers that are taken for plain ones before they have said anything.
 
-use std::sync::Arc;
-
 use bytes::Bytes;
 use sockeye_engine::{Io, Mistaken};
-use sockeye_engine_proto::{Dialect, RequestError, TransportKind, dialect_of_first_byte};
+use sockeye_engine_proto::{Dialect, RequestError, dialect_of_first_byte};
 
-use super::Manners;
-use super::bare::{NOT_HTTP, refusal, serve_again};
+use super::{Guest, NOT_HTTP, refusal, serve_again};
 use crate::application::Application;
 use crate::engine::Engine;
-use crate::handshake::Handshake;
 use sockeye_engine::Framing;
 use sockeye_engine::StreamDialect;
 
-/// A peer at the door: what is known of it, and how it is to be treated.
-#[derive(Clone)]
-pub(crate) struct Guest {
-    pub(crate) transport: TransportKind,
-    pub(crate) handshake: Arc<Handshake>,
-    pub(crate) manners: Manners,
-}
-
 /// A peer with a session of lines that has not said anything yet. Its first byte tells whether it
 /// was taken for what it is.
-pub(crate) struct Unheard<A> {
+pub(super) struct Unheard<A> {
     engine: Engine<A>,
     guest: Guest,
     /// What it has said first, if that is no line.
@@ -35,7 +23,7 @@ pub(crate) struct Unheard<A> {
 const _: () = assert!(size_of::<Unheard<()>>() <= 72);
 
 impl<A> Unheard<A> {
-    pub(crate) const fn new(engine: Engine<A>, guest: Guest) -> Self {
+    pub(super) const fn new(engine: Engine<A>, guest: Guest) -> Self {
         let said = Vec::new();
         Self {
             engine,
