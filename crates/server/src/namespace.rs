@@ -1,4 +1,5 @@
 mod local;
+mod server_side;
 mod socket;
 
 use std::fmt;

@@ -1,27 +1,27 @@
+mod data;
+mod emit;
 mod own;
+mod rooms;
 mod stream;
 
 use std::fmt;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
 
 use parking_lot::Mutex;
-use serde::Serialize;
 use serde_json::Value;
-use sockeye_adapter::{RoomNames, Slot, Target};
-use sockeye_engine::{Dialect, Revision, SendOptions, TransportKind};
+use sockeye_adapter::Slot;
+use sockeye_engine::{Dialect, Revision, TransportKind};
 use sockeye_events::{
-    AckFuture, AckTable, EmitError, Event, EventError, EventSocket, ExtractError, FromEvent,
-    Listeners, Refusal, StateMap,
+    AckTable, EmitError, Event, EventError, EventSocket, ExtractError, FromEvent, Listeners,
+    Refusal, StateMap,
 };
-use sockeye_link::packet::{self, AckForm, Flags};
-use sockeye_link::{Encoded, Peer};
-use sockeye_link::{Own, Receiver, tell_error};
-use sockeye_socket_proto::{Args, BytesOut, FromArgs, NamespaceKey, ToArgs};
+use sockeye_link::packet::{self, AckForm};
+use sockeye_link::{Own, Peer, Receiver, tell_error};
+use sockeye_socket_proto::{Args, BytesOut, NamespaceKey, ToArgs};
 
 use crate::link::{Link, Request};
-use crate::{BroadcastOperator, Emission, Handshake, Namespace, trace};
+use crate::{Handshake, Namespace};
 
 /// One peer in one namespace.
 ///
@@ -188,102 +188,6 @@ impl Socket {
             .map_err(packet::emit_error)
     }
 
-    /// Emits an event to this socket. A tuple becomes several arguments, `()` none, anything
-    /// else one; `Bytes` anywhere inside travel as binary attachments.
-    ///
-    /// This never waits: the event is encoded and queued, and written as soon as the transport
-    /// takes it.
-    ///
-    /// # Errors
-    ///
-    /// Nothing was sent if the socket is gone, its outbox is full, the name is reserved, or an
-    /// argument cannot be encoded.
-    pub fn emit(&self, name: impl AsRef<str>, args: impl ToArgs) -> Result<(), EmitError> {
-        self.emission().emit(name, args)
-    }
-
-    /// Emits the event `message`.
-    ///
-    /// # Errors
-    ///
-    /// As for [`emit`](Self::emit).
-    pub fn send(&self, args: impl ToArgs) -> Result<(), EmitError> {
-        self.emit("message", args)
-    }
-
-    /// Emits an event at once, and gives a future of the peer's answer: its first argument, or
-    /// several as a tuple.
-    ///
-    /// It waits until the socket disconnects; use [`timeout`](Self::timeout) to wait less.
-    pub fn emit_with_ack<T: FromArgs>(
-        &self,
-        name: impl AsRef<str>,
-        args: impl ToArgs,
-    ) -> AckFuture<T> {
-        self.emission().emit_with_ack(name, args)
-    }
-
-    /// The next emit waits this long for its acknowledgement.
-    pub const fn timeout(&self, timeout: Duration) -> Emission<'_> {
-        self.emission().timeout(timeout)
-    }
-
-    /// The next emit is dropped rather than queued if the peer cannot take it right now, which is
-    /// no error: it is on long-polling between two polls, or has not read what was sent before. On
-    /// TCP and Unix-domain streams as much may wait as the
-    /// [high-water mark](crate::SessionLimits::high_water_mark()) says, 16 KiB.
-    pub const fn volatile(&self) -> Emission<'_> {
-        self.emission().volatile()
-    }
-
-    /// The next emit may be compressed or not, where the transport compresses at all.
-    pub const fn compress(&self, compress: bool) -> Emission<'_> {
-        self.emission().compress(compress)
-    }
-
-    /// Whether bytes in the next emit travel as binary attachments, as they do by default, or stay
-    /// inside of its JSON; see [`Emission::binary`].
-    pub const fn binary(&self, binary: bool) -> Emission<'_> {
-        self.emission().binary(binary)
-    }
-
-    /// Everyone in the namespace but this socket.
-    pub fn broadcast(&self) -> BroadcastOperator {
-        self.0.namespace.all().except(self.shared_id())
-    }
-
-    /// The sockets in this room, or in any of these, but for this one.
-    #[doc(alias = "in")]
-    pub fn to<M>(&self, rooms: impl RoomNames<M>) -> BroadcastOperator {
-        self.broadcast().to(rooms)
-    }
-
-    /// Everyone in the namespace but this socket and those in this room, or in any of these.
-    pub fn except<M>(&self, rooms: impl RoomNames<M>) -> BroadcastOperator {
-        self.broadcast().except(rooms)
-    }
-
-    /// Puts the socket into a room, or into several, which come into being if need be. Does
-    /// nothing once it is disconnected.
-    pub fn join<M>(&self, rooms: impl RoomNames<M>) {
-        self.join_all(Target::all().to(rooms).shared_rooms());
-    }
-
-    /// Takes the socket out of a room, or of several.
-    pub fn leave<M>(&self, rooms: impl RoomNames<M>) {
-        self.leave_all(Target::all().to(rooms).shared_rooms());
-    }
-
-    /// The rooms that the socket is in; its own id is one. Empty once it is disconnected.
-    #[must_use]
-    pub fn rooms(&self) -> Vec<String> {
-        let Some(slot) = self.0.slot.get() else {
-            return Vec::new();
-        };
-        let index = self.0.namespace.here().rooms.read();
-        index.rooms_of(*slot).map(str::to_owned).collect()
-    }
-
     /// Disconnects the socket: from its namespace only, or, with `close`, from all of them
     /// together with the connection. Does nothing if it is disconnected already.
     ///
@@ -300,62 +204,8 @@ impl Socket {
         }
     }
 
-    /// Stores a value for this socket, replacing an earlier one of the same type. It is found by
-    /// its type, so give it one of its own rather than `String`.
-    pub fn set_data<T: Clone + Send + Sync + 'static>(&self, value: T) {
-        self.extras().data.insert(value);
-    }
-
-    /// A clone of the value of this type that was stored for this socket. What changes is best
-    /// kept in an `Arc<Mutex<…>>`.
-    #[must_use]
-    pub fn data<T: Clone + Send + Sync + 'static>(&self) -> Option<T> {
-        self.0.extras.get()?.data.cloned()
-    }
-
-    /// Takes the value of this type out.
-    #[must_use]
-    pub fn take_data<T: Clone + Send + Sync + 'static>(&self) -> Option<T> {
-        self.0.extras.get()?.data.remove()
-    }
-
-    /// Stores what all servers of a cluster may see of this socket, as [`RemoteSocket::data`](crate::RemoteSocket::data), where
-    /// Node's servers have the socket's `data`. It replaces the earlier one.
-    ///
-    /// It is apart from [`set_data`](Self::set_data), whose values need not be such that they can leave the process, and often
-    /// are not meant to.
-    ///
-    /// ```
-    /// # use sockeye_server as sockeye;
-    /// # use sockeye::Socket;
-    /// # fn run(socket: &Socket) -> Result<(), serde_json::Error> {
-    /// socket.set_shared_data(serde_json::json!({ "name": "Ann" }))?;
-    /// assert_eq!(socket.shared_data().unwrap()["name"], "Ann");
-    /// # Ok(())
-    /// # }
-    /// ```
-    ///
-    /// # Errors
-    ///
-    /// If the value cannot become JSON.
-    pub fn set_shared_data(&self, value: impl Serialize) -> Result<(), serde_json::Error> {
-        let value = serde_json::to_value(value)?;
-        *self.extras().shared.lock() = Some(value);
-        Ok(())
-    }
-
-    /// A copy of what was stored for all servers to see.
-    #[must_use]
-    pub fn shared_data(&self) -> Option<Value> {
-        self.0.extras.get()?.shared.lock().clone()
-    }
-
     fn extras(&self) -> &Extras {
         self.0.extras.get_or_init(Box::default)
-    }
-
-    const fn emission(&self) -> Emission<'_> {
-        Emission::new(self)
     }
 
     fn phase(&self) -> u8 {
@@ -397,26 +247,6 @@ impl Socket {
 
     pub(crate) fn ack_owner(&self) -> Arc<dyn AsRef<AckTable> + Send + Sync> {
         Arc::clone(&self.0) as _
-    }
-
-    pub(crate) fn join_all(&self, rooms: &[Arc<str>]) {
-        let Some(slot) = self.0.slot.get() else {
-            return;
-        };
-        self.0.namespace.here().rooms.join(*slot, rooms);
-        for room in rooms {
-            trace::joined(self, room);
-        }
-    }
-
-    pub(crate) fn leave_all(&self, rooms: &[Arc<str>]) {
-        let Some(slot) = self.0.slot.get() else {
-            return;
-        };
-        self.0.namespace.here().rooms.leave(*slot, rooms);
-        for room in rooms {
-            trace::left(self, room);
-        }
     }
 
     /// Gives the socket its place among the namespace's members.
@@ -461,27 +291,6 @@ impl Socket {
         before
     }
 
-    pub(crate) fn send_event<A: ToArgs + ?Sized>(
-        &self,
-        name: &str,
-        args: &A,
-        ack_id: Option<u64>,
-        flags: Flags,
-    ) -> Result<(), EmitError> {
-        let session = &self.0.link.session;
-        packet::check_name(session.dialect(), || packet::is_on_stream(session), name)?;
-        if !self.connected() {
-            return Err(EmitError::Disconnected);
-        }
-        self.notify_outgoing(name, || Args::new(args))?;
-        trace::emitted(self, name, ack_id.is_some());
-        let namespace = self.0.namespace.name();
-        let event = (name, args, ack_id);
-        packet::emit(self.peer(), namespace, event, flags, self.limits(), || {
-            self.connected()
-        })
-    }
-
     /// Who is sent to.
     pub(crate) fn peer(&self) -> Peer<'_> {
         Peer {
@@ -493,19 +302,6 @@ impl Socket {
     /// How many bytes may be sent at once.
     fn limits(&self) -> BytesOut {
         self.0.namespace.config().connection.bytes_out()
-    }
-
-    /// Sends an event that was encoded for many.
-    pub(crate) fn send_encoded(
-        &self,
-        event: &Encoded,
-        options: SendOptions,
-    ) -> Result<(), EmitError> {
-        let peer = self.peer();
-        let messages = event.messages(peer);
-        peer.session
-            .send_if(messages, options, || self.connected())
-            .map_err(packet::emit_error)
     }
 
     /// Tells the handlers of outgoing events, if there are any.
