@@ -5,6 +5,7 @@
 pub(crate) mod attempts;
 mod backoff;
 pub(crate) mod buffer;
+pub(crate) mod member;
 pub(crate) mod membership;
 pub(crate) mod recovery;
 pub(crate) mod retry;

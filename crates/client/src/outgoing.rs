@@ -15,9 +15,10 @@ use sockeye_socket_proto::{Args, BytesOut, EncodeError, EncodeErrorKind, FromArg
 
 use crate::Socket;
 use crate::clock::now;
-use crate::life::buffer::Waiting;
+use crate::life::buffer::{Full, Waiting};
+use crate::life::member::{Flush, NotKept};
 use crate::life::retry::RetryQueue;
-use crate::socket::Inner;
+use crate::socket::{Inner, is_in};
 
 impl Emitter for Socket {
     fn emit_with<A: ToArgs + ?Sized>(
@@ -36,7 +37,7 @@ impl Emitter for Socket {
         options: EmitOptions,
     ) -> AckFuture<T> {
         let inner = self.inner();
-        let id = inner.begin_emit();
+        let id = inner.lock().begin_emit();
         let timeout = options.timeout.or(inner.config.ack_timeout);
         let options = EmitOptions { timeout, ..options };
         // With retries, the time is that of one try.
@@ -104,51 +105,41 @@ impl Socket {
     }
 
     /// Keeps an event until there is a connection, which is another than the one that is gone.
-    fn keep(&self, event: Waiting, mut gone: Option<SessionHandle>) -> Result<(), EmitError> {
+    fn keep(&self, mut event: Waiting, mut gone: Option<SessionHandle>) -> Result<(), EmitError> {
         let inner = self.inner();
-        let mut state = loop {
-            let state = inner.lock();
-            let Some(session) = state.membership.session() else {
-                break state;
+        let limits = &inner.client_config.buffer;
+        loop {
+            // The socket may not have been told yet.
+            let is_gone = |session: &_| gone.as_ref().is_some_and(|gone| gone.is_same(session));
+            let is_awaited = |event: &_| inner.is_awaited(event);
+            let kept = inner.lock().keep(event, limits, is_gone, is_awaited);
+            let (session, returned) = match kept {
+                Ok(dropped) => {
+                    let dropped = dropped.iter().filter_map(|event| event.ack_id);
+                    for waiter in dropped.filter_map(|id| inner.acks.remove(id)) {
+                        waiter.tell(Err(NoAnswer::Disconnected));
+                    }
+                    return Ok(());
+                }
+                Err(NotKept::Full) => return Err(EmitError::BufferFull),
+                // It came to be connected just now.
+                Err(NotKept::Connected(session, event)) => (session, event),
             };
-            if gone.as_ref().is_some_and(|gone| gone.is_same(session)) {
-                // The socket has not been told yet.
-                break state;
-            }
-            // It came to be connected just now.
-            let session = session.clone();
-            drop(state);
             let Waiting {
                 name,
                 args,
                 ack_id,
                 flags,
-            } = &event;
+            } = &returned;
             match inner.send_event(&session, name, args, *ack_id, *flags)? {
                 Sent::Yes => {
                     self.notify_outgoing(name, || Some(args.clone()));
                     return Ok(());
                 }
                 Sent::Dropped => return Ok(()),
-                Sent::Gone => gone = Some(session),
+                Sent::Gone => (gone, event) = (Some(session), returned),
             }
-        };
-        let limits = &inner.client_config.buffer;
-        if !state.buffer.has_room(event.size(), limits) {
-            // Those whose time is over make room first.
-            state.buffer.retain(|event| inner.is_awaited(event));
         }
-        let ack_id = event.ack_id;
-        let dropped = state.buffer.push(event, limits)?;
-        state.end_emit(ack_id);
-        drop(state);
-        for waiter in dropped
-            .iter()
-            .filter_map(|event| inner.acks.remove(event.ack_id?))
-        {
-            waiter.tell(Err(NoAnswer::Disconnected));
-        }
-        Ok(())
     }
 
     /// Sends what waited for the connection, until the outbox is full or the socket does not want
@@ -157,30 +148,25 @@ impl Socket {
     pub(crate) fn flush(&self, session: &SessionHandle) -> bool {
         let inner = self.inner();
         loop {
-            let mut state = inner.lock();
-            if !state.membership.is_joining() {
+            let next = inner.lock().flush(session, |event| inner.is_awaited(event));
+            let event = match next {
+                Flush::Send(event) => event,
+                Flush::Entered => {
+                    inner.warn_of_unseen_auth(session);
+                    return true;
+                }
                 // Whoever has disconnected it wakes the connection, which lets go of it.
-                return false;
-            }
-            let Some(event) = state.buffer.pop() else {
-                state.membership.enter(session.clone());
-                drop(state);
-                inner.warn_of_unseen_auth(session);
-                return true;
+                Flush::Unwanted => return false,
             };
-            drop(state);
-            if !inner.is_awaited(&event) {
-                continue;
-            }
             if session.queued() >= session.outbox_limit() {
-                inner.lock().buffer.put_back(event);
+                inner.lock().put_back(event);
                 return false;
             }
             match inner.write_event(session, &event) {
                 Ok(()) => self.notify_outgoing(&event.name, || Some(event.args)),
                 // Another socket was faster, or the session has just ended.
                 Err(EmitError::OutboxFull | EmitError::Disconnected) => {
-                    inner.lock().buffer.put_back(event);
+                    inner.lock().put_back(event);
                     return false;
                 }
                 // It cannot be sent over this connection, nor perhaps over any other.
@@ -208,14 +194,16 @@ impl Socket {
     ) -> Result<(), EmitError> {
         let EmitOptions { flags, timeout } = options;
         let inner = self.inner();
-        let id = ack_id.unwrap_or_else(|| inner.next_ack_id());
+        let id = ack_id.unwrap_or_else(|| inner.lock().next_ack_id());
         let event = waiting(name, args, Some(id), flags, dialect, inner.limits())?;
         let timeout = timeout
             .or(inner.config.ack_timeout)
             .unwrap_or(Duration::MAX);
         let mut state = inner.lock();
         if let Some(queue) = &mut state.retry {
-            queue.push(event, id, timeout, &inner.client_config.buffer)?;
+            let limits = &inner.client_config.buffer;
+            let pushed = queue.push(event, id, timeout, limits);
+            pushed.map_err(|Full| EmitError::BufferFull)?;
         }
         state.end_emit(ack_id);
         drop(state);
@@ -232,7 +220,7 @@ impl Socket {
         };
         loop {
             let mut state = inner.lock();
-            if !state.is_in(&session) {
+            if !is_in(&state, &session) {
                 // The next connection begins with the head of the queue.
                 return;
             }
@@ -403,7 +391,7 @@ impl Inner {
             let start = encode_for(session, buffers, namespace, name, args, ack_id, limits)?;
             // Locked, so that nothing can be sent behind the packet that leaves the namespace.
             let mut state = self.lock();
-            if !state.is_in(session) {
+            if !is_in(&state, session) {
                 return Ok(Sent::Gone);
             }
             match send(self.peer(session), buffers, start, flags.send) {
@@ -467,7 +455,7 @@ impl Inner {
             let start = encode_ack_for(session, buffers, namespace, id, args, form, limits)?;
             // Locked, so that nothing can be sent behind the packet that leaves the namespace.
             let state = self.lock();
-            if !state.is_in(session) {
+            if !is_in(&state, session) {
                 return Err(EmitError::Disconnected);
             }
             send(self.peer(session), buffers, start, Flags::new().send)

@@ -20,7 +20,7 @@ use sockeye_socket_proto::{FromArgs, RawArgs, ToArgs};
 use crate::life::recovery::offset_of;
 use crate::shared::Alive;
 use crate::{Client, ConnectError, Emission};
-pub(crate) use state::Inner;
+pub(crate) use state::{Inner, is_in};
 
 /// This side of one namespace.
 ///

@@ -1,7 +1,6 @@
 use std::collections::VecDeque;
 
 use bytes::Bytes;
-use sockeye_events::EmitError;
 use sockeye_link::packet::Flags;
 use sockeye_socket_proto::Args;
 
@@ -16,6 +15,10 @@ pub(crate) struct Waiting {
     pub(crate) ack_id: Option<u64>,
     pub(crate) flags: Flags,
 }
+
+/// There is no room for an event.
+#[derive(Debug)]
+pub(crate) struct Full;
 
 /// The events that were emitted while there was no connection, in order.
 #[derive(Debug, Default)]
@@ -38,7 +41,7 @@ impl Buffer {
         &mut self,
         event: Waiting,
         limits: &BufferLimits,
-    ) -> Result<Vec<Waiting>, EmitError> {
+    ) -> Result<Vec<Waiting>, Full> {
         let size = event.size();
         let mut dropped = Vec::new();
         while !self.has_room(size, limits) {
@@ -46,9 +49,9 @@ impl Buffer {
                 BufferPolicy::DropOldest if size <= limits.bytes => match self.pop() {
                     Some(oldest) => dropped.push(oldest),
                     // Nothing may be kept at all.
-                    None => return Err(EmitError::BufferFull),
+                    None => return Err(Full),
                 },
-                _ => return Err(EmitError::BufferFull),
+                _ => return Err(Full),
             }
         }
         self.bytes += size;
@@ -133,10 +136,7 @@ mod tests {
         for name in ["a", "b"] {
             assert!(buffer.push(event(name), &limits).unwrap().is_empty());
         }
-        assert!(matches!(
-            buffer.push(event("c"), &limits),
-            Err(EmitError::BufferFull)
-        ));
+        assert!(buffer.push(event("c"), &limits).is_err());
         assert_eq!(names(&mut buffer), "ab");
     }
 

@@ -3,9 +3,8 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
+use super::buffer::{Full, Waiting};
 use crate::config::BufferLimits;
-use crate::life::buffer::Waiting;
-use sockeye_events::EmitError;
 
 /// The events of a socket with `retries`: one at a time is on its way, in order.
 ///
@@ -55,10 +54,10 @@ impl RetryQueue {
         ack_id: u64,
         timeout: Duration,
         limits: &BufferLimits,
-    ) -> Result<(), EmitError> {
+    ) -> Result<(), Full> {
         let size = event.size();
         if self.entries.len() >= limits.events || self.bytes + size > limits.bytes {
-            return Err(EmitError::BufferFull);
+            return Err(Full);
         }
         self.bytes += size;
         self.entries.push_back(Entry {
@@ -276,6 +275,6 @@ mod tests {
             flags: Flags::new(),
         };
         let refused = queue.push(event, 9, TIMEOUT, &LIMITS);
-        assert!(matches!(refused, Err(EmitError::BufferFull)));
+        assert!(matches!(refused, Err(Full)));
     }
 }

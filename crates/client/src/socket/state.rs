@@ -1,6 +1,5 @@
 //! What is known of one socket, and what becomes of it.
 
-use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 
@@ -16,9 +15,8 @@ use super::Socket;
 use super::reporting::Reporting;
 use crate::config::SocketConfig;
 use crate::heartbeat::Heartbeat;
-use crate::life::buffer::Buffer;
-use crate::life::membership::{Leave, Membership};
-use crate::life::retry::RetryQueue;
+use crate::life::member::Member;
+use crate::life::membership::Leave;
 use crate::shared::Shared;
 use crate::{ClientConfig, ConnectError};
 
@@ -47,14 +45,7 @@ pub(crate) struct Inner {
 }
 
 /// What changes.
-pub(crate) struct State {
-    pub(crate) membership: Membership<SessionHandle, Waiter>,
-    pub(crate) buffer: Buffer,
-    pub(crate) retry: Option<RetryQueue>,
-    next_ack: u64,
-    /// The ack ids of events that are being emitted right now, neither sent nor kept yet.
-    emitting: Vec<u64>,
-}
+pub(crate) type State = Member<SessionHandle, Waiter>;
 
 type Waiter = oneshot::Sender<Result<(), ConnectError>>;
 
@@ -66,13 +57,7 @@ impl AsRef<Reporting> for Inner {
 
 impl Inner {
     pub(crate) fn new(namespace: &str, client: &Arc<Shared>, config: SocketConfig) -> Arc<Self> {
-        let state = State {
-            membership: Membership::default(),
-            buffer: Buffer::default(),
-            retry: config.retries.map(RetryQueue::new),
-            next_ack: 0,
-            emitting: Vec::new(),
-        };
+        let state = State::new(config.retries);
         Arc::new(Self {
             namespace: namespace.into(),
             client: Arc::downgrade(client),
@@ -104,21 +89,6 @@ impl Inner {
         self.state.lock()
     }
 
-    /// Ids count per socket and go on through reconnections: an answer that was meant for an
-    /// earlier connection cannot be taken for another's.
-    pub(crate) fn next_ack_id(&self) -> u64 {
-        self.lock().next_ack_id()
-    }
-
-    /// The same, for an event that is about to be emitted: until it is sent or kept, its
-    /// acknowledgement cannot have been lost with a connection.
-    pub(crate) fn begin_emit(&self) -> u64 {
-        let mut state = self.lock();
-        let id = state.next_ack_id();
-        state.emitting.push(id);
-        id
-    }
-
     pub(crate) fn id(&self) -> Option<Arc<str>> {
         self.lock().membership.id().cloned()
     }
@@ -132,8 +102,7 @@ impl Inner {
     }
 
     pub(crate) fn waiting_events(&self) -> usize {
-        let state = self.lock();
-        state.buffer.len() + state.retry.as_ref().map_or(0, RetryQueue::len)
+        self.lock().waiting()
     }
 
     /// The session over which the socket is connected.
@@ -143,7 +112,7 @@ impl Inner {
 
     /// Whether the socket is connected over this session.
     pub(crate) fn is_in(&self, session: Option<&SessionHandle>) -> bool {
-        session.is_some_and(|session| self.lock().is_in(session))
+        session.is_some_and(|session| is_in(&self.lock(), session))
     }
 
     /// The values for the `State` extractor.
@@ -152,7 +121,7 @@ impl Inner {
     }
 }
 
-/// Connecting and disconnecting: does what the [`Membership`] says.
+/// Connecting and disconnecting: does what the [`Membership`](crate::life::membership::Membership) says.
 impl Inner {
     /// Wants to be connected, for good; false if that is nothing new.
     pub(crate) fn want(&self) -> bool {
@@ -261,44 +230,19 @@ impl Inner {
     /// Fails the acknowledgements of what was sent, but not of what waits to be sent, or to be
     /// sent again.
     pub(crate) fn fail_acks(self: &Arc<Self>) {
-        let mut state = self.lock();
-        let given_up = state.retry.as_mut().and_then(RetryQueue::handle_failure);
-        let waiting: HashSet<u64> = state
-            .buffer
-            .ack_ids()
-            .chain(state.retry.iter().flat_map(RetryQueue::ack_ids))
-            .chain(state.emitting.iter().copied())
-            .collect();
-        let fresh = state.next_ack;
-        drop(state);
-        if let Some(event) = given_up {
+        let mut lost = self.lock().handle_end();
+        if let Some(event) = lost.given_up.take() {
             let socket = Socket::internal(Arc::clone(self));
             socket.give_up(&event, NoAnswer::Disconnected);
         }
-        self.acks
-            .fail_where(|id| id < fresh && !waiting.contains(&id));
+        self.acks.fail_where(|id| lost.has(id));
     }
 }
 
-impl State {
-    /// Whether the socket is connected over this session.
-    pub(crate) fn is_in(&self, session: &SessionHandle) -> bool {
-        let own = self.membership.session();
-        own.is_some_and(|own| own.is_same(session))
-    }
-
-    /// The event with this ack id is sent or kept, or will not be.
-    pub(crate) fn end_emit(&mut self, ack_id: Option<u64>) {
-        if let Some(id) = ack_id {
-            self.emitting.retain(|other| *other != id);
-        }
-    }
-
-    const fn next_ack_id(&mut self) -> u64 {
-        let id = self.next_ack;
-        self.next_ack += 1;
-        id
-    }
+/// Whether a socket is connected over this session.
+pub(crate) fn is_in(state: &State, session: &SessionHandle) -> bool {
+    let own = state.membership.session();
+    own.is_some_and(|own| own.is_same(session))
 }
 
 fn tell(waiters: Vec<Waiter>, result: &Result<(), ConnectError>) {
