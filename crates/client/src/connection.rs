@@ -1,7 +1,6 @@
 //! What the client does with one session: its sockets join their namespaces, events come and go,
 //! and at its end everyone is told.
 
-mod answers;
 mod join;
 
 use std::fmt;
@@ -13,7 +12,7 @@ use std::time::Instant;
 use sockeye_dial::Opened;
 use sockeye_engine::{CloseReason, Dialect, Incoming, SessionHandle};
 use sockeye_events::names::{CLOSE, CONNECT, DISCONNECT, DRAIN, END};
-use sockeye_events::{DisconnectReason, Event, EventError, EventErrorKind, EventSocket, Refusal};
+use sockeye_events::{DisconnectReason, Event, EventError, EventErrorKind, EventSocket};
 use sockeye_link::{
     Inbox, Said, disconnect_reason, packet, read_line, received, refusal, socket_revision,
 };
@@ -26,10 +25,10 @@ use tokio::sync::oneshot;
 use crate::clock::now;
 use crate::life::recovery::Recovery;
 use crate::life::retry::RetryQueue;
+use crate::life::stays::Stays;
 use crate::shared::Shared;
 use crate::socket::Inner;
 use crate::{ClientEvent, ConnectError, DisconnectDetail, Socket};
-use answers::Answers;
 use join::Joins;
 
 /// The upper layer of one session, owned by the session's driver.
@@ -38,16 +37,11 @@ pub(crate) struct Connection {
     session: SessionHandle,
     /// The session's id, from which those of old servers' sockets are derived.
     sid: String,
-    proto: ClientConnection,
+    stays: Stays<Arc<Inner>>,
     /// What reads the server's packets, if these have another format than the standard one.
     decoder: Option<Box<dyn Decoder>>,
     inbox: Inbox<Socket>,
-    /// The sockets that are in a namespace, or have asked to be.
-    places: Vec<Place>,
     joins: Joins,
-    answers: Answers,
-    /// What a server of revision 4 said when it did not let us into `/`.
-    main_refusal: Option<Refusal>,
     /// Sockets that are in, but still have kept events to send: the outbox was full.
     flushing: Vec<NamespaceKey>,
     /// Why the sockets are disconnected, where it is this side that closes the session.
@@ -56,15 +50,8 @@ pub(crate) struct Connection {
     left: Vec<(Socket, DisconnectReason)>,
     /// What else is known of the end of the session.
     detail: DisconnectDetail,
-    /// Nobody wants the session any more.
-    closing: bool,
     /// Told when it is over, and gone then.
     ended: Option<oneshot::Sender<DisconnectReason>>,
-}
-
-struct Place {
-    key: NamespaceKey,
-    socket: Arc<Inner>,
 }
 
 impl Connection {
@@ -86,21 +73,21 @@ impl Connection {
             shared: Arc::clone(shared),
             session: opened.session.clone(),
             sid: opened.sid.clone(),
-            proto,
+            stays: Stays::new(
+                proto,
+                opened.dialect == Dialect::Lines,
+                shared.config.timeout,
+            ),
             decoder: shared
                 .config
                 .peer(&opened.session)
                 .decoder(&shared.config.connection),
             inbox: Inbox::new(Arc::clone(&shared.inbox_limits)),
-            places: Vec::new(),
             joins: Joins::default(),
-            answers: Answers::default(),
-            main_refusal: None,
             flushing: Vec::new(),
             verdict: None,
             left: Vec::new(),
             detail: DisconnectDetail::default(),
-            closing: false,
             ended: Some(ended),
         }
     }
@@ -132,7 +119,7 @@ impl Connection {
                 ack_id,
             } => {
                 tracing::debug!(
-                    namespace = self.proto.namespace(key),
+                    namespace = self.stays.proto.namespace(key),
                     event = %name,
                     bytes = args.as_raw().as_json().len(),
                     wants_ack = ack_id.is_some(),
@@ -152,7 +139,7 @@ impl Connection {
             }
             ClientInput::Ack { key, id, args } => {
                 if let Some(socket) = self.inbox.socket(key) {
-                    if self.proto.uses_counted_acks() {
+                    if self.stays.proto.uses_counted_acks() {
                         let counted = &socket.inner().counted_acks;
                         counted.store(true, atomic::Ordering::Relaxed);
                     }
@@ -165,10 +152,10 @@ impl Connection {
             ClientInput::TooOld { key } => self.handle_old_server(key),
             ClientInput::Refused { key, message, data } => {
                 let refusal = refusal(&message, data);
-                let is_main = self.proto.namespace(key) == Some("/");
-                if is_main && self.proto.revision() == SocketRevision::V4 {
+                let is_main = self.stays.proto.namespace(key) == Some("/");
+                if is_main && self.stays.proto.revision() == SocketRevision::V4 {
                     self.report(|| EventErrorKind::Peer(refusal.clone()));
-                    self.handle_main_refused(refusal.clone());
+                    self.stays.handle_main_refused(refusal.clone(), now());
                 }
                 self.handle_refused(key, &ConnectError::Refused(refusal), cx);
             }
@@ -183,7 +170,7 @@ impl Connection {
                 let refusal = refusal(&message, data);
                 self.report(|| EventErrorKind::Peer(refusal.clone()));
                 if refused {
-                    self.handle_main_refused(refusal);
+                    self.stays.handle_main_refused(refusal, now());
                 }
             }
             ClientInput::Disconnected { key } => {
@@ -208,14 +195,9 @@ impl Connection {
         pid: Option<&str>,
         cx: &mut Context<'_>,
     ) {
-        let Some(place) = self.places.iter().find(|place| place.key == key) else {
+        let Some(inner) = self.stays.handle_answer(key) else {
             return;
         };
-        let inner = Arc::clone(&place.socket);
-        self.answers.remove(&inner);
-        if inner.namespace() == "/" {
-            self.main_refusal = None;
-        }
         let id = match (sid, self.session.dialect(), inner.namespace()) {
             (Some(sid), ..) => Some(Arc::from(sid)),
             (None, Dialect::Lines, _) => own_id(),
@@ -256,10 +238,9 @@ impl Connection {
     fn handle_refused(&mut self, key: NamespaceKey, error: &ConnectError, cx: &mut Context<'_>) {
         self.leave_if_unwanted(key);
         self.inbox.remove(key);
-        match self.take_place(key) {
-            Some(place) => {
-                self.answers.remove(&place.socket);
-                place.socket.handle_refused(error);
+        match self.stays.handle_ended(key) {
+            Some(socket) => {
+                socket.handle_refused(error);
                 self.close_if_unwanted();
             }
             // The attempt was given up, and the next one had to wait for this.
@@ -270,9 +251,7 @@ impl Connection {
     /// The server has let a socket in, but speaks an older protocol than it was asked in: there may
     /// be another server behind the URL next time, so that this is no refusal.
     fn handle_old_server(&mut self, key: NamespaceKey) {
-        let place = self.places.iter().find(|place| place.key == key);
-        if let Some(socket) = place.map(|place| Arc::clone(&place.socket)) {
-            self.answers.remove(&socket);
+        if let Some(socket) = self.stays.handle_answer(key) {
             let error = ConnectError::Namespace(TOO_OLD.into());
             self.fail_attempt(&socket, error);
             self.close_if_unwanted();
@@ -284,11 +263,9 @@ impl Connection {
         self.leave_if_unwanted(key);
         self.inbox.remove(key);
         self.flushing.retain(|other| *other != key);
-        let Some(Place { socket, .. }) = self.take_place(key) else {
-            return;
-        };
-        self.answers.remove(&socket);
-        self.end_stay(socket, reason, stays_active);
+        if let Some(socket) = self.stays.handle_ended(key) {
+            self.end_stay(socket, reason, stays_active);
+        }
     }
 
     /// A socket is not connected any more, or will not be over this session.
@@ -310,8 +287,8 @@ impl Connection {
     /// What the server says of a socket that was disconnected by this side just now is about
     /// something that is over.
     fn leave_if_unwanted(&mut self, key: NamespaceKey) {
-        if let Some(place) = self.places.iter().find(|place| place.key == key) {
-            let socket = Arc::clone(&place.socket);
+        if let Some(socket) = self.stays.socket(key) {
+            let socket = Arc::clone(socket);
             self.leave(&socket);
         }
     }
@@ -330,14 +307,14 @@ impl Connection {
     /// More was missed than may be held. It would be so again, and for ever, if the socket came
     /// back with the same offset: it gets a new session, and knows that it has missed something.
     fn forget_session(&self, key: NamespaceKey) {
-        if let Some(place) = self.places.iter().find(|place| place.key == key) {
-            *place.socket.lock().membership.recovery() = Recovery::default();
+        if let Some(socket) = self.stays.socket(key) {
+            *socket.lock().membership.recovery() = Recovery::default();
         }
     }
 
     /// A plain server said something.
     fn handle_line(&mut self, line: &[u8], cx: &mut Context<'_>) {
-        let Some(key) = self.proto.find("/") else {
+        let Some(key) = self.stays.proto.find("/") else {
             return;
         };
         let shared = Arc::clone(&self.shared);
@@ -370,7 +347,7 @@ impl Connection {
         match decoder.decode(received(message)) {
             Ok(None) => {}
             Ok(Some(packet)) => {
-                let result = self.proto.handle_packet(&packet);
+                let result = self.stays.proto.handle_packet(&packet);
                 self.handle_result(result, cx);
             }
             Err(error) => self.handle_violation(&error.into()),
@@ -409,6 +386,35 @@ impl Connection {
         self.shared.config.reconnection.is_some()
     }
 
+    /// The attempts of sockets that wait for the server's answer are over.
+    fn handle_unanswered(&mut self, now: Instant) {
+        for (socket, error) in self.stays.take_unanswered(now) {
+            if error.refusal().is_some() {
+                self.let_go(&socket);
+                socket.handle_refused(&error);
+            } else {
+                self.fail_attempt(&socket, error);
+            }
+        }
+        self.close_if_unwanted();
+    }
+
+    /// The attempt that the socket is in has failed. One that only somebody waits for is over; one
+    /// that is to be connected in any case goes on waiting, as the server has been asked, and
+    /// cannot be asked again before it answers.
+    fn fail_attempt(&mut self, socket: &Arc<Inner>, error: ConnectError) {
+        let tell = Arc::clone(socket).handle_failure(&error, self.comes_back());
+        if socket.is_active() {
+            let namespace = socket.namespace();
+            self.stays.expect_again(socket, namespace, error, now());
+        } else {
+            self.leave(socket);
+        }
+        if let Some(tell) = tell {
+            tell();
+        }
+    }
+
     fn close_for(&mut self, reason: DisconnectReason) {
         self.verdict.get_or_insert(reason);
         self.session.abort(CloseReason::ParseError);
@@ -416,15 +422,9 @@ impl Connection {
 
     /// Closes the session if no socket wants it any more.
     fn close_if_unwanted(&mut self) {
-        if !self.closing && !self.shared.is_wanted() {
-            self.closing = true;
+        if self.stays.close_if(!self.shared.is_wanted()) {
             self.session.close();
         }
-    }
-
-    fn take_place(&mut self, key: NamespaceKey) -> Option<Place> {
-        let index = self.places.iter().position(|place| place.key == key)?;
-        Some(self.places.swap_remove(index))
     }
 
     /// Goes on with kept events if the outbox has room again, and is woken when it has otherwise.
@@ -487,11 +487,11 @@ impl sockeye_engine::Connection for Connection {
                 self.handle_line(line, cx);
             }
             Incoming::Text(text) => {
-                let result = self.proto.handle_text(text);
+                let result = self.stays.proto.handle_text(text);
                 self.handle_result(result, cx);
             }
             binary => {
-                let result = self.proto.handle_binary(binary.into_bytes());
+                let result = self.stays.proto.handle_binary(binary.into_bytes());
                 self.handle_result(result, cx);
             }
         }
@@ -524,11 +524,11 @@ impl sockeye_engine::Connection for Connection {
 
     fn is_unfinished(&self) -> bool {
         let decoder = self.decoder.as_deref();
-        self.proto.is_unfinished() || decoder.is_some_and(Decoder::is_unfinished)
+        self.stays.proto.is_unfinished() || decoder.is_some_and(Decoder::is_unfinished)
     }
 
     fn poll_timeout(&self) -> Option<Instant> {
-        let (retry, answer) = (self.retry_deadline(), self.answers.deadline());
+        let (retry, answer) = (self.retry_deadline(), self.stays.deadline());
         retry.into_iter().chain(answer).min()
     }
 
@@ -586,14 +586,13 @@ impl sockeye_engine::Connection for Connection {
             let _ = ended.send(reason);
         }
         self.joins.clear();
-        self.answers.clear();
+        self.stays.clear_answers();
         // Those first that were disconnected by this side: they have their own reason.
         for socket in self.shared.sockets() {
             self.leave(&socket);
         }
-        let keys: Vec<_> = self.places.iter().map(|place| place.key).collect();
         let comes_back = self.comes_back();
-        for key in keys {
+        for key in self.stays.keys() {
             self.handle_left(key, reason, comes_back);
         }
         // A socket that was still asking what to say about itself.

@@ -2,6 +2,7 @@
 //!
 //! What happens goes in, with the time where that matters; what is to be done comes out, and somebody else does it.
 
+mod answers;
 pub(crate) mod attempts;
 mod backoff;
 pub(crate) mod buffer;
@@ -9,3 +10,4 @@ pub(crate) mod member;
 pub(crate) mod membership;
 pub(crate) mod recovery;
 pub(crate) mod retry;
+pub(crate) mod stays;

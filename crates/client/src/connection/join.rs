@@ -9,11 +9,13 @@ use serde_json::Value;
 use sockeye_engine::{Dialect, HEADROOM, SendOptions};
 use sockeye_events::DisconnectReason;
 use sockeye_link::packet::{self, send, with_buffers};
-use sockeye_socket_proto::{JoinError, Leaving, NamespaceKey, encode_connect_request};
+use sockeye_socket_proto::{NamespaceKey, encode_connect_request};
 
-use super::{Connection, Place};
+use super::Connection;
+use crate::clock::now;
 use crate::config::Auth;
 use crate::life::membership::Leave;
+use crate::life::stays::{Gone, Join};
 use crate::run::caught;
 use crate::socket::Inner;
 use crate::{ConfigError, ConnectError};
@@ -54,7 +56,7 @@ impl Connection {
         for socket in self.shared.sockets() {
             self.leave(&socket);
             // What is to come back while the session is being closed waits for the next one.
-            if !self.closing && socket.lock().membership.begin_join() {
+            if !self.stays.is_closing() && socket.lock().membership.begin_join() {
                 self.begin_join(&socket, cx);
             }
         }
@@ -67,13 +69,10 @@ impl Connection {
         if leave == Leave::Stays {
             return;
         }
-        // The packet that says so was sent when the socket was disconnected, or is when the
-        // server has answered. It is missing if the server has, but kept events were still
-        // being sent.
-        if let Some((key, Leaving::Now)) = self.let_go(socket)
-            && leave == Leave::Abandoned
+        if let Some(gone) = self.let_go(socket)
+            && gone.is_to_be_told(leave)
         {
-            self.send_disconnect(key);
+            self.send_disconnect(gone.key);
         }
         socket.fail_acks();
         if leave == Leave::Left {
@@ -83,16 +82,12 @@ impl Connection {
     }
 
     /// Forgets a socket that is in, or wanted to be.
-    pub(super) fn let_go(&mut self, socket: &Arc<Inner>) -> Option<(NamespaceKey, Leaving)> {
+    pub(super) fn let_go(&mut self, socket: &Arc<Inner>) -> Option<Gone> {
         self.joins.remove(socket);
-        self.answers.remove(socket);
-        let mut places = self.places.iter();
-        let key = places.find(|place| Arc::ptr_eq(&place.socket, socket))?.key;
-        let leaving = self.proto.leave(key);
-        self.inbox.remove(key);
-        self.flushing.retain(|other| *other != key);
-        self.take_place(key);
-        Some((key, leaving))
+        let gone = self.stays.let_go(socket)?;
+        self.inbox.remove(gone.key);
+        self.flushing.retain(|other| *other != gone.key);
+        Some(gone)
     }
 
     fn begin_join(&mut self, socket: &Arc<Inner>, cx: &mut Context<'_>) {
@@ -130,38 +125,12 @@ impl Connection {
 
     /// Asks the server to let a socket in.
     fn join(&mut self, socket: &Arc<Inner>, auth: Option<&Value>, cx: &mut Context<'_>) {
-        let namespace = socket.namespace();
-        let lines = self.session.dialect() == Dialect::Lines;
-        if lines && namespace != "/" {
-            let text = "a server that speaks lines has no namespaces";
-            return self.refuse(socket, &ConnectError::Namespace(text.into()));
-        }
-        let key = match self.proto.join(namespace) {
-            Ok(key) => key,
-            Err(JoinError::Unanswered) => {
-                self.expect_answer(socket);
-                return socket.lock().membership.put_off();
-            }
-            Err(error) => {
-                let error = ConnectError::Namespace(error.to_string().into());
-                return self.refuse(socket, &error);
-            }
-        };
-        self.places.push(Place {
-            key,
-            socket: Arc::clone(socket),
-        });
-        if lines {
-            // Whoever is connected is in.
-            let result = self.proto.handle_text("0");
-            self.handle_result(result, cx);
-        } else if self.proto.is_joined(key) {
-            self.handle_connected(key, None, None, cx);
-        } else {
-            self.expect_answer(socket);
-            if self.proto.needs_request(key) {
-                self.send_request(socket, auth);
-            }
+        match self.stays.join(socket, socket.namespace(), now()) {
+            Join::Ask => self.send_request(socket, auth),
+            Join::Expect => {}
+            Join::Joined(key) => self.handle_connected(key, None, None, cx),
+            Join::PutOff => socket.lock().membership.put_off(),
+            Join::Refused(error) => self.refuse(socket, &error),
         }
     }
 
@@ -172,7 +141,7 @@ impl Connection {
             let start = encode_connect_request(
                 &mut buffers.text,
                 HEADROOM,
-                self.proto.revision(),
+                self.stays.proto.revision(),
                 socket.namespace(),
                 None,
                 auth,
@@ -192,7 +161,7 @@ impl Connection {
 
     /// Leaves a namespace that the server has let us into after nobody wanted it any more.
     pub(super) fn send_disconnect(&self, key: NamespaceKey) {
-        if let Some(namespace) = self.proto.namespace(key) {
+        if let Some(namespace) = self.stays.proto.namespace(key) {
             packet::leave(self.shared.config.peer(&self.session), namespace);
         }
     }
