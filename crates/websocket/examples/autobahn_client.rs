@@ -1,5 +1,5 @@
-//! An echo client for the Autobahn suite: `autobahn_client HOST:PORT` calls on a fuzzing server, lets it run
-//! every case, and asks for the reports.
+//! An echo client for the Autobahn suite: `autobahn_client HOST:PORT [takeover]` calls on a fuzzing server, lets it run
+//! every case, and asks for the reports. It offers compression, with context takeover if told to.
 //!
 //! It is also a small WebSocket client on blocking sockets, with everything that such a thing needs.
 
@@ -12,8 +12,8 @@ use std::time::Duration;
 
 use sockeye_websocket::handshake::ClientRequest;
 use sockeye_websocket::{
-    CloseState, Decoded, Decoder, Event, Limits, OpCode, ProtocolError, Role, encode_close,
-    encode_frame,
+    CloseState, Decoded, Decoder, Deflate, DeflateConfig, Deflater, Event, Inflater, Limits,
+    OpCode, ProtocolError, Role, encode_close, encode_frame,
 };
 
 type Result<T = (), E = Box<dyn Error>> = std::result::Result<T, E>;
@@ -26,10 +26,14 @@ const LINGER: Duration = Duration::from_secs(2);
 
 fn main() -> ExitCode {
     let Some(address) = std::env::args().nth(1) else {
-        eprintln!("usage: autobahn_client HOST:PORT");
+        eprintln!("usage: autobahn_client HOST:PORT [takeover]");
         return ExitCode::FAILURE;
     };
-    match run_suite(&address) {
+    let takeover = std::env::args().nth(2).is_some();
+    let compression = DeflateConfig::default()
+        .threshold(0)
+        .context_takeover(takeover);
+    match run_suite(&address, compression) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error}");
@@ -38,9 +42,10 @@ fn main() -> ExitCode {
     }
 }
 
-fn run_suite(address: &str) -> Result {
+fn run_suite(address: &str, compression: DeflateConfig) -> Result {
+    let open = |path: &str| Connection::open(address, path, compression);
     let mut count = None;
-    Connection::open(address, "/getCaseCount")?.run(|text| {
+    open("/getCaseCount")?.run(|text| {
         count = Some(text.to_owned());
         false
     })?;
@@ -50,18 +55,19 @@ fn run_suite(address: &str) -> Result {
     for case in 1..=count {
         let path = format!("/runCase?case={case}&agent={AGENT}");
         // Some cases end the connection in the middle on purpose; the reports tell whether this was one.
-        let outcome = Connection::open(address, &path).and_then(|case| case.run(|_| true));
+        let outcome = open(&path).and_then(|case| case.run(|_| true));
         if let Err(error) = outcome {
             eprintln!("case {case} of {count}: {error}");
         }
     }
-    Connection::open(address, &format!("/updateReports?agent={AGENT}"))?.run(|_| false)
+    open(&format!("/updateReports?agent={AGENT}"))?.run(|_| false)
 }
 
 /// One WebSocket connection, after its handshake.
 struct Connection {
     stream: TcpStream,
     decoder: Decoder,
+    compression: Option<Compression>,
     state: CloseState,
     /// What has come and is not decoded yet.
     input: Vec<u8>,
@@ -69,14 +75,29 @@ struct Connection {
     output: Vec<u8>,
 }
 
+/// One of each for this connection alone: a server would rather have one of each for every thread.
+struct Compression {
+    deflater: Deflater,
+    inflater: Inflater,
+}
+
+impl Compression {
+    fn new(agreed: Deflate) -> Self {
+        Self {
+            deflater: Deflater::new(agreed.level(), agreed.window_bits(), agreed.context()),
+            inflater: Inflater::new(agreed.peer_context()),
+        }
+    }
+}
+
 impl Connection {
-    fn open(address: &str, path: &str) -> Result<Self> {
+    fn open(address: &str, path: &str, compression: DeflateConfig) -> Result<Self> {
         let mut stream = TcpStream::connect(address)?;
         stream.set_nodelay(true)?;
         let mut key = [0; 16];
         key[..8].copy_from_slice(&random().to_ne_bytes());
         key[8..].copy_from_slice(&random().to_ne_bytes());
-        let request = ClientRequest::new(key);
+        let request = ClientRequest::new(key).deflate(Some(compression));
 
         let mut head = format!("GET {path} HTTP/1.1\r\nhost: {address}\r\n");
         for (name, value) in request.headers() {
@@ -88,14 +109,16 @@ impl Connection {
         let mut lines = head.lines();
         let status = lines.next().and_then(|line| line.split(' ').nth(1));
         let headers = lines.filter_map(|line| line.split_once(':'));
-        request.verify(
+        let accepted = request.verify(
             status.ok_or("the response has no status")?.parse()?,
             headers.map(|(name, value)| (name, value.trim().as_bytes())),
         )?;
         Ok(Self {
             stream,
             // Cases 9.3.1 and 9.4.1 have messages of 4 MiB in pieces of 64 bytes.
-            decoder: Decoder::new(Role::Client, Limits::default().max_fragments(100_000)),
+            decoder: Decoder::new(Role::Client, Limits::default().max_fragments(100_000))
+                .deflate(accepted.deflate),
+            compression: accepted.deflate.map(Compression::new),
             state: CloseState::Open,
             input,
             output: Vec::new(),
@@ -125,9 +148,14 @@ impl Connection {
     fn decode(&mut self, on_text: &mut impl FnMut(&str) -> bool) -> Result<usize, ProtocolError> {
         let mut at = 0;
         while self.state.may_receive() {
-            let decoded = self.decoder.decode(&mut self.input[at..]);
-            let (event, used) = match decoded {
-                Ok(Decoded::Event { event, used }) => (event, used),
+            let decoded = match self.decoder.decode(&mut self.input[at..]) {
+                Ok(Decoded::Event { event, used }) => Ok((event, used)),
+                Ok(Decoded::Deflated { message, used }) => match &mut self.compression {
+                    Some(compression) => message
+                        .inflate(&mut compression.inflater)
+                        .map(|event| (event, used)),
+                    None => Err(ProtocolError::Inflate),
+                },
                 Ok(Decoded::Skip { used }) => {
                     at += used;
                     continue;
@@ -136,6 +164,10 @@ impl Connection {
                     self.input.drain(..at);
                     return Ok(total);
                 }
+                Err(error) => Err(error),
+            };
+            let (event, used) = match decoded {
+                Ok(event) => event,
                 Err(error) => {
                     if self.state.handle_sent() {
                         let reason = error.to_string();
@@ -145,14 +177,15 @@ impl Connection {
                     return Err(error);
                 }
             };
+            let (out, compression) = (&mut self.output, self.compression.as_mut());
             match event {
                 Event::Text(text) => {
                     if on_text(&text) {
-                        encode_frame(&mut self.output, OpCode::Text, text.as_bytes(), mask());
+                        echo(out, compression, OpCode::Text, text.as_bytes());
                     }
                 }
                 Event::Binary(data) => {
-                    encode_frame(&mut self.output, OpCode::Binary, &data, mask());
+                    echo(out, compression, OpCode::Binary, &data);
                 }
                 Event::Ping(data) => {
                     encode_frame(&mut self.output, OpCode::Pong, data, mask());
@@ -190,6 +223,15 @@ impl Connection {
         self.input.resize(READ_SIZE, 0);
         while self.stream.read(&mut self.input).is_ok_and(|read| read > 0) {}
         Ok(())
+    }
+}
+
+/// Says a message again: compressed, if that was agreed on and makes it shorter.
+fn echo(out: &mut Vec<u8>, compression: Option<&mut Compression>, op: OpCode, payload: &[u8]) {
+    let is_sent = compression
+        .is_some_and(|compression| compression.deflater.encode_frame(out, op, payload, mask()));
+    if !is_sent {
+        encode_frame(out, op, payload, mask());
     }
 }
 

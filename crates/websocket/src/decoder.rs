@@ -1,10 +1,12 @@
+use std::borrow::Cow;
+
 use bytes::Bytes;
 
 use crate::close::CloseFrame;
+use crate::deflate::{Deflate, InflateError, Inflater};
 use crate::error::ProtocolError;
 use crate::event::{Event, Payload, Text};
-use crate::extensions::Extensions;
-use crate::header::{MAX_HEADER, Prefix};
+use crate::header::{MAX_HEADER, Prefix, RSV1};
 use crate::mask::apply_mask;
 use crate::opcode::OpCode;
 use crate::utf8::{self, InvalidUtf8, Utf8Buffer, Utf8Bytes};
@@ -24,7 +26,8 @@ pub struct Limits {
     /// Most payload bytes in one frame; 16 MiB by default. 0 allows empty frames only.
     pub max_frame: usize,
     /// Most bytes in one message, all its fragments together; 64 MiB by default. 0 allows empty messages
-    /// only. A message in one frame has to keep to both limits.
+    /// only. A message in one frame has to keep to both limits. A compressed one has to keep to them as it comes, and
+    /// to this one again when it is decompressed.
     pub max_message: usize,
     /// Most fragments of one message, empty ones included; 16,384 by default. 0 and 1 allow no message in
     /// fragments.
@@ -74,6 +77,13 @@ pub enum Decoded<'b> {
         /// The first `used` bytes of the buffer are done with.
         used: usize,
     },
+    /// A whole compressed message, which the caller has to decompress. Only if the handshake has agreed on it.
+    Deflated {
+        /// The message.
+        message: Deflated<'b>,
+        /// The first `used` bytes of the buffer are done with.
+        used: usize,
+    },
     /// A fragment was put aside, as its message has not ended: drop `used` bytes and call again.
     Skip {
         /// The first `used` bytes of the buffer are done with.
@@ -95,7 +105,8 @@ pub enum Decoded<'b> {
 #[derive(Debug)]
 pub struct Decoder {
     role: Role,
-    extensions: Extensions,
+    /// Messages may be compressed.
+    deflate: bool,
     limits: Limits,
     /// The message that is under way in fragments; boxed, as nearly all come in one frame.
     partial: Option<Box<Partial>>,
@@ -112,12 +123,15 @@ struct Partial {
 enum Content {
     Text(Utf8Buffer),
     Binary(Vec<u8>),
+    /// A compressed message of this kind, as it came.
+    Deflated(OpCode, Vec<u8>),
 }
 
 /// One whole frame at the front of a buffer, its header found to be in order.
 #[derive(Clone, Copy, Debug)]
 struct Complete {
     fin: bool,
+    deflated: bool,
     op: OpCode,
     mask: Option<[u8; 4]>,
     header_len: usize,
@@ -136,16 +150,16 @@ impl Decoder {
         let limits = limits.max_frame(limits.max_frame.min(isize::MAX as usize - MAX_HEADER));
         Self {
             role,
-            extensions: Extensions::default(),
+            deflate: false,
             limits,
             partial: None,
         }
     }
 
-    /// Lets the extensions that the handshake agreed on give RSV bits a meaning.
+    /// Takes compressed messages too, if the handshake has agreed on that.
     #[must_use]
-    pub const fn extensions(mut self, extensions: Extensions) -> Self {
-        self.extensions = extensions;
+    pub const fn deflate(mut self, agreed: Option<Deflate>) -> Self {
+        self.deflate = agreed.is_some();
         self
     }
 
@@ -170,6 +184,19 @@ impl Decoder {
         let payload = &*payload;
 
         let event = match frame.op {
+            op if frame.deflated => {
+                if frame.fin {
+                    let message = Deflated {
+                        op,
+                        data: Cow::Borrowed(payload),
+                        max: self.limits.max_message,
+                    };
+                    return Ok(Decoded::Deflated { message, used });
+                }
+                let content = Content::Deflated(op, payload.to_vec());
+                self.partial = Some(Partial::begin(content));
+                return Ok(Decoded::Skip { used });
+            }
             OpCode::Text if frame.fin => {
                 Event::Text(Text::Borrowed(utf8::check(payload).map_err(not_text)?))
             }
@@ -193,7 +220,7 @@ impl Decoder {
                 if !frame.fin {
                     return Ok(Decoded::Skip { used });
                 }
-                self.finish_message()?
+                return self.finish_message(used);
             }
         };
         Ok(Decoded::Event { event, used })
@@ -217,7 +244,8 @@ impl Decoder {
             return self.decode(buf);
         };
         let starts_message = matches!(frame.op, OpCode::Text | OpCode::Binary);
-        if !starts_message || frame.total != buf.len() {
+        // What is compressed has its memory to itself when it is not any more.
+        if !starts_message || frame.deflated || frame.total != buf.len() {
             return self.decode(buf);
         }
         let mut taken = std::mem::take(buf);
@@ -279,6 +307,7 @@ impl Decoder {
         });
         Ok(Parsed::Complete(Complete {
             fin: prefix.fin,
+            deflated: prefix.rsv == RSV1,
             op: prefix.op,
             mask,
             header_len,
@@ -292,7 +321,12 @@ impl Decoder {
         let Prefix {
             rsv, op, masked, ..
         } = prefix;
-        let unknown = rsv & !self.extensions.allowed_rsv(op);
+        // The first frame of a message speaks for all of them (RFC 7692 §6.1).
+        let allowed = match op {
+            OpCode::Text | OpCode::Binary if self.deflate => RSV1,
+            _ => 0,
+        };
+        let unknown = rsv & !allowed;
         if unknown != 0 {
             return Err(ProtocolError::ReservedBits(unknown, op));
         }
@@ -363,12 +397,57 @@ impl Decoder {
         Ok(payload_len)
     }
 
-    fn finish_message(&mut self) -> Result<Event<'static>, ProtocolError> {
+    fn finish_message(&mut self, used: usize) -> Result<Decoded<'static>, ProtocolError> {
         let partial = self.partial.take();
         let partial = partial.ok_or(ProtocolError::UnexpectedContinuation)?;
-        Ok(match partial.content {
+        let event = match partial.content {
             Content::Text(text) => Event::Text(Text::Owned(text.finish().map_err(not_text)?)),
             Content::Binary(bytes) => Event::Binary(Payload::Owned(Bytes::from(bytes))),
+            Content::Deflated(op, data) => {
+                let message = Deflated {
+                    op,
+                    data: Cow::Owned(data),
+                    max: self.limits.max_message,
+                };
+                return Ok(Decoded::Deflated { message, used });
+            }
+        };
+        Ok(Decoded::Event { event, used })
+    }
+}
+
+/// A message as it came, compressed.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Deflated<'b> {
+    op: OpCode,
+    data: Cow<'b, [u8]>,
+    max: usize,
+}
+
+impl Deflated<'_> {
+    /// Decompresses the message: an [`Event::Text`] or an [`Event::Binary`], which owns its content.
+    ///
+    /// The inflater has the [context](Deflate::peer_context) that the handshake has agreed on. If that is
+    /// [`Context::Kept`](crate::Context::Kept), it is the connection's own, and must see all messages in order.
+    ///
+    /// # Errors
+    ///
+    /// [`ProtocolError::MessageTooBig`] as soon as more comes out than [`Limits::max_message`],
+    /// [`ProtocolError::Inflate`], or [`ProtocolError::InvalidUtf8`]. The connection cannot go on then.
+    pub fn inflate(self, inflater: &mut Inflater) -> Result<Event<'static>, ProtocolError> {
+        let content = inflater.inflate(&self.data, self.max);
+        let content = Bytes::from(content.map_err(|error| match error {
+            InflateError::Corrupt => ProtocolError::Inflate,
+            InflateError::TooBig { limit } => ProtocolError::MessageTooBig {
+                len: limit as u64 + 1,
+                limit,
+            },
+        })?);
+        Ok(match self.op {
+            OpCode::Text => {
+                Event::Text(Text::Owned(Utf8Bytes::try_from(content).map_err(not_text)?))
+            }
+            _ => Event::Binary(Payload::Owned(content)),
         })
     }
 }
@@ -393,7 +472,7 @@ impl Partial {
     fn len(&self) -> usize {
         match &self.content {
             Content::Text(text) => text.len(),
-            Content::Binary(bytes) => bytes.len(),
+            Content::Binary(bytes) | Content::Deflated(_, bytes) => bytes.len(),
         }
     }
 
@@ -401,7 +480,9 @@ impl Partial {
         self.fragments += 1;
         match &mut self.content {
             Content::Text(text) => text.push(piece).map_err(not_text)?,
-            Content::Binary(bytes) => bytes.extend_from_slice(piece),
+            Content::Binary(bytes) | Content::Deflated(_, bytes) => {
+                bytes.extend_from_slice(piece);
+            }
         }
         Ok(())
     }

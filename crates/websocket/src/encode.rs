@@ -1,5 +1,7 @@
 use crate::close_code;
-use crate::header::{EIGHT_BYTES, FIN, LengthForm, MAX_CONTROL_PAYLOAD, TWO_BYTES, encode_header};
+use crate::header::{
+    EIGHT_BYTES, FIN, LengthForm, MAX_CONTROL_PAYLOAD, RSV1, TWO_BYTES, encode_header,
+};
 use crate::mask::apply_mask;
 use crate::opcode::OpCode;
 
@@ -58,6 +60,18 @@ pub fn encode_frame(out: &mut Vec<u8>, op: OpCode, payload: &[u8], mask: Option<
     if let Some(key) = mask {
         apply_mask(&mut out[start..], key, 0);
     }
+}
+
+/// Appends a frame whose payload is compressed, and marked as such.
+pub(crate) fn encode_deflated(
+    out: &mut Vec<u8>,
+    op: OpCode,
+    payload: &[u8],
+    mask: Option<[u8; 4]>,
+) {
+    let start = out.len();
+    encode_frame(out, op, payload, mask);
+    out[start] |= RSV1;
 }
 
 /// Appends a close frame to `out`: `None` says nothing, else a status code and why.

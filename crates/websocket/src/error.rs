@@ -60,14 +60,17 @@ pub enum ProtocolError {
         /// The limit in bytes.
         limit: usize,
     },
-    /// A message, perhaps in fragments, longer than [`Limits::max_message`](crate::Limits::max_message).
+    /// A message, perhaps in fragments or when it is decompressed, longer than [`Limits::max_message`](crate::Limits::max_message).
     #[error("message of at least {len} bytes is longer than the limit of {limit} bytes")]
     MessageTooBig {
-        /// Length of all fragments so far, in bytes.
+        /// Length of what has come or come out of it so far, in bytes.
         len: u64,
         /// The limit in bytes.
         limit: usize,
     },
+    /// A compressed message that cannot be decompressed (RFC 7692 §7.2.2).
+    #[error("compressed message is not in deflate format")]
+    Inflate,
     /// A message in more fragments than [`Limits::max_fragments`](crate::Limits::max_fragments).
     #[error("message in more fragments than the limit of {limit}")]
     TooManyFragments {
@@ -80,7 +83,7 @@ impl ProtocolError {
     /// The status code of the close frame to answer with: 1002, 1007 or 1009 (RFC 6455 §7.4.1).
     pub const fn close_code(&self) -> u16 {
         match self {
-            Self::InvalidUtf8 { .. } => close_code::INVALID_PAYLOAD,
+            Self::InvalidUtf8 { .. } | Self::Inflate => close_code::INVALID_PAYLOAD,
             Self::FrameTooBig { .. }
             | Self::MessageTooBig { .. }
             | Self::TooManyFragments { .. } => close_code::TOO_BIG,

@@ -30,6 +30,8 @@ pub(crate) const MAX_CONTROL_PAYLOAD: usize = 125;
 
 pub(crate) const FIN: u8 = 0x80;
 const RSV: u8 = 0x70;
+/// The reserved bit that marks a compressed message (RFC 7692 §7.2.3.1).
+pub(crate) const RSV1: u8 = 0x40;
 const MASK: u8 = 0x80;
 
 /// The header of one frame, encoded; it dereferences to its bytes.

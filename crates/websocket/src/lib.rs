@@ -8,8 +8,9 @@
 //! - [`encode_frame`], [`prepend_header`] and [`encode_close`] make frames.
 //! - [`CloseState`] follows the closing handshake.
 //! - [`handshake`] holds what both ends must say and check before the first frame.
-//! - [`Extensions`] and [`Compress`] are where permessage-deflate (RFC 7692) plugs in. No extension is
-//!   ever agreed on yet, so a set RSV bit is an error.
+//! - [`DeflateConfig`] says whether and how messages are compressed (permessage-deflate, RFC 7692). The handshake makes a
+//!   [`Deflate`] of it, a [`Deflater`] compressed frames, and an [`Inflater`] of what the decoder gives messages. Each
+//!   message may be compressed or not, whatever was agreed on.
 //!
 //! # The read loop
 //!
@@ -40,7 +41,8 @@
 //!             }
 //!             rest = &mut rest[used..];
 //!         }
-//!         Decoded::Skip { used } => rest = &mut rest[used..],
+//!         // Nobody has agreed on compression.
+//!         Decoded::Deflated { used, .. } | Decoded::Skip { used } => rest = &mut rest[used..],
 //!         Decoded::NeedMore { .. } => break,
 //!     }
 //! }
@@ -51,6 +53,7 @@
 mod close;
 pub mod close_code;
 mod decoder;
+mod deflate;
 mod encode;
 mod error;
 mod event;
@@ -64,14 +67,14 @@ mod tests;
 mod utf8;
 
 pub use close::{CloseFrame, CloseState};
-pub use decoder::{Decoded, Decoder, Limits, Role};
+pub use decoder::{Decoded, Decoder, Deflated, Limits, Role};
+pub use deflate::{
+    ClientWindow, Context, Deflate, DeflateConfig, DeflateOffer, Deflater, InflateError, Inflater,
+};
 pub use encode::{encode_close, encode_frame, prepend_header};
 pub use error::ProtocolError;
 pub use event::{Event, Payload, Text};
-pub use extensions::{
-    ClientWindow, Compress, DeflateConfig, DeflateOffer, ExtensionOffer, ExtensionSyntaxError,
-    Extensions, parse_extensions,
-};
+pub use extensions::{ExtensionOffer, ExtensionSyntaxError, parse_extensions};
 pub use header::{Header, MAX_HEADER, MAX_SERVER_HEADER, encode_header, frame_len};
 pub use mask::apply_mask;
 pub use opcode::OpCode;

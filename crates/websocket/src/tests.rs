@@ -1,12 +1,14 @@
 //! Frames in, events out: one test for each rule of RFC 6455 that a peer can break, and the properties
 //! that hold for every stream of frames.
 
+mod deflate;
+
 use bytes::Bytes;
 use proptest::prelude::*;
 
 use crate::{
-    CloseFrame, Decoded, Decoder, Event, Limits, OpCode, Payload, ProtocolError, Role, Text,
-    encode_header,
+    CloseFrame, Context, Decoded, Decoder, Event, Inflater, Limits, OpCode, Payload, ProtocolError,
+    Role, Text, encode_header,
 };
 
 const KEY: [u8; 4] = [0x37, 0xfa, 0x21, 0x3d];
@@ -119,6 +121,10 @@ fn decode_all(decoder: &mut Decoder, mut wire: Vec<u8>) -> Result<Vec<Said>, Pro
                 rest = &mut rest[used..];
             }
             Decoded::Skip { used } => rest = &mut rest[used..],
+            Decoded::Deflated { message, used } => {
+                said.push(message.inflate(&mut Inflater::new(Context::Fresh))?.into());
+                rest = &mut rest[used..];
+            }
             Decoded::NeedMore { total } => panic!("{total} bytes wanted of {}", rest.len()),
         }
     }
@@ -541,6 +547,7 @@ fn decode_pieces<'w>(
                     assert!(total > kept.len());
                     break;
                 }
+                Ok(Decoded::Deflated { .. }) => panic!("nobody has agreed on that"),
                 Err(error) => return (said, Some(error)),
             };
             kept.drain(..used);

@@ -2,7 +2,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 use super::{VERSION, accept_key, list};
-use crate::extensions::{DeflateConfig, Extensions};
+use crate::deflate::{Deflate, DeflateConfig};
+use crate::extensions::parse_extensions;
 
 /// The client's part of the opening handshake (RFC 6455 §4.1).
 ///
@@ -57,14 +58,14 @@ impl<'p> ClientRequest<'p> {
     pub fn headers(&self) -> impl Iterator<Item = (&'static str, String)> + use<> {
         let protocols = (!self.protocols.is_empty())
             .then(|| ("sec-websocket-protocol", self.protocols.join(", ")));
-        let extensions = Extensions::request_header(self.deflate.as_ref());
+        let offer = self.deflate.as_ref().map(DeflateConfig::request_header);
         [
             Some(("upgrade", "websocket".to_owned())),
             Some(("connection", "Upgrade".to_owned())),
             Some(("sec-websocket-version", VERSION.to_owned())),
             Some(("sec-websocket-key", self.key.clone())),
             protocols,
-            extensions.map(|value| ("sec-websocket-extensions", value)),
+            offer.map(|value| ("sec-websocket-extensions", value)),
         ]
         .into_iter()
         .flatten()
@@ -84,7 +85,7 @@ impl<'p> ClientRequest<'p> {
             return Err(ResponseError::Status(status));
         }
         let (mut upgrade, mut connection, mut accept) = (false, false, false);
-        let mut protocol = None;
+        let (mut protocol, mut deflate) = (None, None);
         for (name, value) in headers {
             let value = std::str::from_utf8(value)
                 .unwrap_or("\u{fffd}")
@@ -102,19 +103,27 @@ impl<'p> ClientRequest<'p> {
             } else if name.eq_ignore_ascii_case("sec-websocket-extensions")
                 && list(value).next().is_some()
             {
-                // Nothing is ever offered yet, so whatever the server agrees to is too much.
-                return Err(ResponseError::Extensions);
+                if deflate.is_some() {
+                    return Err(ResponseError::Extensions);
+                }
+                deflate = Some(self.verify_extensions(value)?);
             }
         }
         match (upgrade, connection, accept) {
             (false, ..) => Err(ResponseError::Upgrade),
             (_, false, _) => Err(ResponseError::Connection),
             (.., false) => Err(ResponseError::Accept),
-            _ => Ok(AcceptedResponse {
-                protocol,
-                extensions: Extensions::default(),
-            }),
+            _ => Ok(AcceptedResponse { protocol, deflate }),
         }
+    }
+
+    fn verify_extensions(&self, value: &str) -> Result<Deflate, ResponseError> {
+        let config = self.deflate.as_ref();
+        match (config, parse_extensions(value).as_deref()) {
+            (Some(config), Ok([answer])) => config.verify(answer),
+            _ => None,
+        }
+        .ok_or(ResponseError::Extensions)
     }
 }
 
@@ -123,8 +132,8 @@ impl<'p> ClientRequest<'p> {
 pub struct AcceptedResponse<'a> {
     /// The sub-protocol that the server picked, if any.
     pub protocol: Option<&'a str>,
-    /// The extensions agreed on, for the decoder and for whatever encodes.
-    pub extensions: Extensions,
+    /// What was agreed on about compression, for the decoder and for whatever encodes; `None` without it.
+    pub deflate: Option<Deflate>,
 }
 
 /// Why a response does not open a WebSocket connection.
@@ -146,8 +155,8 @@ pub enum ResponseError {
     /// The server picked a sub-protocol that was not offered, or more than one.
     #[error("sub-protocol that was not offered")]
     Protocol,
-    /// The server agreed to an extension that was not offered.
-    #[error("extension that was not offered")]
+    /// The server agreed to an extension that was not offered, or to more of it than was.
+    #[error("extension that was not offered like this")]
     Extensions,
 }
 
@@ -185,9 +194,7 @@ mod tests {
             .iter()
             .map(|(name, value)| (*name, value.as_bytes()));
         let accepted = crate::handshake::verify_request("GET", (1, 1), headers).unwrap();
-        let response: Vec<_> = accepted
-            .response_headers(None, Extensions::default())
-            .collect();
+        let response: Vec<_> = accepted.response_headers(None, None).collect();
         let response = response
             .iter()
             .map(|(name, value)| (*name, value.as_bytes()));

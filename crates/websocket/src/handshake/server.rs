@@ -2,9 +2,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 use super::{VERSION, accept_key, is_token, list};
-use crate::extensions::{
-    DeflateConfig, ExtensionOffer, ExtensionSyntaxError, Extensions, parse_extensions,
-};
+use crate::deflate::{Deflate, DeflateConfig};
+use crate::extensions::{ExtensionOffer, ExtensionSyntaxError, parse_extensions};
 
 /// A request that may be upgraded to a WebSocket connection.
 #[derive(Clone, Debug)]
@@ -98,25 +97,24 @@ impl<'a> AcceptedRequest<'a> {
         &self.offers
     }
 
-    /// Agrees on extensions; `deflate` is `None` to decline permessage-deflate.
-    pub fn accept_extensions(&self, deflate: Option<&DeflateConfig>) -> Extensions {
-        Extensions::accept(&self.offers, deflate)
+    /// Agrees on permessage-deflate, by the first of the client's offers that can be kept; `None` if there is none.
+    pub fn accept_deflate(&self, config: &DeflateConfig) -> Option<Deflate> {
+        config.accept(&self.offers)
     }
 
-    /// The headers of the response, whose status is 101. `protocol` is one that the client offered.
+    /// The headers of the response, whose status is 101. `protocol` is one that the client offered, and `deflate` what
+    /// [`accept_deflate`](Self::accept_deflate) gave.
     pub fn response_headers(
         &self,
         protocol: Option<&str>,
-        extensions: Extensions,
+        deflate: Option<Deflate>,
     ) -> impl Iterator<Item = (&'static str, String)> + use<> {
         [
             Some(("upgrade", "websocket".to_owned())),
             Some(("connection", "Upgrade".to_owned())),
             Some(("sec-websocket-accept", self.accept.clone())),
             protocol.map(|protocol| ("sec-websocket-protocol", protocol.to_owned())),
-            extensions
-                .response_header()
-                .map(|value| ("sec-websocket-extensions", value)),
+            deflate.map(|agreed| ("sec-websocket-extensions", agreed.response_header())),
         ]
         .into_iter()
         .flatten()
@@ -263,9 +261,7 @@ mod tests {
     fn good_request_is_accepted() {
         let request = verify_request("GET", (1, 1), good()).unwrap();
         assert_eq!(request.accept(), "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
-        let headers: Vec<_> = request
-            .response_headers(None, Extensions::default())
-            .collect();
+        let headers: Vec<_> = request.response_headers(None, None).collect();
         assert_eq!(headers.len(), 3);
         assert_eq!(
             headers[2],
@@ -340,7 +336,7 @@ mod tests {
             Some("superchat")
         );
         assert_eq!(request.pick_protocol(&["CHAT"]), None);
-        let mut headers = request.response_headers(Some("third"), Extensions::default());
+        let mut headers = request.response_headers(Some("third"), None);
         assert_eq!(
             headers.nth(3),
             Some(("sec-websocket-protocol", "third".to_owned()))
@@ -363,14 +359,16 @@ mod tests {
     }
 
     #[test]
-    fn deflate_offer_is_seen_and_declined() {
+    fn deflate_offer_is_seen_and_answered() {
         let headers = with(
             "Sec-WebSocket-Extensions",
             b"permessage-deflate; client_max_window_bits",
         );
         let request = verify_request("GET", (1, 1), headers).unwrap();
         assert_eq!(request.extension_offers()[0].name, "permessage-deflate");
-        let extensions = request.accept_extensions(Some(&DeflateConfig::default()));
-        assert_eq!(extensions.response_header(), None);
+        let agreed = request.accept_deflate(&DeflateConfig::default());
+        let header = request.response_headers(None, agreed).last().unwrap();
+        assert_eq!(header.0, "sec-websocket-extensions");
+        assert!(header.1.starts_with("permessage-deflate; "));
     }
 }
