@@ -26,7 +26,7 @@ use sockeye_engine::SessionId;
 use sockeye_engine::SessionLimits;
 use sockeye_engine::mask;
 use sockeye_engine::now;
-use sockeye_engine::{Carrier, Driver, Side};
+use sockeye_engine::{Agreed, Carrier, Driver, Side};
 use sockeye_engine::{Dialect, SessionHandle};
 
 pub use config::{ConnectorConfig, Protocol};
@@ -159,8 +159,7 @@ struct Begun {
     base64: bool,
     carrier: Carrier,
     framing: Framing,
-    /// From how many bytes on messages are compressed, if that was agreed.
-    compress_from: Option<usize>,
+    agreed: Agreed,
 }
 
 impl Begun {
@@ -175,10 +174,7 @@ impl Begun {
         let (revision, transport) = (self.state.revision(), self.state.transport());
         let limits = &shared.config.limits;
         let handle = SessionHandle::new(id, revision, transport, self.dialect, self.base64, limits);
-        if let Some(from) = self.compress_from {
-            handle.set_compression(from);
-        }
-        handle.begin(&self.carrier, self.framing);
+        handle.begin(&self.carrier, self.framing, self.agreed);
         let opened = Opened {
             session: handle.clone(),
             revision,

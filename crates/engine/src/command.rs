@@ -4,7 +4,7 @@ use bytes::Bytes;
 use sockeye_engine_proto::{CloseReason, RequestError, WireKind, payload};
 use tokio::sync::oneshot;
 
-use crate::io::Io;
+use crate::websocket::Upgraded;
 
 /// What others ask of a session's driver.
 pub(crate) enum Command {
@@ -15,7 +15,7 @@ pub(crate) enum Command {
     /// The body of the POST is there.
     Post(Post),
     /// A WebSocket was opened for this session.
-    Upgrade { io: Io, read: Bytes },
+    Upgrade(Upgraded),
     /// The peer gave up on a request before it was answered.
     RequestDropped(Request),
     /// Write what waits, and nothing after it; the peer may go on.
@@ -48,7 +48,16 @@ pub enum Request {
 }
 
 /// The answer to a long-poll: a payload or a refusal.
-pub type PollAnswer = Result<payload::Encoded, RequestError>;
+pub type PollAnswer = Result<PollPayload, RequestError>;
+
+/// The payload that answers a long-poll.
+#[derive(Debug)]
+pub struct PollPayload {
+    /// The packets.
+    pub encoded: payload::Encoded,
+    /// There is a message among them that may be compressed.
+    pub compress: bool,
+}
 
 impl fmt::Debug for Command {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -56,7 +65,7 @@ impl fmt::Debug for Command {
             Self::Poll(_) => "Poll",
             Self::BeginPost => "BeginPost",
             Self::Post(_) => "Post",
-            Self::Upgrade { .. } => "Upgrade",
+            Self::Upgrade(_) => "Upgrade",
             Self::RequestDropped(_) => "RequestDropped",
             Self::End => "End",
             Self::Close => "Close",

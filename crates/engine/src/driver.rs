@@ -15,7 +15,6 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Instant;
 
-use bytes::Bytes;
 use sockeye_engine_proto::payload;
 use sockeye_engine_proto::{
     BadRequest, CloseReason, Lane, Output, Packet, RequestError, Revision, Role, Session,
@@ -25,10 +24,10 @@ use sockeye_engine_proto::{
 use crate::command::{Command, Request};
 use crate::connection::Connection;
 use crate::handle::SessionHandle;
-use crate::io::Io;
 use crate::mailbox::{Awaited, Flushed, Queue, Rest};
 use crate::outbox::Framing;
 use crate::turn::Turn;
+use crate::websocket::Upgraded;
 use ending::Ending;
 pub use opening::{Early, NothingEarly};
 use polling::Polling;
@@ -242,7 +241,7 @@ impl<S: Side, C: Connection> Driver<S, C> {
                 self.note_request(now);
                 self.handle_post(post, now, cx);
             }
-            Command::Upgrade { io, read } => self.handle_upgrade(io, &read, now),
+            Command::Upgrade(stream) => self.handle_upgrade(stream, now),
             Command::RequestDropped(request) => self.handle_dropped(request, now),
             Command::End => self.session.end(now, self.handle.queued() > 0),
             Command::Close => self.session.close(now, self.handle.queued() > 0),
@@ -266,7 +265,7 @@ impl<S: Side, C: Connection> Driver<S, C> {
         }
     }
 
-    fn handle_upgrade(&mut self, io: Io, read: &Bytes, now: Instant) {
+    fn handle_upgrade(&mut self, stream: Upgraded, now: Instant) {
         match self.session.begin_upgrade(now, TransportKind::WebSocket) {
             Ok(()) => {
                 let limit = self.side.limits().max_payload;
@@ -274,7 +273,7 @@ impl<S: Side, C: Connection> Driver<S, C> {
                     Role::Server => sockeye_websocket::Role::Server,
                     Role::Client => sockeye_websocket::Role::Client,
                 };
-                self.probe = Some(Box::new(Probe::new(io, read, limit, role)));
+                self.probe = Some(Box::new(Probe::new(stream, limit, role)));
             }
             Err(refused) => tracing::debug!(%refused, "upgrade refused"),
         }
@@ -458,7 +457,7 @@ impl<S: Side, C: Connection> Driver<S, C> {
         let Some(probe) = self.probe.take() else {
             return;
         };
-        let (wire, unwritten) = probe.into_parts();
+        let (wire, deflate, unwritten) = probe.into_parts();
         let framing = match self.session.role() {
             Role::Server => Framing::WebSocket,
             Role::Client => Framing::MaskedWebSocket,
@@ -467,7 +466,10 @@ impl<S: Side, C: Connection> Driver<S, C> {
             let mut state = self.handle.shared().lock();
             state.facts.transport = to;
             state.facts.poll_pending = false;
-            state.push(|outbox| outbox.become_stream(wire.direct(), framing, unwritten));
+            let compression = self.handle.shared().set_compression(deflate.into());
+            state.push(|outbox| {
+                outbox.become_stream(wire.direct(), framing, unwritten, compression);
+            });
         }
         match std::mem::replace(&mut self.carrier, Carrier::Stream(wire)) {
             Carrier::Polling(mut polling) => {

@@ -2,7 +2,6 @@ use std::io;
 use std::ops::ControlFlow;
 use std::task::{Context, Poll, ready};
 
-use sockeye_websocket::{Decoded, Decoder, Event, ProtocolError};
 use thiserror::Error;
 
 use crate::io::Io;
@@ -320,36 +319,6 @@ impl Unfinished {
     }
 }
 
-impl Format for Decoder {
-    type Event<'b> = Event<'b>;
-    type Error = ProtocolError;
-
-    fn decode<'b>(&'b mut self, buf: &'b mut [u8]) -> Result<Found<Event<'b>>, ProtocolError> {
-        Self::decode(self, buf).map(Found::from)
-    }
-
-    fn decode_owned<'b>(
-        &'b mut self,
-        buf: &'b mut Vec<u8>,
-    ) -> Result<Found<Event<'b>>, ProtocolError> {
-        Self::decode_owned(self, buf).map(Found::from)
-    }
-
-    fn put_aside(&self) -> (u32, usize) {
-        self.partial_len()
-    }
-}
-
-impl<'b> From<Decoded<'b>> for Found<Event<'b>> {
-    fn from(decoded: Decoded<'b>) -> Self {
-        match decoded {
-            Decoded::Event { event, used } => Self::Event { event, used },
-            Decoded::Skip { used } => Self::Skip { used },
-            Decoded::NeedMore { total } => Self::NeedMore { total },
-        }
-    }
-}
-
 fn nonzero<E>(read: usize) -> Result<usize, ReadError<E>> {
     if read == 0 {
         Err(ReadError::End)
@@ -366,10 +335,15 @@ mod tests {
     use std::task::Waker;
 
     use proptest::prelude::*;
-    use sockeye_websocket::{Limits, OpCode, Role, encode_header};
+    use sockeye_websocket::{Event, Limits, OpCode, Role, encode_header};
     use tokio::io::{AsyncRead, AsyncWriteExt, ReadBuf};
 
     use super::*;
+    use crate::websocket::WebSocketFormat;
+
+    fn plain() -> WebSocketFormat {
+        WebSocketFormat::new(Role::Server, Limits::default(), None)
+    }
 
     /// Everything that comes out of a stream on which these bytes were written in such pieces.
     async fn read_all(bytes: &[u8], piece: usize) -> Vec<Vec<u8>> {
@@ -377,7 +351,7 @@ mod tests {
         let bytes = bytes.to_vec();
         tokio::spawn(async move { near.write_all(&bytes).await });
         let mut io = Io::boxed(far);
-        let mut reader = FrameReader::new(Decoder::new(Role::Server, Limits::default()), &[]);
+        let mut reader = FrameReader::new(plain(), &[]);
         let mut seen = Vec::new();
         loop {
             let read = poll_fn(|cx| {
@@ -520,8 +494,7 @@ mod tests {
             let early = early.min(bytes.len());
             let stream = tokio::io::join(Pieces(cut(&bytes[early..], &sizes)), tokio::io::sink());
             let mut io = Io::boxed(stream);
-            let decoder = Decoder::new(Role::Server, Limits::default());
-            let mut reader = FrameReader::new(decoder, &bytes[..early]);
+            let mut reader = FrameReader::new(plain(), &bytes[..early]);
             let mut cx = Context::from_waker(Waker::noop());
             let (mut seen, mut pings, mut events) = (Vec::new(), 0, 0);
             loop {

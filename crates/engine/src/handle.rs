@@ -1,7 +1,7 @@
 use std::future::poll_fn;
 use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::task::{Context, Poll, Waker};
 use std::{fmt, io};
 
@@ -14,10 +14,9 @@ use thiserror::Error;
 use tokio::sync::oneshot;
 
 use crate::command::{Command, PollAnswer, Post, PostVerdict, Request};
-use crate::deflate::{Codec, Compression};
+use crate::deflate::{Agreed, Compression};
 use crate::driver::{Carrier, Wire};
 use crate::id::SessionId;
-use crate::io::Io;
 use crate::limits::SessionLimits;
 use crate::mailbox::{Flushed, Mailbox, Queue};
 use crate::message::{Message, type_text};
@@ -25,6 +24,7 @@ use crate::net_socket::NetSocket;
 use crate::outbox::{Framing, Outbox};
 use crate::peer::PeerInfo;
 use crate::turn;
+use crate::websocket::Upgraded;
 
 /// A session as everyone but its driver sees it: something to send to and to close.
 ///
@@ -89,8 +89,8 @@ pub(crate) struct Shared {
     id: SessionId,
     revision: Revision,
     dialect: Dialect,
-    /// From how many bytes on messages are compressed; the largest number stands for never.
-    compress_from: AtomicUsize,
+    /// A [`Compression`]. The outbox has to have its compressor, if it needs one.
+    compression: AtomicU64,
     /// A [`Reading`].
     reading: AtomicU8,
     state: Mutex<State>,
@@ -182,7 +182,7 @@ impl SessionHandle {
             id,
             revision,
             dialect,
-            compress_from: AtomicUsize::new(usize::MAX),
+            compression: AtomicU64::new(Compression::OFF.to_bits()),
             reading: AtomicU8::new(Reading::Flowing as u8),
             state,
         }))
@@ -280,15 +280,12 @@ impl SessionHandle {
         options: SendOptions,
         is_wanted: impl FnOnce() -> bool,
     ) -> Result<(), SendError> {
-        let compression = self.compression(options);
-        if compression.is_on() {
-            // Before the lock is taken.
-            for message in messages {
-                message.compressed(compression);
-            }
-        }
+        let packing = self.0.compression().allowed(options.compress);
+        self.prepare(messages, packing);
         self.send_with(options, is_wanted, |outbox| {
-            push_all(outbox, messages, compression);
+            for message in messages {
+                outbox.push(message, packing);
+            }
         })
     }
 
@@ -331,36 +328,28 @@ impl SessionHandle {
         options: SendOptions,
         is_wanted: impl FnOnce() -> bool,
     ) -> Result<(), SendError> {
-        let compression = self.compression(options);
-        let mut compressed = None;
-        if compression.is_on() {
+        let packing = self.0.compression().allowed(options.compress);
+        let compressed = packing.and_then(|compression| {
             let packet = type_text(buf, start);
-            compressed = compression.frame(WireKind::Text, &buf[packet..]);
-            for message in rest {
-                message.compressed(compression);
-            }
-        }
+            compression.frame(WireKind::Text, &buf[packet..])
+        });
+        self.prepare(rest, packing);
         self.send_with(options, is_wanted, |outbox| {
             match &compressed {
-                Some(frame) => outbox.push_frame_bytes(frame),
-                None => outbox.push_scratch(buf, start),
+                Some(frame) => outbox.push_compressed(frame),
+                None => outbox.push_scratch(buf, start, packing),
             }
-            push_all(outbox, rest, compression);
+            for message in rest {
+                outbox.push(message, packing);
+            }
         })
     }
 
-    /// Compresses messages of so many bytes and more, as both ends of a native stream have agreed.
-    pub fn set_compression(&self, from: usize) {
-        self.0.compress_from.store(from, Ordering::Relaxed);
-    }
-
-    fn compression(&self, options: SendOptions) -> Compression {
-        Compression {
-            codec: Codec::Native,
-            from: match options.compress {
-                true => self.0.compress_from.load(Ordering::Relaxed),
-                false => usize::MAX,
-            },
+    /// Compresses messages before the lock is taken.
+    fn prepare(&self, messages: &[Message], packing: Option<Compression>) {
+        let Some(compression) = packing else { return };
+        for message in messages {
+            message.compressed(compression, self.0.revision);
         }
     }
 
@@ -489,12 +478,16 @@ impl SessionHandle {
         self.command(Command::Abort(reason));
     }
 
-    /// What carries the session from its beginning on; to be called before anything is sent.
-    pub fn begin(&self, carrier: &Carrier, framing: Framing) {
+    /// What carries the session from its beginning on; to be called before anything is sent. On a stream, both ends
+    /// have agreed on so much.
+    pub fn begin(&self, carrier: &Carrier, framing: Framing, agreed: Agreed) {
         let mut state = self.0.lock();
         match carrier {
             Carrier::Stream(wire) => {
-                state.push(|outbox| outbox.become_stream(wire.direct(), framing, Vec::new()));
+                let compression = self.0.set_compression(agreed);
+                state.push(|outbox| {
+                    outbox.become_stream(wire.direct(), framing, Vec::new(), compression);
+                });
             }
             // A POST may be made at once.
             Carrier::Requests(_) => state.facts.poll_pending = true,
@@ -551,9 +544,9 @@ impl SessionHandle {
         self.command(Command::RequestDropped(request));
     }
 
-    /// A WebSocket was opened for the session. `read` is what came behind its handshake already.
-    pub fn upgrade(&self, io: Io, read: Bytes) {
-        self.command(Command::Upgrade { io, read });
+    /// A WebSocket was opened for the session.
+    pub fn upgrade(&self, stream: Upgraded) {
+        self.command(Command::Upgrade(stream));
     }
 
     /// Ends the session in the driver's next turn, without time for last words.
@@ -596,6 +589,18 @@ impl Shared {
     pub(crate) fn flush_deferred(&self) {
         let waker = self.lock().keep_promise();
         wake(waker);
+    }
+
+    /// To be followed by what the outbox has to know of it, before anything is sent.
+    pub(crate) fn set_compression(&self, agreed: Agreed) -> Compression {
+        let compression = Compression::new(agreed);
+        self.compression
+            .store(compression.to_bits(), Ordering::Relaxed);
+        compression
+    }
+
+    fn compression(&self) -> Compression {
+        Compression::from_bits(self.compression.load(Ordering::Relaxed))
     }
 
     pub(crate) fn lock(&self) -> Locked<'_> {
@@ -662,16 +667,6 @@ impl State {
         append(&mut self.outbox);
         let waker = self.appended(|| false);
         debug_assert!(waker.is_none(), "the driver is at work");
-    }
-}
-
-/// Appends messages, compressed where that is wanted.
-fn push_all(outbox: &mut Outbox, messages: &[Message], compression: Compression) {
-    for message in messages {
-        match message.compressed(compression) {
-            Some(frame) => outbox.push_frame_bytes(frame),
-            None => outbox.push(message),
-        }
     }
 }
 

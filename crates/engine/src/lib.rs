@@ -39,10 +39,12 @@ mod seldom;
 mod stream_dialect;
 mod turn;
 mod unheard;
+mod websocket;
 
 pub use clock::now;
-pub use command::{PollAnswer, PostVerdict, Request};
+pub use command::{PollAnswer, PollPayload, PostVerdict, Request};
 pub use connection::{Connection, Incoming};
+pub use deflate::Agreed;
 pub use driver::{Carrier, Driver, Early, Exchange, NothingEarly, Reply, Requests, Side, Wire};
 pub use frames::{FrameReader, ReadError};
 pub use handle::{Dialect, SendError, SendOptions, SessionHandle};
@@ -58,3 +60,4 @@ pub use sockeye_engine_proto::{CloseReason, RequestError, Revision, TransportKin
 pub use stream_dialect::StreamDialect;
 pub use turn::batch;
 pub use unheard::{Mistaken, Unheard};
+pub use websocket::{Upgraded, WebSocketFormat};

@@ -1,7 +1,7 @@
 use std::fmt;
 
 use bytes::Bytes;
-use sockeye_engine_proto::WireKind;
+use sockeye_engine_proto::{Revision, WireKind};
 use sockeye_websocket::{OpCode, prepend_header};
 
 use crate::deflate::{Compressed, Compression};
@@ -86,12 +86,22 @@ impl Message {
     }
 
     /// The frame for peers that take such compressed ones, if it gets shorter by that.
-    pub(crate) fn compressed(&self, compression: Compression) -> Option<&Bytes> {
-        let (kind, payload) = match &self.repr {
-            Repr::Text(text) => (WireKind::Text, text.packet()),
-            Repr::Binary(data) => (WireKind::Binary, &data[..]),
-        };
+    pub(crate) fn compressed(
+        &self,
+        compression: Compression,
+        revision: Revision,
+    ) -> Option<&Bytes> {
+        let (kind, payload) = self.packet(revision)?;
         self.compressed.frame(compression, kind, payload)
+    }
+
+    /// The packet, if it stands somewhere: of a binary message in revision 3, whose type is in front of it, it does not.
+    pub(crate) fn packet(&self, revision: Revision) -> Option<(WireKind, &[u8])> {
+        match (&self.repr, revision) {
+            (Repr::Text(text), _) => Some((WireKind::Text, text.packet())),
+            (Repr::Binary(data), Revision::V4) => Some((WireKind::Binary, data)),
+            (Repr::Binary(_), Revision::V3) => None,
+        }
     }
 
     /// The text of a text message.

@@ -13,6 +13,7 @@ use bytes::Bytes;
 use sockeye_engine_proto::{Packet, Revision};
 use sockeye_websocket::OpCode;
 
+use crate::deflate::Compression;
 use crate::io::Socket;
 use crate::mailbox::{Flushed, Queue};
 use crate::message::{HEADROOM, Message};
@@ -64,7 +65,11 @@ enum Sink {
 /// One packet that waits for a poll.
 #[derive(Debug)]
 pub(crate) enum Item {
-    Message(Message),
+    Message {
+        message: Message,
+        /// It may be compressed.
+        compress: bool,
+    },
     Control(Packet<'static>),
 }
 
@@ -188,31 +193,52 @@ impl Outbox {
         self.queued = 0;
     }
 
-    /// Appends a message.
-    pub(crate) fn push(&mut self, message: &Message) {
+    /// Appends a message, compressed like this if it may be at all.
+    pub(crate) fn push(&mut self, message: &Message, packing: Option<Compression>) {
         match &mut self.sink {
             Sink::Packets(packets) => {
-                let item = Item::Message(message.clone());
+                let item = Item::Message {
+                    message: message.clone(),
+                    compress: packing.is_some(),
+                };
                 self.queued += item.cost();
                 packets.push_back(item);
             }
             Sink::Stream(stream) => {
-                self.queued += stream.push(message, self.revision, self.base64);
+                self.queued += match packing {
+                    Some(compression) => {
+                        stream.push_packed(message, compression, self.revision, self.base64)
+                    }
+                    None => stream.push(message, self.revision, self.base64),
+                };
             }
             Sink::Closed => {}
         }
     }
 
-    /// Appends a text that stands in a buffer of the caller's from `start` on.
-    pub(crate) fn push_scratch(&mut self, buf: &mut Vec<u8>, start: usize) {
+    /// Appends a text that stands in a buffer of the caller's from `start` on. It may be compressed like this, unless it
+    /// would have been [made](Compression::frame) before.
+    pub(crate) fn push_scratch(
+        &mut self,
+        buf: &mut Vec<u8>,
+        start: usize,
+        packing: Option<Compression>,
+    ) {
         match &mut self.sink {
-            Sink::Stream(stream) => self.queued += stream.push_scratch(buf, start),
+            Sink::Stream(stream) => self.queued += stream.push_scratch(buf, start, packing),
             Sink::Packets(_) => {
                 // A copy of the right size: the caller's buffer is roomy.
                 let exact = buf[start - HEADROOM..].to_vec();
-                self.push(&Message::text_in(exact, HEADROOM));
+                self.push(&Message::text_in(exact, HEADROOM), packing);
             }
             Sink::Closed => {}
+        }
+    }
+
+    /// Appends a compressed frame. Only for a stream whose peer takes it.
+    pub(crate) fn push_compressed(&mut self, frame: &Bytes) {
+        if let Sink::Stream(stream) = &mut self.sink {
+            self.queued += stream.push_compressed(frame);
         }
     }
 
@@ -284,11 +310,13 @@ impl Outbox {
         direct: Option<Socket>,
         framing: Framing,
         unwritten: Vec<u8>,
+        compression: Compression,
     ) {
         let written_first = unwritten.len();
         let mut stream = Stream {
             direct,
             framing,
+            deflater: compression.own_deflater(),
             ..Stream::default()
         };
         if !unwritten.is_empty() {
@@ -303,7 +331,9 @@ impl Outbox {
         self.blocked = false;
         for item in packets {
             match item {
-                Item::Message(message) => self.push(&message),
+                Item::Message { message, compress } => {
+                    self.push(&message, compression.allowed(compress));
+                }
                 Item::Control(packet) => self.push_control(packet),
             }
         }
@@ -425,7 +455,7 @@ impl Item {
     /// What it counts: also empty packets take memory.
     fn cost(&self) -> usize {
         let content = match self {
-            Self::Message(message) => message.len(),
+            Self::Message { message, .. } => message.len(),
             Self::Control(_) => 0,
         };
         size_of::<Self>() + content

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use http::HeaderMap;
 use sockeye_engine_proto::{SessionConfig, TransportKind};
+use sockeye_websocket::DeflateConfig;
 
 pub use error::ConfigError;
 
@@ -32,6 +33,7 @@ pub struct EngineConfig {
     pub(crate) transports: Vec<TransportKind>,
     pub(crate) allow_upgrades: bool,
     pub(crate) stream_compression: Option<usize>,
+    pub(crate) per_message_deflate: Option<DeflateConfig>,
     pub(crate) max_sessions: usize,
     pub(crate) connection_limits: ConnectionLimits,
     pub(crate) max_body_chunks: usize,
@@ -76,6 +78,7 @@ impl Default for EngineConfig {
             transports: vec![TransportKind::Polling, TransportKind::WebSocket],
             allow_upgrades: true,
             stream_compression: Some(1024),
+            per_message_deflate: None,
             max_sessions: 1_000_000,
             connection_limits: ConnectionLimits::default(),
             max_body_chunks: 10_000,
@@ -153,6 +156,21 @@ impl EngineConfig {
     #[must_use]
     pub const fn stream_compression(mut self, from_bytes: Option<usize>) -> Self {
         self.stream_compression = from_bytes;
+        self
+    }
+
+    /// How messages are compressed on WebSockets (permessage-deflate, RFC 7692), to and from peers that offer it, which
+    /// browsers and the JavaScript client do; `None` for not at all. Default: `None`, as with the JavaScript server.
+    ///
+    /// By default each message is compressed by itself, so that an idle connection keeps nothing, and a broadcast is
+    /// compressed once for all receivers. A peer that asks for a smaller window gets it. What comes out of a compressed
+    /// message may have [`max_payload`](Self::max_payload) bytes.
+    ///
+    /// Below TLS, the length of a compressed message tells something about it: do not let secrets
+    /// and what others can choose travel in one message, or emit it uncompressed.
+    #[must_use]
+    pub const fn per_message_deflate(mut self, deflate: Option<DeflateConfig>) -> Self {
+        self.per_message_deflate = deflate;
         self
     }
 

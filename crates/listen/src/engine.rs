@@ -4,7 +4,6 @@ use std::fmt;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use bytes::Bytes;
 use sockeye_engine_proto::{
     Compression, OpenPacket, RequestError, Revision, Session, TransportKind, payload,
 };
@@ -18,11 +17,10 @@ use crate::handshake::Handshake;
 use crate::http::Deliveries;
 use sessions::Sessions;
 use sockeye_engine::Framing;
-use sockeye_engine::Io;
 use sockeye_engine::SessionId;
 use sockeye_engine::SessionLimits;
 use sockeye_engine::now;
-use sockeye_engine::{Carrier, Driver, Side, Wire};
+use sockeye_engine::{Agreed, Carrier, Driver, Side, Upgraded, Wire};
 use sockeye_engine::{Dialect, SessionHandle};
 
 /// An Engine.IO server: its sessions, and the application on top of them.
@@ -209,20 +207,21 @@ impl<A: Application> Engine<A> {
         Some(session)
     }
 
-    /// Opens a session on a WebSocket. `read` is what came behind the handshake already.
+    /// Opens a session on a WebSocket.
     pub(crate) fn open_stream(
         &self,
         place: Place,
         handshake: Arc<Handshake>,
         revision: Revision,
         base64: bool,
-        (io, read): (Io, &Bytes),
+        stream: Upgraded,
     ) {
         let kind = TransportKind::WebSocket;
         if let Some(registered) = self.register(place, revision, kind, Dialect::Packets, base64) {
             let limit = self.config().limits.max_payload;
-            let wire = Wire::websocket(io, read, limit, Role::Server);
-            self.drive_wire(registered, handshake, wire, Framing::WebSocket, None);
+            let agreed = stream.deflate.into();
+            let wire = Wire::websocket(stream, limit, Role::Server);
+            self.drive_wire(registered, handshake, wire, Framing::WebSocket, agreed);
         }
     }
 
@@ -233,14 +232,14 @@ impl<A: Application> Engine<A> {
         handshake: Arc<Handshake>,
         wire: Wire,
         framing: Framing,
-        compression: Option<Compression>,
+        agreed: Agreed,
     ) {
         let carrier = Carrier::Stream(wire);
         let session = &registered.session;
-        session.begin(&carrier, framing);
+        session.begin(&carrier, framing, agreed);
         if framing != Framing::Lines {
             let mut open = self.open_packet(session, session.transport());
-            open.compression = compression;
+            open.compression = matches!(agreed, Agreed::Native(_)).then_some(Compression::Deflate);
             session.send_open(&open);
         }
         self.drive(registered, handshake, carrier);

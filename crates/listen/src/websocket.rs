@@ -10,12 +10,14 @@ use bytes::Bytes;
 use http::{Request, Response};
 use hyper::upgrade::OnUpgrade;
 use sockeye_engine_proto::RequestError;
-use sockeye_websocket::{Decoder, Event, Limits, OpCode, Role, encode_frame};
+use sockeye_websocket::{
+    Deflate, DeflateConfig, Deflater, Event, Limits, OpCode, Role, encode_frame,
+};
 use thiserror::Error;
 
 use crate::http::{Body, requested, switching_protocols, upgraded};
 use sockeye_engine::Io;
-use sockeye_engine::{FrameReader, ReadError};
+use sockeye_engine::{FrameReader, ReadError, WebSocketFormat};
 
 /// A WebSocket of the server, for programs that speak something else than Engine.IO on it.
 ///
@@ -24,7 +26,7 @@ use sockeye_engine::{FrameReader, ReadError};
 #[derive(Debug)]
 pub struct WebSocket {
     io: Io,
-    frames: FrameReader<Decoder>,
+    frames: FrameReader<WebSocketFormat>,
     out: Replies,
 }
 
@@ -34,12 +36,15 @@ pub struct WebSocket {
 pub struct Upgrading {
     on_upgrade: OnUpgrade,
     limits: Limits,
+    deflate: Option<Deflate>,
 }
 
 /// What waits to be written to a WebSocket.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Replies {
     bytes: Vec<u8>,
+    /// The compressor, and the shortest message that it gets.
+    deflater: Option<(Box<Deflater>, usize)>,
     written: usize,
     closed: bool,
     shut: bool,
@@ -65,7 +70,8 @@ pub enum WebSocketError {
 
 impl WebSocket {
     /// Answers a handshake: with the response to be sent, and the WebSocket that is there once
-    /// it has been.
+    /// it has been. With `deflate`, messages are compressed for peers that offer it; each such
+    /// WebSocket has a compressor of its own then, which takes up to 371 KiB.
     ///
     /// # Errors
     ///
@@ -73,12 +79,18 @@ impl WebSocket {
     pub fn upgrade<B>(
         mut request: Request<B>,
         limits: Limits,
+        deflate: Option<&DeflateConfig>,
     ) -> Result<(Response<Body>, Upgrading), RequestError> {
         let on_upgrade = requested(&mut request);
         let (parts, _) = request.into_parts();
-        let response = switching_protocols(&parts)?;
+        let (response, deflate) = switching_protocols(&parts, deflate)?;
         let on_upgrade = on_upgrade.ok_or(RequestError::UnknownTransport)?;
-        Ok((response, Upgrading { on_upgrade, limits }))
+        let upgrading = Upgrading {
+            on_upgrade,
+            limits,
+            deflate,
+        };
+        Ok((response, upgrading))
     }
 
     /// Hands every message to `handle`, until the WebSocket is closed. Pings and the closing
@@ -171,11 +183,24 @@ impl Upgrading {
     /// Waits until the response has been sent; `None` if the peer has gone.
     pub async fn finish(self) -> Option<WebSocket> {
         let (io, read): (Io, Bytes) = upgraded(self.on_upgrade).await?;
-        let frames = FrameReader::new(Decoder::new(Role::Server, self.limits), &read);
+        let format = WebSocketFormat::new(Role::Server, self.limits, self.deflate);
+        let frames = FrameReader::new(format, &read);
+        let deflater = self.deflate.and_then(|agreed| {
+            let threshold = agreed.threshold()?;
+            let (level, bits) = (agreed.level(), agreed.window_bits());
+            let deflater = Deflater::new(level, bits, agreed.context());
+            Some((Box::new(deflater), threshold))
+        });
         Some(WebSocket {
             io,
             frames,
-            out: Replies::default(),
+            out: Replies {
+                bytes: Vec::new(),
+                deflater,
+                written: 0,
+                closed: false,
+                shut: false,
+            },
         })
     }
 }
@@ -183,12 +208,24 @@ impl Upgrading {
 impl Replies {
     /// Sends a text message.
     pub fn text(&mut self, text: &str) {
-        encode_frame(&mut self.bytes, OpCode::Text, text.as_bytes(), None);
+        self.message(OpCode::Text, text.as_bytes());
     }
 
     /// Sends a binary message.
     pub fn binary(&mut self, data: &[u8]) {
-        encode_frame(&mut self.bytes, OpCode::Binary, data, None);
+        self.message(OpCode::Binary, data);
+    }
+
+    fn message(&mut self, op: OpCode, payload: &[u8]) {
+        let is_sent = match &mut self.deflater {
+            Some((deflater, threshold)) if payload.len() >= *threshold => {
+                deflater.encode_frame(&mut self.bytes, op, payload, None)
+            }
+            _ => false,
+        };
+        if !is_sent {
+            encode_frame(&mut self.bytes, op, payload, None);
+        }
     }
 
     /// Closes the WebSocket, with a status code or without. Nothing can be sent afterwards.

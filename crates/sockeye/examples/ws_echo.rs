@@ -1,4 +1,7 @@
-//! A plain WebSocket echo on any path: `ws_echo HOST:PORT`.
+//! A plain WebSocket echo on any path: `ws_echo HOST:PORT [--deflate | --deflate-takeover]`.
+//!
+//! With `--deflate` messages of every length are compressed for clients that offer it, each by itself; with
+//! `--deflate-takeover` they may refer to those before them.
 
 use std::convert::Infallible;
 
@@ -7,7 +10,7 @@ use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use sockeye_listen::{Body, WebSocket};
-use sockeye_websocket::{Event, Limits};
+use sockeye_websocket::{DeflateConfig, Event, Limits};
 use tokio::net::TcpListener;
 
 /// Cases 9.3.1 and 9.4.1 of Autobahn have messages of 4 MiB in pieces of 64 bytes, four times what is taken by default.
@@ -18,14 +21,25 @@ const MAX_MESSAGE: usize = 64 * 1024 * 1024;
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let address = std::env::args().nth(1).ok_or("usage: ws_echo HOST:PORT")?;
+    const USAGE: &str = "usage: ws_echo HOST:PORT [--deflate | --deflate-takeover]";
+    let (mut address, mut deflate) = (None, None);
+    for arg in std::env::args().skip(1) {
+        let compressed = DeflateConfig::default().threshold(0);
+        match arg.as_str() {
+            "--deflate" => deflate = Some(compressed),
+            "--deflate-takeover" => deflate = Some(compressed.context_takeover(true)),
+            _ => address = Some(arg),
+        }
+    }
+    let address = address.ok_or(USAGE)?;
     let listener = TcpListener::bind(&address).await?;
     println!("listening on ws://{}", listener.local_addr()?);
     loop {
         let (stream, _) = listener.accept().await?;
         tokio::spawn(async move {
+            let service = service_fn(|request| serve(request, deflate));
             let connection = hyper::server::conn::http1::Builder::new()
-                .serve_connection(TokioIo::new(stream), service_fn(serve))
+                .serve_connection(TokioIo::new(stream), service)
                 .with_upgrades();
             if let Err(error) = connection.await {
                 eprintln!("{error}");
@@ -34,12 +48,15 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     }
 }
 
-async fn serve(request: Request<Incoming>) -> Result<Response<Body>, Infallible> {
+async fn serve(
+    request: Request<Incoming>,
+    deflate: Option<DeflateConfig>,
+) -> Result<Response<Body>, Infallible> {
     let limits = Limits::default()
         .max_frame(MAX_MESSAGE)
         .max_message(MAX_MESSAGE)
         .max_fragments(MAX_FRAGMENTS);
-    let (response, upgrading) = match WebSocket::upgrade(request, limits) {
+    let (response, upgrading) = match WebSocket::upgrade(request, limits, deflate.as_ref()) {
         Ok(accepted) => accepted,
         Err(error) => {
             let mut response = Response::new(Body::from(error.to_string()));

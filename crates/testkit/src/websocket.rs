@@ -166,6 +166,7 @@ impl WebSocket {
                     };
                     (Some(frame), used)
                 }
+                Ok(Decoded::Deflated { .. }) => panic!("compression was not offered"),
                 Ok(Decoded::Skip { used }) => (None, used),
                 Ok(Decoded::NeedMore { .. }) => {
                     let read = self.stream.read_buf(&mut self.read).await.ok()?;

@@ -107,7 +107,10 @@ pub struct Decoder {
     role: Role,
     /// Messages may be compressed.
     deflate: bool,
-    limits: Limits,
+    // The limits one by one, as they leave no room between them.
+    max_fragments: u32,
+    max_frame: usize,
+    max_message: usize,
     /// The message that is under way in fragments; boxed, as nearly all come in one frame.
     partial: Option<Box<Partial>>,
 }
@@ -146,12 +149,13 @@ enum Parsed {
 impl Decoder {
     /// A decoder for a connection of which we are the `role` end.
     pub fn new(role: Role, limits: Limits) -> Self {
-        // A header and a payload within the limit must not overflow when added.
-        let limits = limits.max_frame(limits.max_frame.min(isize::MAX as usize - MAX_HEADER));
         Self {
             role,
             deflate: false,
-            limits,
+            max_fragments: limits.max_fragments,
+            // A header and a payload within the limit must not overflow when added.
+            max_frame: limits.max_frame.min(isize::MAX as usize - MAX_HEADER),
+            max_message: limits.max_message,
             partial: None,
         }
     }
@@ -189,7 +193,7 @@ impl Decoder {
                     let message = Deflated {
                         op,
                         data: Cow::Borrowed(payload),
-                        max: self.limits.max_message,
+                        max: self.max_message,
                     };
                     return Ok(Decoded::Deflated { message, used });
                 }
@@ -359,9 +363,9 @@ impl Decoder {
             (before, true) => before + 1,
             (before, false) => before.saturating_add(2),
         };
-        match fragments > self.limits.max_fragments {
+        match fragments > self.max_fragments {
             true => Err(ProtocolError::TooManyFragments {
-                limit: self.limits.max_fragments,
+                limit: self.max_fragments,
             }),
             false => Ok(()),
         }
@@ -370,11 +374,11 @@ impl Decoder {
     /// Checks a payload length against the limits.
     #[inline]
     fn check_size(&self, prefix: Prefix, len: u64) -> Result<usize, ProtocolError> {
-        let Limits {
+        let Self {
             max_frame,
             max_message,
             ..
-        } = self.limits;
+        } = *self;
         let payload_len = match usize::try_from(len) {
             // Control frames are short anyway, and have to pass under the smallest limit.
             Ok(fits) if fits <= max_frame || prefix.op.is_control() => fits,
@@ -407,7 +411,7 @@ impl Decoder {
                 let message = Deflated {
                     op,
                     data: Cow::Owned(data),
-                    max: self.limits.max_message,
+                    max: self.max_message,
                 };
                 return Ok(Decoded::Deflated { message, used });
             }
@@ -496,4 +500,4 @@ fn not_text(error: InvalidUtf8) -> ProtocolError {
 }
 
 // One of these is kept for every idle connection.
-const _: () = assert!(size_of::<Decoder>() <= 40);
+const _: () = assert!(size_of::<Decoder>() <= 32);

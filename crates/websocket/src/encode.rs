@@ -1,6 +1,7 @@
 use crate::close_code;
 use crate::header::{
-    EIGHT_BYTES, FIN, LengthForm, MAX_CONTROL_PAYLOAD, RSV1, TWO_BYTES, encode_header,
+    EIGHT_BYTES, FIN, LengthForm, MASK, MAX_CONTROL_PAYLOAD, RSV1, TWO_BYTES, encode_header,
+    header_len,
 };
 use crate::mask::apply_mask;
 use crate::opcode::OpCode;
@@ -60,6 +61,38 @@ pub fn encode_frame(out: &mut Vec<u8>, op: OpCode, payload: &[u8], mask: Option<
     if let Some(key) = mask {
         apply_mask(&mut out[start..], key, 0);
     }
+}
+
+/// Appends a frame of a server's to `out`, masked as one of a client's.
+///
+/// It makes the own frame for one peer of what was encoded, and perhaps compressed, before. What is no whole frame is
+/// appended as it is.
+///
+/// ```
+/// use sockeye_websocket::{OpCode, encode_frame, mask_frame};
+///
+/// let (mut plain, mut masked, mut expected) = (Vec::new(), Vec::new(), Vec::new());
+/// encode_frame(&mut plain, OpCode::Text, b"text", None);
+/// mask_frame(&mut masked, &plain, [1, 2, 3, 4]);
+/// encode_frame(&mut expected, OpCode::Text, b"text", Some([1, 2, 3, 4]));
+/// assert_eq!(masked, expected);
+/// ```
+pub fn mask_frame(out: &mut Vec<u8>, frame: &[u8], key: [u8; 4]) {
+    let header = match frame {
+        [_, second, ..] => header_len(*second),
+        _ => return out.extend_from_slice(frame),
+    };
+    let Some((header, payload)) = frame.split_at_checked(header) else {
+        return out.extend_from_slice(frame);
+    };
+    out.reserve(frame.len() + key.len());
+    let start = out.len();
+    out.extend_from_slice(header);
+    out[start + 1] |= MASK;
+    out.extend_from_slice(&key);
+    let start = out.len();
+    out.extend_from_slice(payload);
+    apply_mask(&mut out[start..], key, 0);
 }
 
 /// Appends a frame whose payload is compressed, and marked as such.

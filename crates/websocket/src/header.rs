@@ -32,7 +32,7 @@ pub(crate) const FIN: u8 = 0x80;
 const RSV: u8 = 0x70;
 /// The reserved bit that marks a compressed message (RFC 7692 §7.2.3.1).
 pub(crate) const RSV1: u8 = 0x40;
-const MASK: u8 = 0x80;
+pub(crate) const MASK: u8 = 0x80;
 
 /// The header of one frame, encoded; it dereferences to its bytes.
 #[derive(Clone, Copy)]
@@ -105,6 +105,17 @@ impl LengthForm {
     }
 }
 
+/// How long a header is, by its second byte.
+#[inline]
+pub(crate) const fn header_len(second: u8) -> usize {
+    let extended = match second & !MASK {
+        TWO_BYTES => 2,
+        EIGHT_BYTES => 8,
+        _ => 0,
+    };
+    2 + extended + if second & MASK == 0 { 0 } else { 4 }
+}
+
 /// Values of the 7-bit length that announce a longer one behind it.
 pub(crate) const TWO_BYTES: u8 = 126;
 pub(crate) const EIGHT_BYTES: u8 = 127;
@@ -147,12 +158,7 @@ impl Prefix {
 
     #[inline]
     pub(crate) fn header_len(self) -> usize {
-        let extended = match self.length {
-            TWO_BYTES => 2,
-            EIGHT_BYTES => 8,
-            _ => 0,
-        };
-        2 + extended + if self.masked { 4 } else { 0 }
+        header_len(self.length | if self.masked { MASK } else { 0 })
     }
 
     /// Reads the payload length out of a complete header.

@@ -71,7 +71,7 @@ pub use decoder::{Decoded, Decoder, Deflated, Limits, Role};
 pub use deflate::{
     ClientWindow, Context, Deflate, DeflateConfig, DeflateOffer, Deflater, InflateError, Inflater,
 };
-pub use encode::{encode_close, encode_frame, prepend_header};
+pub use encode::{encode_close, encode_frame, mask_frame, prepend_header};
 pub use error::ProtocolError;
 pub use event::{Event, Payload, Text};
 pub use extensions::{ExtensionOffer, ExtensionSyntaxError, parse_extensions};

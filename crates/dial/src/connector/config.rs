@@ -4,7 +4,7 @@ use std::time::Duration;
 use http::HeaderMap;
 use http::uri::PathAndQuery;
 use sockeye_engine_proto::{Revision, TransportKind};
-use sockeye_websocket::handshake;
+use sockeye_websocket::{DeflateConfig, handshake};
 
 use crate::dialer::{ConnectorError, DialConfig};
 use crate::url::ConnectUrl;
@@ -33,6 +33,7 @@ pub struct ConnectorConfig {
     pub(super) sub_protocols: Vec<String>,
     pub(super) limits: SessionLimits,
     pub(super) stream_compression: Option<usize>,
+    pub(super) per_message_deflate: Option<DeflateConfig>,
 }
 
 /// Which revision of Engine.IO to speak.
@@ -84,6 +85,7 @@ impl Default for ConnectorConfig {
                 .max_packets_per_payload(1_000_000)
                 .max_line_bytes(16 * 1024 * 1024),
             stream_compression: None,
+            per_message_deflate: Some(DeflateConfig::default()),
         }
     }
 }
@@ -252,6 +254,18 @@ impl ConnectorConfig {
             return Err(ConnectorError::NoTransport);
         }
         Ok(())
+    }
+
+    /// How messages are compressed on WebSockets (permessage-deflate, RFC 7692), if the server agrees; `None` does not
+    /// offer it. Default: messages of 1024 bytes and more are, each by itself. A server that has it switched off, as all
+    /// are by default, gets and sends them as they are.
+    ///
+    /// Below TLS, the length of a compressed message tells something about it: do not let secrets
+    /// and what others can choose travel in one message, or emit it uncompressed.
+    #[must_use]
+    pub const fn per_message_deflate(mut self, deflate: Option<DeflateConfig>) -> Self {
+        self.per_message_deflate = deflate;
+        self
     }
 
     /// Finds settings that cannot work, and brings the path into its one form.

@@ -12,8 +12,7 @@ use sockeye_engine_proto::{TransportKind, WireKind, payload};
 use super::Shared;
 use super::target::{Target, framing};
 use crate::dialer::{Answer, DialError, PostBody};
-use sockeye_engine::Io;
-use sockeye_engine::{Exchange, Reply};
+use sockeye_engine::{Exchange, Reply, Upgraded};
 
 /// How long the WebSocket of an upgrade may take to be there.
 const UPGRADE_TIMEOUT: Duration = Duration::from_secs(10);
@@ -68,7 +67,7 @@ impl Exchange for HttpExchange {
         Box::pin(async move { answer.await.map(drop) })
     }
 
-    fn upgrade(&self) -> Option<Reply<(Io, Bytes)>> {
+    fn upgrade(&self) -> Option<Reply<Upgraded>> {
         if !self.upgrades {
             return None;
         }
@@ -77,7 +76,10 @@ impl Exchange for HttpExchange {
             let kind = TransportKind::WebSocket;
             let path = target.path_and_query(kind);
             let headers = target.headers(kind);
-            let dial = shared.dialer.websocket(&target.url, &path, &headers);
+            let deflate = shared.config.per_message_deflate;
+            let dial = shared
+                .dialer
+                .websocket(&target.url, &path, &headers, deflate);
             match tokio::time::timeout(UPGRADE_TIMEOUT, dial).await {
                 Ok(result) => result.map_err(|error| describe(&error)),
                 Err(_) => Err("no WebSocket in time".to_owned()),

@@ -18,7 +18,7 @@ use super::{Begun, ConnectRequest, Connector, OpenError, now};
 use crate::dialer::{Answer, DialError};
 use sockeye_engine::Dialect;
 use sockeye_engine::Framing;
-use sockeye_engine::{Carrier, Early, Requests, Wire};
+use sockeye_engine::{Agreed, Carrier, Early, Requests, Wire};
 
 /// How long a server has to show that it speaks revision 3, by sending what such servers send at
 /// once behind the open packet.
@@ -158,7 +158,7 @@ impl Connector {
             base64: config.force_base64,
             carrier: Carrier::requests(requests),
             framing: Framing::MaskedWebSocket,
-            compress_from: None,
+            agreed: Agreed::Nothing,
         })
     }
 
@@ -168,13 +168,16 @@ impl Connector {
         let path = target.path_and_query(kind);
         let headers = target.headers(kind);
         let dialer = &self.shared.dialer;
-        let (io, read) = match dialer.websocket(&target.url, &path, &headers).await {
+        let deflate = config.per_message_deflate;
+        let dialed = dialer.websocket(&target.url, &path, &headers, deflate);
+        let stream = match dialed.await {
             Err(DialError::Refused { status, body, .. }) => {
                 return Err(OpenError::refusal(status, body.as_bytes()));
             }
             result => result?,
         };
-        let mut wire = Wire::websocket(io, &read, config.limits.max_payload, Role::Client);
+        let agreed = stream.deflate.into();
+        let mut wire = Wire::websocket(stream, config.limits.max_payload, Role::Client);
         let open = read_open(&mut wire).await?;
         let old = config.protocol == Protocol::Auto
             && target.revision == Revision::V4
@@ -188,7 +191,7 @@ impl Connector {
             base64: config.force_base64,
             carrier: Carrier::Stream(wire),
             framing: Framing::MaskedWebSocket,
-            compress_from: None,
+            agreed,
         })
     }
 }

@@ -15,7 +15,7 @@ use sockeye_engine::Dialect;
 use sockeye_engine::Framing;
 use sockeye_engine::Io;
 use sockeye_engine::StreamDialect;
-use sockeye_engine::{Carrier, Early, NothingEarly, Wire};
+use sockeye_engine::{Agreed, Carrier, Early, NothingEarly, Wire};
 
 /// How long a peer has to answer the opening before it is taken for one that speaks in lines.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -114,7 +114,7 @@ fn lines(io: Io, transport: TransportKind, read: &[u8], config: &ConnectorConfig
         base64: false,
         carrier: Carrier::Stream(wire),
         framing: Framing::Lines,
-        compress_from: None,
+        agreed: Agreed::Nothing,
     }
 }
 
@@ -147,12 +147,13 @@ async fn native(
     let mut wire = Wire::bare(io, Framing::Native, &read, &config.limits);
     let open = read_open(&mut wire).await?;
     // What was not offered is not taken, whatever the server says.
-    let compress_from = config
-        .stream_compression
-        .filter(|_| open.compression.is_some());
-    if compress_from.is_some() {
-        wire.expect_compressed();
-    }
+    let agreed = match (config.stream_compression, open.compression) {
+        (Some(from), Some(Compression::Deflate)) => {
+            wire.expect_compressed();
+            Agreed::Native(from)
+        }
+        _ => Agreed::Nothing,
+    };
     Ok(Begun {
         state: Session::client(Revision::V4, transport, &open, now()),
         sid: open.sid,
@@ -160,7 +161,7 @@ async fn native(
         base64: false,
         carrier: Carrier::Stream(wire),
         framing: Framing::Native,
-        compress_from,
+        agreed,
     })
 }
 

@@ -1,19 +1,19 @@
 //! WebSocket handshakes.
 
-use bytes::Bytes;
 use http::header::SEC_WEBSOCKET_PROTOCOL;
 use http::{HeaderMap, HeaderValue, Request};
 use http_body_util::Empty;
+use sockeye_websocket::DeflateConfig;
 use sockeye_websocket::handshake::ClientRequest;
 
 use super::request::{all_headers, unwritable, uri};
 use super::switch::{Switch, switch};
 use super::{ConnectUrl, DialError, Dialer};
-use sockeye_engine::Io;
+use sockeye_engine::Upgraded;
 
 impl Dialer {
     /// Opens a WebSocket at `target`, which is the path with the query. Gives the stream, a bare
-    /// socket unless it is TLS, and what the server has sent already.
+    /// socket unless it is TLS, what the server has sent already, and what it has agreed to.
     ///
     /// The sub-protocols of a `Sec-WebSocket-Protocol` header are offered; an answer with another
     /// one is refused.
@@ -22,7 +22,8 @@ impl Dialer {
         url: &ConnectUrl,
         target: &str,
         headers: &HeaderMap,
-    ) -> Result<(Io, Bytes), DialError> {
+        deflate: Option<DeflateConfig>,
+    ) -> Result<Upgraded, DialError> {
         let protocols: Vec<&str> = headers
             .get_all(SEC_WEBSOCKET_PROTOCOL)
             .iter()
@@ -33,7 +34,9 @@ impl Dialer {
             .collect();
         let mut key = [0; 16];
         getrandom::fill(&mut key).map_err(|error| unwritable(url, error.into()))?;
-        let handshake = ClientRequest::new(key).protocols(&protocols);
+        let handshake = ClientRequest::new(key)
+            .protocols(&protocols)
+            .deflate(deflate);
         let mut request = Request::new(Empty::new());
         *request.uri_mut() = uri(url, target)?;
         *request.headers_mut() = all_headers(url, headers)?;
@@ -59,10 +62,14 @@ impl Dialer {
             Switch::Agreed { answer, link, read } => {
                 let headers = answer.headers().iter();
                 let headers = headers.map(|(name, value)| (name.as_str(), value.as_bytes()));
-                handshake
+                let accepted = handshake
                     .verify(answer.status().as_u16(), headers)
                     .map_err(|source| DialError::Handshake { to: to(), source })?;
-                Ok((link.into_io(), read))
+                Ok(Upgraded {
+                    io: link.into_io(),
+                    read,
+                    deflate: accepted.deflate,
+                })
             }
             Switch::Refused { answer } => Err(DialError::Refused {
                 to: to(),

@@ -10,7 +10,7 @@ use sockeye_engine_proto::{Lane, Message, Packet, PollVerdict, RequestError};
 use tokio::sync::oneshot;
 
 use super::{Carrier, Driver, Side, is_ready};
-use crate::command::{PollAnswer, Post, PostVerdict};
+use crate::command::{PollAnswer, PollPayload, Post, PostVerdict};
 use crate::connection::{Connection, Incoming};
 use crate::message::View;
 use crate::outbox::{Item, Outbox};
@@ -181,7 +181,7 @@ impl<S: Side, C: Connection> Driver<S, C> {
         // Otherwise the request was dropped, and the command that says so is on its way.
     }
 
-    fn take_payload_of_current(&self) -> payload::Encoded {
+    fn take_payload_of_current(&self) -> PollPayload {
         match &self.carrier {
             Carrier::Polling(polling) => self.take_payload(&polling.dialect),
             _ => self.noop(&Dialect::new(self.session.revision())),
@@ -189,14 +189,14 @@ impl<S: Side, C: Connection> Driver<S, C> {
     }
 
     /// As much of the outbox as fits one payload, or a noop if there is nothing.
-    fn take_payload(&self, dialect: &Dialect) -> payload::Encoded {
+    fn take_payload(&self, dialect: &Dialect) -> PollPayload {
         // The last payload of a session takes everything: there will be no other.
         let limit = match self.session.is_closed() {
             true => usize::MAX,
             false => self.side.limits().max_payload,
         };
         let mut encoder = payload::Encoder::new(dialect, limit);
-        fill(
+        let compress = fill(
             &mut encoder,
             &mut self.handle.shared().lock().outbox,
             usize::MAX,
@@ -204,15 +204,21 @@ impl<S: Side, C: Connection> Driver<S, C> {
         if encoder.is_empty() {
             return self.noop(dialect);
         }
-        encoder.finish()
+        PollPayload {
+            encoded: encoder.finish(),
+            compress,
+        }
     }
 
-    fn noop(&self, dialect: &Dialect) -> payload::Encoded {
+    fn noop(&self, dialect: &Dialect) -> PollPayload {
         let limit = self.side.limits().max_payload;
         let mut encoder = payload::Encoder::new(dialect, limit);
         let taken = encoder.push(&Packet::Noop);
         debug_assert!(taken, "the first packet of a payload is always taken");
-        encoder.finish()
+        PollPayload {
+            encoded: encoder.finish(),
+            compress: false,
+        }
     }
 }
 
@@ -223,16 +229,22 @@ pub(super) fn incoming<'a>(message: &'a Message<'_>) -> Incoming<'a> {
     }
 }
 
-/// Moves packets into the payload until it is full, or has this many.
-pub(super) fn fill(encoder: &mut payload::Encoder, outbox: &mut Outbox, max_packets: usize) {
+/// Moves packets into the payload until it is full, or has this many; whether a message may be compressed that is in it
+/// now.
+pub(super) fn fill(
+    encoder: &mut payload::Encoder,
+    outbox: &mut Outbox,
+    max_packets: usize,
+) -> bool {
+    let mut may_compress = false;
     let Some(packets) = outbox.packets() else {
-        return;
+        return may_compress;
     };
     for _ in 0..max_packets {
         let Some(item) = packets.front() else { break };
         let taken = match item {
             Item::Control(packet) => encoder.push(packet),
-            Item::Message(message) => match message.view() {
+            Item::Message { message, .. } => match message.view() {
                 View::Text(text) => encoder.push_text(text.packet_text()),
                 View::Binary(data) => encoder.push_binary(data),
             },
@@ -240,7 +252,9 @@ pub(super) fn fill(encoder: &mut payload::Encoder, outbox: &mut Outbox, max_pack
         if !taken {
             break;
         }
+        may_compress |= matches!(item, Item::Message { compress: true, .. });
         packets.pop_front();
     }
     outbox.recount();
+    may_compress
 }

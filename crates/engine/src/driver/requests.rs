@@ -14,7 +14,7 @@ use super::polling::{fill, incoming};
 use super::{Carrier, Driver, Side, is_ready};
 use crate::connection::Connection;
 use crate::handle::SessionHandle;
-use crate::io::Io;
+use crate::websocket::Upgraded;
 
 /// What will have come of a request; the error is a text that says what went wrong.
 pub type Reply<T> = Pin<Box<dyn Future<Output = Result<T, String>> + Send>>;
@@ -28,9 +28,8 @@ pub trait Exchange: Send {
     /// Sends packets.
     fn post(&self, payload: payload::Encoded) -> Reply<()>;
 
-    /// Opens a WebSocket to move to; `None` if there is to be no upgrade. With the bytes that
-    /// came behind the handshake.
-    fn upgrade(&self) -> Option<Reply<(Io, Bytes)>>;
+    /// Opens a WebSocket to move to; `None` if there is to be no upgrade.
+    fn upgrade(&self) -> Option<Reply<Upgraded>>;
 
     /// Whether the WebSocket has taken over, or is of no use.
     fn upgraded(&self, works: bool);
@@ -47,7 +46,7 @@ pub struct Requests {
     get: Option<Reply<(WireKind, Bytes)>>,
     post: Option<Reply<()>>,
     /// The WebSocket that is being opened for an upgrade.
-    upgrade: Option<Reply<(Io, Bytes)>>,
+    upgrade: Option<Reply<Upgraded>>,
     /// Packets of the last answer for which the application was not ready.
     backlog: VecDeque<Packet<'static>>,
     farewell: Farewell,
@@ -188,7 +187,7 @@ impl<S: Side, C: Connection> Driver<S, C> {
             seen = true;
             requests.upgrade = None;
             match result {
-                Ok((io, read)) => self.handle_upgrade(io, &read, now),
+                Ok(stream) => self.handle_upgrade(stream, now),
                 Err(detail) => {
                     tracing::debug!(detail, "no upgrade");
                     requests.exchange.upgraded(false);

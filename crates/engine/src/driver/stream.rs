@@ -6,10 +6,9 @@ use std::ops::ControlFlow;
 use std::task::{Context, Poll};
 use std::time::Instant;
 
-use bytes::Bytes;
 use sockeye_engine_proto::frame::FrameError;
 use sockeye_engine_proto::{Lane, Message, Packet, PacketError, Revision, Session, TransportEnd};
-use sockeye_websocket::{Decoder, Event, OpCode, Payload, ProtocolError, Role, encode_frame};
+use sockeye_websocket::{Deflate, Event, OpCode, Payload, ProtocolError, Role, encode_frame};
 
 use super::unfinished::Unfinished;
 use super::{Driver, Side, is_ready};
@@ -22,6 +21,7 @@ use crate::limits::SessionLimits;
 use crate::mask;
 use crate::outbox::Framing;
 use crate::unheard::{Mistaken, Unheard};
+use crate::websocket::{Upgraded, WebSocketFormat};
 
 /// A stream that carries a session.
 pub struct Wire {
@@ -40,7 +40,7 @@ pub struct Wire {
 
 /// How the stream is cut into packets.
 pub(super) enum Frames {
-    WebSocket(FrameReader<Decoder>),
+    WebSocket(FrameReader<WebSocketFormat>),
     Native(FrameReader<Native>),
     Lines(FrameReader<Lines>),
 }
@@ -90,16 +90,16 @@ impl Frames {
 }
 
 impl Wire {
-    /// A WebSocket, at which this end has this role. `read` is what came behind the handshake
-    /// already.
-    pub fn websocket(io: Io, read: &[u8], max_payload: usize, role: Role) -> Self {
+    /// A WebSocket, at which this end has this role.
+    pub fn websocket(stream: Upgraded, max_payload: usize, role: Role) -> Self {
+        let Upgraded { io, read, deflate } = stream;
         let limits = sockeye_websocket::Limits::default()
             .max_frame(max_payload)
             .max_message(max_payload);
-        let decoder = Decoder::new(role, limits);
+        let format = WebSocketFormat::new(role, limits, deflate);
         Self {
             io,
-            frames: Frames::WebSocket(FrameReader::new(decoder, read)),
+            frames: Frames::WebSocket(FrameReader::new(format, &read)),
             fate: Fate::Open,
             own_half: OwnHalf::Open,
             outlives_peer: false,
@@ -128,7 +128,7 @@ impl Wire {
     }
 
     /// Takes compressed frames of a native peer too, as both ends have agreed. What goes out is
-    /// the [session's](SessionHandle::set_compression) affair.
+    /// the [session's](SessionHandle::begin) affair.
     pub const fn expect_compressed(&mut self) {
         if let Frames::Native(frames) = &mut self.frames {
             frames.format_mut().expect_compressed();
@@ -498,15 +498,18 @@ const PROBE_OUTBOX: usize = 64 * 1024;
 pub(super) struct Probe {
     wire: Wire,
     role: Role,
+    deflate: Option<Deflate>,
     /// Frames that wait to be written.
     out: Vec<u8>,
 }
 
 impl Probe {
-    pub(super) fn new(io: Io, read: &Bytes, max_payload: usize, role: Role) -> Self {
+    pub(super) fn new(stream: Upgraded, max_payload: usize, role: Role) -> Self {
+        let deflate = stream.deflate;
         Self {
-            wire: Wire::websocket(io, read, max_payload, role),
+            wire: Wire::websocket(stream, max_payload, role),
             role,
+            deflate,
             out: Vec::new(),
         }
     }
@@ -517,10 +520,10 @@ impl Probe {
         encode_frame(&mut self.out, OpCode::Text, &text, key(self.role));
     }
 
-    /// The WebSocket, and what is still to be written to it: a peer that commits without waiting
-    /// for the answer to its probe gets that answer all the same.
-    pub(super) fn into_parts(self) -> (Wire, Vec<u8>) {
-        (self.wire, self.out)
+    /// The WebSocket, what was agreed on for it, and what is still to be written to it: a peer that commits
+    /// without waiting for the answer to its probe gets that answer all the same.
+    pub(super) fn into_parts(self) -> (Wire, Option<Deflate>, Vec<u8>) {
+        (self.wire, self.deflate, self.out)
     }
 
     /// Writes what waits, as far as possible now.
@@ -558,7 +561,9 @@ impl<S: Side, C: Connection> Driver<S, C> {
             self.session.handle_transport_closed(now, Lane::Probe, end);
             return true;
         }
-        let Probe { wire, role, out } = &mut **probe;
+        let Probe {
+            wire, role, out, ..
+        } = &mut **probe;
         let Wire { io, frames, .. } = wire;
         let Frames::WebSocket(frames) = frames else {
             return false;

@@ -4,10 +4,11 @@ use std::io::{self, IoSlice};
 
 use bytes::Bytes;
 use sockeye_engine_proto::{Packet, Revision, WireKind, frame};
-use sockeye_websocket::{OpCode, apply_mask, encode_frame, encode_header};
+use sockeye_websocket::{Deflater, OpCode, apply_mask, encode_frame, encode_header, mask_frame};
 
 use super::chunks::{Chunk, Chunks};
 use super::urgent::{Beat, Reception, Urgent};
+use crate::deflate::{Compression, op_code};
 use crate::io::Socket;
 use crate::mask;
 use crate::message::{Message, View, frame_text, type_text};
@@ -27,6 +28,8 @@ pub(super) struct Stream {
     /// The socket, if it can be written to from any thread.
     pub(super) direct: Option<Socket>,
     pub(super) framing: Framing,
+    /// For a peer whose messages may refer to those before them.
+    pub(super) deflater: Option<Box<Deflater>>,
 }
 
 /// How packets become bytes on a stream.
@@ -65,7 +68,68 @@ const MAX_SLICES: usize = 64;
 const KEEP_TAIL: usize = 4096;
 
 impl Stream {
-    /// Appends a message; returns how many bytes that is.
+    /// Appends a message that may be compressed; returns how many bytes that is.
+    pub(super) fn push_packed(
+        &mut self,
+        message: &Message,
+        compression: Compression,
+        revision: Revision,
+        base64: bool,
+    ) -> usize {
+        let packet = message.packet(revision).filter(|(kind, packet)| {
+            compression.takes(packet.len()) && !(base64 && *kind == WireKind::Binary)
+        });
+        let Some((kind, packet)) = packet else {
+            return self.push(message, revision, base64);
+        };
+        if self.deflater.is_some() {
+            return self.push_in_turn(op_code(kind), packet);
+        }
+        match message.compressed(compression, revision) {
+            Some(frame) => self.push_compressed(frame),
+            None => self.push(message, revision, base64),
+        }
+    }
+
+    /// Appends a compressed frame that was made for others, too.
+    pub(super) fn push_compressed(&mut self, frame: &Bytes) -> usize {
+        match self.framing {
+            Framing::MaskedWebSocket => {
+                self.append(frame.len(), |out| mask_frame(out, frame, mask::key()))
+            }
+            _ => self.copy_or_share(frame, Chunk::Frame),
+        }
+    }
+
+    /// Appends a message that is compressed with those before it in mind.
+    fn push_in_turn(&mut self, op: OpCode, packet: &[u8]) -> usize {
+        let Some(mut deflater) = self.deflater.take() else {
+            return 0;
+        };
+        let key = (self.framing == Framing::MaskedWebSocket).then(mask::key);
+        let len = self.append(packet.len(), |out| {
+            deflater.encode_frame(out, op, packet, key);
+        });
+        self.deflater = Some(deflater);
+        len
+    }
+
+    /// Appends a frame of about this length; in a buffer of its own, if it is too long to be copied.
+    fn append(&mut self, about: usize, make: impl FnOnce(&mut Vec<u8>)) -> usize {
+        if about <= COPY_MAX {
+            self.prepare_tail();
+            let before = self.tail.len();
+            make(&mut self.tail);
+            return self.tail.len() - before;
+        }
+        let mut frame = Vec::new();
+        make(&mut frame);
+        let len = frame.len();
+        self.copy_or_share(&frame.into(), Chunk::Frame);
+        len
+    }
+
+    /// Appends a message as it is; returns how many bytes that is.
     pub(super) fn push(&mut self, message: &Message, revision: Revision, base64: bool) -> usize {
         match (message.view(), self.framing) {
             (View::Text(text), Framing::WebSocket) => {
@@ -110,7 +174,20 @@ impl Stream {
     }
 
     /// Appends a text that stands in `buf` from `start` on.
-    pub(super) fn push_scratch(&mut self, buf: &mut Vec<u8>, start: usize) -> usize {
+    pub(super) fn push_scratch(
+        &mut self,
+        buf: &mut Vec<u8>,
+        start: usize,
+        packing: Option<Compression>,
+    ) -> usize {
+        if self.deflater.is_some()
+            && let Some(compression) = packing
+        {
+            let packet = type_text(buf, start);
+            if compression.takes(buf.len() - packet) {
+                return self.push_in_turn(OpCode::Text, &buf[packet..]);
+            }
+        }
         let start = match self.framing {
             Framing::WebSocket => frame_text(buf, start).1,
             Framing::Native => {

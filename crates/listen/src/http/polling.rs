@@ -105,7 +105,7 @@ async fn poll(
     session: &SessionHandle,
 ) -> Result<payload::Encoded, RequestError> {
     match deliveries.wait(session).await {
-        Ok(()) => session.poll().await,
+        Ok(()) => session.poll().await.map(|payload| payload.encoded),
         Err(overlap) => Err(overlap),
     }
 }

@@ -5,7 +5,7 @@ use http::{HeaderValue, Request, Response, StatusCode, Version};
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 use sockeye_engine_proto::{BadRequest, RequestError};
-use sockeye_websocket::{Extensions, handshake};
+use sockeye_websocket::{Deflate, DeflateConfig, handshake};
 use tokio::net::TcpStream;
 #[cfg(feature = "tls")]
 use tokio_rustls::server::TlsStream;
@@ -18,7 +18,7 @@ use crate::listener::Guarded;
 #[cfg(feature = "tls")]
 use sockeye_engine::Seated;
 use sockeye_engine::SessionHandle;
-use sockeye_engine::{Io, Seat};
+use sockeye_engine::{Io, Seat, Upgraded};
 
 /// Takes the upgrade out of a request that asks for a WebSocket.
 pub(crate) fn requested<B>(request: &mut Request<B>) -> Option<OnUpgrade> {
@@ -37,7 +37,7 @@ pub(super) fn open_session<A: Application>(
     opening: Opening,
     params: &Params<'_>,
 ) -> Result<Response<Body>, RequestError> {
-    let mut response = switching_protocols(parts)?;
+    let (mut response, deflate) = switching_protocols(parts, deflate_of(engine))?;
     let base64 = params.b64.as_deref().is_some_and(|value| !value.is_empty());
     if let Some(hook) = &engine.config().hooks.initial_headers {
         hook(response.headers_mut(), parts);
@@ -58,7 +58,8 @@ pub(super) fn open_session<A: Application>(
                 handshake,
                 revision,
             } = opening;
-            engine.open_stream(place, handshake, revision, base64, (io, &read));
+            let stream = Upgraded { io, read, deflate };
+            engine.open_stream(place, handshake, revision, base64, stream);
         }
     });
     Ok(response)
@@ -71,7 +72,7 @@ pub(super) fn join_session<A: Application>(
     on_upgrade: OnUpgrade,
     session: SessionHandle,
 ) -> Result<Response<Body>, RequestError> {
-    let response = switching_protocols(parts)?;
+    let (response, deflate) = switching_protocols(parts, deflate_of(engine))?;
     let engine = engine.clone();
     tokio::spawn(async move {
         // As for a new session: a server around the engine may never get so far.
@@ -80,14 +81,21 @@ pub(super) fn join_session<A: Application>(
             () = engine.gate().expired() => None,
         };
         if let Some((io, read)) = upgraded {
-            session.upgrade(io, read);
+            session.upgrade(Upgraded { io, read, deflate });
         }
     });
     Ok(response)
 }
 
-/// The 101 answer, if the request is a valid WebSocket handshake.
-pub(crate) fn switching_protocols(parts: &Parts) -> Result<Response<Body>, RequestError> {
+fn deflate_of<A: Application>(engine: &Engine<A>) -> Option<&DeflateConfig> {
+    engine.config().per_message_deflate.as_ref()
+}
+
+/// The 101 answer, if the request is a valid WebSocket handshake, and what is agreed on by it.
+pub(crate) fn switching_protocols(
+    parts: &Parts,
+    deflate: Option<&DeflateConfig>,
+) -> Result<(Response<Body>, Option<Deflate>), RequestError> {
     let version = match parts.version {
         Version::HTTP_11 => (1, 1),
         _ => (1, 0),
@@ -103,12 +111,13 @@ pub(crate) fn switching_protocols(parts: &Parts) -> Result<Response<Body>, Reque
     *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
     // As the reference server does, whatever sub-protocol the client likes best is fine.
     let protocol = accepted.protocols().first().copied();
-    for (name, value) in accepted.response_headers(protocol, Extensions::default()) {
+    let deflate = deflate.and_then(|config| accepted.accept_deflate(config));
+    for (name, value) in accepted.response_headers(protocol, deflate) {
         if let Ok(value) = HeaderValue::try_from(value) {
             response.headers_mut().insert(name, value);
         }
     }
-    Ok(response)
+    Ok((response, deflate))
 }
 
 /// Waits for the answer to be sent, and takes the bare socket back from the HTTP library.

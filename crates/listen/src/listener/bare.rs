@@ -7,8 +7,10 @@ use std::future::poll_fn;
 use std::io::{self, IoSlice};
 use std::sync::Arc;
 
-use sockeye_engine::{Dialect, Framing, Io, Wire};
-use sockeye_engine_proto::{Packet, RequestError, Revision, TransportKind, WireKind, frame};
+use sockeye_engine::{Agreed, Dialect, Framing, Io, Wire};
+use sockeye_engine_proto::{
+    Compression, Packet, RequestError, Revision, TransportKind, WireKind, frame,
+};
 use sockeye_socket_proto::lines;
 
 use super::Manners;
@@ -132,15 +134,14 @@ fn open<A: Application>(
     if manners.pause_on_connect {
         registered.session.will_pause_on_connect();
     }
-    let compression = match (opening.compression, config.stream_compression) {
-        (Some(compression), Some(from)) => {
+    let agreed = match (opening.compression, config.stream_compression) {
+        (Some(Compression::Deflate), Some(from)) => {
             wire.expect_compressed();
-            registered.session.set_compression(from);
-            Some(compression)
+            Agreed::Native(from)
         }
-        _ => None,
+        _ => Agreed::Nothing,
     };
-    engine.drive_wire(registered, guest.handshake, wire, framing, compression);
+    engine.drive_wire(registered, guest.handshake, wire, framing, agreed);
 }
 
 /// What tells a peer that it was refused. Natively that is a close packet with what HTTP would have

@@ -6,7 +6,7 @@ use crate::extensions::ExtensionOffer;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct DeflateConfig {
-    /// Shortest message that is compressed, in bytes; 1024 by default. 0 compresses all.
+    /// Shortest message that is compressed, in bytes; 1024 by default. 0 compresses all. 4 GiB are as long as any.
     pub threshold: usize,
     /// How hard to compress, from 1 (fast) to 9 (small); 1 by default. A kibibyte of JSON takes about twice the time at
     /// 3, for three quarters of the size. Anything else is taken for the nearest of them.
@@ -112,7 +112,7 @@ impl DeflateConfig {
             ClientWindow::AtMost(bits) => Some(bits.min(self.peer_bits())),
         };
         Some(Deflate {
-            threshold: self.threshold,
+            threshold: self.threshold.try_into().unwrap_or(u32::MAX),
             level: self.level.clamp(1, 9),
             window_bits,
             context: self.context(offer.server_no_context_takeover),
@@ -139,7 +139,7 @@ impl DeflateConfig {
             return None;
         }
         Some(Deflate {
-            threshold: self.threshold,
+            threshold: self.threshold.try_into().unwrap_or(u32::MAX),
             level: self.level.clamp(1, 9),
             window_bits,
             context: self.context(answer.client_no_context_takeover),
@@ -171,7 +171,7 @@ const NAME: &str = "permessage-deflate";
 /// What both ends of one connection agreed on: that messages may be compressed, and how.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Deflate {
-    threshold: usize,
+    threshold: u32,
     level: u8,
     window_bits: u8,
     context: Context,
@@ -186,7 +186,7 @@ impl Deflate {
     /// there is none of.
     pub const fn threshold(&self) -> Option<usize> {
         match self.window_bits > MIN_WINDOW_BITS {
-            true => Some(self.threshold),
+            true => Some(self.threshold as usize),
             false => None,
         }
     }

@@ -352,7 +352,10 @@ async fn hostile_answers_are_errors() {
         assert!(std::error::Error::source(&error).is_some());
 
         let none = HeaderMap::new();
-        let error = dialer().websocket(&url, "/", &none).await.unwrap_err();
+        let error = dialer()
+            .websocket(&url, "/", &none, None)
+            .await
+            .unwrap_err();
         let is_named = matches!(error, DialError::Http { .. } | DialError::Refused { .. });
         assert!(is_named, "{error:?}");
     }
@@ -424,7 +427,7 @@ async fn cookies_come_back_on_both_transports() {
     let client = async {
         get(&dialer, &url).await.unwrap();
         let opened = dialer
-            .websocket(&url, "/socket.io/", &HeaderMap::new())
+            .websocket(&url, "/socket.io/", &HeaderMap::new(), None)
             .await;
         assert!(
             matches!(opened, Err(DialError::Refused { .. })),

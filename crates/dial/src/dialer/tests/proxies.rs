@@ -131,8 +131,10 @@ async fn sessions_go_through_an_http_proxy() {
     }
 
     let target = "/engine.io/?EIO=4&transport=websocket";
-    let opened = dialer.websocket(&url, target, &HeaderMap::new()).await;
-    assert!(matches!(opened.unwrap().0.direct(), Some(Socket::Tcp(_))));
+    let opened = dialer
+        .websocket(&url, target, &HeaderMap::new(), None)
+        .await;
+    assert!(matches!(opened.unwrap().io.direct(), Some(Socket::Tcp(_))));
     rig.session().await;
 }
 
@@ -213,9 +215,9 @@ async fn sessions_go_through_a_socks_proxy() {
         ] {
             let target = "/engine.io/?EIO=4&transport=websocket";
             let (place, none) = (url(place), HeaderMap::new());
-            let opened = dialer.websocket(&place, target, &none);
+            let opened = dialer.websocket(&place, target, &none, None);
             assert!(matches!(
-                opened.await.unwrap().0.direct(),
+                opened.await.unwrap().io.direct(),
                 Some(Socket::Tcp(_))
             ));
             assert_eq!(proxy.asked.recv().await.unwrap(), asked);

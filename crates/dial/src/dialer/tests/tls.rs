@@ -200,7 +200,7 @@ async fn websocket_handshake_goes_over_tls() {
     let https = server(&authority.sign(&["localhost"]), None).await;
     let url = url(&format!("wss://localhost:{}", https.port().unwrap()));
     let dialer = dialer(trusting(&authority));
-    let opened = dialer.websocket(&url, "/", &HeaderMap::new()).await;
+    let opened = dialer.websocket(&url, "/", &HeaderMap::new(), None).await;
     let Err(DialError::Refused { status, body, .. }) = opened else {
         panic!("{opened:?}")
     };

@@ -6,7 +6,7 @@ use tokio::net::TcpListener;
 
 use super::http::read_request;
 use super::{DialError, dialer, local, url};
-use sockeye_engine::Socket;
+use sockeye_engine::{Socket, Upgraded};
 
 /// Answers one handshake; `{accept}` stands for the right key.
 async fn answer(listener: &TcpListener, answer: &str) -> tokio::net::TcpStream {
@@ -29,8 +29,10 @@ async fn engine_opens_a_session_on_a_bare_socket() {
     let mut rig = EngineRig::tcp(Default::default()).await;
     let url = url(&format!("ws://{}", rig.net.address()));
     let target = "/engine.io/?EIO=4&transport=websocket";
-    let opened = dialer().websocket(&url, target, &HeaderMap::new()).await;
-    let (mut io, read) = opened.unwrap();
+    let opened = dialer()
+        .websocket(&url, target, &HeaderMap::new(), None)
+        .await;
+    let Upgraded { mut io, read, .. } = opened.unwrap();
     assert!(matches!(io.direct(), Some(Socket::Tcp(_))));
     let mut first = read.to_vec();
     while first.len() < 3 {
@@ -49,10 +51,10 @@ async fn bytes_behind_the_answer_are_handed_on() {
     let url = local("ws", &listener);
     let frames = format!("{AGREED}\r\n\u{1}\u{2}rest");
     let (opened, _stream) = tokio::join!(
-        async { dialer().websocket(&url, "/", &HeaderMap::new()).await },
+        async { dialer().websocket(&url, "/", &HeaderMap::new(), None).await },
         answer(&listener, &frames)
     );
-    assert_eq!(&opened.unwrap().1[..], b"\x01\x02rest");
+    assert_eq!(&opened.unwrap().read[..], b"\x01\x02rest");
 }
 
 #[tokio::test]
@@ -60,7 +62,9 @@ async fn refusal_has_status_and_a_piece_of_the_body() {
     let rig = EngineRig::tcp(Default::default()).await;
     let url = url(&format!("ws://{}", rig.net.address()));
     let target = "/engine.io/?EIO=4&transport=websocket&sid=nobody";
-    let error = dialer().websocket(&url, target, &HeaderMap::new()).await;
+    let error = dialer()
+        .websocket(&url, target, &HeaderMap::new(), None)
+        .await;
     let error = error.unwrap_err();
     let DialError::Refused { status, body, .. } = &error else {
         panic!("{error:?}")
@@ -81,7 +85,7 @@ async fn only_the_beginning_of_a_long_refusal_is_kept() {
     let url = local("ws", &listener);
     let page = format!("HTTP/1.1 502 Bad Gateway\r\n\r\n{}", "x".repeat(100_000));
     let (opened, _stream) = tokio::join!(
-        async { dialer().websocket(&url, "/", &HeaderMap::new()).await },
+        async { dialer().websocket(&url, "/", &HeaderMap::new(), None).await },
         async {
             let (mut stream, _) = listener.accept().await.unwrap();
             read_request(&mut stream).await.unwrap();
@@ -101,7 +105,7 @@ async fn refusal_that_never_ends_is_cut_short() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = local("ws", &listener);
     let (opened, _stream) = tokio::join!(
-        async { dialer().websocket(&url, "/", &HeaderMap::new()).await },
+        async { dialer().websocket(&url, "/", &HeaderMap::new(), None).await },
         answer(&listener, "HTTP/1.1 403 Forbidden\r\n\r\nno\n")
     );
     let Err(DialError::Refused { body, .. }) = opened else {
@@ -116,7 +120,7 @@ async fn wrong_accept_key_is_refused() {
     let url = local("ws", &listener);
     let wrong = format!("{}\r\n", AGREED.replace("{accept}", "bm90IHRoZSBrZXk="));
     let (opened, _stream) = tokio::join!(
-        async { dialer().websocket(&url, "/", &HeaderMap::new()).await },
+        async { dialer().websocket(&url, "/", &HeaderMap::new(), None).await },
         answer(&listener, &wrong)
     );
     let Err(DialError::Handshake { source, .. }) = opened else {
@@ -134,7 +138,7 @@ async fn only_an_offered_sub_protocol_is_taken() {
         let mut headers = HeaderMap::new();
         headers.insert("sec-websocket-protocol", HeaderValue::from_static(offer));
         let (opened, _stream) = tokio::join!(
-            async { dialer().websocket(&url, "/", &headers).await },
+            async { dialer().websocket(&url, "/", &headers, None).await },
             answer(&listener, &picked)
         );
         assert_eq!(opened.is_ok(), is_taken, "{opened:?}");
