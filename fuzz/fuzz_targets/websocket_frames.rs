@@ -1,12 +1,15 @@
 //! A stream of WebSocket frames. Wherever it is cut, it says the same.
 //!
-//! The first byte of the input chooses role and limits, the second one where to cut.
+//! The first byte of the input chooses role, limits and what was agreed on about compression, the second one where to cut.
 
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
 use sockeye_fuzz::bytes::{choice, sizes};
-use sockeye_websocket::{Decoded, Decoder, Event, Limits, ProtocolError, Role};
+use sockeye_websocket::handshake::ClientRequest;
+use sockeye_websocket::{
+    Context, Decoded, Decoder, Deflate, DeflateConfig, Event, Inflater, Limits, ProtocolError, Role,
+};
 
 fuzz_target!(|data: &[u8]| {
     let mut data = data;
@@ -20,28 +23,38 @@ fuzz_target!(|data: &[u8]| {
         0 => Limits::default(),
         _ => Limits::default().max_frame(64).max_message(100),
     };
+    let agreed = match flags & 12 {
+        0 => None,
+        4 => Some(agreed("permessage-deflate; server_no_context_takeover")),
+        _ => Some(agreed("permessage-deflate")),
+    };
+    let decoder = || Decoder::new(role, limits).deflate(agreed);
+    let context = agreed.map_or(Context::Fresh, |agreed| agreed.peer_context());
+    let inflater = || Inflater::new(context);
 
-    let whole = listen(
-        &mut Decoder::new(role, limits),
-        data,
-        std::iter::repeat(data.len()),
-        false,
-    );
-    let cut = listen(
-        &mut Decoder::new(role, limits),
-        data,
-        sizes(seed, 200),
-        false,
-    );
+    let all = std::iter::repeat(data.len());
+    let whole = listen(decoder(), inflater(), data, all, false);
+    let cut = listen(decoder(), inflater(), data, sizes(seed, 200), false);
     assert_eq!(whole, cut);
-    let owned = listen(
-        &mut Decoder::new(role, limits),
-        data,
-        sizes(seed, 200),
-        true,
-    );
+    let owned = listen(decoder(), inflater(), data, sizes(seed, 200), true);
     assert_eq!(whole, owned);
+    if flags & 2 != 0 {
+        assert!(whole.0.iter().all(|said| said.len() <= 125));
+    }
 });
+
+/// What a server that answers like this has agreed on.
+fn agreed(answer: &str) -> Deflate {
+    let request = ClientRequest::new([0; 16]).deflate(Some(DeflateConfig::default()));
+    let response = [
+        ("upgrade", &b"websocket"[..]),
+        ("connection", b"upgrade"),
+        ("sec-websocket-accept", b"ICX+Yqv66kxgM0FcWaLWlFLwTAI="),
+        ("sec-websocket-extensions", answer.as_bytes()),
+    ];
+    let accepted = request.verify(101, response).expect("a good answer");
+    accepted.deflate.expect("compression was agreed on")
+}
 
 /// What an event said.
 #[derive(Debug, PartialEq)]
@@ -51,6 +64,16 @@ enum Said {
     Ping(Vec<u8>),
     Pong(Vec<u8>),
     Close(Option<(u16, String)>),
+}
+
+impl Said {
+    fn len(&self) -> usize {
+        match self {
+            Self::Text(text) => text.len(),
+            Self::Binary(data) | Self::Ping(data) | Self::Pong(data) => data.len(),
+            Self::Close(_) => 0,
+        }
+    }
 }
 
 impl From<Event<'_>> for Said {
@@ -72,7 +95,8 @@ impl From<Event<'_>> for Said {
 
 /// The read loop of a driver, which gets the stream in pieces.
 fn listen(
-    decoder: &mut Decoder,
+    mut decoder: Decoder,
+    mut inflater: Inflater,
     mut wire: &[u8],
     mut sizes: impl Iterator<Item = usize>,
     owned: bool,
@@ -95,6 +119,16 @@ fn listen(
                 }
                 used
             }
+            Ok(Decoded::Deflated { message, used }) => match message.inflate(&mut inflater) {
+                Ok(event) => {
+                    said.push(event.into());
+                    used
+                }
+                Err(error) => {
+                    assert!(matches!(error.close_code(), 1007 | 1009));
+                    return (said, Some(error));
+                }
+            },
             Ok(Decoded::Skip { used }) => used,
             Ok(Decoded::NeedMore { total }) => {
                 assert!(total > before);

@@ -4,7 +4,7 @@
 
 use libfuzzer_sys::fuzz_target;
 use sockeye_websocket::handshake::{ClientRequest, verify_request};
-use sockeye_websocket::parse_extensions;
+use sockeye_websocket::{DeflateConfig, parse_extensions};
 
 fuzz_target!(|data: &[u8]| {
     let headers = || {
@@ -19,8 +19,11 @@ fuzz_target!(|data: &[u8]| {
     match verify_request("GET", (1, 1), headers()) {
         Ok(accepted) => {
             let protocol = accepted.pick_protocol(&["chat", "sockeye"]);
-            let extensions = accepted.accept_extensions(None);
-            for (_, value) in accepted.response_headers(protocol, extensions) {
+            let deflate = accepted.accept_deflate(&DeflateConfig::default());
+            if let Some(agreed) = deflate {
+                assert!((9..=15).contains(&agreed.window_bits()));
+            }
+            for (_, value) in accepted.response_headers(protocol, deflate) {
                 // Whatever the request said, it must not split the response.
                 assert!(!value.contains(['\r', '\n']));
             }
@@ -30,7 +33,9 @@ fuzz_target!(|data: &[u8]| {
             let _ = error.headers();
         }
     }
-    let request = ClientRequest::new(*b"the sample nonce").protocols(&["chat"]);
+    let request = ClientRequest::new(*b"the sample nonce")
+        .protocols(&["chat"])
+        .deflate(Some(DeflateConfig::default()));
     if let Ok(accepted) = request.verify(101, headers()) {
         assert!(matches!(accepted.protocol, None | Some("chat")));
     }

@@ -3,7 +3,8 @@ use std::time::Duration;
 
 use sockeye_websocket::handshake::ClientRequest;
 use sockeye_websocket::{
-    Decoded, Decoder, Event, Limits, OpCode, Role, encode_close, encode_frame,
+    Decoded, Decoder, DeflateConfig, Deflater, Event, Inflater, Limits, OpCode, Role, encode_close,
+    encode_frame,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
@@ -13,9 +14,17 @@ use crate::{BoxStream, Http, Net, Response};
 pub struct WebSocket {
     stream: BoxStream,
     decoder: Decoder,
+    compression: Option<Compression>,
     read: Vec<u8>,
     ended: bool,
     patience: Duration,
+}
+
+/// What was agreed on about compression, and what came of it.
+struct Compression {
+    deflater: Deflater,
+    inflater: Inflater,
+    inflated: usize,
 }
 
 /// What came on a WebSocket.
@@ -51,8 +60,30 @@ impl WebSocket {
     /// # Errors
     ///
     /// As for [`connect`](Self::connect).
-    pub async fn over(mut http: Http, net: &Net, query: &str) -> Result<Self, Response> {
-        let handshake = ClientRequest::new(*b"the sample nonce");
+    pub async fn over(http: Http, net: &Net, query: &str) -> Result<Self, Response> {
+        Self::open(http, net, query, None).await
+    }
+
+    /// Opens a WebSocket at the server's path with this query, and offers compression.
+    ///
+    /// # Errors
+    ///
+    /// As for [`connect`](Self::connect).
+    pub async fn connect_compressed(
+        net: &Net,
+        query: &str,
+        offer: DeflateConfig,
+    ) -> Result<Self, Response> {
+        Self::open(net.http().await, net, query, Some(offer)).await
+    }
+
+    async fn open(
+        mut http: Http,
+        net: &Net,
+        query: &str,
+        offer: Option<DeflateConfig>,
+    ) -> Result<Self, Response> {
+        let handshake = ClientRequest::new(*b"the sample nonce").deflate(offer);
         let mut request = net.to_get(query);
         for (name, value) in handshake.headers() {
             request = request.header(name, value);
@@ -60,13 +91,19 @@ impl WebSocket {
         let response = http.request(&request).await;
         let headers = response.headers.iter();
         let headers = headers.map(|(name, value)| (name.as_str(), value.as_bytes()));
-        if handshake.verify(response.status, headers).is_err() {
+        let Ok(accepted) = handshake.verify(response.status, headers) else {
             return Err(response);
-        }
+        };
+        let agreed = accepted.deflate;
         let (stream, read) = http.into_parts();
         Ok(Self {
             stream,
-            decoder: Decoder::new(Role::Client, Limits::default()),
+            decoder: Decoder::new(Role::Client, Limits::default()).deflate(agreed),
+            compression: agreed.map(|agreed| Compression {
+                deflater: Deflater::new(agreed.level(), agreed.window_bits(), agreed.context()),
+                inflater: Inflater::new(agreed.peer_context()),
+                inflated: 0,
+            }),
             read,
             ended: false,
             patience: net.patience(),
@@ -93,6 +130,26 @@ impl WebSocket {
     /// Sends one frame.
     pub async fn frame(&mut self, op: OpCode, payload: &[u8]) {
         self.write(&Self::encoded(op, payload)).await;
+    }
+
+    /// How many compressed messages have come; `None` if there was no agreement on that.
+    #[must_use]
+    pub fn inflated(&self) -> Option<usize> {
+        self.compression
+            .as_ref()
+            .map(|compression| compression.inflated)
+    }
+
+    /// Sends one message, compressed, which was agreed on. It must get shorter by that.
+    pub async fn compressed(&mut self, op: OpCode, payload: &[u8]) {
+        let mut bytes = Vec::new();
+        let compression = self.compression.as_mut().expect("an agreement");
+        assert!(
+            compression
+                .deflater
+                .encode_frame(&mut bytes, op, payload, MASK)
+        );
+        self.write(&bytes).await;
     }
 
     /// The bytes of one frame.
@@ -153,20 +210,13 @@ impl WebSocket {
         }
         loop {
             let (frame, used) = match self.decoder.decode(&mut self.read) {
-                Ok(Decoded::Event { event, used }) => {
-                    let frame = match event {
-                        Event::Text(text) => Frame::Text(text.to_string()),
-                        Event::Binary(data) => Frame::Binary(data.to_vec()),
-                        Event::Ping(data) => Frame::Ping(data.to_vec()),
-                        Event::Pong(data) => Frame::Pong(data.to_vec()),
-                        Event::Close(close) => {
-                            self.ended = true;
-                            Frame::Close(close.map(|close| close.code))
-                        }
-                    };
-                    (Some(frame), used)
+                Ok(Decoded::Event { event, used }) => (Some(Frame::from(event)), used),
+                Ok(Decoded::Deflated { message, used }) => {
+                    let compression = self.compression.as_mut().expect("an agreement");
+                    compression.inflated += 1;
+                    let event = message.inflate(&mut compression.inflater);
+                    (Some(event.expect("a good message").into()), used)
                 }
-                Ok(Decoded::Deflated { .. }) => panic!("compression was not offered"),
                 Ok(Decoded::Skip { used }) => (None, used),
                 Ok(Decoded::NeedMore { .. }) => {
                     let read = self.stream.read_buf(&mut self.read).await.ok()?;
@@ -179,9 +229,22 @@ impl WebSocket {
                 Err(error) => panic!("the server broke the protocol: {error}"),
             };
             self.read.drain(..used);
+            self.ended |= matches!(frame, Some(Frame::Close(_)));
             if frame.is_some() {
                 return frame;
             }
+        }
+    }
+}
+
+impl From<Event<'_>> for Frame {
+    fn from(event: Event<'_>) -> Self {
+        match event {
+            Event::Text(text) => Self::Text(text.to_string()),
+            Event::Binary(data) => Self::Binary(data.to_vec()),
+            Event::Ping(data) => Self::Ping(data.to_vec()),
+            Event::Pong(data) => Self::Pong(data.to_vec()),
+            Event::Close(close) => Self::Close(close.map(|close| close.code)),
         }
     }
 }

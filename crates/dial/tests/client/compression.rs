@@ -1,14 +1,15 @@
-//! Compression of native streams, as the client agrees on it.
+//! Compression of native streams and of WebSockets, as the client agrees on it.
 
 #![expect(clippy::unwrap_used, reason = "what fails here fails the test")]
 
 use sockeye_dial::ConnectorConfig;
-use sockeye_engine::{CloseReason, Message, SendOptions};
+use sockeye_engine::{CloseReason, Message, SendOptions, TransportKind};
 use sockeye_engine_proto::WireKind;
 use sockeye_engine_proto::frame::compressed::{Compressor, Decoded, Decompressor, decode};
 use sockeye_engine_proto::frame::{Frame, encode_frame};
 use sockeye_listen::EngineConfig;
 use sockeye_testkit::Seen;
+use sockeye_websocket::DeflateConfig;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -118,6 +119,50 @@ async fn own_server_takes_it() {
         for _ in 0..2 {
             assert_eq!(peer.seen().await, Seen::Text(text.clone()));
             assert_eq!(peer.seen().await, Seen::Binary(vec![7; count]));
+        }
+    }
+}
+
+#[tokio::test]
+async fn own_server_agrees_on_websockets() {
+    let deflate = || DeflateConfig::default().threshold(100);
+    for (own, servers) in [
+        (None, Some(deflate())),
+        (Some(deflate()), None),
+        (Some(deflate()), Some(deflate())),
+        (Some(deflate().context_takeover(true)), Some(deflate())),
+        (Some(deflate()), Some(deflate().context_takeover(true))),
+        (
+            Some(deflate().context_takeover(true).max_window_bits(9)),
+            Some(deflate().context_takeover(true)),
+        ),
+    ] {
+        for transports in [
+            &[TransportKind::WebSocket][..],
+            &[TransportKind::Polling, TransportKind::WebSocket],
+        ] {
+            let config = EngineConfig::default().per_message_deflate(servers);
+            let (mut rig, url) = serve(config, "http://127.0.0.1:0").await;
+            let config = ConnectorConfig::default()
+                .path("/engine.io")
+                .transports(transports.iter().copied())
+                .per_message_deflate(own);
+            let peer = within(Peer::open(&connector(config), &url)).await;
+            let mut peer = peer.unwrap();
+            let mut server = rig.session().await;
+            for count in [10, 1000, 20, 10_000, 100_000, 3] {
+                let text = "né ".repeat(count);
+                let batch = [Message::text(&text), Message::binary(vec![7; count])];
+                peer.opened.session.send(&batch, COMPRESS).unwrap();
+                assert_eq!(server.seen().await, Some(Seen::Text(text.clone())));
+                assert_eq!(server.seen().await, Some(Seen::Binary(vec![7; count])));
+                server.handle.send(&batch, COMPRESS).unwrap();
+                // The rig echoes what it gets.
+                for _ in 0..2 {
+                    assert_eq!(peer.seen().await, Seen::Text(text.clone()));
+                    assert_eq!(peer.seen().await, Seen::Binary(vec![7; count]));
+                }
+            }
         }
     }
 }
