@@ -65,7 +65,11 @@ pub(crate) struct Compression {
 
 impl Compression {
     /// Nothing is compressed.
-    pub(crate) const OFF: Self = Self::native(usize::MAX);
+    pub(crate) const OFF: Self = Self {
+        codec: Codec::Native,
+        level: 0,
+        from: NEVER,
+    };
 
     pub(crate) fn new(agreed: Agreed) -> Self {
         match agreed {
@@ -75,15 +79,10 @@ impl Compression {
         }
     }
 
-    const fn native(from: usize) -> Self {
+    fn native(from: usize) -> Self {
         Self {
-            codec: Codec::Native,
-            level: 0,
-            from: if from < NEVER as usize {
-                from as u32
-            } else {
-                NEVER
-            },
+            from: length(from),
+            ..Self::OFF
         }
     }
 
@@ -92,7 +91,7 @@ impl Compression {
             Context::Fresh => Codec::WebSocket(agreed.window_bits()),
             Context::Kept => Codec::Takeover(agreed.window_bits()),
         };
-        let from = agreed.threshold().map_or(NEVER, |from| from as u32);
+        let from = agreed.threshold().map_or(NEVER, length);
         Self {
             codec,
             level: agreed.level(),
@@ -163,6 +162,11 @@ impl Compression {
 }
 
 const NEVER: u32 = u32::MAX;
+
+/// No message is longer than the largest number.
+fn length(bytes: usize) -> u32 {
+    bytes.try_into().unwrap_or(NEVER)
+}
 
 /// The compressed frames of one message, each made when the first receiver wants it. Most messages never have one.
 #[derive(Clone, Debug, Default)]

@@ -117,9 +117,7 @@ impl DeflateConfig {
             window_bits,
             context: self.context(offer.server_no_context_takeover),
             peer_context: self.context(offer.client_no_context_takeover),
-            server_bits: asked
-                .map(|_| window_bits)
-                .or((window_bits < MAX_WINDOW_BITS).then_some(window_bits)),
+            server_bits: (asked.is_some() || window_bits < MAX_WINDOW_BITS).then_some(window_bits),
             client_bits: client_bits.filter(|bits| *bits < MAX_WINDOW_BITS),
         })
     }
