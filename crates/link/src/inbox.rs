@@ -7,6 +7,7 @@ mod tests;
 
 use std::borrow::Cow;
 use std::fmt;
+use std::iter;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
@@ -14,8 +15,8 @@ use sockeye_events::{AckSlot, Cached, Event, HandlerFuture, ListenerTable, Respo
 use sockeye_socket_proto::{IncomingArgs, NamespaceKey, RawArgs};
 use thiserror::Error;
 
-use crate::Receiver;
 use crate::middleware::{self, Next, Verdict};
+use crate::receiver::{Receiver, further};
 pub use limits::InboxLimits;
 use queue::{EventQueue, QueuedEvent};
 
@@ -215,14 +216,10 @@ impl<S: Receiver> Inbox<S> {
     /// Runs the handlers of an event of the library itself, such as `disconnect`, at once: those of the shared table,
     /// then the socket's own. The socket need not be in, and its middlewares are not asked.
     pub fn dispatch(&mut self, event: &Event<'_, S>, cx: &mut Context<'_>) {
-        let listeners = event.socket().shared();
-        if listeners.load().dispatch(event, &mut self.running, cx) {
-            listeners.sweep(event.name());
-        }
-        if let Some(own) = event.socket().own() {
-            let table = own.listeners.load();
-            if table.dispatch(event, &mut self.running, cx) {
-                own.listeners.sweep(event.name());
+        let socket = event.socket();
+        for listeners in iter::once(socket.shared()).chain(further(socket)) {
+            if listeners.load().dispatch(event, &mut self.running, cx) {
+                listeners.sweep(event.name());
             }
         }
     }
@@ -299,7 +296,8 @@ impl<S: Receiver> Inbox<S> {
             return;
         }
         let event = Event::incoming(socket, name, args, ack_id);
-        let Some(own) = socket.own() else {
+        let own = socket.own();
+        if own.is_none() && socket.shared_further().is_none() {
             // The common case: everything is in the shared table.
             let table = member.listeners.read(socket.shared().table());
             let handlers = table.reached_by(name);
@@ -315,24 +313,25 @@ impl<S: Receiver> Inbox<S> {
             }
             hand_in(socket, socket.receipt(args, ack_id));
             return;
-        };
+        }
         event.share_ack();
         let shared = Arc::clone(member.listeners.read(socket.shared().table()));
         shared.dispatch_any(&event, &mut self.running, cx);
-        own.listeners
-            .load()
-            .dispatch_any(&event, &mut self.running, cx);
-        let middlewares = own.middlewares.load();
+        for listeners in further(socket) {
+            let table = listeners.load();
+            table.dispatch_any(&event, &mut self.running, cx);
+        }
+        let middlewares = own.map(|own| own.middlewares.load());
         let socket = socket.clone();
         let ack = event.ack_slot().cloned();
         let receipt = socket.receipt(args, ack_id);
-        if middlewares.is_empty() {
+        let Some(middlewares) = middlewares.filter(|middlewares| !middlewares.is_empty()) else {
             let event = Event::again(&socket, name, args, ack);
             self.dispatch(&event, cx);
             event.all_called();
             hand_in(&socket, receipt);
             return;
-        }
+        };
         let verdict = middleware::ask(
             middlewares,
             socket.clone(),

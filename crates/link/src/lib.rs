@@ -24,5 +24,5 @@ pub use inbox::{HoldOverflow, Inbox, InboxLimits};
 pub use line::{Said, read_line, refusal};
 pub use middleware::{IntoVerdict, Next};
 pub use peer::{Peer, received};
-pub use receiver::{Own, Receiver};
+pub use receiver::{Own, Receiver, further};
 pub use session::{disconnect_reason, socket_revision};

@@ -14,6 +14,12 @@ pub trait Receiver: EventSocket {
     /// Its handlers, which it may share with others: a server's socket has its namespace's. They must be the same ones for as long as the socket is in an inbox.
     fn shared(&self) -> &Listeners<Self>;
 
+    /// More handlers that it shares with others, called after those of [`shared`](Self::shared), if there are any: what
+    /// one namespace has beside what all of its kind have. Its events cost more then. Default: none.
+    fn shared_further(&self) -> Option<&Listeners<Self>> {
+        None
+    }
+
     /// The listeners and middlewares that are this socket's alone, if it has any. Its events cost more then: without
     /// them, no lock is taken and nothing is allocated to dispatch one.
     fn own(&self) -> Option<&Own<Self>>;
@@ -34,6 +40,12 @@ pub trait Receiver: EventSocket {
     fn handle_receipt(&self, receipt: Box<str>) {
         drop(receipt);
     }
+}
+
+/// The handlers that are not of the first shared table, in the order in which they are called.
+pub fn further<S: Receiver>(socket: &S) -> impl Iterator<Item = &Listeners<S>> {
+    let own = socket.own().map(|own| &own.listeners);
+    socket.shared_further().into_iter().chain(own)
 }
 
 /// Listeners and middlewares of one socket.
