@@ -90,6 +90,9 @@ pub enum ExtractError {
     /// none of: no layer around the server has put it there.
     #[error("the request has no extension of type {0}")]
     MissingExtension(&'static str),
+    /// The name of the socket's namespace does not have what the handler takes.
+    #[error("the namespace's name does not fit: {0}")]
+    Captures(Box<str>),
     /// The handler asks for something that this kind of event does not have.
     #[error("{0} is not available to this kind of handler")]
     NotAvailable(&'static str),

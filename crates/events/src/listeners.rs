@@ -220,7 +220,8 @@ impl<S: EventSocket> Listeners<S> {
     /// why the socket was disconnected.
     ///
     /// A server's socket that has left the namespace before, with the connection going on, is told then, too; if it came
-    /// and went more than once, its last stay is.
+    /// and went more than once, its last stay is. One that has left a namespace which was made on demand is not told, as
+    /// that namespace may be gone by then.
     pub fn on_close<M: 'static, F>(&self, handler: F) -> Added<'_, S>
     where
         F: Callback<S, M>,

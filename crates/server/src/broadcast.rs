@@ -24,6 +24,8 @@ pub use remote::RemoteSocket;
 /// The event is encoded once. Receivers that are ready are written to directly, the others find
 /// it in their outbox.
 ///
+/// `N` is whose sockets are meant: those of one namespace, or of all [of a kind](crate::ParentNamespace).
+///
 /// ```
 /// # use sockeye_server as sockeye;
 /// use sockeye::{EmitError, Server};
@@ -37,8 +39,8 @@ pub use remote::RemoteSocket;
 /// ```
 #[derive(Clone)]
 #[must_use = "nothing is sent before `emit` is called"]
-pub struct BroadcastOperator {
-    namespace: Namespace,
+pub struct BroadcastOperator<N = Namespace> {
+    namespace: N,
     options: BroadcastOptions,
     reach: Reach,
 }
@@ -51,8 +53,9 @@ enum Reach {
     Local,
 }
 
-impl BroadcastOperator {
-    pub(crate) const fn new(namespace: Namespace, target: Target) -> Self {
+/// Who is meant, and how.
+impl<N> BroadcastOperator<N> {
+    pub(crate) const fn new(namespace: N, target: Target) -> Self {
         Self {
             namespace,
             options: BroadcastOptions::new(target),
@@ -103,6 +106,21 @@ impl BroadcastOperator {
         self
     }
 
+    pub(crate) const fn namespace(&self) -> &N {
+        &self.namespace
+    }
+
+    /// The same of another namespace.
+    pub(crate) fn with_namespace<M>(self, namespace: M) -> BroadcastOperator<M> {
+        BroadcastOperator {
+            namespace,
+            options: self.options,
+            reach: self.reach,
+        }
+    }
+}
+
+impl BroadcastOperator {
     /// How long answers are waited for. Default: the server's
     /// [`ack_timeout`](crate::ServerConfig::ack_timeout), 20 s.
     pub const fn timeout(mut self, timeout: Duration) -> Self {
@@ -269,10 +287,10 @@ fn body<'a>(name: &'a str, event: &'a Encoded) -> EventBody<'a> {
 }
 
 /// Without the rooms: the id of a socket is one, and under revision 3 a secret.
-impl fmt::Debug for BroadcastOperator {
+impl<N: fmt::Debug> fmt::Debug for BroadcastOperator<N> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("BroadcastOperator")
-            .field("namespace", &self.namespace.name())
+            .field("namespace", &self.namespace)
             .field("rooms", &self.options.target.rooms().len())
             .field("excepted", &self.options.target.excepted().len())
             .finish_non_exhaustive()

@@ -26,6 +26,8 @@ pub struct ServerConfig {
     pub(crate) max_pending_acks: usize,
     pub(crate) ack_timeout: Duration,
     pub(crate) slow_receiver: SlowReceiver,
+    pub(crate) max_dynamic_namespaces: usize,
+    pub(crate) cleanup_empty_namespaces: bool,
     pub(crate) serve_client: bool,
     pub(crate) client_files: Option<ClientFiles>,
     pub(crate) cluster: Option<Arc<dyn Cluster>>,
@@ -53,6 +55,8 @@ impl Default for ServerConfig {
             max_pending_acks: 10_000,
             ack_timeout: Duration::from_secs(20),
             slow_receiver: SlowReceiver::Disconnect,
+            max_dynamic_namespaces: 10_000,
+            cleanup_empty_namespaces: true,
             serve_client: true,
             client_files: None,
             cluster: None,
@@ -119,6 +123,25 @@ impl ServerConfig {
     #[must_use]
     pub const fn slow_receiver(mut self, policy: SlowReceiver) -> Self {
         self.slow_receiver = policy;
+        self
+    }
+
+    /// How many namespaces may be there at once that were made because a peer asked for them, see
+    /// [`Server::of_pattern`](crate::Server::of_pattern). A peer that asks for one more is refused with the message
+    /// `Too many namespaces`. Those that [`Server::of`](crate::Server::of) has made do not count. Default: 10,000.
+    #[must_use]
+    pub const fn max_dynamic_namespaces(mut self, namespaces: usize) -> Self {
+        self.max_dynamic_namespaces = namespaces;
+        self
+    }
+
+    /// Whether a namespace that was made because a peer asked for it goes again when nobody is in it and the application
+    /// has no handle of it. Otherwise it stays, and counts for
+    /// [`max_dynamic_namespaces`](Self::max_dynamic_namespaces). Default: yes.
+    #[doc(alias = "cleanupEmptyChildNamespaces")]
+    #[must_use]
+    pub const fn cleanup_empty_namespaces(mut self, cleanup: bool) -> Self {
+        self.cleanup_empty_namespaces = cleanup;
         self
     }
 

@@ -1,38 +1,30 @@
 //! One peer's connection: its namespaces, and the handlers that run for it.
 
+mod joining;
 #[cfg(test)]
 mod tests;
 
 use std::fmt;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 use std::time::Instant;
 
-use futures_util::StreamExt;
-use futures_util::stream::FuturesUnordered;
-use sockeye_engine::{
-    CloseReason, Dialect, HEADROOM, Incoming, Revision, SendOptions, SessionHandle,
-};
-use sockeye_events::names::{CLOSE, CONNECT, DISCONNECT, DISCONNECTING, DRAIN, END};
-use sockeye_events::{DisconnectReason, Event, EventError, EventErrorKind, EventSocket, Refusal};
-use sockeye_link::middleware::{self, Verdict};
+use sockeye_engine::{CloseReason, Dialect, Incoming, SendOptions, SessionHandle};
+use sockeye_events::names::{CLOSE, DISCONNECT, DISCONNECTING, DRAIN, END};
+use sockeye_events::{DisconnectReason, Event, EventError, EventErrorKind, EventSocket};
 use sockeye_link::packet::{self, with_buffers};
 use sockeye_link::{
-    Inbox, Next, Peer, Receiver, Said, disconnect_reason, read_line, received, refusal,
+    Inbox, Peer, Receiver, Said, disconnect_reason, further, read_line, received, refusal,
     socket_revision,
 };
 use sockeye_socket_proto::parser::Decoder;
-use sockeye_socket_proto::{
-    self as proto, Args, Input, NamespaceKey, Violation, encode_connect_accepted,
-    encode_connect_error, encode_invalid_namespace,
-};
+use sockeye_socket_proto::{self as proto, Input, NamespaceKey, Violation};
 
-use crate::handshake::{auth_of_query, legacy_id};
 use crate::link::{Link, Request};
 use crate::server::Shared;
-use crate::{Handshake, Socket, trace};
+use crate::{Socket, trace};
+use joining::Joins;
 
 /// The upper layer of one session, owned by the session's driver task.
 pub(crate) struct Connection {
@@ -40,8 +32,8 @@ pub(crate) struct Connection {
     link: Arc<Link>,
     proto: proto::Connection,
     inbox: Inbox<Socket>,
-    /// Sockets about which a middleware is still thinking. Most connections never have one.
-    joining: Option<Box<FuturesUnordered<Joining>>>,
+    /// What the peer has asked to join and somebody is still thinking about. Most connections never have one.
+    joining: Option<Box<Joins>>,
     /// Boxed, as most connections do without for nearly all of their life.
     seldom: Option<Box<Seldom>>,
 }
@@ -59,12 +51,6 @@ struct Seldom {
 
 // Every connection has one of these for as long as it lives, in a task whose size grows in large steps.
 const _: () = assert!(size_of::<Connection>() <= 200);
-
-/// A socket that waits for the verdict of the namespace's middlewares.
-struct Joining {
-    socket: Socket,
-    verdict: Verdict,
-}
 
 impl Connection {
     pub(crate) fn new(
@@ -167,130 +153,9 @@ impl Connection {
             Input::Disconnect { key } => {
                 self.inbox.start_queued(cx);
                 let reason = DisconnectReason::ClientNamespaceDisconnect;
-                self.disconnect(key, reason, cx);
+                self.disconnect_alone(key, reason, cx);
             }
         }
-    }
-
-    fn handle_connect(
-        &mut self,
-        key: NamespaceKey,
-        name: &str,
-        query: Option<&str>,
-        auth: Option<&str>,
-        cx: &mut Context<'_>,
-    ) {
-        let Some(namespace) = self.server.namespace(name) else {
-            trace::unknown_namespace(name);
-            self.proto.refuse(key);
-            self.send(|buf| encode_invalid_namespace(buf, HEADROOM, name));
-            return;
-        };
-        let id = match self.link.session.revision() {
-            Revision::V3 => legacy_id(&self.link.session, name),
-            Revision::V4 => match sockeye_engine::SessionId::random() {
-                Ok(id) => id.as_str().into(),
-                Err(error) => {
-                    tracing::error!(%error, "no random socket id");
-                    self.proto.refuse(key);
-                    return;
-                }
-            },
-        };
-        let of_query = query.and_then(auth_of_query);
-        let handshake =
-            Handshake::new(Arc::clone(&self.link.request), of_query.as_deref().or(auth));
-        let middlewares = namespace.middlewares();
-        let socket = Socket::new(id, namespace, Arc::clone(&self.link), handshake, key);
-        socket.enter();
-        if middlewares.is_empty() {
-            self.finish_join(&socket, Next::Pass, cx);
-            return;
-        }
-        let verdict = middleware::ask(
-            middlewares,
-            socket.clone(),
-            CONNECT.to_owned(),
-            Args::empty(),
-            None,
-        );
-        let mut verdict: Verdict = Box::pin(verdict);
-        match verdict.as_mut().poll(cx) {
-            Poll::Ready(next) => self.finish_join(&socket, next, cx),
-            Poll::Pending => {
-                let joining = self.joining.get_or_insert_default();
-                joining.push(Joining { socket, verdict });
-                // The set polls it again, with a waker of its own.
-                cx.waker().wake_by_ref();
-            }
-        }
-    }
-
-    /// The middlewares have decided.
-    fn finish_join(&mut self, socket: &Socket, next: Next, cx: &mut Context<'_>) {
-        match next {
-            Next::Pass | Next::Rewrite(..) => self.admit(socket, cx),
-            Next::Drop => self.refuse(socket, &Refusal::new("Forbidden")),
-            Next::Refuse(refusal) => self.refuse(socket, &refusal),
-        }
-    }
-
-    fn refuse(&mut self, socket: &Socket, refusal: &Refusal) {
-        trace::refused(socket, refusal);
-        self.proto.refuse(socket.key());
-        if refusal.cause().is_some() {
-            // The peer is not told what it is, so that somebody else has to be.
-            let error = EventErrorKind::Middleware(refusal.clone());
-            socket.report(EventError::new(CONNECT, error));
-        }
-        socket.exit();
-        if socket.speaks_lines() {
-            packet::refuse(self.peer(), socket.namespace().name(), refusal);
-            self.link.session.close();
-            return;
-        }
-        let revision = self.proto.revision();
-        let name = socket.namespace().name();
-        let (message, data) = (refusal.message(), refusal.data());
-        self.send(|buf| {
-            encode_connect_error(buf, HEADROOM, revision, name, message, data)
-                .expect("a json value can always be encoded")
-        });
-    }
-
-    fn admit(&mut self, socket: &Socket, cx: &mut Context<'_>) {
-        if !self.accept(socket) {
-            // It was disconnected before it had joined.
-            self.refuse(socket, &Refusal::new("Forbidden"));
-            return;
-        }
-        let key = socket.key();
-        self.proto.accept(key);
-        trace::connected(socket);
-        self.link.session.pause_on_connect();
-        self.inbox.insert(key, socket.clone());
-        self.inbox.dispatch(&Event::local(socket, CONNECT), cx);
-    }
-
-    /// Lets the socket in and tells the peer, in one step: what others send to the socket, or the end of its
-    /// stay, comes behind that. False if somebody has disconnected it.
-    fn accept(&self, socket: &Socket) -> bool {
-        if socket.speaks_lines() {
-            return socket.set_connected();
-        }
-        let revision = self.proto.revision();
-        let name = socket.namespace().name();
-        let mut is_accepted = false;
-        with_buffers(|buffers| {
-            let text = &mut buffers.text;
-            let start = encode_connect_accepted(text, HEADROOM, revision, name, socket.id(), None);
-            let options = SendOptions::CONTROL;
-            let _ = packet::send_if(self.peer(), buffers, start, options, || {
-                is_accepted = socket.set_connected();
-                is_accepted
-            });
-        });
-        is_accepted
     }
 
     /// A plain peer said something.
@@ -394,7 +259,7 @@ impl Connection {
             match request {
                 Request::Leave(key) => {
                     let reason = DisconnectReason::ServerNamespaceDisconnect;
-                    self.disconnect(key, reason, cx);
+                    self.disconnect_alone(key, reason, cx);
                     self.proto.leave(key);
                 }
                 Request::Close => {
@@ -409,11 +274,40 @@ impl Connection {
         }
     }
 
-    /// Takes a socket out of its namespace and tells the handlers.
-    fn disconnect(&mut self, key: NamespaceKey, reason: DisconnectReason, cx: &mut Context<'_>) {
-        let Some(socket) = self.inbox.remove(key) else {
+    /// Takes a socket out of its namespace, while the connection goes on.
+    fn disconnect_alone(
+        &mut self,
+        key: NamespaceKey,
+        reason: DisconnectReason,
+        cx: &mut Context<'_>,
+    ) {
+        let Some(socket) = self.disconnect(key, reason, cx) else {
             return;
         };
+        if socket.namespace().family().is_some() {
+            // To be kept for the end of the connection, it would have to keep a namespace that nobody is in, and there is
+            // no end to the names that a peer can join and leave.
+            return;
+        }
+        self.tell_of_end(socket, reason);
+    }
+
+    /// A socket is to hear of the end of the connection.
+    fn tell_of_end(&mut self, socket: Socket, reason: DisconnectReason) {
+        // Who comes and goes does not fill memory.
+        let closed = &mut self.seldom.get_or_insert_default().closed;
+        closed.retain(|(earlier, _)| earlier.namespace() != socket.namespace());
+        closed.push((socket, reason));
+    }
+
+    /// Takes a socket out of its namespace and tells the handlers.
+    fn disconnect(
+        &mut self,
+        key: NamespaceKey,
+        reason: DisconnectReason,
+        cx: &mut Context<'_>,
+    ) -> Option<Socket> {
+        let socket = self.inbox.remove(key)?;
         socket.set_leaving();
         self.inbox
             .dispatch(&Event::disconnect(&socket, DISCONNECTING, reason), cx);
@@ -421,16 +315,15 @@ impl Connection {
         trace::disconnected(&socket, reason);
         self.inbox
             .dispatch(&Event::disconnect(&socket, DISCONNECT, reason), cx);
-        // Who comes and goes does not fill memory.
-        let closed = &mut self.seldom.get_or_insert_default().closed;
-        closed.retain(|(earlier, _)| earlier.namespace() != socket.namespace());
-        closed.push((socket, reason));
+        Some(socket)
     }
 
     fn disconnect_all(&mut self, reason: DisconnectReason, cx: &mut Context<'_>) {
         let members: Vec<_> = self.inbox.sockets().map(cloned).collect();
         for (key, _) in members {
-            self.disconnect(key, reason, cx);
+            if let Some(socket) = self.disconnect(key, reason, cx) {
+                self.tell_of_end(socket, reason);
+            }
             self.proto.leave(key);
         }
     }
@@ -440,18 +333,6 @@ impl Connection {
             let start = encode(&mut buffers.text);
             let _ = packet::send(self.peer(), buffers, start, SendOptions::CONTROL);
         });
-    }
-
-    /// Goes on with joins; ready when there are none.
-    fn poll_joining(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        while let Some(joining) = &mut self.joining {
-            match joining.poll_next_unpin(cx) {
-                Poll::Ready(Some((socket, next))) => self.finish_join(&socket, next, cx),
-                Poll::Ready(None) => self.joining = None,
-                Poll::Pending => return Poll::Pending,
-            }
-        }
-        Poll::Ready(())
     }
 }
 
@@ -511,7 +392,7 @@ impl sockeye_engine::Connection for Connection {
         self.inbox.close(cx);
         // Whoever has not joined yet goes without a word.
         for joining in self.joining.take().iter().flat_map(|set| set.iter()) {
-            joining.socket.exit();
+            joining.give_up();
         }
         self.disconnect_all(reason, cx);
     }
@@ -553,8 +434,8 @@ impl Connection {
     /// socket's own.
     fn dispatch_stream(&mut self, event: &Event<'_, Socket>, cx: &mut Context<'_>) {
         let socket = event.socket();
-        let own = socket.own().map(|own| own.listeners.load());
-        for table in std::iter::once(socket.shared().load()).chain(own) {
+        for listeners in std::iter::once(socket.shared()).chain(further(socket)) {
+            let table = listeners.load();
             table.dispatch_stream(event, |future| self.inbox.start(future, cx));
         }
     }
@@ -574,15 +455,6 @@ fn cloned((key, socket): (NamespaceKey, &Socket)) -> (NamespaceKey, Socket) {
     (key, socket.clone())
 }
 
-impl Future for Joining {
-    type Output = (Socket, Next);
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let next = ready!(self.verdict.as_mut().poll(cx));
-        Poll::Ready((self.socket.clone(), next))
-    }
-}
-
 impl Drop for Connection {
     /// Sockets must not stay behind in their rooms, even if the runtime is being shut down under
     /// a connection that is still open.
@@ -591,7 +463,7 @@ impl Drop for Connection {
             socket.exit();
         }
         for joining in self.joining.iter().flat_map(|set| set.iter()) {
-            joining.socket.exit();
+            joining.give_up();
         }
         // Unlocked, as what a handler holds may ask for more when it is dropped.
         drop(self.link.take_requests());

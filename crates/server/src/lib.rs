@@ -8,14 +8,22 @@
 
 mod acks;
 mod broadcast;
+mod captures;
 mod config;
 mod connection;
 mod details;
+mod directory;
 mod extract;
+mod family;
 mod files;
+mod handlers;
 mod handshake;
 mod link;
 mod namespace;
+mod namespaces;
+mod parent;
+mod pattern;
+mod request;
 mod server;
 mod server_side;
 mod trace;
@@ -24,10 +32,13 @@ mod typed;
 pub use acks::{AckSummary, Answerer, BroadcastAcks};
 pub use broadcast::{BroadcastOperator, RemoteSocket};
 pub use config::{ServerConfig, SlowReceiver};
-pub use extract::Extension;
+pub use extract::{Captures, Extension};
 pub use files::{ClientFiles, ClientFilesError};
 pub use handshake::Handshake;
 pub use namespace::{Namespace, Socket};
+pub use parent::ParentNamespace;
+pub use pattern::PatternError;
+pub use request::NamespaceRequest;
 pub use server::Server;
 pub use server_side::{ServerSide, ServerSideError};
 

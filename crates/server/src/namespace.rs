@@ -4,17 +4,21 @@ mod socket;
 
 use std::fmt;
 use std::ops::Deref;
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Once, OnceLock, Weak};
 use std::time::Duration;
 
+use futures_util::future::BoxFuture;
 use sockeye_adapter::{Adapter, Incomplete, RoomEvent, RoomNames, Target};
-use sockeye_events::{
-    Callback, EmitError, EventError, EventErrorKind, Listeners, Snapshot, StateMap, names,
-};
+use sockeye_events::{Callback, EmitError, EventError, EventErrorKind, Listeners, StateMap};
 use sockeye_link::middleware::{self, BoxMiddleware, IntoVerdict};
 use sockeye_socket_proto::{FromArgs, ToArgs};
 
+use crate::captures::Captured;
+use crate::directory::Directory;
+use crate::family::Family;
+use crate::handlers::{Handlers, tell};
+use crate::pattern::Ranges;
 use crate::{BroadcastAcks, BroadcastOperator, RemoteSocket, ServerConfig};
 
 use local::LocalSockets;
@@ -42,44 +46,61 @@ pub use socket::Socket;
 #[derive(Clone)]
 pub struct Namespace(Arc<Inner>);
 
-struct Inner {
+pub(crate) struct Inner {
     local: Arc<LocalSockets>,
     /// The other servers of the cluster, if this one is in one.
     adapter: Option<Arc<dyn Adapter>>,
-    listeners: Listeners<Socket>,
-    middlewares: Snapshot<Vec<BoxMiddleware<Socket>>>,
-    error_hook: Snapshot<Option<ErrorHook>>,
+    kind: Kind,
+    /// Those who want to know of new namespaces were told.
+    announced: Once,
+    is_closed: AtomicBool,
 }
 
-type ErrorHook = Arc<dyn Fn(&Socket, &EventError) + Send + Sync>;
+/// A kind of namespaces.
+pub(crate) type SharedFamily = Arc<Family<Socket>>;
+
+/// Where the handlers are.
+enum Kind {
+    /// Nowhere else.
+    Made(Handlers<Socket>),
+    Asked(Asked),
+}
+
+/// What a namespace has that was made on demand, or looks as if it had been.
+struct Asked {
+    family: SharedFamily,
+    captures: Ranges,
+    /// Those that are for this namespace alone, which few have.
+    own: OnceLock<Box<Handlers<Socket>>>,
+    directory: Weak<Directory<Inner>>,
+}
+
+/// How a namespace comes into being.
+pub(crate) enum Origin {
+    /// By its name.
+    Made,
+    /// As one of a kind.
+    Asked {
+        family: SharedFamily,
+        captures: Ranges,
+        directory: Weak<Directory<Inner>>,
+    },
+}
 
 impl Namespace {
-    pub(crate) fn new(name: &str, config: Arc<ServerConfig>, state: Arc<StateMap>) -> Self {
-        let cluster = config.cluster.clone();
-        let local = Arc::new(LocalSockets::new(name, config, state));
-        let adapter = cluster.map(|cluster| cluster.open(Arc::clone(&local) as _));
-        if let Some(adapter) = &adapter {
-            // Weakly, as the adapter keeps what is watched here.
-            let adapter = Arc::downgrade(adapter);
-            local.rooms.watch(move |event| {
-                if let Some(adapter) = adapter.upgrade() {
-                    adapter.room_changed(event);
-                }
-            });
-        }
-        Self(Arc::new(Inner {
-            local,
-            adapter,
-            listeners: Listeners::with_own_names(own_name),
-            middlewares: Snapshot::default(),
-            error_hook: Snapshot::default(),
-        }))
-    }
-
     /// The name, with its slash.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.0.local.name
+    }
+
+    /// What the name has captured under this name, if the namespace is one by [pattern](crate::Server::of_pattern) or
+    /// regular expression, whose groups without a name go by their number. Handlers can have it as
+    /// [`Captures`](crate::Captures).
+    #[must_use]
+    pub fn capture(&self, name: &str) -> Option<&str> {
+        let mut captured = self.captured()?;
+        captured.find(|(known, _)| *known == name)?.1
     }
 
     /// Adds a middleware that decides whether a socket may join. They run in the order of their
@@ -108,10 +129,7 @@ impl Namespace {
         F: Callback<Socket, M>,
         F::Output: IntoVerdict,
     {
-        let middleware = middleware::erase(middleware);
-        self.0
-            .middlewares
-            .update(|middlewares| middlewares.push(middleware));
+        self.own().add_middleware(middleware::erase(middleware));
         self
     }
 
@@ -122,9 +140,7 @@ impl Namespace {
     ///
     /// It runs on the task of the connection, so it must not block.
     pub fn on_error(&self, hook: impl Fn(&Socket, &EventError) + Send + Sync + 'static) -> &Self {
-        self.0
-            .error_hook
-            .update(|current| *current = Some(Arc::new(hook)));
+        self.own().set_error_hook(Arc::new(hook));
         self
     }
 
@@ -302,12 +318,33 @@ impl Namespace {
         self.0.adapter.as_deref()
     }
 
+    /// The handlers of all its sockets, and of those of other namespaces if it is one of a kind.
     pub(crate) fn listeners(&self) -> &Listeners<Socket> {
-        &self.0.listeners
+        match &self.0.kind {
+            Kind::Made(handlers) => &handlers.listeners,
+            Kind::Asked(asked) => &asked.family.handlers.listeners,
+        }
+    }
+
+    /// Those that it has beside these.
+    pub(crate) fn further_listeners(&self) -> Option<&Listeners<Socket>> {
+        match &self.0.kind {
+            Kind::Made(_) => None,
+            Kind::Asked(asked) => asked.own.get().map(|own| &own.listeners),
+        }
     }
 
     pub(crate) fn middlewares(&self) -> Arc<Vec<BoxMiddleware<Socket>>> {
-        self.0.middlewares.load()
+        match &self.0.kind {
+            Kind::Made(handlers) => handlers.middlewares(),
+            Kind::Asked(asked) => {
+                let mut middlewares = asked.family.handlers.middlewares();
+                if let Some(own) = asked.own.get() {
+                    Arc::make_mut(&mut middlewares).extend(own.middlewares().iter().cloned());
+                }
+                middlewares
+            }
+        }
     }
 
     pub(crate) fn report(&self, socket: &Socket, error: &EventError) {
@@ -317,18 +354,124 @@ impl Namespace {
     /// The same if the socket's own handlers may have been told before: what they know of need not be
     /// logged.
     pub(crate) fn report_after(&self, socket: &Socket, error: &EventError, told: bool) {
-        match &*self.0.error_hook.load() {
-            Some(hook) => {
-                // The hook is the last resort: what it panics with can only be logged.
-                if catch_unwind(AssertUnwindSafe(|| hook(socket, error))).is_err() {
-                    tracing::error!("the error hook panicked");
-                }
+        let hook = match &self.0.kind {
+            Kind::Made(handlers) => handlers.error_hook(),
+            Kind::Asked(asked) => {
+                let own = asked.own.get().and_then(|own| own.error_hook());
+                own.or_else(|| asked.family.handlers.error_hook())
             }
+        };
+        match hook {
+            Some(hook) => tell(&hook, socket, error),
             None if told => {}
             None => log(socket, error),
         }
     }
+
+    /// The kind of namespaces that it is of, if it is.
+    pub(crate) fn family(&self) -> Option<&SharedFamily> {
+        match &self.0.kind {
+            Kind::Made(_) => None,
+            Kind::Asked(asked) => Some(&asked.family),
+        }
+    }
+
+    /// What its name captures, if its kind is one by what names look like.
+    pub(crate) fn captured(&self) -> Option<impl Iterator<Item = Captured<'_>>> {
+        match &self.0.kind {
+            Kind::Asked(asked) if !asked.family.asks() => {
+                Some(asked.family.captured(self.name(), &asked.captures))
+            }
+            _ => None,
+        }
+    }
+
+    /// Tells those who want to know of it, once; returns when they have been told.
+    pub(crate) fn announce(&self, tell: impl FnOnce()) {
+        self.0.announced.call_once(tell);
+    }
+
+    /// Leaves the cluster, once.
+    pub(crate) fn close(&self) -> Option<BoxFuture<'static, ()>> {
+        self.0.close()
+    }
+
+    /// Where handlers go that are added.
+    fn own(&self) -> &Handlers<Socket> {
+        match &self.0.kind {
+            Kind::Made(handlers) => handlers,
+            Kind::Asked(asked) => asked.own.get_or_init(Box::default),
+        }
+    }
 }
+
+impl Inner {
+    pub(crate) fn new(
+        name: &str,
+        config: Arc<ServerConfig>,
+        state: Arc<StateMap>,
+        origin: Origin,
+    ) -> Self {
+        let cluster = config.cluster.clone();
+        let local = Arc::new(LocalSockets::new(name, config, state));
+        let adapter = cluster.map(|cluster| cluster.open(Arc::clone(&local) as _));
+        if let Some(adapter) = &adapter {
+            // Weakly, as the adapter keeps what is watched here.
+            let adapter = Arc::downgrade(adapter);
+            local.rooms.watch(move |event| {
+                if let Some(adapter) = adapter.upgrade() {
+                    adapter.room_changed(event);
+                }
+            });
+        }
+        let kind = match origin {
+            Origin::Made => Kind::Made(Handlers::default()),
+            Origin::Asked {
+                family,
+                captures,
+                directory,
+            } => Kind::Asked(Asked {
+                family,
+                captures,
+                own: OnceLock::new(),
+                directory,
+            }),
+        };
+        Self {
+            local,
+            adapter,
+            kind,
+            announced: Once::new(),
+            is_closed: AtomicBool::new(false),
+        }
+    }
+
+    fn close(&self) -> Option<BoxFuture<'static, ()>> {
+        let adapter = self.adapter.as_ref()?;
+        let was_closed = self.is_closed.swap(true, Ordering::AcqRel);
+        (!was_closed).then(|| adapter.close())
+    }
+}
+
+impl Drop for Inner {
+    /// Nobody is in it, and nobody has it any more.
+    fn drop(&mut self) {
+        let Kind::Asked(asked) = &self.kind else {
+            return;
+        };
+        if let Some(directory) = asked.directory.upgrade() {
+            directory.forget(&self.local.name, self);
+        }
+        if let Some(closed) = self.close()
+            && let Ok(runtime) = tokio::runtime::Handle::try_current()
+        {
+            runtime.spawn(tokio::time::timeout(FAREWELL, closed));
+        }
+    }
+}
+
+/// How long adapters may take to close. Longer than the engine's sockets may, as another machine has to take what is queued.
+pub(crate) const FAREWELL: Duration = Duration::from_secs(5);
 
 /// What a peer does wrong is no news for whoever runs the server; what a handler does is.
 fn log(socket: &Socket, error: &EventError) {
@@ -341,20 +484,17 @@ fn log(socket: &Socket, error: &EventError) {
     }
 }
 
-/// `connection` is what the JavaScript API calls it.
-fn own_name(name: &str) -> &str {
-    if name == "connection" {
-        names::CONNECT
-    } else {
-        name
-    }
-}
-
 impl Deref for Namespace {
     type Target = Listeners<Socket>;
 
     fn deref(&self) -> &Listeners<Socket> {
-        &self.0.listeners
+        &self.own().listeners
+    }
+}
+
+impl From<Arc<Inner>> for Namespace {
+    fn from(inner: Arc<Inner>) -> Self {
+        Self(inner)
     }
 }
 

@@ -1,4 +1,3 @@
-use std::collections::HashMap;
 use std::convert::Infallible;
 use std::fmt;
 use std::ops::Deref;
@@ -12,10 +11,8 @@ use futures_util::future::join_all;
 use http::{Request, Response};
 use http_body::Body;
 use hyper::body::Incoming;
-use parking_lot::RwLock;
-use sockeye_adapter::Adapter;
 use sockeye_engine::SessionHandle;
-use sockeye_events::{Event, EventSocket, ExtractError, FromEvent, StateMap};
+use sockeye_events::{Callback, Event, EventSocket, ExtractError, FromEvent, StateMap};
 use sockeye_link::InboxLimits;
 use sockeye_listen::{
     Application, ConfigError, Engine, EngineLayer, EngineService, ListenError, ListenOptions,
@@ -25,7 +22,12 @@ use tower_layer::Layer;
 use tower_service::Service;
 
 use crate::connection::Connection;
-use crate::{Namespace, ServerConfig, ServerSide, Socket};
+use crate::family::Family;
+use crate::namespace::FAREWELL;
+use crate::namespaces::Namespaces;
+use crate::parent::with_slash;
+use crate::pattern::PatternError;
+use crate::{Namespace, NamespaceRequest, ParentNamespace, ServerConfig, ServerSide, Socket};
 
 /// A Socket.IO server.
 ///
@@ -62,12 +64,9 @@ pub(crate) struct Shared {
     /// For the connections, which share them.
     inbox_limits: Arc<InboxLimits>,
     state: Arc<StateMap>,
-    namespaces: RwLock<HashMap<Box<str>, Namespace, foldhash::fast::RandomState>>,
+    namespaces: Arc<Namespaces>,
     closing: AtomicBool,
 }
-
-/// How long adapters may take to close. Longer than the engine's sockets may, as another machine has to take what is queued.
-const FAREWELL: Duration = Duration::from_secs(5);
 
 /// The server as the engine sees it.
 pub(crate) struct App(Arc<Shared>);
@@ -87,6 +86,12 @@ impl FromEvent<Socket> for Server {
 
 impl FromEvent<ServerSide> for Server {
     fn from_event(event: &Event<'_, ServerSide>) -> Result<Self, ExtractError> {
+        Self::find(event.socket().state()).ok_or(ExtractError::NotAvailable("the server"))
+    }
+}
+
+impl FromEvent<NamespaceRequest> for Server {
+    fn from_event(event: &Event<'_, NamespaceRequest>) -> Result<Self, ExtractError> {
         Self::find(event.socket().state()).ok_or(ExtractError::NotAvailable("the server"))
     }
 }
@@ -114,11 +119,12 @@ impl Server {
             config.serve_client,
             config.client_files.as_ref(),
         );
+        let (config, state) = (Arc::new(config), Arc::<StateMap>::default());
         let shared = Arc::new(Shared {
             inbox_limits: Arc::new(config.inbox),
-            config: Arc::new(config),
-            state: Arc::default(),
-            namespaces: RwLock::default(),
+            namespaces: Arc::new(Namespaces::new(Arc::clone(&config), Arc::clone(&state))),
+            config,
+            state,
             closing: AtomicBool::new(false),
         });
         let engine = Engine::new(engine_config, App(Arc::clone(&shared)))?;
@@ -126,7 +132,7 @@ impl Server {
             shared: Arc::downgrade(&shared),
             engine: engine.downgrade(),
         });
-        let root = shared.namespace_or_new("/");
+        let root = shared.namespaces.keep("/");
         Ok(Self {
             root,
             shared,
@@ -139,7 +145,7 @@ impl Server {
         let itself = state.cloned::<Itself>()?;
         let shared = itself.shared.upgrade()?;
         Some(Self {
-            root: shared.namespace_or_new("/"),
+            root: shared.namespaces.keep("/"),
             engine: itself.engine.upgrade()?,
             shared,
         })
@@ -149,21 +155,153 @@ impl Server {
     /// left out; `""` is `/`.
     ///
     /// Clients can join the namespaces that were created; for others they get the
-    /// `connect_error` `Invalid namespace`. A namespace lives as long as the server, so names
-    /// should not come from clients.
+    /// `connect_error` `Invalid namespace`, unless they are of a kind that is made on demand:
+    /// [`of_pattern`](Self::of_pattern), [`of_fn`](Self::of_fn). If the name looks like one of such a
+    /// kind, the namespace has the handlers and middlewares of that, too.
+    ///
+    /// The namespace lives as long as the server from now on, so names should not come from clients.
     #[must_use]
     pub fn of(&self, name: &str) -> Namespace {
-        if name.starts_with('/') {
-            self.shared.namespace_or_new(name)
-        } else {
-            self.shared.namespace_or_new(&format!("/{name}"))
-        }
+        self.shared.namespaces.keep(&with_slash(name))
     }
 
-    /// The namespaces that exist, in no particular order.
+    /// The namespace of this name, if it is there. The slash in front may be left out.
+    #[must_use]
+    pub fn namespace(&self, name: &str) -> Option<Namespace> {
+        self.shared.namespaces.find(&with_slash(name))
+    }
+
+    /// The namespaces that are there, in no particular order.
     #[must_use]
     pub fn namespaces(&self) -> Vec<Namespace> {
-        self.shared.namespaces.read().values().cloned().collect()
+        self.shared.namespaces.all()
+    }
+
+    /// The namespaces whose names have this pattern, such as `/chat/{room}`: each comes into being when a client asks for it,
+    /// and goes when nobody is in it any more. The same pattern gives the same [`ParentNamespace`] again.
+    ///
+    /// `{name}` stands for at least one character other than a slash, and may have text around it, up to the next slashes;
+    /// `{*name}` at the end stands for all that is left. Handlers get what they stand for with the extractor
+    /// [`Captures`](crate::Captures).
+    ///
+    /// A name for which [`of`](Self::of) has made a namespace is that one's. Of several kinds, the one that was made first
+    /// counts. So that clients cannot fill memory, there is a bound on their
+    /// [number](ServerConfig::max_dynamic_namespaces).
+    ///
+    /// ```
+    /// # use sockeye_server as sockeye;
+    /// use sockeye::{Captures, Server, Socket};
+    ///
+    /// let io = Server::new();
+    /// io.of_pattern("/chat/{room}")?
+    ///     .on_connect(|socket: Socket, Captures(room): Captures<String>| {
+    ///         socket.emit("welcome", format!("to {room}"))
+    ///     });
+    /// # Ok::<(), sockeye::PatternError>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// If the pattern makes no sense.
+    pub fn of_pattern(&self, pattern: &str) -> Result<ParentNamespace, PatternError> {
+        let pattern = with_slash(pattern);
+        let family = Family::of_pattern(&pattern)?;
+        Ok(self.parent(|family| family.has_pattern(&pattern), family))
+    }
+
+    /// The namespaces in whose names this regular expression finds something, otherwise as for
+    /// [`of_pattern`](Self::of_pattern).
+    ///
+    /// Without `^` and `$` it may find it anywhere in a name, as in JavaScript: a client can then have as many namespaces as
+    /// it likes, of names of its choosing. It is one of the crate `regex`, whose time grows no faster than the name.
+    ///
+    /// ```
+    /// # use sockeye_server as sockeye;
+    /// use sockeye::{Captures, Server};
+    ///
+    /// let io = Server::new();
+    /// io.of_regex(r"^/orders-(?<year>\d{4})$")?
+    ///     .on("year", |Captures(year): Captures<u16>| year);
+    /// # Ok::<(), sockeye::PatternError>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// If it is no regular expression.
+    #[cfg(feature = "regex")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "regex")))]
+    pub fn of_regex(&self, regex: &str) -> Result<ParentNamespace, PatternError> {
+        let family = Family::of_regex(regex)?;
+        Ok(self.parent(|family| family.has_regex(regex), family))
+    }
+
+    /// The namespaces that this function accepts, otherwise as for [`of_pattern`](Self::of_pattern). It is a plain or async
+    /// function that takes the [`NamespaceRequest`], with name and auth data, and parameters of handlers that need no
+    /// socket; and returns whether the client may have the namespace.
+    ///
+    /// It is asked about each client that wants to join, also if the namespace is there already. A panic, or a parameter that
+    /// cannot be had, means no. There is no time limit: one that asks a database should have its own. Connections on which
+    /// a client waits for it go on otherwise.
+    ///
+    /// ```
+    /// # use sockeye_server as sockeye;
+    /// use sockeye::{NamespaceRequest, Server, State};
+    ///
+    /// # #[derive(Clone)]
+    /// # struct Database;
+    /// # impl Database {
+    /// #     async fn has_tenant(&self, _: &str) -> bool {
+    /// #         true
+    /// #     }
+    /// # }
+    /// #[derive(serde::Deserialize)]
+    /// struct Credentials {
+    ///     token: String,
+    /// }
+    ///
+    /// let io = Server::new();
+    /// io.state(Database);
+    /// io.of_fn(async |request: NamespaceRequest, State(database): State<Database>| {
+    ///     let Ok(Credentials { token }) = request.handshake().auth() else {
+    ///         return false;
+    ///     };
+    ///     token == "secret" && database.has_tenant(request.name()).await
+    /// });
+    /// ```
+    pub fn of_fn<M: 'static, F>(&self, accepts: F) -> ParentNamespace
+    where
+        F: Callback<NamespaceRequest, M, Output = bool>,
+    {
+        self.parent(|_| false, Family::of_fn(accepts))
+    }
+
+    /// Calls this function with every namespace that comes into being, but for `/`: before anybody is in it, so that it can
+    /// be given handlers and middlewares. It must not block. Those that were there before are among
+    /// [`namespaces`](Self::namespaces).
+    ///
+    /// ```
+    /// # use sockeye_server as sockeye;
+    /// use sockeye::Server;
+    ///
+    /// let io = Server::new();
+    /// io.on_new_namespace(|namespace| {
+    ///     println!("{} is new", namespace.name());
+    ///     namespace.on_connect(|| println!("somebody came"));
+    /// });
+    /// ```
+    #[doc(alias = "new_namespace")]
+    pub fn on_new_namespace(&self, watcher: impl Fn(&Namespace) + Send + Sync + 'static) -> &Self {
+        self.shared.namespaces.watch(watcher);
+        self
+    }
+
+    fn parent(
+        &self,
+        is_it: impl Fn(&Family<Socket>) -> bool,
+        new: Family<Socket>,
+    ) -> ParentNamespace {
+        let namespaces = &self.shared.namespaces;
+        ParentNamespace::new(namespaces.family_or_new(is_it, new), namespaces)
     }
 
     /// Stores a value that the handlers of all namespaces get with the
@@ -292,15 +430,11 @@ impl Server {
     /// [`close_timeout`](crate::SessionConfig::close_timeout()) are over.
     pub async fn close(&self) {
         self.shared.closing.store(true, Ordering::Release);
+        // With those that go with their last sockets, and would leave the cluster with nobody waiting for it.
+        let mut namespaces = self.namespaces();
         self.engine.close().await;
-        self.leave_cluster().await;
-    }
-
-    /// Closes the adapters of all namespaces.
-    async fn leave_cluster(&self) {
-        let namespaces = self.namespaces();
-        let adapters = namespaces.iter().filter_map(Namespace::adapter);
-        let closed = join_all(adapters.map(Adapter::close));
+        namespaces.extend(self.namespaces());
+        let closed = join_all(namespaces.iter().filter_map(Namespace::close));
         if tokio::time::timeout(FAREWELL, closed).await.is_err() {
             tracing::warn!("an adapter has not closed in time");
         }
@@ -346,21 +480,12 @@ impl Shared {
         &self.inbox_limits
     }
 
-    pub(crate) fn namespace(&self, name: &str) -> Option<Namespace> {
-        self.namespaces.read().get(name).cloned()
+    pub(crate) const fn namespaces(&self) -> &Arc<Namespaces> {
+        &self.namespaces
     }
 
     pub(crate) fn is_closing(&self) -> bool {
         self.closing.load(Ordering::Acquire)
-    }
-
-    fn namespace_or_new(&self, name: &str) -> Namespace {
-        if let Some(namespace) = self.namespace(name) {
-            return namespace;
-        }
-        let mut namespaces = self.namespaces.write();
-        let new = || Namespace::new(name, Arc::clone(&self.config), Arc::clone(&self.state));
-        namespaces.entry(name.into()).or_insert_with(new).clone()
     }
 }
 

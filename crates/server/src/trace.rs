@@ -37,8 +37,8 @@ pub(crate) fn refused(socket: &Socket, refusal: &Refusal) {
     tracing::info!(namespace, reason = refusal.message(), "refused");
 }
 
-pub(crate) fn unknown_namespace(name: &str) {
-    tracing::info!(namespace = %Short(name), reason = "there is no such namespace", "refused");
+pub(crate) fn no_namespace(name: &str, reason: &str) {
+    tracing::info!(namespace = %Short(name), reason, "refused");
 }
 
 pub(crate) fn disconnected(socket: &Socket, reason: DisconnectReason) {

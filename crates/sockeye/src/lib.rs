@@ -94,6 +94,7 @@
 //! |---|---|
 //! | [`Server`] | everything; also the namespace `/` |
 //! | [`Namespace`] | a path with handlers, middlewares, sockets and rooms |
+//! | [`ParentNamespace`] | the same for namespaces that are made on demand |
 //! | [`Socket`] | one peer in one namespace |
 //! | [`Listeners`] | what namespaces and sockets have in common: `on`, `once`, `off` and their kin |
 //! | [`BroadcastOperator`] | to whom an event goes |
@@ -121,6 +122,7 @@
 //!   with `default-features = false` and that.
 //! * `cookies`: clients can keep the cookies that servers set. Off by default.
 //! * `macros`: `#[derive(Event)]` for [typed events](guide::typed). Off by default.
+//! * `regex`: [dynamic namespaces](guide::namespaces#namespaces-on-demand) by regular expression. Off by default.
 //! * `tls`: listeners and clients for `https://`, `wss://` and `tls://`, by rustls. Off by default.
 
 #![cfg_attr(docsrs, feature(doc_cfg))]

@@ -7,7 +7,8 @@ use std::thread;
 use parking_lot::Mutex;
 use serde::{Serialize, Serializer};
 use sockeye_engine::Message;
-use sockeye_events::EmitError;
+use sockeye_events::{EmitError, Refusal};
+use sockeye_link::Next;
 use sockeye_testkit::{Case, Client, Net};
 
 use super::*;
@@ -60,8 +61,10 @@ impl Rig {
     fn joining(&mut self) -> Socket {
         self.say(&format!("0{ROOM},"));
         let joining = self.connection.joining.take().unwrap();
-        let joining = joining.into_iter().next().unwrap();
-        joining.socket
+        match joining.into_iter().next() {
+            Some(joining::Joining::Deciding(socket, _)) => socket,
+            _ => panic!("nobody thinks about a socket"),
+        }
     }
 
     /// The middlewares let the socket in.

@@ -5,6 +5,7 @@ mod rooms;
 mod stream;
 
 use std::fmt;
+use std::iter;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
@@ -17,7 +18,7 @@ use sockeye_events::{
     Refusal, StateMap,
 };
 use sockeye_link::packet::{self, AckForm};
-use sockeye_link::{Own, Peer, Receiver, tell_error};
+use sockeye_link::{Own, Peer, Receiver, further, tell_error};
 use sockeye_socket_proto::{Args, BytesOut, NamespaceKey, ToArgs};
 
 use crate::link::{Link, Request};
@@ -310,15 +311,14 @@ impl Socket {
         name: &str,
         args: impl FnOnce() -> Result<Args, E>,
     ) -> Result<(), E> {
-        let of_namespace = self.shared().load_outgoing();
-        let of_socket = self.own().and_then(|own| own.listeners.load_outgoing());
-        let mut listening = of_namespace.into_iter().chain(of_socket);
+        let tables = iter::once(self.shared()).chain(further(self));
+        let mut listening = tables.filter_map(Listeners::load_outgoing);
         let Some(first) = listening.next() else {
             return Ok(());
         };
         let args = args()?;
         let event = Event::incoming(self, name, args.as_raw(), None);
-        for table in std::iter::once(first).chain(listening) {
+        for table in iter::once(first).chain(listening) {
             for future in table.dispatch_outgoing(&event) {
                 self.0.link.request(Request::Run(future));
             }
@@ -370,6 +370,10 @@ impl Receiver for Socket {
 
     fn shared(&self) -> &Listeners<Self> {
         self.0.namespace.listeners()
+    }
+
+    fn shared_further(&self) -> Option<&Listeners<Self>> {
+        self.0.namespace.further_listeners()
     }
 
     fn own(&self) -> Option<&Own<Self>> {
