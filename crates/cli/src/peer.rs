@@ -9,8 +9,8 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use serde_json::Value;
 use sockeye::Client;
 use sockeye::client::{
-    ClientBuilder, ConfigError, ConnectError, DialConfig, DialError, OpenError, Protocol,
-    Reconnection, StreamDialect, TlsOptions, TransportKind,
+    ClientBuilder, ConfigError, ConnectError, DialConfig, DialError, Dialect, OpenError,
+    Reconnection, Revision, TlsOptions, TransportKind,
 };
 use thiserror::Error;
 
@@ -53,8 +53,8 @@ struct Way {
     protocol: Version,
 
     /// What to speak on a bare stream (tcp, tls, unix): packets, or lines of JSON.
-    #[arg(long, value_enum, default_value_t = Dialect::Auto)]
-    dialect: Dialect,
+    #[arg(long, value_enum, default_value_t = Language::Auto)]
+    dialect: Language,
 
     /// The path of requests.
     #[arg(long, value_name = "PATH", default_value = "/socket.io")]
@@ -86,7 +86,7 @@ enum Version {
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
-enum Dialect {
+enum Language {
     Auto,
     Native,
     Lines,
@@ -155,8 +155,8 @@ impl PeerOptions {
                         .path(how.path.as_str())
                         .transports(transport.kinds().iter().copied())
                         .upgrade(transport == Transport::Upgrade)
-                        .protocol(how.protocol.into())
-                        .stream_dialect(how.dialect.into())
+                        .revision(how.protocol.revision())
+                        .dialect(how.dialect.dialect())
                 })
         });
         if let Some(auth) = &how.auth {
@@ -197,22 +197,22 @@ impl Transport {
     }
 }
 
-impl From<Version> for Protocol {
-    fn from(version: Version) -> Self {
-        match version {
-            Version::Auto => Self::Auto,
-            Version::V3 => Self::V3,
-            Version::V4 => Self::V4,
+impl Version {
+    const fn revision(self) -> Option<Revision> {
+        match self {
+            Self::Auto => None,
+            Self::V3 => Some(Revision::V3),
+            Self::V4 => Some(Revision::V4),
         }
     }
 }
 
-impl From<Dialect> for StreamDialect {
-    fn from(dialect: Dialect) -> Self {
-        match dialect {
-            Dialect::Auto => Self::Auto,
-            Dialect::Native => Self::Native,
-            Dialect::Lines => Self::Lines,
+impl Language {
+    const fn dialect(self) -> Option<Dialect> {
+        match self {
+            Self::Auto => None,
+            Self::Native => Some(Dialect::Packets),
+            Self::Lines => Some(Dialect::Lines),
         }
     }
 }
@@ -321,7 +321,7 @@ fn unreachable_hint(error: &ConnectError) -> Option<&'static str> {
             OpenError::Status { status, .. } if status.is_redirection() => {
                 return Some("Redirects are not followed; give the URL that it leads to.");
             }
-            OpenError::UnsupportedProtocol => {
+            OpenError::UnsupportedRevision => {
                 return Some("Leave --protocol out to have the version found out.");
             }
             OpenError::Dial(DialError::Tls { .. }) => {

@@ -47,9 +47,9 @@ pub type Ack<T = sockeye_socket_proto::Args> = sockeye_events::Ack<Socket, T>;
 
 pub use sockeye_dial::{
     ConnectRequest, ConnectUrl, ConnectUrlError, ConnectorConfig, ConnectorError, DialConfig,
-    DialError, OpenError, Protocol, ProxyUrl, TlsOptions,
+    DialError, OpenError, ProxyUrl, TlsOptions,
 };
-pub use sockeye_engine::{NetSocket, Revision, SessionLimits, StreamDialect, TransportKind};
+pub use sockeye_engine::{Dialect, NetSocket, Revision, SessionLimits, TransportKind};
 #[doc(hidden)]
 pub use sockeye_events::__private;
 pub use sockeye_events::{

@@ -505,7 +505,7 @@ mod tests {
     use tokio::sync::mpsc;
     use tracing::{Level, Metadata, Subscriber, span};
 
-    use crate::{Client, StreamDialect};
+    use crate::{Client, Dialect};
 
     #[tokio::test(start_paused = true)]
     async fn heartbeat_does_not_count_for_a_connection_that_is_paused() {
@@ -561,9 +561,9 @@ mod tests {
         let (_io, url, _numbers) = serve("auth").await;
         let warnings = Warnings::default();
         let _guard = tracing::subscriber::set_default(warnings.clone());
-        for (dialect, expected) in [(StreamDialect::Native, 0), (StreamDialect::Lines, 1)] {
+        for (dialect, expected) in [(Dialect::Packets, 0), (Dialect::Lines, 1)] {
             let socket = Client::builder(&url)
-                .config(|config| config.connector(|connector| connector.stream_dialect(dialect)))
+                .config(|config| config.connector(|connector| connector.dialect(dialect)))
                 .auth(json!({ "token": "t" }))
                 .build()
                 .unwrap();

@@ -264,7 +264,7 @@ impl Shared {
         match self.config.request {
             // The URL may be another one then.
             Some(_) => None,
-            None => self.config.connector.dialect(&self.url),
+            None => self.config.connector.dialect_for(&self.url),
         }
     }
 

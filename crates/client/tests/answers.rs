@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 use serde_json::{Value, json};
-use sockeye_client::{AckError, Client, Refusal, Socket, StreamDialect, TransportKind};
+use sockeye_client::{AckError, Client, Dialect, Refusal, Socket, TransportKind};
 use sockeye_server::{Data, Server, Socket as Peer};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
@@ -31,9 +31,9 @@ async fn meet() -> (Server, Vec<Socket>) {
     let http = io.listen("http://127.0.0.1:0").await.unwrap();
     let http = http.url().to_string();
     let mut sockets = Vec::new();
-    for dialect in [StreamDialect::Native, StreamDialect::Lines] {
+    for dialect in [Dialect::Packets, Dialect::Lines] {
         let builder = Client::builder(&unix)
-            .config(|config| config.connector(|connector| connector.stream_dialect(dialect)));
+            .config(|config| config.connector(|connector| connector.dialect(dialect)));
         sockets.push(builder.connect().await.unwrap());
     }
     for transport in [TransportKind::Polling, TransportKind::WebSocket] {

@@ -5,9 +5,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use sockeye_client::{
-    Args, Client, ClientBuilder, Data, DisconnectReason, StreamDialect, TransportKind,
-};
+use sockeye_client::{Args, Client, ClientBuilder, Data, Dialect, DisconnectReason, TransportKind};
 use sockeye_server::{Server, ServerConfig, Socket as Peer};
 use tokio::sync::mpsc;
 
@@ -62,7 +60,7 @@ fn builder(url: &str, way: Way) -> ClientBuilder {
         config.connector(|connector| match way {
             Way::Polling => connector.transports([TransportKind::Polling]),
             Way::WebSocket => connector.transports([TransportKind::WebSocket]),
-            Way::Lines => connector.stream_dialect(StreamDialect::Lines),
+            Way::Lines => connector.dialect(Dialect::Lines),
             _ => connector,
         })
     })

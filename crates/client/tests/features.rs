@@ -10,9 +10,9 @@ use bytes::Bytes;
 use futures_util::{FutureExt, StreamExt};
 use serde_json::{Value, json};
 use sockeye_client::{
-    Ack, AckError, Args, Client, ClientBuilder, ConnectError, ConnectorConfig, Data,
-    DisconnectReason, EmitError, EventError, EventErrorKind, EventName, Next, Protocol, Refusal,
-    Socket, SocketConfig, State, StreamDialect, TransportKind, blocking,
+    Ack, AckError, Args, Client, ClientBuilder, ConnectError, ConnectorConfig, Data, Dialect,
+    DisconnectReason, EmitError, EventError, EventErrorKind, EventName, Next, Refusal, Revision,
+    Socket, SocketConfig, State, TransportKind, blocking,
 };
 use sockeye_server::{Handshake, Server, ServerConfig, Socket as Peer};
 use tokio::sync::mpsc;
@@ -171,9 +171,7 @@ async fn refusals_by_middlewares_are_told_to_servers_that_speak_lines() {
     let (note, mut read) = notes();
     io.on_error(move |_, error| note(&format!("{error:#}")));
     let socket = Client::builder(&url)
-        .config(|config| {
-            config.connector(|connector| connector.stream_dialect(StreamDialect::Lines))
-        })
+        .config(|config| config.connector(|connector| connector.dialect(Dialect::Lines)))
         .build()
         .unwrap();
     socket.middleware(|| Err::<(), _>(Refusal::new("not now").with_data(7)));
@@ -329,13 +327,13 @@ async fn question_is_answered_once_by_whoever_is_first() {
 async fn reserved_names_are_refused_over_packets_and_lines() {
     let (_io, url) = serve().await;
     for (dialect, name) in [
-        (StreamDialect::Native, "connect_error"),
-        (StreamDialect::Native, "error"),
-        (StreamDialect::Lines, "disconnect"),
-        (StreamDialect::Lines, "close"),
+        (Dialect::Packets, "connect_error"),
+        (Dialect::Packets, "error"),
+        (Dialect::Lines, "disconnect"),
+        (Dialect::Lines, "close"),
     ] {
         let socket = Client::builder(&url)
-            .config(|config| config.connector(|connector| connector.stream_dialect(dialect)))
+            .config(|config| config.connector(|connector| connector.dialect(dialect)))
             .build()
             .unwrap();
         for connected in [false, true] {
@@ -413,7 +411,7 @@ async fn kept_event_that_cannot_travel_on_lines_fails_by_name() {
                 // The URL may turn out to be another one, so that the dialect is not known before.
                 config
                     .before_connect(async |request| Ok(request))
-                    .connector(|connector| connector.stream_dialect(StreamDialect::Lines))
+                    .connector(|connector| connector.dialect(Dialect::Lines))
             })
             .socket_config(|socket| match retries {
                 Some(retries) => socket.retries(retries).ack_timeout(Duration::from_secs(9)),
@@ -446,9 +444,7 @@ async fn peer_that_speaks_lines_has_no_namespaces() {
     let (_io, url) = serve().await;
     let error = Client::builder(&url)
         .namespace("/other")
-        .config(|config| {
-            config.connector(|connector| connector.stream_dialect(StreamDialect::Lines))
-        })
+        .config(|config| config.connector(|connector| connector.dialect(Dialect::Lines)))
         .connect()
         .await
         .unwrap_err();
@@ -717,7 +713,7 @@ async fn old_protocol_is_spoken_over_polling() {
         builder.config(|config| {
             config.auto_connect(false).connector(|connector| {
                 connector
-                    .protocol(Protocol::V3)
+                    .revision(Revision::V3)
                     .transports([TransportKind::Polling])
             })
         })
@@ -735,7 +731,7 @@ async fn old_protocol_is_spoken_over_websocket_and_across_an_upgrade() {
             builder.config(|config| {
                 config
                     .auto_connect(false)
-                    .connector(|connector| connector.protocol(Protocol::V3).transports(transports))
+                    .connector(|connector| connector.revision(Revision::V3).transports(transports))
             })
         })
         .await;

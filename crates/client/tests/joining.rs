@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use peer::Peer;
 use sockeye_client::{
-    Client, ClientConfig, ConnectError, DisconnectReason, Protocol, Socket, TransportKind,
+    Client, ClientConfig, ConnectError, DisconnectReason, Revision, Socket, TransportKind,
 };
 use sockeye_server::{Args, Refusal, Server, ServerConfig};
 use tokio::io::AsyncReadExt;
@@ -271,7 +271,7 @@ fn old_client(url: &str) -> Client {
         .auto_connect(false)
         .connector(|connector| {
             connector
-                .protocol(Protocol::V3)
+                .revision(Revision::V3)
                 .transports([TransportKind::WebSocket])
         });
     Client::with_config(url, config).unwrap()

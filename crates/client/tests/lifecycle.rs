@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use sockeye_client::{
-    AckError, BufferPolicy, Client, ClientConfig, ClientEvent, ConnectError, DisconnectReason,
-    EmitError, OpenError, Reconnection, Socket, SocketConfig, StreamDialect,
+    AckError, BufferPolicy, Client, ClientConfig, ClientEvent, ConnectError, Dialect,
+    DisconnectReason, EmitError, OpenError, Reconnection, Socket, SocketConfig,
 };
 use sockeye_server::{Args, Data, Refusal, Server, Socket as Peer};
 use tokio::sync::mpsc;
@@ -772,7 +772,7 @@ async fn server_that_hangs_does_not_hold_up_the_next_connection() {
 async fn close_does_not_wait_for_a_server_that_never_hangs_up() {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let socket = Client::builder(format!("tcp://{}", listener.local_addr().unwrap()))
-        .config(|config| config.connector(|to| to.stream_dialect(StreamDialect::Lines)))
+        .config(|config| config.connector(|to| to.dialect(Dialect::Lines)))
         .build()
         .unwrap();
     socket.connect().await.unwrap();
@@ -939,7 +939,7 @@ async fn lines_are_heard_without_waiting_for_what_nobody_is_told() {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let (sender, mut heard) = mpsc::unbounded_channel();
     let _socket = Client::builder(format!("tcp://{}", listener.local_addr().unwrap()))
-        .config(|config| config.connector(|to| to.stream_dialect(StreamDialect::Lines)))
+        .config(|config| config.connector(|to| to.dialect(Dialect::Lines)))
         .auth_with(async || std::future::pending().await)
         .on("hello", move || sender.send(()).unwrap())
         .connect_lazy()

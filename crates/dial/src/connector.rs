@@ -29,7 +29,7 @@ use sockeye_engine::now;
 use sockeye_engine::{Agreed, Carrier, Driver, Side};
 use sockeye_engine::{Dialect, SessionHandle};
 
-pub use config::{ConnectorConfig, Protocol};
+pub use config::ConnectorConfig;
 pub use error::OpenError;
 
 /// Opens sessions with servers.

@@ -10,7 +10,7 @@ mod dialer;
 mod url;
 
 pub use connector::{
-    ClientSession, ConnectRequest, Connector, ConnectorConfig, Ended, OpenError, Opened, Protocol,
+    ClientSession, ConnectRequest, Connector, ConnectorConfig, Ended, OpenError, Opened,
 };
 pub use dialer::{
     ConnectorError, DialConfig, DialError, ProxyUrl, ProxyUrlError, TlsOptions, UnixProblem,

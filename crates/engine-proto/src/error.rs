@@ -26,7 +26,7 @@ pub enum RequestError {
     Forbidden(Option<Box<str>>),
     /// Engine.IO 3 was asked for and is switched off.
     #[error("Unsupported protocol version")]
-    UnsupportedVersion,
+    UnsupportedRevision,
     /// A second GET or POST came while the first was still pending; the session is closed by it. Answered with an
     /// empty 400.
     #[error("request overlap from client")]
@@ -93,7 +93,7 @@ impl RequestError {
             Self::UnknownSession => 1,
             Self::BadHandshakeMethod => 2,
             Self::Forbidden(_) => 4,
-            Self::UnsupportedVersion => 5,
+            Self::UnsupportedRevision => 5,
             Self::BadRequest(_)
             | Self::Overlap
             | Self::BadContentType
@@ -112,7 +112,7 @@ impl RequestError {
             Self::UnknownSession => "Session ID unknown",
             Self::BadHandshakeMethod => "Bad handshake method",
             Self::Forbidden(text) => text.as_deref().unwrap_or("Forbidden"),
-            Self::UnsupportedVersion => "Unsupported protocol version",
+            Self::UnsupportedRevision => "Unsupported protocol version",
             Self::BadRequest(_)
             | Self::Overlap
             | Self::BadContentType
@@ -159,7 +159,7 @@ impl RequestError {
                 let text = serde_json::Value::from(&**text);
                 Cow::Owned(format!(r#"{{"code":4,"message":{text}}}"#))
             }
-            Self::UnsupportedVersion => {
+            Self::UnsupportedRevision => {
                 Cow::Borrowed(r#"{"code":5,"message":"Unsupported protocol version"}"#)
             }
             Self::Overlap
@@ -193,7 +193,7 @@ impl Refusal {
     /// consist of the message alone.
     #[must_use]
     pub fn is_unsupported_version(body: &str) -> bool {
-        let unsupported = RequestError::UnsupportedVersion;
+        let unsupported = RequestError::UnsupportedRevision;
         match Self::from_body(body) {
             Some(refusal) => refusal.code == unsupported.code(),
             None => body == unsupported.message(),
@@ -214,7 +214,7 @@ mod tests {
             RequestError::BadRequest(BadRequest::TransportMismatch),
             RequestError::Forbidden(None),
             RequestError::Forbidden(Some("say \"please\"".into())),
-            RequestError::UnsupportedVersion,
+            RequestError::UnsupportedRevision,
         ] {
             let body: serde_json::Value = serde_json::from_str(&error.body()).unwrap();
             assert_eq!(body["code"], error.code());
@@ -227,7 +227,7 @@ mod tests {
 
     #[test]
     fn an_unsupported_version_is_known_by_either_body() {
-        let error = RequestError::UnsupportedVersion;
+        let error = RequestError::UnsupportedRevision;
         assert!(Refusal::is_unsupported_version(&error.body()));
         assert!(Refusal::is_unsupported_version(error.message()));
         let other = RequestError::UnknownSession;

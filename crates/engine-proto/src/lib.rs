@@ -42,8 +42,8 @@
 //! # Ok::<(), sockeye_engine_proto::PacketError>(())
 //! ```
 
-mod dialect;
 mod error;
+mod first_byte;
 pub mod frame;
 mod limits;
 pub mod lines;
@@ -57,8 +57,8 @@ mod tests;
 mod text;
 mod transport;
 
-pub use dialect::{Dialect, dialect_of_first_byte};
 pub use error::{BadRequest, Refusal, RequestError};
+pub use first_byte::FirstByte;
 pub use limits::Limits;
 pub use open::{Compression, OpenPacket, OpenPacketError, OpenRequest};
 pub use packet::{Message, Packet, PacketError, WireKind};

@@ -15,6 +15,7 @@ use tokio::sync::oneshot;
 
 use crate::command::{Command, PollAnswer, Post, PostVerdict, Request};
 use crate::deflate::{Agreed, Compression};
+use crate::dialect::Dialect;
 use crate::driver::{Carrier, Wire};
 use crate::id::SessionId;
 use crate::limits::SessionLimits;
@@ -31,17 +32,6 @@ use crate::websocket::Upgraded;
 /// Cheap to clone. It does not keep the session open.
 #[derive(Clone)]
 pub struct SessionHandle(Arc<Shared>);
-
-/// What a session's peer speaks.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Dialect {
-    /// Engine.IO packets, on whichever transport.
-    #[default]
-    Packets,
-    /// Lines of text, each a message of its own, as plain peers on a TCP or Unix socket send
-    /// them. They come as bytes, and are sent as texts that end with CR LF.
-    Lines,
-}
 
 /// How to send.
 #[derive(Clone, Copy, Debug, Default)]

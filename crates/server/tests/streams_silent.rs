@@ -3,9 +3,7 @@
 
 use std::time::Duration;
 
-use sockeye_server::{
-    Data, DisconnectReason, ListenOptions, Listener, Server, Socket, StreamDialect,
-};
+use sockeye_server::{Data, Dialect, DisconnectReason, ListenOptions, Listener, Server, Socket};
 use sockeye_testkit::{Log, StreamPeer as Peer};
 
 /// A server that notes who comes and goes, and what is said.
@@ -29,7 +27,7 @@ async fn listen(io: &Server, options: ListenOptions) -> Listener {
     io.listen_with("tcp://127.0.0.1:0", options).await.unwrap()
 }
 
-fn only(dialect: StreamDialect) -> ListenOptions {
+fn only(dialect: Dialect) -> ListenOptions {
     ListenOptions::default().dialect(dialect)
 }
 
@@ -73,7 +71,7 @@ async fn peer_that_only_listens_is_connected_after_a_short_silence() {
 #[tokio::test(start_paused = true)]
 async fn listener_for_lines_connects_peers_at_once() {
     let (io, log) = server();
-    let listener = listen(&io, only(StreamDialect::Lines)).await;
+    let listener = listen(&io, only(Dialect::Lines)).await;
     let begun = tokio::time::Instant::now();
     let mut peer = Peer::tcp(&listener).await;
     expect(&log, &["connect"]).await;
@@ -151,7 +149,7 @@ async fn http_request_that_comes_late_is_told_what_this_is() {
 #[tokio::test(start_paused = true)]
 async fn listener_for_lines_refuses_others_in_their_words() {
     let (io, log) = server();
-    let listener = listen(&io, only(StreamDialect::Lines)).await;
+    let listener = listen(&io, only(Dialect::Lines)).await;
     let mut native = Peer::tcp(&listener).await;
     native.write(b"\x010").await;
     let refused = r#"1{"code":4,"message":"this listener takes lines only"}"#;
@@ -171,7 +169,7 @@ async fn listener_for_lines_refuses_others_in_their_words() {
 #[tokio::test(start_paused = true)]
 async fn listener_for_packets_refuses_lines() {
     let (io, log) = server();
-    let listener = listen(&io, only(StreamDialect::Native)).await;
+    let listener = listen(&io, only(Dialect::Packets)).await;
     let mut plain = Peer::tcp(&listener).await;
     plain.write("{\"eventName\":\"say\"}\n").await;
     let refused = r#"{"error":{"message":"this listener takes packets only"}}"#;

@@ -18,8 +18,7 @@
 use std::error::Error;
 use std::time::Duration;
 
-use sockeye::client::StreamDialect;
-use sockeye::{Ack, Client, Data, Server, Socket};
+use sockeye::{Ack, Client, Data, Dialect, Server, Socket};
 use tokio::sync::mpsc;
 
 #[tokio::main]
@@ -49,7 +48,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     io.listen(&url).await?;
 
     let demonstration = async {
-        for dialect in [StreamDialect::Native, StreamDialect::Lines] {
+        for dialect in [Dialect::Packets, Dialect::Lines] {
             ask(&url, dialect).await?;
         }
         if stays.is_some() {
@@ -68,10 +67,10 @@ async fn main() -> Result<(), Box<dyn Error>> {
 }
 
 /// Adds some numbers by asking the server.
-async fn ask(url: &str, dialect: StreamDialect) -> Result<(), Box<dyn Error>> {
+async fn ask(url: &str, dialect: Dialect) -> Result<(), Box<dyn Error>> {
     let (sender, mut results) = mpsc::unbounded_channel();
     let socket = Client::builder(url)
-        .config(|config| config.connector(|connector| connector.stream_dialect(dialect)))
+        .config(|config| config.connector(|connector| connector.dialect(dialect)))
         .on("result", move |Data(sum): Data<i64>| sender.send(sum))
         .connect()
         .await?;

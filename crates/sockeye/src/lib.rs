@@ -162,10 +162,9 @@ use sockeye_server as end;
 #[cfg(any(feature = "client", feature = "server"))]
 pub use end::{
     __private, AckError, AckFuture, Added, Args, ArgsError, ArgsWriter, BadLines, Callback,
-    ConnectionConfig, Data, DisconnectReason, EmitError, EncodeError, Event, EventArgs,
+    ConnectionConfig, Data, Dialect, DisconnectReason, EmitError, EncodeError, Event, EventArgs,
     EventCallback, EventError, EventErrorKind, EventName, EventParam, EventReply, ExtractError,
     Failure, FromArgs, FromEvent, InboxLimits, IntoRefusal, IntoReply, IntoVerdict, LinesConfig,
     ListenerId, Listeners, NetSocket, Next, NoAck, Ordering, Outcome, RawArgs, Refusal, Reply,
-    Revision, SessionLimits, State, StreamDialect, ToArgs, TransportKind, TypedEvent, from_json,
-    parser,
+    Revision, SessionLimits, State, ToArgs, TransportKind, TypedEvent, from_json, parser,
 };

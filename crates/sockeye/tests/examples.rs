@@ -95,7 +95,7 @@ fn sum_asks_itself_in_both_dialects() {
     let dir = SocketDir::new("example-sum");
     let lines = Example::start("sum", &dir, &[]).rest();
     let sums = ["  1 + 2 + 3 = 6", "  -5 + 40 = 35"];
-    assert_eq!(lines[..3], ["Native:", sums[0], sums[1]]);
+    assert_eq!(lines[..3], ["Packets:", sums[0], sums[1]]);
     assert_eq!(lines[3..], ["Lines:", sums[0], sums[1]]);
     assert!(is_empty(&dir));
 }

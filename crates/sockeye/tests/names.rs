@@ -28,7 +28,7 @@ fn names(source: &str) -> BTreeMap<&str, &str> {
 fn names_that_are_taken_twice_are_those_of_the_guide() {
     let server = names(include_str!("../../server/src/lib.rs"));
     let client = names(include_str!("../../client/src/lib.rs"));
-    assert_eq!(server.get("Socket"), Some(&"socket"));
+    assert_eq!(server.get("Socket"), Some(&"namespace"));
     assert_eq!(client.get("Data"), Some(&"sockeye_events"));
     let is_shared = |path: &str| path.starts_with("sockeye_");
     let twice: Vec<_> = server

@@ -5,11 +5,11 @@
 
 use std::time::Duration;
 
-use sockeye::client::{Protocol, Socket as ClientSocket};
+use sockeye::client::Socket as ClientSocket;
 use sockeye::parser::{Decoder, Message, Packet, PacketType, Parser, ParserError, SocketRevision};
 use sockeye::{
     AckError, Args, Bytes, Client, ClientConfig, ConnectionConfig, Data, EmitError, Refusal,
-    Server, ServerConfig, Socket, TransportKind,
+    Revision, Server, ServerConfig, Socket, TransportKind,
 };
 use tokio::sync::mpsc;
 
@@ -109,25 +109,25 @@ fn server() -> Server {
 }
 
 /// The ways to the server: transports, and what is spoken over them.
-fn ways() -> Vec<(&'static str, Vec<TransportKind>, Protocol)> {
+fn ways() -> Vec<(&'static str, Vec<TransportKind>, Revision)> {
     let (polling, websocket) = (TransportKind::Polling, TransportKind::WebSocket);
     vec![
-        ("http://127.0.0.1:0", vec![polling], Protocol::V4),
-        ("http://127.0.0.1:0", vec![websocket], Protocol::V4),
-        ("http://127.0.0.1:0", vec![polling, websocket], Protocol::V4),
-        ("http://127.0.0.1:0", vec![polling], Protocol::V3),
-        ("http://127.0.0.1:0", vec![websocket], Protocol::V3),
-        ("tcp://127.0.0.1:0", Vec::new(), Protocol::V4),
+        ("http://127.0.0.1:0", vec![polling], Revision::V4),
+        ("http://127.0.0.1:0", vec![websocket], Revision::V4),
+        ("http://127.0.0.1:0", vec![polling, websocket], Revision::V4),
+        ("http://127.0.0.1:0", vec![polling], Revision::V3),
+        ("http://127.0.0.1:0", vec![websocket], Revision::V3),
+        ("tcp://127.0.0.1:0", Vec::new(), Revision::V4),
     ]
 }
 
 fn config(
     config: ClientConfig,
     transports: Vec<TransportKind>,
-    protocol: Protocol,
+    revision: Revision,
 ) -> ClientConfig {
     let config = config.connector(|connector| {
-        let connector = connector.protocol(protocol);
+        let connector = connector.revision(revision);
         match transports.is_empty() {
             true => connector,
             false => connector.transports(transports),
@@ -139,12 +139,12 @@ fn config(
 /// A server, and a client of it on each of the ways.
 async fn clients(io: &Server) -> Vec<(ClientSocket, mpsc::UnboundedReceiver<(String, Args)>)> {
     let mut clients = Vec::new();
-    for (url, transports, protocol) in ways() {
+    for (url, transports, revision) in ways() {
         let listener = io.listen(url).await.unwrap();
         let (sender, heard) = mpsc::unbounded_channel();
         let news = sender.clone();
         let socket = Client::builder(listener.url())
-            .config(|old| config(old.parser(Tagged), transports, protocol))
+            .config(|old| config(old.parser(Tagged), transports, revision))
             .on("news", move |args: Args| {
                 let _ = news.send(("news".to_owned(), args));
             })
@@ -269,10 +269,10 @@ async fn what_the_parser_cannot_write_is_an_error_of_who_emits() {
 #[tokio::test]
 async fn peer_with_another_format_is_not_understood() {
     let io = server();
-    for (url, transports, protocol) in ways() {
+    for (url, transports, revision) in ways() {
         let listener = io.listen(url).await.unwrap();
         let result = Client::builder(listener.url())
-            .config(|old| config(old, transports, protocol).timeout(Duration::from_secs(60)))
+            .config(|old| config(old, transports, revision).timeout(Duration::from_secs(60)))
             .connect()
             .await;
         assert!(result.is_err(), "{result:?}");

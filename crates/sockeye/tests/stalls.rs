@@ -11,8 +11,9 @@ use std::sync::mpsc as std_mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use sockeye::client::{self, StreamDialect};
-use sockeye::{Ack, Args, Client, ClientConfig, Data, Server, Socket, TransportKind};
+use sockeye::{
+    Ack, Args, Client, ClientConfig, Data, Dialect, Server, Socket, TransportKind, client,
+};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
@@ -63,7 +64,7 @@ impl Way {
             Self::Polling => connector.transports([TransportKind::Polling]),
             Self::WebSocket => connector.transports([TransportKind::WebSocket]),
             #[cfg(unix)]
-            Self::Lines => connector.stream_dialect(StreamDialect::Lines),
+            Self::Lines => connector.dialect(Dialect::Lines),
             _ => connector,
         });
         let client = Client::with_config(url, config).unwrap();

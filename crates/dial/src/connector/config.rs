@@ -8,7 +8,7 @@ use sockeye_websocket::{DeflateConfig, handshake};
 
 use crate::dialer::{ConnectorError, DialConfig};
 use crate::url::ConnectUrl;
-use sockeye_engine::{Dialect, SessionLimits, StreamDialect};
+use sockeye_engine::{Dialect, SessionLimits};
 
 /// How a client opens and runs its sessions.
 ///
@@ -23,8 +23,10 @@ pub struct ConnectorConfig {
     pub(super) try_all_transports: bool,
     pub(super) transport_timeout: Option<Duration>,
     pub(super) force_base64: bool,
-    pub(super) protocol: Protocol,
-    pub(super) stream_dialect: StreamDialect,
+    /// `None` to find it out.
+    pub(super) revision: Option<Revision>,
+    /// What to speak on a bare stream; `None` to find it out.
+    pub(super) dialect: Option<Dialect>,
     pub(super) path: String,
     pub(super) add_trailing_slash: bool,
     pub(super) timestamp_requests: Option<bool>,
@@ -34,32 +36,6 @@ pub struct ConnectorConfig {
     pub(super) limits: SessionLimits,
     pub(super) stream_compression: Option<usize>,
     pub(super) per_message_deflate: Option<DeflateConfig>,
-}
-
-/// Which revision of Engine.IO to speak.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Protocol {
-    /// Revision 4 is asked for, and what the server answers tells whether it speaks revision 3:
-    /// servers before Socket.IO 3 do not look at what is asked for.
-    ///
-    /// A session that begins on a WebSocket needs up to half a second more with servers of
-    /// Socket.IO 3.0 to 4.4: only what they send next tells them from older ones.
-    #[default]
-    Auto,
-    /// Revision 4, of Socket.IO 3 and 4.
-    V4,
-    /// Revision 3, of Socket.IO 1 and 2, and of later servers that allow it.
-    V3,
-}
-
-impl Protocol {
-    /// What is asked for first.
-    pub(super) const fn first(self) -> Revision {
-        match self {
-            Self::Auto | Self::V4 => Revision::V4,
-            Self::V3 => Revision::V3,
-        }
-    }
 }
 
 impl Default for ConnectorConfig {
@@ -72,8 +48,8 @@ impl Default for ConnectorConfig {
             try_all_transports: false,
             transport_timeout: Some(Duration::from_secs(5)),
             force_base64: false,
-            protocol: Protocol::default(),
-            stream_dialect: StreamDialect::default(),
+            revision: None,
+            dialect: Some(Dialect::Packets),
             path: "/socket.io".to_owned(),
             add_trailing_slash: true,
             timestamp_requests: None,
@@ -148,17 +124,27 @@ impl ConnectorConfig {
         self
     }
 
-    /// The revision of Engine.IO to speak over HTTP. Default: found out.
+    /// The revision of Engine.IO to speak over HTTP. Default: `None`, for whichever the server speaks.
+    ///
+    /// That is found out by asking for revision 4: what the server answers tells whether it speaks
+    /// revision 3, as servers before Socket.IO 3 do not look at what is asked for. A session that
+    /// begins on a WebSocket needs up to half a second more for it with servers of Socket.IO 3.0 to
+    /// 4.4: only what they send next tells them from older ones.
     #[must_use]
-    pub const fn protocol(mut self, protocol: Protocol) -> Self {
-        self.protocol = protocol;
+    pub fn revision(mut self, revision: impl Into<Option<Revision>>) -> Self {
+        self.revision = revision.into();
         self
     }
 
-    /// What to speak on a bare stream. Default: packets.
+    /// What to speak on a bare stream (`tcp`, `tls` and `unix` URLs). Default:
+    /// [`Dialect::Packets`].
+    ///
+    /// `None` is for whatever the server speaks: it is sent packets; and lines, on another connection,
+    /// if it answers in lines, does not answer within three seconds, or hangs up on packets but not on
+    /// a connection without any. A refusal is an answer, and an error.
     #[must_use]
-    pub const fn stream_dialect(mut self, dialect: StreamDialect) -> Self {
-        self.stream_dialect = dialect;
+    pub fn dialect(mut self, dialect: impl Into<Option<Dialect>>) -> Self {
+        self.dialect = dialect.into();
         self
     }
 
@@ -211,12 +197,11 @@ impl ConnectorConfig {
 
     /// What is spoken with the server of this URL, if that is known before it has been asked.
     #[must_use]
-    pub const fn dialect(&self, url: &ConnectUrl) -> Option<Dialect> {
-        match (url.is_http(), self.stream_dialect) {
-            (true, _) | (false, StreamDialect::Native) => Some(Dialect::Packets),
-            (false, StreamDialect::Lines) => Some(Dialect::Lines),
-            (false, StreamDialect::Auto) => None,
+    pub const fn dialect_for(&self, url: &ConnectUrl) -> Option<Dialect> {
+        if url.is_http() {
+            return Some(Dialect::Packets);
         }
+        self.dialect
     }
 
     /// Changes what one session may take: bytes, packets and times.
@@ -307,8 +292,8 @@ impl fmt::Debug for ConnectorConfig {
             .field("dial", &self.dial)
             .field("transports", &self.transports)
             .field("upgrade", &self.upgrade)
-            .field("protocol", &self.protocol)
-            .field("stream_dialect", &self.stream_dialect)
+            .field("revision", &self.revision)
+            .field("dialect", &self.dialect)
             .field("path", &self.path)
             .field("headers", &names)
             .finish_non_exhaustive()

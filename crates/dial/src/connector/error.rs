@@ -34,7 +34,7 @@ pub enum OpenError {
     },
     /// The server does not speak the revision of Engine.IO that was asked for.
     #[error("the server does not speak this revision of Engine.IO")]
-    UnsupportedProtocol,
+    UnsupportedRevision,
     /// What the server said first does not open a session.
     #[error("the server's handshake cannot be understood")]
     Handshake {
@@ -102,7 +102,7 @@ impl OpenError {
     pub(super) fn refusal(status: StatusCode, body: &[u8]) -> Self {
         let body = String::from_utf8_lossy(&body[..body.len().min(MAX_MESSAGE)]);
         if status == StatusCode::BAD_REQUEST && Refusal::is_unsupported_version(&body) {
-            return Self::UnsupportedProtocol;
+            return Self::UnsupportedRevision;
         }
         let (code, message) = match Refusal::from_body(&body) {
             Some(refusal) => (Some(refusal.code), refusal.message),
@@ -167,7 +167,7 @@ mod tests {
         ];
         for body in bodies {
             let error = OpenError::refusal(StatusCode::BAD_REQUEST, body);
-            assert!(matches!(error, OpenError::UnsupportedProtocol));
+            assert!(matches!(error, OpenError::UnsupportedRevision));
         }
     }
 }

@@ -10,7 +10,6 @@ use sockeye_engine_proto::payload;
 use sockeye_engine_proto::{Limits, Revision, Session, TransportKind};
 use sockeye_websocket::Role;
 
-use super::config::Protocol;
 use super::exchange::HttpExchange;
 use super::stream::{read_first, read_open, to_open};
 use super::target::{Target, framing};
@@ -80,10 +79,13 @@ impl Connector {
         request: &ConnectRequest,
         transport: TransportKind,
     ) -> Result<Begun, OpenError> {
-        let protocol = self.shared.config.protocol;
+        let asked = self.shared.config.revision;
         let target = |revision| Target::new(&self.shared.config, request, revision);
-        match self.open_target(target(protocol.first()), transport).await {
-            Err(OpenError::UnsupportedProtocol) if protocol == Protocol::Auto => {
+        match self
+            .open_target(target(asked.unwrap_or(Revision::V4)), transport)
+            .await
+        {
+            Err(OpenError::UnsupportedRevision) if asked.is_none() => {
                 self.open_target(target(Revision::V3), transport).await
             }
             result => result,
@@ -111,7 +113,7 @@ impl Connector {
         if answer.status != StatusCode::OK {
             return Err(OpenError::refusal(answer.status, &answer.body));
         }
-        if config.protocol == Protocol::Auto && shows_revision_3(&answer) {
+        if config.revision.is_none() && shows_revision_3(&answer) {
             target.revision = Revision::V3;
         }
 
@@ -179,7 +181,7 @@ impl Connector {
         let agreed = stream.deflate.into();
         let mut wire = Wire::websocket(stream, config.limits.max_payload, Role::Client);
         let open = read_open(&mut wire).await?;
-        let old = config.protocol == Protocol::Auto
+        let old = config.revision.is_none()
             && target.revision == Revision::V4
             && open.max_payload.is_none()
             && sends_first(&mut wire).await?;

@@ -5,8 +5,8 @@ use std::io::{self, IoSlice};
 use std::time::Duration;
 
 use sockeye_engine_proto::{
-    Compression, Dialect as FirstByte, OpenPacket, OpenRequest, Packet, Revision, Session,
-    TransportKind, WireKind, dialect_of_first_byte, frame,
+    Compression, FirstByte, OpenPacket, OpenRequest, Packet, Revision, Session, TransportKind,
+    WireKind, frame,
 };
 
 use super::config::ConnectorConfig;
@@ -14,7 +14,6 @@ use super::{Begun, ConnectRequest, ConnectUrl, Connector, OpenError, now};
 use sockeye_engine::Dialect;
 use sockeye_engine::Framing;
 use sockeye_engine::Io;
-use sockeye_engine::StreamDialect;
 use sockeye_engine::{Agreed, Carrier, Early, NothingEarly, Wire};
 
 /// How long a peer has to answer the opening before it is taken for one that speaks in lines.
@@ -32,8 +31,8 @@ impl Connector {
         let (dialer, config) = (&self.shared.dialer, &self.shared.config);
         let url = &request.url;
         let io = dialer.stream(url).await?;
-        match config.stream_dialect {
-            StreamDialect::Native => match request.deadline {
+        match config.dialect {
+            Some(Dialect::Packets) => match request.deadline {
                 Some(deadline) => {
                     let deadline = deadline.checked_sub(NOTICE).unwrap_or(deadline);
                     tokio::time::timeout_at(deadline.into(), native(io, transport, config))
@@ -42,8 +41,8 @@ impl Connector {
                 }
                 None => native(io, transport, config).await,
             },
-            StreamDialect::Lines => Ok(lines(io, transport, &[], config)),
-            StreamDialect::Auto => self.find_dialect(io, url, transport).await,
+            Some(Dialect::Lines) => Ok(lines(io, transport, &[], config)),
+            None => self.find_dialect(io, url, transport).await,
         }
     }
 
@@ -74,7 +73,7 @@ impl Connector {
             OpenError::Closed { .. } => {
                 let mut io = dialer.stream(url).await?;
                 match tokio::time::timeout(GRACE, read_some(&mut io)).await {
-                    Ok(Ok(read)) if dialect_of_first_byte(read[0]) == FirstByte::Lines => {
+                    Ok(Ok(read)) if FirstByte::of(read[0]) == FirstByte::Lines => {
                         Ok(lines(io, transport, &read, config))
                     }
                     Ok(_) => Err(error),

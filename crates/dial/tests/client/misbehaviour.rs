@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use sockeye_dial::{ConnectorConfig, Ended};
-use sockeye_engine::{CloseReason, Message, SendOptions, TransportKind};
+use sockeye_engine::{CloseReason, Message, Revision, SendOptions, TransportKind};
 use sockeye_listen::EngineConfig;
 use sockeye_testkit::Seen;
 use sockeye_websocket::OpCode;
@@ -179,7 +179,7 @@ async fn unready_client_that_cannot_move_yet_still_sends() {
 async fn after(frames: &[(OpCode, &[u8])]) -> Ended {
     let (listener, authority) = raw().await;
     let url = format!("ws://{authority}");
-    let config = websocket().protocol(sockeye_dial::Protocol::V4);
+    let config = websocket().revision(Revision::V4);
     let (peer, _stream) = tokio::join!(open(config, &url), async {
         let mut stream = accept(&listener).await;
         accept_websocket(&mut stream).await;

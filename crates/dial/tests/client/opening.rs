@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use http::StatusCode;
-use sockeye_dial::{ConnectorConfig, OpenError, Protocol};
-use sockeye_engine::{CloseReason, Dialect, Revision, StreamDialect, TransportKind};
+use sockeye_dial::{ConnectorConfig, OpenError};
+use sockeye_engine::{CloseReason, Dialect, Revision, TransportKind};
 use sockeye_listen::EngineConfig;
 use sockeye_testkit::Seen;
 use sockeye_websocket::OpCode;
@@ -73,9 +73,9 @@ async fn server_without_revision_3_is_an_unsupported_protocol() {
     let config = EngineConfig::default().allow_v3(false);
     let (_rig, url) = serve(config, "http://127.0.0.1:0").await;
     for config in [polling(), websocket()] {
-        let failure = refused(config.protocol(Protocol::V3), &url).await;
+        let failure = refused(config.revision(Revision::V3), &url).await;
         assert!(
-            matches!(failure, OpenError::UnsupportedProtocol),
+            matches!(failure, OpenError::UnsupportedRevision),
             "{failure:?}"
         );
     }
@@ -384,7 +384,7 @@ async fn abandoned_opening_over_http_hangs_up() {
 #[tokio::test]
 async fn lines_are_spoken_if_asked_for() {
     let (mut rig, url) = serve(EngineConfig::default(), "tcp://127.0.0.1:0").await;
-    let config = ConnectorConfig::default().stream_dialect(StreamDialect::Lines);
+    let config = ConnectorConfig::default().dialect(Dialect::Lines);
     let mut peer = open(config, &url).await.unwrap();
     assert_eq!(peer.opened.dialect, Dialect::Lines);
     assert_eq!(peer.opened.sid, "");
@@ -403,7 +403,7 @@ async fn lines_are_spoken_if_asked_for() {
 #[tokio::test]
 async fn automatic_dialect_prefers_packets() {
     let (_rig, url) = serve(EngineConfig::default(), "tcp://127.0.0.1:0").await;
-    let config = ConnectorConfig::default().stream_dialect(StreamDialect::Auto);
+    let config = ConnectorConfig::default().dialect(None);
     let peer = open(config, &url).await.unwrap();
     assert_eq!(peer.opened.dialect, Dialect::Packets);
 }
@@ -412,7 +412,7 @@ async fn automatic_dialect_prefers_packets() {
 #[tokio::test]
 async fn client_of_lines_rests_for_a_hundred_days() {
     let (mut rig, url) = serve(EngineConfig::default(), "tcp://127.0.0.1:0").await;
-    let config = ConnectorConfig::default().stream_dialect(StreamDialect::Lines);
+    let config = ConnectorConfig::default().dialect(Dialect::Lines);
     let peer = Peer::open(&connector(config), &url).await.unwrap();
     peer.text("{\"a\":1}\r\n");
     let mut server = rig.session().await;
@@ -434,8 +434,8 @@ async fn client_of_lines_rests_for_a_hundred_days() {
 async fn refusal_on_a_stream_is_no_reason_to_speak_in_lines() {
     let config = EngineConfig::default().allow_request(async |_| Err("not you".to_owned()));
     let (_rig, url) = serve(config, "tcp://127.0.0.1:0").await;
-    for dialect in [StreamDialect::Native, StreamDialect::Auto] {
-        let config = ConnectorConfig::default().stream_dialect(dialect);
+    for dialect in [Some(Dialect::Packets), None] {
+        let config = ConnectorConfig::default().dialect(dialect);
         match refused(config, &url).await {
             OpenError::Refused { code, message } => assert_eq!((code, &*message), (4, "not you")),
             other => panic!("{other:?}"),
@@ -445,7 +445,7 @@ async fn refusal_on_a_stream_is_no_reason_to_speak_in_lines() {
 
 #[tokio::test]
 async fn automatic_dialect_does_not_take_any_service_for_one_that_speaks_in_lines() {
-    let config = ConnectorConfig::default().stream_dialect(StreamDialect::Auto);
+    let config = ConnectorConfig::default().dialect(None);
     // One that hangs up whatever is said to it, and one that speaks HTTP.
     for answer in ["", "HTTP/1.1 400 Bad Request\r\n\r\n"] {
         let (listener, authority) = raw().await;
@@ -472,7 +472,7 @@ async fn automatic_dialect_falls_back_to_lines() {
     // A peer that sends a line, one that hangs up, and one that says nothing.
     for answer in [Some(&b"{\"eventName\":\"hi\"}\r\n"[..]), Some(b""), None] {
         let (listener, authority) = raw().await;
-        let config = ConnectorConfig::default().stream_dialect(StreamDialect::Auto);
+        let config = ConnectorConfig::default().dialect(None);
         let url = format!("tcp://{authority}");
         let (peer, _streams) = tokio::join!(open(config, &url), async {
             let mut first = accept(&listener).await;

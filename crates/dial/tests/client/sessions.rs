@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use sockeye_dial::{ConnectorConfig, Protocol};
+use sockeye_dial::ConnectorConfig;
 use sockeye_engine::{CloseReason, Message, Revision, TransportKind};
 use sockeye_listen::EngineConfig;
 use sockeye_testkit::{EngineRig, Seen, Session};
@@ -58,18 +58,14 @@ mod tempdir {
 impl Way {
     fn config(self) -> ConnectorConfig {
         let config = ConnectorConfig::default();
-        let of = |revision| match revision {
-            Revision::V3 => Protocol::V3,
-            Revision::V4 => Protocol::V4,
-        };
         match self {
             Self::Tcp | Self::Unix => config,
             Self::WebSocket(revision) => config
                 .transports([TransportKind::WebSocket])
-                .protocol(of(revision)),
-            Self::Polling(revision) => config.upgrade(false).protocol(of(revision)),
-            Self::Upgrade(revision) => config.protocol(of(revision)),
-            Self::Base64(revision) => config.force_base64(true).protocol(of(revision)),
+                .revision(revision),
+            Self::Polling(revision) => config.upgrade(false).revision(revision),
+            Self::Upgrade(revision) => config.revision(revision),
+            Self::Base64(revision) => config.force_base64(true).revision(revision),
         }
     }
 

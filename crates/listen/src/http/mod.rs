@@ -124,7 +124,7 @@ where
     }
     let revision = params
         .revision(engine.config())
-        .ok_or(RequestError::UnsupportedVersion)?;
+        .ok_or(RequestError::UnsupportedRevision)?;
     let ConnectionInfo {
         remote_addr,
         secure,

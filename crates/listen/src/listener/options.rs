@@ -6,7 +6,7 @@ use std::time::Duration;
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::TcpListener;
 
-use sockeye_engine::StreamDialect;
+use sockeye_engine::Dialect;
 
 /// How a listener accepts connections.
 #[derive(Clone)]
@@ -55,7 +55,7 @@ impl Default for ListenOptions {
 pub(crate) struct Manners {
     pub(crate) allow_half_open: bool,
     pub(crate) pause_on_connect: bool,
-    pub(crate) dialect: StreamDialect,
+    pub(crate) dialect: Option<Dialect>,
     pub(crate) plain_after: Option<Duration>,
 }
 
@@ -64,7 +64,7 @@ impl Default for Manners {
         Self {
             allow_half_open: false,
             pause_on_connect: false,
-            dialect: StreamDialect::Auto,
+            dialect: None,
             plain_after: Some(Duration::from_millis(300)),
         }
     }
@@ -79,17 +79,16 @@ impl ListenOptions {
         self
     }
 
-    /// On bare streams: what peers speak. With [`StreamDialect::Lines`] they are plain ones from the
-    /// first moment on, and with [`StreamDialect::Native`] whoever sends a line is told that it
-    /// cannot. Default: [`StreamDialect::Auto`], so that the first byte tells, or
-    /// [silence](Self::plain_after).
+    /// On bare streams: what peers speak. With [`Dialect::Lines`] they are plain ones from the first
+    /// moment on, and with [`Dialect::Packets`] whoever sends a line is told that it cannot. Default:
+    /// `None`, so that the first byte tells, or [silence](Self::plain_after).
     #[must_use]
-    pub const fn dialect(mut self, dialect: StreamDialect) -> Self {
-        self.manners.dialect = dialect;
+    pub fn dialect(mut self, dialect: impl Into<Option<Dialect>>) -> Self {
+        self.manners.dialect = dialect.into();
         self
     }
 
-    /// On bare streams with [`StreamDialect::Auto`]: after how much silence a new peer is taken for a
+    /// On bare streams where peers may speak any [dialect](Self::dialect): after how much silence a new peer is taken for a
     /// plain one, and is connected. Plain peers that only listen never say anything, while native
     /// ones begin at once. `None` lets only their first byte tell: who stays silent is not connected,
     /// and dropped after the application's connect timeout, as with a time beyond that. Default: 300 ms.

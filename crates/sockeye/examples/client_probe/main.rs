@@ -32,8 +32,8 @@ use std::pin::Pin;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use sockeye::client::{ConnectUrl, Protocol, StreamDialect};
-use sockeye::{ConnectError, TransportKind};
+use sockeye::client::ConnectUrl;
+use sockeye::{ConnectError, Dialect, Revision, TransportKind};
 use tokio::time::{Instant, timeout_at};
 
 use peer::Peer;
@@ -46,8 +46,9 @@ struct Probe {
     transport: TransportKind,
     /// Whether it begins on long-polling and moves on from there.
     upgrade: bool,
-    protocol: Protocol,
-    dialect: StreamDialect,
+    /// `None` if it is to be found out; so is the dialect.
+    revision: Option<Revision>,
+    dialect: Option<Dialect>,
     /// Whether somebody restarts the server when it is asked for.
     reconnect: bool,
 }
@@ -77,10 +78,10 @@ async fn main() -> ExitCode {
     };
     let end = Instant::now() + LIMIT;
     let lines = match probe.dialect {
-        StreamDialect::Native => false,
-        StreamDialect::Lines => true,
+        Some(Dialect::Packets) => false,
+        Some(Dialect::Lines) => true,
         // What keeps it from connecting is what the cases fail with.
-        StreamDialect::Auto => {
+        None => {
             matches!(timeout_at(end, probe.speaks_lines()).await, Ok(Ok(true)))
         }
     };
@@ -127,8 +128,8 @@ impl Probe {
         let parsed: ConnectUrl = url.parse().ok()?;
         let mut transport = parsed.stream_transport();
         let mut upgrade = transport.is_none();
-        let mut protocol = Protocol::Auto;
-        let mut dialect = StreamDialect::Native;
+        let mut revision = None;
+        let mut dialect = Some(Dialect::Packets);
         let mut reconnect = false;
         while let Some(arg) = args.next() {
             if arg == "--reconnect" {
@@ -147,23 +148,23 @@ impl Probe {
                         upgrade = name == "upgrade";
                     }
                 }
-                ("--protocol", "auto") => protocol = Protocol::Auto,
-                ("--protocol", "3") => protocol = Protocol::V3,
-                ("--protocol", "4") => protocol = Protocol::V4,
-                ("--dialect", "native") => dialect = StreamDialect::Native,
-                ("--dialect", "lines") => dialect = StreamDialect::Lines,
-                ("--dialect", "auto") => dialect = StreamDialect::Auto,
+                ("--protocol", "auto") => revision = None,
+                ("--protocol", "3") => revision = Some(Revision::V3),
+                ("--protocol", "4") => revision = Some(Revision::V4),
+                ("--dialect", "native") => dialect = Some(Dialect::Packets),
+                ("--dialect", "lines") => dialect = Some(Dialect::Lines),
+                ("--dialect", "auto") => dialect = None,
                 _ => return None,
             }
         }
         if parsed.is_http() {
-            dialect = StreamDialect::Native;
+            dialect = Some(Dialect::Packets);
         }
         Some(Self {
             url,
             transport: transport.unwrap_or(TransportKind::WebSocket),
             upgrade,
-            protocol,
+            revision,
             dialect,
             reconnect,
         })

@@ -42,7 +42,7 @@ impl Probe {
             (_, true) => vec![TransportKind::Polling, TransportKind::WebSocket],
             (_, false) => vec![TransportKind::WebSocket],
         };
-        let (protocol, dialect) = (self.protocol, self.dialect);
+        let (revision, dialect) = (self.revision, self.dialect);
         let reconnection = Reconnection::default()
             .delay(Duration::from_millis(20))
             .delay_max(Duration::from_millis(100));
@@ -53,8 +53,8 @@ impl Probe {
                 config.auto_connect(false).connector(move |connector| {
                     connector
                         .transports(transports)
-                        .protocol(protocol)
-                        .stream_dialect(dialect)
+                        .revision(revision)
+                        .dialect(dialect)
                 })
             })
     }

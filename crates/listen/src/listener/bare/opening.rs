@@ -3,9 +3,9 @@
 use std::future::poll_fn;
 use std::io;
 
-use sockeye_engine::{Framing, Io, StreamDialect};
+use sockeye_engine::{Dialect, Framing, Io};
 use sockeye_engine_proto::frame::{self, Decoded};
-use sockeye_engine_proto::{Compression, Dialect, OpenRequest, Packet, dialect_of_first_byte};
+use sockeye_engine_proto::{Compression, FirstByte, OpenRequest, Packet};
 
 use crate::listener::Manners;
 
@@ -65,9 +65,9 @@ pub(super) async fn listen_to(
     } = manners;
     if said.is_empty() {
         let silence = match dialect {
-            StreamDialect::Lines => return Ok(Opening::Session(BareOpening::silent())),
-            StreamDialect::Auto => plain_after,
-            StreamDialect::Native => None,
+            Some(Dialect::Lines) => return Ok(Opening::Session(BareOpening::silent())),
+            None => plain_after,
+            Some(Dialect::Packets) => None,
         };
         match silence {
             Some(silence) => match tokio::time::timeout(silence, read_more(io, &mut said)).await {
@@ -86,17 +86,19 @@ pub(super) async fn listen_to(
 }
 
 /// What the first bytes mean; `None` if there are too few.
-fn understand(said: &[u8], dialect: StreamDialect) -> io::Result<Option<Opening>> {
+fn understand(said: &[u8], dialect: Option<Dialect>) -> io::Result<Option<Opening>> {
     let invalid = |what: &str| io::Error::new(io::ErrorKind::InvalidData, what);
-    match dialect_of_first_byte(said[0]) {
-        Dialect::Lines if dialect == StreamDialect::Native => return Ok(Some(Opening::Unwanted)),
-        Dialect::Lines => {
+    match FirstByte::of(said[0]) {
+        FirstByte::Lines if dialect == Some(Dialect::Packets) => {
+            return Ok(Some(Opening::Unwanted));
+        }
+        FirstByte::Lines => {
             let opening = BareOpening::lines(said.to_vec());
             return Ok(Some(Opening::Session(opening)));
         }
-        Dialect::Http => return Ok(Some(Opening::Http)),
-        Dialect::Unknown => return Err(invalid("neither a packet nor a line")),
-        Dialect::Native => {}
+        FirstByte::Http => return Ok(Some(Opening::Http)),
+        FirstByte::Unknown => return Err(invalid("neither a packet nor a line")),
+        FirstByte::Native => {}
     }
     match frame::decode(said, MAX_OPENING) {
         Ok(Decoded::Frame { frame, used }) => match frame.packet() {

@@ -2,13 +2,13 @@
 
 use bytes::Bytes;
 use sockeye_engine::{Io, Mistaken};
-use sockeye_engine_proto::{Dialect, RequestError, dialect_of_first_byte};
+use sockeye_engine_proto::{FirstByte, RequestError};
 
 use super::{Guest, NOT_HTTP, refusal, serve_again};
 use crate::application::Application;
 use crate::engine::Engine;
+use sockeye_engine::Dialect;
 use sockeye_engine::Framing;
-use sockeye_engine::StreamDialect;
 
 /// A peer with a session of lines that has not said anything yet. Its first byte tells whether it
 /// was taken for what it is.
@@ -37,7 +37,7 @@ impl<A: Application> sockeye_engine::Unheard for Unheard<A> {
     fn hear(&mut self, bytes: &[u8]) -> bool {
         let is_line = bytes
             .first()
-            .is_none_or(|first| dialect_of_first_byte(*first) == Dialect::Lines);
+            .is_none_or(|first| FirstByte::of(*first) == FirstByte::Lines);
         if !is_line {
             self.said = bytes.to_vec();
         }
@@ -46,21 +46,21 @@ impl<A: Application> sockeye_engine::Unheard for Unheard<A> {
 
     fn judge(&self, spoken: bool) -> Mistaken {
         match self.guest.manners.dialect {
-            StreamDialect::Auto if !spoken => Mistaken::Readmitted,
+            None if !spoken => Mistaken::Readmitted,
             _ => Mistaken::Refused,
         }
     }
 
     /// In its own words, unless lines were spoken to it.
     fn last_words(&self, spoken: bool) -> Bytes {
-        let dialect = self.said.first().copied().map(dialect_of_first_byte);
-        let framing = match dialect {
-            Some(Dialect::Http) if !spoken => return Bytes::from_static(NOT_HTTP),
-            Some(Dialect::Native) if !spoken => Framing::Native,
+        let first = self.said.first().copied().map(FirstByte::of);
+        let framing = match first {
+            Some(FirstByte::Http) if !spoken => return Bytes::from_static(NOT_HTTP),
+            Some(FirstByte::Native) if !spoken => Framing::Native,
             _ => Framing::Lines,
         };
         let text = match self.guest.manners.dialect {
-            StreamDialect::Lines => "this listener takes lines only",
+            Some(Dialect::Lines) => "this listener takes lines only",
             _ => "lines are spoken here already, as nothing was said in time",
         };
         refusal(framing, &RequestError::Forbidden(Some(text.into()))).into()
