@@ -4,7 +4,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 
 const EVENTS = [
   "connect", "connect_error", "error", "disconnect",
-  "auth", "message-back", "emit-with-ack",
+  "auth", "message-back", "emit-with-ack", "told",
 ];
 
 export class Bench {

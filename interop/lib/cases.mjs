@@ -116,15 +116,44 @@ export const CASES = {
 
   async refused(bench) {
     const root = await bench.connect("/");
-    const { inbox } = await bench.connect("/nowhere", { settle: false, wait: false });
-    if (bench.generation >= 3) {
-      const [error] = await inbox.next("connect_error");
-      same(error.message, "Invalid namespace");
-    } else {
-      const [error] = await inbox.next("error");
-      same(error.message ?? error, "Invalid namespace");
-    }
+    assert.equal(await refusal(bench, "/nowhere"), "Invalid namespace");
     same(await call(root.socket, "message-with-ack", 1), [1]);
+  },
+
+  /** By pattern. */
+  async "on-demand"(bench) {
+    const root = await bench.connect("/");
+    const [first, second] = [await bench.connect("/room-1"), await bench.connect("/room-b")];
+    same(await call(first.socket, "room"), ["1"]);
+    same(await call(second.socket, "room"), ["b"]);
+    same(await call(root.socket, "on-demand"), [["/room-1", "/room-b"]]);
+    second.socket.emit("tell-rooms", "news", Buffer.from([7]));
+    for (const { inbox } of [first, second]) same(await inbox.next("told"), ["news", Buffer.from([7])]);
+    assert.equal(await refusal(bench, "/room-"), "Invalid namespace");
+    same(await call(first.socket, "message-with-ack", "x"), ["x"]);
+
+    first.socket.disconnect();
+    let names;
+    do [names] = await call(root.socket, "on-demand");
+    while (names.length > 1);
+    same(names, ["/room-b"]);
+    first.socket.connect();
+    await first.inbox.next("connect");
+    same(await call(first.socket, "room"), ["1"]);
+  },
+
+  /** By a function that takes its time. */
+  async "on-demand-auth"(bench) {
+    const root = await bench.connect("/");
+    const secret = { token: "secret" };
+    const tenant = await bench.connect("/tenant-a", { auth: secret, query: secret });
+    same(await tenant.inbox.next("auth"), [secret]);
+    same(await call(tenant.socket, "message-with-ack", 1), [1]);
+    same(await call(root.socket, "on-demand"), [["/tenant-a"]]);
+    const wrong = { token: "wrong" };
+    assert.equal(await refusal(bench, "/tenant-b", { auth: wrong, query: wrong }), "Invalid namespace");
+    assert.equal(await refusal(bench, "/lodger-a", { auth: secret, query: secret }), "Invalid namespace");
+    same(await call(tenant.socket, "message-with-ack", 2), [2]);
   },
 
   async reconnect(bench) {
@@ -172,6 +201,13 @@ export const CASES = {
     assert.equal(inbox.count("disconnect"), 0, "the connection broke");
   },
 };
+
+/** Asks for a namespace that is refused; gives the message. */
+async function refusal(bench, namespace, options) {
+  const { inbox } = await bench.connect(namespace, { ...options, settle: false, wait: false });
+  const [error] = await inbox.next(bench.generation >= 3 ? "connect_error" : "error");
+  return error.message ?? error;
+}
 
 function call(socket, event, ...args) {
   return new Promise((resolve) => socket.emit(event, ...args, (...answer) => resolve(answer)));

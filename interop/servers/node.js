@@ -35,6 +35,7 @@ const options = {
   cors: { origin: "*" },
   origins: "*:*",
   serveClient: false,
+  cleanupEmptyChildNamespaces: true,
 };
 
 const http = createServer((_, response) => response.writeHead(404).end());
@@ -61,6 +62,23 @@ function serveSocketIo() {
   const io = require(name)(http, options);
   io.of("/").on("connection", handle);
   io.of("/custom").on("connection", handle);
+  // What 1.x and 2.x have of this is less, and nobody asks for it.
+  if (generation >= 3) onDemand(io);
+}
+
+function onDemand(io) {
+  const rooms = io.of(/^\/room-[^/]+$/);
+  rooms.on("connection", handle).on("connection", (socket) => {
+    socket.on("room", (ack) => ack(socket.nsp.name.slice("/room-".length)));
+    socket.on("tell-rooms", (...args) => rooms.emit("told", ...args));
+  });
+  const tenants = io.of((name, auth, next) => {
+    setImmediate(next, null, auth.token === "secret" && name.startsWith("/tenant-"));
+  });
+  tenants.on("connection", handle);
+  io.of("/").on("connection", (socket) => {
+    socket.on("on-demand", (ack) => ack([...io._nsps.keys()].filter((name) => name.includes("-")).sort()));
+  });
 }
 
 /** Old clients have no auth: in its place they send a query along with the namespace, and 1.x and 2.x keep it among

@@ -31,7 +31,7 @@ use crate::{DisconnectReason, EmitError, Event, EventSocket, ExtractError, IntoR
 /// ```
 #[diagnostic::on_unimplemented(
     message = "a handler cannot take `{Self}` as a parameter",
-    note = "parameters can be `Socket`, `Server`, `Data<T>`, `Args`, `Ack<T>`, `State<T>`, `Extension<T>`, `Captures<T>`, `EventName`, `Handshake`, `DisconnectReason`, or a `Result` of one of them",
+    note = "parameters can be `Socket`, `Server`, `Data<T>`, `Args`, `Ack<T>`, `State<T>`, `Extension<T>`, `Captures<T>`, `ParentNamespace`, `EventName`, `Handshake`, `DisconnectReason`, or a `Result` of one of them",
     note = "wrap the type of the arguments in `Data<…>`; several arguments are a tuple: `Data((a, b)): Data<(A, B)>`"
 )]
 pub trait FromEvent<S>: Sized {

@@ -18,7 +18,8 @@ use crate::{BroadcastOperator, Namespace, Socket};
 ///
 /// Made by [`Server::of_pattern`](crate::Server::of_pattern), [`of_fn`](crate::Server::of_fn) and `of_regex`, which say what
 /// names its namespaces have. It dereferences to [`Listeners`], as a [`Namespace`] does. What is added to it holds for all its
-/// namespaces, whenever they were made; what is added to one of them comes behind that. Cheap to clone.
+/// namespaces, whenever they were made; what is added to one of them comes behind that. Handlers of their sockets can
+/// take it as a parameter. Cheap to clone.
 ///
 /// ```
 /// # use sockeye_server as sockeye;

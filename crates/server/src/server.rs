@@ -90,6 +90,17 @@ impl FromEvent<ServerSide> for Server {
     }
 }
 
+/// The kind of namespaces that the socket's is of.
+impl FromEvent<Socket> for ParentNamespace {
+    fn from_event(event: &Event<'_, Socket>) -> Result<Self, ExtractError> {
+        let family = event.socket().namespace().family();
+        let family = family.ok_or(ExtractError::NotAvailable("a parent of the namespace"))?;
+        let server = Server::from_event(event)?;
+        let namespaces = &server.shared.namespaces;
+        Ok(Self::new(Arc::clone(family), namespaces))
+    }
+}
+
 impl FromEvent<NamespaceRequest> for Server {
     fn from_event(event: &Event<'_, NamespaceRequest>) -> Result<Self, ExtractError> {
         Self::find(event.socket().state()).ok_or(ExtractError::NotAvailable("the server"))

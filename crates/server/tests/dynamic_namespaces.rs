@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use sockeye_server::{
-    Captures, Data, ExtractError, Handshake, Namespace, NamespaceRequest, PatternError, Refusal,
-    Server, ServerConfig, Socket, State,
+    Captures, Data, ExtractError, Handshake, Namespace, NamespaceRequest, ParentNamespace,
+    PatternError, Refusal, Server, ServerConfig, Socket, State,
 };
 use sockeye_testkit::{Case, Log, Peer, ServerRig};
 use tokio::sync::Notify;
@@ -191,6 +191,11 @@ async fn broadcasts_of_the_parent_reach_all_children() {
     parent.emit("nobody", ()).unwrap();
     assert!(parent.emit("connect", ()).is_err());
     let other = io.of_pattern("/other/{name}").unwrap();
+    let expected = parent.clone();
+    parent.on("parent", move |parent: ParentNamespace| parent == expected);
+    io.on("parent", |parent: Result<ParentNamespace, ExtractError>| {
+        parent.is_ok()
+    });
     parent.on("join", |socket: Socket, Data(room): Data<String>| {
         socket.join(room);
         true
@@ -203,6 +208,13 @@ async fn broadcasts_of_the_parent_reach_all_children() {
         }
         peer.send(r#"2/b,1["join","room"]"#).await;
         peer.expect("3/b,1[true]").await;
+        for (packet, answer) in [
+            (r#"2/a,2["parent"]"#, "3/a,2[true]"),
+            (r#"22["parent"]"#, "32[false]"),
+        ] {
+            peer.send(packet).await;
+            peer.expect(answer).await;
+        }
         parent.emit("all", (1, "ä")).unwrap();
         let mut got = [peer.text().await, peer.text().await];
         got.sort();

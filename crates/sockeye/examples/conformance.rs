@@ -14,6 +14,13 @@
 //!   argument is true;
 //! * `query` is acknowledged with the query of the handshake.
 //!
+//! The same goes for namespaces that are made on demand: `/room-ID`, by pattern, and `/tenant-NAME`, by a function that lets
+//! in whose auth has the token `secret`. Besides:
+//!
+//! * `room`, in a room, is acknowledged with its ID;
+//! * `tell-rooms`, in a room, is passed on to all rooms as `told` with the same arguments;
+//! * `on-demand`, in `/`, is acknowledged with the names of those that are there.
+//!
 //! With `--engine`, a bare Engine.IO server at `/engine.io/` that sends every message back.
 //!
 //! Each `--listen URL` adds a listener, such as `unix:/tmp/app.sock` or `tcp://127.0.0.1:5000`.
@@ -34,8 +41,8 @@ use std::time::Duration;
 
 use serde_json::value::RawValue;
 use sockeye::{
-    Args, Bytes, Cors, Data, EngineConfig, Handshake, ListenOptions, Namespace, Server,
-    ServerConfig, Socket,
+    Args, Bytes, Captures, Cors, Data, EngineConfig, Handshake, ListenOptions, Listeners,
+    NamespaceRequest, ParentNamespace, PatternError, Server, ServerConfig, Socket,
 };
 use sockeye_engine::{CloseReason, Connection, Incoming, Message, SendOptions, SessionHandle};
 use sockeye_listen::{Application, Engine};
@@ -76,6 +83,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         let io = Server::with_config(config)?;
         register(&io);
         register(&io.of("/custom"));
+        on_demand(&io)?;
         for url in urls {
             listeners.push(io.listen_with(url, options()).await?);
         }
@@ -128,8 +136,38 @@ fn options() -> ListenOptions {
     ListenOptions::default().write_timeout(Duration::from_secs(2))
 }
 
-fn register(namespace: &Namespace) {
-    namespace
+fn on_demand(io: &Server) -> Result<(), PatternError> {
+    #[derive(serde::Deserialize)]
+    struct Credentials {
+        token: String,
+    }
+
+    let rooms = io.of_pattern("/room-{id}")?;
+    register(&rooms);
+    rooms.on("room", |Captures(id): Captures<String>| id);
+    rooms.on("tell-rooms", |rooms: ParentNamespace, args: Args| {
+        rooms.emit("told", args)
+    });
+    let tenants = io.of_fn(async |request: NamespaceRequest| {
+        // As if it had asked a database.
+        tokio::task::yield_now().await;
+        let credentials = request.handshake().auth::<Credentials>();
+        let is_known = credentials.is_ok_and(|credentials| credentials.token == "secret");
+        is_known && request.name().starts_with("/tenant-")
+    });
+    register(&tenants);
+    io.on("on-demand", |io: Server| {
+        let namespaces = io.namespaces().into_iter();
+        let names = namespaces.map(|namespace| namespace.name().to_owned());
+        let mut names: Vec<_> = names.filter(|name| name.contains('-')).collect();
+        names.sort_unstable();
+        names
+    });
+    Ok(())
+}
+
+fn register(listeners: &Listeners<Socket>) {
+    listeners
         .on_connect(|socket: Socket, handshake: Handshake| {
             // As it came: a map would sort the keys.
             let auth: Box<RawValue> = handshake.auth()?;

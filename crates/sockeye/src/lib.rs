@@ -85,7 +85,7 @@
 //!   [`from_rust_socketio`](guide::from_rust_socketio), [`net_socket_io`](guide::net_socket_io):
 //!   for those who come from there, name by name
 //!
-//! The examples of the repository (`first`, `echo`, `chat`, `rooms`, `auth`, `axum`, `hyper`, `https`, `sum`,
+//! The examples of the repository (`first`, `echo`, `chat`, `rooms`, `dynamic_namespaces`, `auth`, `axum`, `hyper`, `https`, `sum`,
 //! `ipc`) are whole programs to start from.
 //!
 //! # The main types
