@@ -7,7 +7,7 @@ use sockeye_engine::TransportKind;
 use sockeye_events::EventError;
 use sockeye_socket_proto::ClientConnection;
 
-use crate::shared::{Alive, Shared};
+use crate::socket::shared::{Alive, Shared};
 use crate::{
     ClientBuilder, ClientConfig, ClientEvent, ConfigError, ConnectError, Socket, SocketConfig,
 };

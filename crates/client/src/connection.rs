@@ -26,8 +26,8 @@ use crate::clock::now;
 use crate::life::recovery::Recovery;
 use crate::life::retry::RetryQueue;
 use crate::life::stays::Stays;
-use crate::shared::Shared;
 use crate::socket::Inner;
+use crate::socket::shared::Shared;
 use crate::{ClientEvent, ConnectError, DisconnectDetail, Socket};
 use join::Joins;
 

@@ -21,7 +21,6 @@ mod hooks;
 mod life;
 mod outgoing;
 mod run;
-mod shared;
 mod socket;
 mod typed;
 

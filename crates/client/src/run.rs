@@ -13,7 +13,7 @@ use tokio::sync::oneshot;
 
 use crate::connection::Connection;
 use crate::life::attempts::{Attempts, Next};
-use crate::shared::{Shared, Task};
+use crate::socket::shared::{Shared, Task};
 use crate::{ClientEvent, ConnectError};
 
 /// Does what is [next](Next) until nothing is.

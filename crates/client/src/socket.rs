@@ -1,5 +1,6 @@
 mod listeners;
 mod reporting;
+pub(crate) mod shared;
 mod state;
 mod stream;
 
@@ -18,7 +19,7 @@ use sockeye_link::{Own, Receiver, packet, tell_error};
 use sockeye_socket_proto::{FromArgs, RawArgs, ToArgs};
 
 use crate::life::recovery::offset_of;
-use crate::shared::Alive;
+use crate::socket::shared::Alive;
 use crate::{Client, ConnectError, Emission};
 pub(crate) use state::{Inner, is_in};
 

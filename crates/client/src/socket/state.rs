@@ -17,7 +17,7 @@ use crate::config::SocketConfig;
 use crate::heartbeat::Heartbeat;
 use crate::life::member::Member;
 use crate::life::membership::Leave;
-use crate::shared::Shared;
+use crate::socket::shared::Shared;
 use crate::{ClientConfig, ConnectError};
 
 /// One namespace of a client, as its handles, its task and its connection share it.
