@@ -38,8 +38,47 @@ pub struct ClientBuilder {
 /// Hands a state to the client that is built.
 type SetState = Box<dyn FnOnce(&Client) + Send>;
 
+impl Client {
+    /// Connects to a server with the default configuration, and waits until the socket of the
+    /// URL's namespace is connected.
+    ///
+    /// Handlers of events that the server emits right away may come too late here;
+    /// [`builder`](Self::builder) takes them along.
+    ///
+    /// # Errors
+    ///
+    /// [`ConnectError`] if the URL makes no sense, the server cannot be reached, or refuses.
+    pub async fn connect(url: impl ToString) -> Result<Socket, ConnectError> {
+        Self::builder(url).connect().await
+    }
+
+    /// Like [`connect`](Self::connect), but returns at once and connects in the background, again
+    /// and again until it succeeds, as the JavaScript client does.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] if the URL makes no sense, or needs TLS without the feature `tls`.
+    ///
+    /// # Panics
+    ///
+    /// Outside of a tokio runtime.
+    pub fn connect_lazy(url: impl ToString) -> Result<Socket, ConfigError> {
+        Self::builder(url).connect_lazy()
+    }
+
+    /// Begins a client with other settings, and with the handlers that are to be there from the
+    /// start.
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "as with listen: `Client::builder(5000)`"
+    )]
+    pub fn builder(url: impl ToString) -> ClientBuilder {
+        ClientBuilder::new(url.to_string())
+    }
+}
+
 impl ClientBuilder {
-    pub(crate) fn new(url: String) -> Self {
+    fn new(url: String) -> Self {
         Self {
             url,
             namespace: None,

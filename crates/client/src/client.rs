@@ -8,9 +8,7 @@ use sockeye_events::EventError;
 use sockeye_socket_proto::ClientConnection;
 
 use crate::socket::shared::{Alive, Shared};
-use crate::{
-    ClientBuilder, ClientConfig, ClientEvent, ConfigError, ConnectError, Socket, SocketConfig,
-};
+use crate::{ClientConfig, ClientEvent, ConfigError, Socket, SocketConfig};
 
 /// The connection to one server, shared by the [`Socket`]s of all its namespaces.
 ///
@@ -31,43 +29,6 @@ use crate::{
 pub struct Client(Arc<Alive>);
 
 impl Client {
-    /// Connects to a server with the default configuration, and waits until the socket of the
-    /// URL's namespace is connected.
-    ///
-    /// Handlers of events that the server emits right away may come too late here;
-    /// [`builder`](Self::builder) takes them along.
-    ///
-    /// # Errors
-    ///
-    /// [`ConnectError`] if the URL makes no sense, the server cannot be reached, or refuses.
-    pub async fn connect(url: impl ToString) -> Result<Socket, ConnectError> {
-        Self::builder(url).connect().await
-    }
-
-    /// Like [`connect`](Self::connect), but returns at once and connects in the background, again
-    /// and again until it succeeds, as the JavaScript client does.
-    ///
-    /// # Errors
-    ///
-    /// [`ConfigError`] if the URL makes no sense, or needs TLS without the feature `tls`.
-    ///
-    /// # Panics
-    ///
-    /// Outside of a tokio runtime.
-    pub fn connect_lazy(url: impl ToString) -> Result<Socket, ConfigError> {
-        Self::builder(url).connect_lazy()
-    }
-
-    /// Begins a client with other settings, and with the handlers that are to be there from the
-    /// start.
-    #[expect(
-        clippy::needless_pass_by_value,
-        reason = "as with listen: `Client::builder(5000)`"
-    )]
-    pub fn builder(url: impl ToString) -> ClientBuilder {
-        ClientBuilder::new(url.to_string())
-    }
-
     /// A client that is not connected yet, with the default configuration.
     ///
     /// # Errors
@@ -91,10 +52,6 @@ impl Client {
         Ok(Self(Shared::start(url, config)?))
     }
 
-    pub(crate) const fn held(alive: Arc<Alive>) -> Self {
-        Self(alive)
-    }
-
     fn shared(&self) -> &Arc<Shared> {
         &self.0.0
     }
@@ -104,7 +61,7 @@ impl Client {
     ///
     /// Unless [`auto_connect`](ClientConfig::auto_connect) is off, it connects in the background
     /// if it is new or not active. A name that the protocol cannot carry, as one with a comma, is
-    /// refused then: [`ConnectError::Namespace`].
+    /// refused then: [`ConnectError::Namespace`](crate::ConnectError::Namespace).
     ///
     /// # Panics
     ///
@@ -147,8 +104,10 @@ impl Client {
         namespace: &str,
         config: impl FnOnce() -> SocketConfig,
     ) -> Socket {
-        let inner = self.shared().find_or_add(&with_slash(namespace), config);
-        Socket::held(inner, Arc::clone(&self.0))
+        let namespace = with_slash(namespace);
+        let make = || Socket::new(&namespace, self.shared(), config());
+        let socket = self.shared().find_or_add(&namespace, make);
+        socket.held(Arc::clone(&self.0))
     }
 
     /// Finds names that the protocol cannot carry.
@@ -163,7 +122,7 @@ impl Client {
     pub fn sockets(&self) -> Vec<Socket> {
         let sockets = self.shared().sockets().into_iter();
         sockets
-            .map(|inner| Socket::held(inner, Arc::clone(&self.0)))
+            .map(|socket| socket.held(Arc::clone(&self.0)))
             .collect()
     }
 
@@ -225,6 +184,19 @@ impl Client {
     /// have been disconnected, or reconnecting was given up.
     pub async fn closed(&self) {
         self.shared().rested().await;
+    }
+}
+
+impl Socket {
+    /// The client that this is a socket of.
+    ///
+    /// # Panics
+    ///
+    /// Only for a socket that an extractor of the application's own has cloned out of an event and
+    /// kept beyond the client's end. Every other handle keeps its client.
+    #[must_use]
+    pub fn client(&self) -> Client {
+        Client(self.alive().expect("a socket's handle keeps its client"))
     }
 }
 

@@ -589,7 +589,7 @@ impl sockeye_engine::Connection for Connection {
         self.stays.clear_answers();
         // Those first that were disconnected by this side: they have their own reason.
         for socket in self.shared.sockets() {
-            self.leave(&socket);
+            self.leave(socket.inner());
         }
         let comes_back = self.comes_back();
         for key in self.stays.keys() {
@@ -597,7 +597,7 @@ impl sockeye_engine::Connection for Connection {
         }
         // A socket that was still asking what to say about itself.
         for socket in self.shared.sockets() {
-            self.end_stay(socket, reason, comes_back);
+            self.end_stay(Arc::clone(socket.inner()), reason, comes_back);
         }
         // Handlers that wait go on by themselves: the next connection does not wait for them.
         let mut running = self.inbox.take_running();

@@ -2,6 +2,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use sockeye_events::{DisconnectReason, Snapshot};
 
 use crate::ConnectError;
@@ -57,4 +58,16 @@ impl Hooks {
             }
         }
     }
+}
+
+/// What a function of the application's gives; a panic in it is an error like any other.
+pub(crate) async fn caught<T>(
+    work: impl Future<Output = Result<T, ConnectError>>,
+    name: &str,
+) -> Result<T, ConnectError> {
+    let result = AssertUnwindSafe(work).catch_unwind().await;
+    result.unwrap_or_else(|_| {
+        let message = format!("the application's function for {name} panicked");
+        Err(ConnectError::application(message))
+    })
 }

@@ -12,6 +12,7 @@ mod builder;
 mod client;
 mod clock;
 mod config;
+mod connect;
 mod connection;
 mod error;
 mod events;

@@ -1,17 +1,16 @@
 //! The client's task: it does what the [attempts](crate::life::attempts) ask for.
 
-use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
-use futures_util::FutureExt;
 use sockeye_dial::{ClientSession, ConnectRequest, Opened};
 use sockeye_events::DisconnectReason;
 use sockeye_link::disconnect_reason;
 use tokio::sync::oneshot;
 
 use crate::connection::Connection;
+use crate::hooks::caught;
 use crate::life::attempts::{Attempts, Next};
 use crate::socket::shared::{Shared, Task};
 use crate::{ClientEvent, ConnectError};
@@ -71,7 +70,7 @@ fn fail(shared: &Shared, error: ConnectError) {
     let sockets = shared.sockets().into_iter();
     // All of them know before one is told: it may connect others.
     let failures: Vec<_> = sockets
-        .filter_map(|socket| socket.handle_failure(&error, failure.will_retry))
+        .filter_map(|socket| Arc::clone(socket.inner()).handle_failure(&error, failure.will_retry))
         .collect();
     let gave_up = !failure.will_retry && !failures.is_empty();
     for tell in failures {
@@ -112,18 +111,6 @@ async fn live(
     // Whoever changed their mind during the session has been seen to.
     let forced = reason == DisconnectReason::ForcedClose;
     shared.attempts(|attempts| attempts.handle_ended(forced));
-}
-
-/// What a function of the application's gives; a panic in it is an error like any other.
-pub(crate) async fn caught<T>(
-    work: impl Future<Output = Result<T, ConnectError>>,
-    name: &str,
-) -> Result<T, ConnectError> {
-    let result = AssertUnwindSafe(work).catch_unwind().await;
-    result.unwrap_or_else(|_| {
-        let message = format!("the application's function for {name} panicked");
-        Err(ConnectError::application(message))
-    })
 }
 
 /// Opens a session. What becomes of it is told by `tell`.

@@ -18,10 +18,11 @@ use sockeye_events::{
 use sockeye_link::{Own, Receiver, packet, tell_error};
 use sockeye_socket_proto::{FromArgs, RawArgs, ToArgs};
 
+use crate::config::SocketConfig;
 use crate::life::recovery::offset_of;
-use crate::socket::shared::Alive;
-use crate::{Client, ConnectError, Emission};
-pub(crate) use state::{Inner, is_in};
+use crate::{ConnectError, Emission};
+use shared::{Alive, Shared};
+pub(crate) use state::{Inner, Waiter, is_in};
 
 /// This side of one namespace.
 ///
@@ -65,12 +66,23 @@ pub struct Socket {
 }
 
 impl Socket {
-    pub(crate) fn held(inner: Arc<Inner>, alive: Arc<Alive>) -> Self {
+    /// The socket of a namespace, for what the library itself does with it.
+    pub(crate) fn new(namespace: &str, client: &Arc<Shared>, config: SocketConfig) -> Self {
+        Self::internal(Inner::new(namespace, client, config))
+    }
+
+    /// The same socket for the application.
+    pub(crate) fn held(self, alive: Arc<Alive>) -> Self {
         Self {
-            inner,
             alive: Some(alive),
-            origin: None,
+            ..self
         }
+    }
+
+    /// What keeps the client, if it is there.
+    pub(crate) fn alive(&self) -> Option<Arc<Alive>> {
+        let known = self.alive.clone();
+        known.or_else(|| Some(self.inner.client()?.alive()))
     }
 
     /// For what the library itself does with a socket.
@@ -90,47 +102,6 @@ impl Socket {
         }
     }
 
-    /// Connects, and waits for the server's answer. Does nothing if the socket is connected.
-    ///
-    /// It fails if the server cannot be reached at once, refuses, or has not answered within the
-    /// [timeout](crate::ClientConfig::timeout); the socket is then not
-    /// connected in the background either, unless it was before. After a success it comes back
-    /// by itself when the connection is lost.
-    ///
-    /// # Errors
-    ///
-    /// [`ConnectError`] says what went wrong.
-    ///
-    /// # Cancel safety
-    ///
-    /// Dropping the future before it is ready gives the attempt up, unless somebody else waits
-    /// for it or it has just succeeded.
-    pub async fn connect(&self) -> Result<(), ConnectError> {
-        let Some(attempt) = state::Attempt::begin(&self.inner) else {
-            return Ok(());
-        };
-        let client = self.inner.client().ok_or(ConnectError::Cancelled)?;
-        client.run();
-        drop(client);
-        attempt.outcome().await
-    }
-
-    /// Connects in the background, and tries again until it succeeds, as the JavaScript client
-    /// does. What became of it is told by `connect` and `connect_error`. Does nothing if the
-    /// socket is connected, or being connected.
-    ///
-    /// # Panics
-    ///
-    /// Outside of a tokio runtime, unless the client has been connected before: it goes on where
-    /// it was then.
-    pub fn connect_lazy(&self) {
-        if self.inner.want()
-            && let Some(client) = self.inner.client()
-        {
-            client.run();
-        }
-    }
-
     /// Leaves the namespace at once and for good: the socket does not come back by itself, and an
     /// attempt to connect is given up. If it was the client's last active socket, the connection
     /// is closed after what was emitted before is sent.
@@ -144,19 +115,6 @@ impl Socket {
         if let Some(client) = self.inner.client() {
             client.poke();
         }
-    }
-
-    /// The client that this is a socket of.
-    ///
-    /// # Panics
-    ///
-    /// Only for a socket that an extractor of the application's own has cloned out of an event and
-    /// kept beyond the client's end. Every other handle keeps its client.
-    #[must_use]
-    pub fn client(&self) -> Client {
-        let client = self.inner.client();
-        let alive = self.alive.clone().or_else(|| Some(client?.alive()));
-        Client::held(alive.expect("a socket's handle keeps its client"))
     }
 
     /// The namespace, with its slash.

@@ -14,9 +14,9 @@ use sockeye_socket_proto::{NamespaceKey, encode_connect_request};
 use super::Connection;
 use crate::clock::now;
 use crate::config::Auth;
+use crate::hooks::caught;
 use crate::life::membership::Leave;
 use crate::life::stays::{Gone, Join};
-use crate::run::caught;
 use crate::socket::Inner;
 use crate::{ConfigError, ConnectError};
 
@@ -54,10 +54,11 @@ impl Connection {
     /// Brings the connection into line with what the sockets want.
     pub(super) fn reconcile(&mut self, cx: &mut Context<'_>) {
         for socket in self.shared.sockets() {
-            self.leave(&socket);
+            let socket = socket.inner();
+            self.leave(socket);
             // What is to come back while the session is being closed waits for the next one.
             if !self.stays.is_closing() && socket.lock().membership.begin_join() {
-                self.begin_join(&socket, cx);
+                self.begin_join(socket, cx);
             }
         }
         self.close_if_unwanted();

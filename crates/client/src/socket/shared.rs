@@ -3,7 +3,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 
 use parking_lot::Mutex;
-use sockeye_dial::{ClientSession, ConnectUrl, Connector};
+use sockeye_dial::{ConnectUrl, Connector};
 use sockeye_engine::{Dialect, SessionHandle};
 use sockeye_events::{EventError, Snapshot, StateMap};
 use sockeye_link::InboxLimits;
@@ -11,13 +11,9 @@ use tokio::runtime::Handle;
 use tokio::sync::Notify;
 
 use crate::clock::{now, random};
-use crate::config::SocketConfig;
-use crate::connection::Connection;
 use crate::heartbeat::Heartbeat;
 use crate::hooks::Hooks;
 use crate::life::attempts::{Attempts, Next};
-use crate::run::run;
-use crate::socket::Inner;
 use crate::{ClientConfig, ConfigError, Socket};
 
 /// What the handles of a client, its sockets and its task share.
@@ -49,7 +45,7 @@ pub(crate) type ErrorHook = Arc<dyn Fn(&Socket, &EventError) + Send + Sync>;
 
 #[derive(Default)]
 struct State {
-    sockets: Vec<Arc<Inner>>,
+    sockets: Vec<Socket>,
     /// There is a task, unless they rest.
     attempts: Attempts,
     session: Option<SessionHandle>,
@@ -106,27 +102,23 @@ impl Shared {
         })
     }
 
-    /// The socket of a namespace, which is made if there is none.
-    pub(crate) fn find_or_add(
-        self: &Arc<Self>,
-        namespace: &str,
-        config: impl FnOnce() -> SocketConfig,
-    ) -> Arc<Inner> {
+    /// The socket of a namespace, which is [made](Socket::new) if there is none.
+    pub(crate) fn find_or_add(&self, namespace: &str, make: impl FnOnce() -> Socket) -> Socket {
         let mut state = self.state.lock();
         let known = state
             .sockets
             .iter()
             .find(|socket| socket.namespace() == namespace);
         if let Some(known) = known {
-            return Arc::clone(known);
+            return known.clone();
         }
-        let socket = Inner::new(namespace, self, config());
-        state.sockets.push(Arc::clone(&socket));
+        let socket = make();
+        state.sockets.push(socket.clone());
         socket
     }
 
     /// All sockets.
-    pub(crate) fn sockets(&self) -> Vec<Arc<Inner>> {
+    pub(crate) fn sockets(&self) -> Vec<Socket> {
         self.state.lock().sockets.clone()
     }
 
@@ -149,25 +141,29 @@ impl Shared {
         tell(&mut self.state.lock().attempts)
     }
 
-    /// A socket wants to be connected: sees to it that there is a task, and that it knows.
+    /// A socket wants to be connected. Gives the task that is to be run for that, if there is none that now knows.
+    pub(crate) fn begin(self: &Arc<Self>) -> Option<Task> {
+        if self.attempts(Attempts::begin) {
+            let shared = Arc::clone(self);
+            return Some(Task {
+                shared,
+                ended: false,
+            });
+        }
+        self.poke();
+        None
+    }
+
+    /// Runs the client's task.
     ///
     /// # Panics
     ///
     /// Outside of a tokio runtime, if there never was a task.
-    pub(crate) fn run(self: &Arc<Self>) {
-        if !self.attempts(Attempts::begin) {
-            self.poke();
-            return;
-        }
-        // It knows what to do if it is dropped, as it is at once by a runtime that shuts down.
-        let task = Task {
-            shared: Arc::clone(self),
-            ended: false,
-        };
+    pub(crate) fn run(&self, task: impl Future<Output = ()> + Send + 'static) {
         let runtime = self.runtime();
         match &runtime {
-            Some(runtime) => runtime.spawn(run(task)),
-            None => tokio::spawn(run(task)),
+            Some(runtime) => runtime.spawn(task),
+            None => tokio::spawn(task),
         };
         *self.runtime.lock() = runtime;
     }
@@ -223,7 +219,7 @@ impl Shared {
     }
 
     /// Lets a session that is over finish by itself.
-    pub(crate) fn linger(self: &Arc<Self>, session: ClientSession<Connection>) {
+    pub(crate) fn linger<T>(self: &Arc<Self>, session: impl Future<Output = T> + Send + 'static) {
         self.state.lock().lingering += 1;
         let lingering = Lingering(Arc::clone(self));
         tokio::spawn(async move {
@@ -280,7 +276,7 @@ impl Shared {
 
     pub(crate) fn disconnect_all(&self) {
         for socket in self.sockets() {
-            socket.disconnect();
+            socket.inner().disconnect();
         }
         self.poke();
     }
@@ -314,7 +310,7 @@ impl Drop for Task {
         drop(state);
         self.shared.heartbeat.forget();
         for socket in self.shared.sockets() {
-            socket.handle_lost_task();
+            socket.inner().handle_lost_task();
         }
         self.shared.rested.notify_waiters();
     }
@@ -332,7 +328,7 @@ impl Drop for Lingering {
 
 impl State {
     fn is_wanted(&self) -> bool {
-        self.sockets.iter().any(|socket| socket.is_active())
+        self.sockets.iter().any(|socket| socket.active())
     }
 }
 

@@ -47,7 +47,7 @@ pub(crate) struct Inner {
 /// What changes.
 pub(crate) type State = Member<SessionHandle, Waiter>;
 
-type Waiter = oneshot::Sender<Result<(), ConnectError>>;
+pub(crate) type Waiter = oneshot::Sender<Result<(), ConnectError>>;
 
 /// A socket is itself alone.
 impl PartialEq for Inner {
@@ -261,41 +261,5 @@ fn tell(waiters: Vec<Waiter>, result: &Result<(), ConnectError>) {
 impl AsRef<AckTable> for Inner {
     fn as_ref(&self) -> &AckTable {
         &self.acks
-    }
-}
-
-/// An attempt that somebody waits for: given up if nobody does any more.
-pub(super) struct Attempt {
-    socket: Arc<Inner>,
-    /// In here, so that it is closed when the others are counted.
-    outcome: oneshot::Receiver<Result<(), ConnectError>>,
-}
-
-impl Attempt {
-    /// Begins to wait; `None` if the socket is connected.
-    pub(super) fn begin(socket: &Arc<Inner>) -> Option<Self> {
-        let (sender, outcome) = oneshot::channel();
-        let waits = socket.lock().membership.want_for(sender);
-        waits.then(|| Self {
-            socket: Arc::clone(socket),
-            outcome,
-        })
-    }
-
-    pub(super) async fn outcome(mut self) -> Result<(), ConnectError> {
-        let outcome = (&mut self.outcome).await;
-        outcome.unwrap_or(Err(ConnectError::Cancelled))
-    }
-}
-
-impl Drop for Attempt {
-    fn drop(&mut self) {
-        self.outcome.close();
-        let mut state = self.socket.lock();
-        let given_up = state.membership.forget(Waiter::is_closed);
-        drop(state);
-        if given_up && let Some(client) = self.socket.client() {
-            client.poke();
-        }
     }
 }

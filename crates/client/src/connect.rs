@@ -1,0 +1,98 @@
+//! Connecting a socket.
+
+use std::sync::Arc;
+
+use tokio::sync::oneshot;
+
+use crate::run::run;
+use crate::socket::shared::Shared;
+use crate::socket::{Inner, Waiter};
+use crate::{ConnectError, Socket};
+
+impl Socket {
+    /// Connects, and waits for the server's answer. Does nothing if the socket is connected.
+    ///
+    /// It fails if the server cannot be reached at once, refuses, or has not answered within the
+    /// [timeout](crate::ClientConfig::timeout); the socket is then not
+    /// connected in the background either, unless it was before. After a success it comes back
+    /// by itself when the connection is lost.
+    ///
+    /// # Errors
+    ///
+    /// [`ConnectError`] says what went wrong.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future before it is ready gives the attempt up, unless somebody else waits
+    /// for it or it has just succeeded.
+    pub async fn connect(&self) -> Result<(), ConnectError> {
+        let Some(attempt) = Attempt::begin(self.inner()) else {
+            return Ok(());
+        };
+        start(&self.inner().client().ok_or(ConnectError::Cancelled)?);
+        attempt.outcome().await
+    }
+
+    /// Connects in the background, and tries again until it succeeds, as the JavaScript client
+    /// does. What became of it is told by `connect` and `connect_error`. Does nothing if the
+    /// socket is connected, or being connected.
+    ///
+    /// # Panics
+    ///
+    /// Outside of a tokio runtime, unless the client has been connected before: it goes on where
+    /// it was then.
+    pub fn connect_lazy(&self) {
+        if self.inner().want()
+            && let Some(client) = self.inner().client()
+        {
+            start(&client);
+        }
+    }
+}
+
+/// Sees to it that the client's task knows of a socket that wants to be connected.
+///
+/// # Panics
+///
+/// Outside of a tokio runtime, if there never was a task.
+fn start(client: &Arc<Shared>) {
+    if let Some(task) = client.begin() {
+        client.run(run(task));
+    }
+}
+
+/// An attempt that somebody waits for: given up if nobody does any more.
+struct Attempt {
+    socket: Arc<Inner>,
+    /// In here, so that it is closed when the others are counted.
+    outcome: oneshot::Receiver<Result<(), ConnectError>>,
+}
+
+impl Attempt {
+    /// Begins to wait; `None` if the socket is connected.
+    fn begin(socket: &Arc<Inner>) -> Option<Self> {
+        let (sender, outcome) = oneshot::channel();
+        let waits = socket.lock().membership.want_for(sender);
+        waits.then(|| Self {
+            socket: Arc::clone(socket),
+            outcome,
+        })
+    }
+
+    async fn outcome(mut self) -> Result<(), ConnectError> {
+        let outcome = (&mut self.outcome).await;
+        outcome.unwrap_or(Err(ConnectError::Cancelled))
+    }
+}
+
+impl Drop for Attempt {
+    fn drop(&mut self) {
+        self.outcome.close();
+        let mut state = self.socket.lock();
+        let given_up = state.membership.forget(Waiter::is_closed);
+        drop(state);
+        if given_up && let Some(client) = self.socket.client() {
+            client.poke();
+        }
+    }
+}
