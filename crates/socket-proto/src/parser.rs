@@ -64,6 +64,7 @@
 //! ```
 
 mod error;
+mod json;
 mod standard;
 
 use std::borrow::Cow;
@@ -77,6 +78,7 @@ pub use crate::packet_type::PacketType;
 pub use crate::revision::SocketRevision;
 pub use crate::whole::Packet;
 pub use error::ParserError;
+pub use json::Json;
 pub use standard::Standard;
 
 /// A format of packets, for both ends of a connection.
