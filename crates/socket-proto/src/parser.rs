@@ -65,6 +65,8 @@
 
 mod error;
 mod json;
+#[cfg(feature = "msgpack")]
+mod msgpack;
 mod standard;
 
 use std::borrow::Cow;
@@ -79,6 +81,8 @@ pub use crate::revision::SocketRevision;
 pub use crate::whole::Packet;
 pub use error::ParserError;
 pub use json::Json;
+#[cfg(feature = "msgpack")]
+pub use msgpack::MessagePack;
 pub use standard::Standard;
 
 /// A format of packets, for both ends of a connection.
