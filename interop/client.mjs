@@ -1,4 +1,4 @@
-// The matrix of the Rust client: every generation of servers × revision of Engine.IO × transport, and Sockeye's own
+// The matrix of the Rust client: every generation of servers × parser × revision of Engine.IO × transport, and Sockeye's own
 // server over every transport that it has.
 //
 //   node client.mjs --probe target/release/examples/client_probe --server target/release/examples/conformance
@@ -17,14 +17,14 @@ import { dim, green, printTable, red } from "./lib/table.mjs";
 const USAGE = `usage: node client.mjs [--probe CMD] [--server CMD] [--python PATH] [--filter TEXT] [--jobs N]
 
   --probe CMD    command of the program; URL, --transport NAME --protocol auto|3|4 or --dialect native|lines|auto,
-                 and --reconnect are added to it. With --reconnect it says a line "restart" when it is ready for the
+                 --parser msgpack|json where it is not the standard one, and --reconnect are added to it. With --reconnect it says a line "restart" when it is ready for the
                  server to crash and come back, and is told a line "restarted" on its standard input afterwards.
                  Also read from the variable PROBE (default ../target/release/examples/client_probe)
   --server CMD   command of the conformance example, also read from the variable SERVER; without it, Sockeye's own
                  server is left out
   --python PATH  a Python that has python/requirements.txt installed, also read from the variable
                  PYTHON; without it, python-socketio is left out
-  --filter TEXT  only cells whose "server protocol transport" holds every word of TEXT
+  --filter TEXT  only cells whose "server parser protocol transport" holds every word of TEXT
   --jobs N       servers at the same time (default 2)`;
 
 /** A program that takes longer hangs. */
@@ -44,7 +44,10 @@ for (const signal of ["SIGINT", "SIGTERM"]) process.once(signal, () => process.e
 
 const started = performance.now();
 const results = new Map();
-const queue = Object.entries(SERVERS);
+const queue = Object.entries(SERVERS).flatMap(([name, server]) => [
+  [name, server],
+  ...(server.parsers ?? []).map((parser) => [`${name} ${parser}`, { ...server, parser }]),
+]);
 await Promise.all(Array.from({ length: Number(options.jobs ?? 2) }, work));
 report();
 
@@ -53,8 +56,8 @@ async function work() {
 }
 
 /** All cells of one server, one after the other. */
-async function runServer(name, { generation, prepare, needs, protocols }) {
-  const prepared = await prepare({ python, server: own });
+async function runServer(name, { generation, prepare, needs, protocols, parser }) {
+  const prepared = await prepare({ python, server: own, parser });
   const cells = cellsOf(name, protocols, Object.keys(prepared?.streams ?? {})).filter(({ row, column }) =>
     words.every((word) => `${row} ${column}`.includes(word)),
   );
@@ -66,7 +69,8 @@ async function runServer(name, { generation, prepare, needs, protocols }) {
     running.add(stop);
     for (const cell of cells) {
       const before = server.log.length;
-      const { error, output } = await runProbe(`${probe} ${cell.args(server)} --reconnect`, generation, server);
+      const format = parser ? ` --parser ${parser}` : "";
+      const { error, output } = await runProbe(`${probe} ${cell.args(server)}${format} --reconnect`, generation, server);
       record(cell, { error, output, log: server.log.slice(before) });
     }
   } catch (error) {

@@ -1,6 +1,7 @@
 // What the `client_probe` example does, done by the original clients and the plain peer:
 //
-//   node reference-probe.mjs URL [--transport polling|websocket|upgrade] [--protocol auto|3|4] [--reconnect]
+//   node reference-probe.mjs URL [--transport polling|websocket|upgrade] [--protocol auto|3|4] [--parser msgpack|json]
+//     [--reconnect]
 //
 // The original cannot find out what a server speaks; the variable SERVER_GENERATION tells which of them to take.
 
@@ -17,6 +18,7 @@ const { positionals, values: options } = parseArgs({
   options: {
     transport: { type: "string", default: "upgrade" },
     protocol: { type: "string", default: "auto" },
+    parser: { type: "string" },
     reconnect: { type: "boolean", default: false },
   },
 });
@@ -30,11 +32,11 @@ process.exit(failed ? 1 : 0);
 async function matrix(origin) {
   const generation = Number(process.env.SERVER_GENERATION ?? 4);
   const { load } = Object.values(CLIENTS).find((client) => client.generation === generation);
-  const client = await load();
+  const client = await load(options.parser);
   for (const [name, run] of Object.entries(CASES)) {
     // Who started the server has to restart it.
     if (name === "reconnect" && !options.reconnect) continue;
-    const bench = new Bench({ client, generation, transport: options.transport, origin, restartServer });
+    const bench = new Bench({ client, generation, transport: options.transport, parser: options.parser, origin, restartServer });
     await attempt(name, async () => {
       await run(bench);
       await bench.finish();

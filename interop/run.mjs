@@ -1,4 +1,4 @@
-// The matrix: every generation of socket.io-client × transport × case.
+// The matrix: every generation of socket.io-client × transport × parser × case.
 //
 //   node run.mjs --server "cargo run --release --example conformance --"
 //
@@ -13,11 +13,13 @@ import { ServerUnderTest } from "./lib/server.mjs";
 import { dim, green, printTable, red } from "./lib/table.mjs";
 import { KNOWN } from "./known.mjs";
 
-const USAGE = `usage: node run.mjs --server CMD [--filter TEXT] [--jobs N] [--known NAME]
+const USAGE = `usage: node run.mjs --server CMD [--standard] [--filter TEXT] [--jobs N] [--known NAME]
 
   --server CMD   command that serves the conformance contract; HOST:PORT is added to it
-                 (or put in place of {}). Also read from the variable SERVER.
-  --filter TEXT  only cells whose "version transport case" holds every word of TEXT
+                 (or put in place of {}), and --msgpack or --json where a parser is wanted.
+                 Also read from the variable SERVER.
+  --standard     only the standard parser
+  --filter TEXT  only cells whose "version transport parser case" holds every word of TEXT
   --jobs N       rows at the same time (default 3)
   --known NAME   differences of known.mjs that are no failure`;
 
@@ -25,7 +27,7 @@ const CASE_TIMEOUT = 8_000;
 /** A row that hangs this often is given up, so that a dead server does not take minutes. */
 const MAX_HANGS = 2;
 
-const options = parseArgs(USAGE, { server: String, filter: String, jobs: String, known: String });
+const options = parseArgs(USAGE, { server: String, filter: String, jobs: String, known: String, standard: Boolean });
 const command = options.server ?? process.env.SERVER;
 if (!command) {
   console.error(USAGE);
@@ -35,14 +37,15 @@ const words = (options.filter ?? "").split(/\s+/).filter(Boolean);
 const known = new Set(KNOWN[options.known] ?? []);
 
 const rows = [];
-for (const [version, { transports = TRANSPORTS }] of Object.entries(CLIENTS)) {
-  for (const transport of transports) {
-    const name = `${version} ${transport}`;
+for (const [version, { transports = TRANSPORTS, parsers = [] }] of Object.entries(CLIENTS)) {
+  const formats = [undefined, ...(options.standard ? [] : parsers)];
+  for (const [transport, parser] of formats.flatMap((parser) => transports.map((transport) => [transport, parser]))) {
+    const name = [version, transport, parser].filter(Boolean).join(" ");
     const cases = Object.keys(CASES).filter((test) => {
       const cell = `${name} ${test}`;
       return words.every((word) => cell.includes(word));
     });
-    if (cases.length > 0) rows.push({ name, version, transport, cases, results: new Map(), hangs: 0 });
+    if (cases.length > 0) rows.push({ name, version, transport, parser, cases, results: new Map(), hangs: 0 });
   }
 }
 if (rows.length === 0) {
@@ -59,7 +62,7 @@ await Promise.all(Array.from({ length: Number(options.jobs ?? 3) }, work));
 report();
 
 async function runRow(row) {
-  const server = new ServerUnderTest(command);
+  const server = new ServerUnderTest(command, row.parser ? [`--${row.parser}`] : []);
   try {
     await server.start();
     let left = row.cases;
@@ -83,10 +86,10 @@ async function runRow(row) {
 /** Runs cases in one child until it ends by itself or one of them takes too long. */
 function runCases(row, server, cases) {
   return new Promise((resolve) => {
-    const { version, transport } = row;
+    const { version, transport, parser } = row;
     const child = fork(
       new URL("./lib/row.mjs", import.meta.url),
-      [JSON.stringify({ version, transport, origin: server.origin, cases })],
+      [JSON.stringify({ version, transport, parser, origin: server.origin, cases })],
       { silent: true },
     );
     let output = "";

@@ -7,23 +7,32 @@ import { WebSocket } from "ws";
 
 const require = createRequire(import.meta.url);
 
+/** The formats of packets beside the standard one. */
+export const PARSERS = ["msgpack", "json"];
+
+/** What a parser is for clients and servers of a generation, as their option `parser`; nothing for the standard one. */
+export function parserModule(parser, generation) {
+  return parser ? require(`parser-${parser}-v${Math.min(generation, 3)}`) : undefined;
+}
+
 export const TRANSPORTS = ["polling", "websocket", "upgrade"];
 
-/** Name in the table → how to load it and which transports it can be limited to. */
+/** Name in the table → how to load it, which transports it can be limited to, and which parsers there are for it. */
 export const CLIENTS = {
   "1.7.4": { generation: 1, load: () => official("client-v1") },
-  "2.5.0": { generation: 2, load: () => official("client-v2") },
-  "3.1.3": { generation: 3, load: () => official("client-v3") },
-  "4.8.4": { generation: 4, load: () => official("client-v4") },
+  "2.5.0": { generation: 2, parsers: PARSERS, load: (parser) => official("client-v2", parserModule(parser, 2)) },
+  "3.1.3": { generation: 3, parsers: PARSERS, load: (parser) => official("client-v3", parserModule(parser, 3)) },
+  "4.8.4": { generation: 4, parsers: PARSERS, load: (parser) => official("client-v4", parserModule(parser, 4)) },
   "sockeye.js": { generation: 4, transports: ["polling", "websocket"], load: sockeye },
 };
 
-function official(name) {
+function official(name, parser) {
   const io = require(name);
   return {
     connect(url, transport, options) {
       return io(url, {
         transports: transport === "upgrade" ? ["polling", "websocket"] : [transport],
+        ...(parser && { parser }),
         ...options,
       });
     },

@@ -5,14 +5,14 @@ import { Bench } from "./bench.mjs";
 import { CASES } from "./cases.mjs";
 import { CLIENTS } from "./clients.mjs";
 
-const { version, transport, origin, cases } = JSON.parse(process.argv[2]);
+const { version, transport, parser, origin, cases } = JSON.parse(process.argv[2]);
 const { generation, load } = CLIENTS[version];
-const client = await load();
+const client = await load(parser);
 
 for (const name of cases) {
   const started = performance.now();
   process.send({ start: name });
-  const bench = new Bench({ client, generation, transport, origin, restartServer });
+  const bench = new Bench({ client, generation, transport, parser, origin, restartServer });
   let error = null;
   try {
     await CASES[name](bench);

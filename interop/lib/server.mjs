@@ -20,8 +20,8 @@ export function freePort() {
 
 export class ServerUnderTest {
   /**
-   * @param {string} command shell command; ` HOST:PORT` and the flags are added to it, or the
-   *   address replaces `{}` where the command holds one
+   * @param {string} command shell command; ` HOST:PORT` and the flags are added to it, or
+   *   replace `{}` where the command holds one
    * @param {string[]} flags
    */
   constructor(command, flags = []) {
@@ -39,7 +39,7 @@ export class ServerUnderTest {
     this.port ??= await freePort();
     const address = `${HOST}:${this.port}`;
     const line = this.command.includes("{}")
-      ? this.command.replaceAll("{}", address)
+      ? this.command.replaceAll("{}", [address, ...this.flags].join(" "))
       : [this.command, address, ...this.flags].join(" ");
     // A process group of its own, so that stop() also reaches what the shell started.
     const child = spawn(line, { shell: true, detached: true, stdio: ["ignore", "pipe", "pipe"] });

@@ -7,30 +7,40 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
+import { PARSERS } from "./clients.mjs";
 import { freePort } from "./server.mjs";
 
 const folder = fileURLToPath(new URL("..", import.meta.url));
 const FREE = "127.0.0.1:0";
-const node = (generation) => ({ command: (address) => [process.execPath, "servers/node.js", String(generation), address] });
+
+/** The original of a generation, with one of its parsers. */
+function node(generation, parser) {
+  const flags = parser ? [`--${parser}`] : [];
+  return { command: (address) => [process.execPath, "servers/node.js", String(generation), address, ...flags] };
+}
 
 /**
  * Name in the table → the revisions of Engine.IO to ask it for, and how to start it: `prepare` answers the `command`
- * for an address, the URLs of its `streams` if it has some, and how to `clean` up; or nothing if it is not there.
+ * for an address, the URLs of its `streams` if it has some, and how to `clean` up; or nothing if it is not there. It is
+ * told which of the `parsers` to use, if it is not the standard one.
  */
 export const SERVERS = {
   "socket.io 1.7.4": { generation: 1, prepare: () => node(1), protocols: ["auto", "3"] },
-  "socket.io 2.5.1": { generation: 2, prepare: () => node(2), protocols: ["auto", "3"] },
-  "socket.io 3.1.2": { generation: 3, prepare: () => node(3), protocols: ["auto", "4"] },
-  "socket.io 4.8.4": { generation: 4, prepare: () => node(4), protocols: ["auto", "4"] },
+  "socket.io 2.5.1": { generation: 2, parsers: PARSERS, prepare: ({ parser }) => node(2, parser), protocols: ["auto", "3"] },
+  "socket.io 3.1.2": { generation: 3, parsers: PARSERS, prepare: ({ parser }) => node(3, parser), protocols: ["auto", "4"] },
+  "socket.io 4.8.4": { generation: 4, parsers: PARSERS, prepare: ({ parser }) => node(4, parser), protocols: ["auto", "4"] },
   "python-socketio 5.18.1": {
     generation: 4,
-    prepare: ({ python }) => python && { command: (address) => [python, "python/server.py", address] },
+    parsers: ["msgpack"],
+    prepare: ({ python, parser }) =>
+      python && { command: (address) => [python, "python/server.py", address, ...(parser ? [`--${parser}`] : [])] },
     needs: "--python",
     protocols: ["auto", "4"],
   },
   sockeye: {
     generation: 4,
-    prepare: ({ server }) => server && conformance(server),
+    parsers: PARSERS,
+    prepare: ({ server, parser }) => server && conformance(parser ? `${server} {} --${parser}` : `${server} {}`),
     needs: "--server",
     protocols: ["auto", "3", "4"],
   },
@@ -42,7 +52,7 @@ async function conformance(command) {
   const listen = Object.values(streams).map((url) => `--listen '${url}'`).join(" ");
   return {
     // The shell gives way to the server, so that this gets the signals.
-    command: (address) => ["/bin/sh", "-c", `exec ${command} ${address} ${listen}`],
+    command: (address) => ["/bin/sh", "-c", `exec ${command.replace("{}", address)} ${listen}`],
     streams,
     clean: () => rmSync(dir, { recursive: true, force: true }),
   };

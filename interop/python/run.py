@@ -1,6 +1,8 @@
 """python-socketio against a server with the contract of the conformance example:
 
     python run.py --server "cargo run --release --example conformance --"
+
+once with the standard serializer, and once with `msgpack`, for which `--msgpack` is added to the server's command.
 """
 
 import argparse
@@ -42,8 +44,16 @@ class Inbox:
             raise AssertionError(f"no {name} after {PATIENCE} s") from None
 
 
+# The one that is tried.
+serializer = "default"
+
+
+def new_client():
+    return socketio.Client(reconnection=False, serializer=serializer)
+
+
 def opened(origin, transports, namespace="/", auth=None):
-    client = socketio.Client(reconnection=False)
+    client = new_client()
     inbox = Inbox(client, namespace)
     client.connect(origin, transports=transports, namespaces=[namespace], auth=auth, wait_timeout=PATIENCE)
     return client, inbox
@@ -132,7 +142,7 @@ def namespace(origin, transports):
 
 
 def refused(origin, transports):
-    client = socketio.Client(reconnection=False)
+    client = new_client()
     inbox = Inbox(client, "/nowhere")
     try:
         client.connect(origin, transports=transports, namespaces=["/nowhere"], wait_timeout=PATIENCE)
@@ -164,15 +174,17 @@ CASES = {
     "unknown namespace": refused,
     "server disconnect": server_disconnect,
 }
+SERIALIZERS = {"default": [], "msgpack": ["--msgpack"]}
 TRANSPORTS = {"polling": ["polling"], "websocket": ["websocket"], "upgrade": ["polling", "websocket"]}
 
 
-def start(command):
+def start(command, flags):
     with net.socket() as probe:
         probe.bind((HOST, 0))
         port = probe.getsockname()[1]
     address = f"{HOST}:{port}"
-    line = command.replace("{}", address) if "{}" in command else f"{command} {address}"
+    words = " ".join([address, *flags])
+    line = command.replace("{}", words) if "{}" in command else f"{command} {words}"
     server = subprocess.Popen(line, shell=True, start_new_session=True)
     for _ in range(1200):
         if server.poll() is not None:
@@ -185,31 +197,38 @@ def start(command):
     sys.exit(f"the server did not listen on {address}")
 
 
-def main():
-    parser = argparse.ArgumentParser(description="python-socketio against a conformance server")
-    parser.add_argument("--server", default=os.environ.get("SERVER"), help="its command; HOST:PORT is added")
-    parser.add_argument("--filter", default="", help='only cells whose "transport case" holds this')
-    options = parser.parse_args()
-    if not options.server:
-        parser.error("--server is needed")
-
-    server, origin = start(options.server)
-    failed = passed = 0
+def run(name, options):
+    """Says of each cell whether it passed."""
+    global serializer
+    serializer = name
+    server, origin = start(options.server, SERIALIZERS[name])
     try:
         for transport, transports in TRANSPORTS.items():
-            for name, case in CASES.items():
-                cell = f"{transport} {name}"
+            for case_name, case in CASES.items():
+                cell = f"{name} {transport} {case_name}"
                 if options.filter not in cell:
                     continue
                 try:
                     case(origin, transports)
-                    passed += 1
+                    yield True
                     print(f"✓ {cell}", flush=True)
                 except Exception as error:  # a cell reports whatever went wrong in it
-                    failed += 1
+                    yield False
                     print(f"✗ {cell}\n    {type(error).__name__}: {error}"[:2000], flush=True)
     finally:
         os.killpg(server.pid, signal.SIGKILL)
+
+
+def main():
+    parser = argparse.ArgumentParser(description="python-socketio against a conformance server")
+    parser.add_argument("--server", default=os.environ.get("SERVER"), help="its command; HOST:PORT is added")
+    parser.add_argument("--filter", default="", help='only cells whose "serializer transport case" holds this')
+    options = parser.parse_args()
+    if not options.server:
+        parser.error("--server is needed")
+
+    results = [ok for name in SERIALIZERS for ok in run(name, options)]
+    passed, failed = results.count(True), results.count(False)
     print(f"{passed} passed, {failed} failed")
     # Threads of a client that hangs must not keep the suite.
     sys.stdout.flush()

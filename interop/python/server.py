@@ -1,6 +1,6 @@
 """The contract of the conformance example, spoken by python-socketio's server:
 
-    python server.py [HOST:PORT]
+    python server.py [HOST:PORT] [--msgpack]
 
 Says `listening on URL` once it does. Without an address it takes a free port of 127.0.0.1, and ends with its standard
 input; in any case it ends on SIGTERM.
@@ -30,6 +30,7 @@ sio = socketio.AsyncServer(
     ping_interval=(0.3, 0.7),
     ping_timeout=0.4,
     max_http_buffer_size=1_000_000,
+    serializer="msgpack" if "--msgpack" in sys.argv else "default",
 )
 
 
@@ -91,10 +92,11 @@ def end_with_input():
 
 
 def main():
-    address = sys.argv[1] if len(sys.argv) > 1 else "127.0.0.1:0"
+    words = [word for word in sys.argv[1:] if word != "--msgpack"]
+    address = words[0] if words else "127.0.0.1:0"
     host, _, port = address.rpartition(":")
-    if len(sys.argv) > 2 or not host or not port.isdigit():
-        sys.exit("usage: python server.py [HOST:PORT]")
+    if len(words) > 1 or not host or not port.isdigit():
+        sys.exit("usage: python server.py [HOST:PORT] [--msgpack]")
     if port == "0":
         threading.Thread(target=end_with_input, daemon=True).start()
     for namespace in ("/", "/custom"):

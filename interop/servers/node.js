@@ -1,23 +1,24 @@
 // The contract of the `conformance` example, spoken by the original server of one generation:
 //
-//   node servers/node.js 1|2|3|4 [HOST:PORT] [--eio3] [--engine]
+//   node servers/node.js 1|2|3|4 [HOST:PORT] [--eio3] [--engine] [--msgpack | --json]
 //
 // Says `listening on URL` once it does. Without an address it takes a free port of 127.0.0.1, and ends with its
 // standard input; in any case it ends on SIGTERM.
 //
 // `--eio3` lets 3.x and 4.x serve clients of Engine.IO 3, which 1.x and 2.x know only; `--engine` serves the bare
-// Engine.IO server of that generation at `/engine.io/`.
+// Engine.IO server of that generation at `/engine.io/`. `--msgpack` and `--json` are its parsers of that name, from 2.x on.
 
 import { createServer } from "node:http";
 import { createRequire } from "node:module";
+import { PARSERS, parserModule } from "../lib/clients.mjs";
 
-const USAGE = "usage: node servers/node.js 1|2|3|4 [HOST:PORT] [--eio3] [--engine]";
+const USAGE = "usage: node servers/node.js 1|2|3|4 [HOST:PORT] [--eio3] [--engine] [--msgpack | --json]";
 
 const words = process.argv.slice(2);
 const flags = new Set(words.filter((word) => word.startsWith("--")));
 const [generation, address = "127.0.0.1:0", ...rest] = words.filter((word) => !flags.has(word));
 const [, host, port] = /^(.+):(\d+)$/.exec(address) ?? [];
-const known = [...flags].every((flag) => flag === "--eio3" || flag === "--engine");
+const known = [...flags].every((flag) => ["eio3", "engine", ...PARSERS].includes(flag.slice(2)));
 if (!/^[1-4]$/.test(generation) || !host || rest.length > 0 || !known) {
   console.error(USAGE);
   process.exit(2);
@@ -36,6 +37,7 @@ const options = {
   origins: "*:*",
   serveClient: false,
   cleanupEmptyChildNamespaces: true,
+  parser: parserModule(PARSERS.find((parser) => flags.has(`--${parser}`)), Number(generation)),
 };
 
 const http = createServer((_, response) => response.writeHead(404).end());
@@ -48,7 +50,7 @@ if (Number(port) === 0) process.stdin.resume().once("end", () => process.exit(0)
 function serveEngine() {
   // The engine is the server's own dependency; take the very same copy.
   const { Server } = createRequire(require.resolve(name))("engine.io");
-  const { connectTimeout, serveClient, origins, ...engineOptions } = options;
+  const { connectTimeout, serveClient, origins, parser, ...engineOptions } = options;
   const engine = new Server(engineOptions);
   engine.attach(http, { path: "/engine.io/" });
   engine.on("connection", (socket) => {

@@ -1,5 +1,5 @@
 //! A server with a fixed contract for protocol test-suites:
-//! `conformance HOST:PORT [--engine] [--listen URL]… [--unfinished-timeout MS]`.
+//! `conformance HOST:PORT [--engine] [--msgpack | --json] [--listen URL]… [--unfinished-timeout MS]`.
 //!
 //! Without `--engine`, Socket.IO at `/socket.io/` with the namespaces `/` and `/custom`:
 //!
@@ -23,6 +23,8 @@
 //!
 //! With `--engine`, a bare Engine.IO server at `/engine.io/` that sends every message back.
 //!
+//! With `--msgpack` packets are MessagePack, with `--json` plain JSON.
+//!
 //! Each `--listen URL` adds a listener, such as `unix:/tmp/app.sock` or `tcp://127.0.0.1:5000`.
 //!
 //! Heartbeats are short (interval 300 ms, timeout 200 ms), the connect timeout is one second, and
@@ -40,23 +42,29 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use serde_json::value::RawValue;
+use sockeye::parser::Json;
 use sockeye::{
     Args, Bytes, Captures, Cors, Data, EngineConfig, Handshake, ListenOptions, Listeners,
     NamespaceRequest, ParentNamespace, PatternError, Server, ServerConfig, Socket,
 };
 use sockeye_engine::{CloseReason, Connection, Incoming, Message, SendOptions, SessionHandle};
 use sockeye_listen::{Application, Engine};
+use sockeye_socket_proto::parser::MessagePack;
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
-    let usage = "usage: conformance HOST:PORT [--engine] [--listen URL]… [--unfinished-timeout MS]";
+    let usage = "usage: conformance HOST:PORT [--engine] [--msgpack | --json] [--listen URL]… \
+                 [--unfinished-timeout MS]";
     let mut args = std::env::args().skip(1);
     let mut urls = vec![format!("http://{}", args.next().ok_or(usage)?)];
     let mut bare = false;
     let mut unfinished = None;
+    let mut config = ServerConfig::default();
     while let Some(arg) = args.next() {
         match arg.as_str() {
             "--engine" => bare = true,
+            "--msgpack" => config = config.parser(MessagePack),
+            "--json" => config = config.parser(Json::new()),
             "--listen" => urls.push(args.next().ok_or(usage)?),
             "--unfinished-timeout" => {
                 let millis = args.next().ok_or(usage)?.parse()?;
@@ -77,7 +85,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         }
         Box::pin(async move { engine.close().await })
     } else {
-        let config = ServerConfig::default()
+        let config = config
             .engine(engine)
             .connection(|config| config.connect_timeout(Duration::from_secs(1)));
         let io = Server::with_config(config)?;

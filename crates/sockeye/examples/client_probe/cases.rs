@@ -7,7 +7,7 @@ use sockeye::client::ConnectUrl;
 use sockeye::{Args, Bytes, ConnectError, DisconnectReason, SocketConfig, Value, json};
 
 use super::peer::{Inbox, Peer, failed, same};
-use super::{Case, CaseResult, LeftOut, Probe};
+use super::{Case, CaseResult, Format, LeftOut, Probe};
 
 pub(super) const CASES: [(&str, Case); 15] = [
     ("connect", |probe| Box::pin(connect(probe))),
@@ -83,11 +83,16 @@ async fn text(probe: &Probe) -> CaseResult {
 async fn values(probe: &Probe) -> CaseResult {
     let mut peer = Peer::connect(probe).await?;
     peer.echo(&()).await?;
+    let large = match probe.format {
+        // Servers in JavaScript cut whole numbers beyond 64 bits to them.
+        Format::MessagePack => 1.5e-7,
+        Format::Standard | Format::Json => 1e21,
+    };
     let values: [Value; 15] = [
         json!(0),
         json!(-1),
         json!(1.5),
-        json!(1e21),
+        json!(large),
         json!(5e-324),
         json!(9_007_199_254_740_991_u64),
         json!(null),

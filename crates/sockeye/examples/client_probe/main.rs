@@ -1,6 +1,6 @@
 //! A client with a fixed contract for test-suites of servers:
 //! `client_probe URL [--transport polling|websocket|upgrade] [--protocol auto|3|4] [--dialect native|lines|auto]
-//! [--reconnect]`.
+//! [--parser standard|msgpack|json] [--reconnect]`.
 //!
 //! It connects to a server with the contract of the `conformance` example, tries everything that a
 //! client can do there, and prints a line for each case: `ok NAME`, `FAILED NAME: why`, or
@@ -13,6 +13,7 @@
 //! * `--protocol` is the revision of Engine.IO over HTTP. Default: found out.
 //! * `--dialect` is for `tcp` and `unix` URLs: packets (default), JSON lines, or found out. Over
 //!   lines there are neither namespaces nor requests, so that the cases are others.
+//! * `--parser` is the format of packets. Default: the standard one.
 //! * `--reconnect` is for those who can restart the server: a last case says a line `restart`, and
 //!   waits for the server to crash and to come back.
 //!
@@ -49,8 +50,17 @@ struct Probe {
     /// `None` if it is to be found out; so is the dialect.
     revision: Option<Revision>,
     dialect: Option<Dialect>,
+    format: Format,
     /// Whether somebody restarts the server when it is asked for.
     reconnect: bool,
+}
+
+/// How packets look.
+#[derive(Clone, Copy, Debug)]
+enum Format {
+    Standard,
+    MessagePack,
+    Json,
 }
 
 type Failure = Box<dyn Error + Send + Sync>;
@@ -62,7 +72,8 @@ struct LeftOut(&'static str);
 type Case = for<'p> fn(&'p Probe) -> Pin<Box<dyn Future<Output = CaseResult> + 'p>>;
 
 const USAGE: &str = "usage: client_probe URL [--transport polling|websocket|upgrade] \
-                     [--protocol auto|3|4] [--dialect native|lines|auto] [--reconnect]";
+                     [--protocol auto|3|4] [--dialect native|lines|auto] \
+                     [--parser standard|msgpack|json] [--reconnect]";
 
 /// What one case may take, and all of them together: suites that run this program wait for 30 s.
 const CASE_LIMIT: Duration = Duration::from_secs(5);
@@ -130,6 +141,7 @@ impl Probe {
         let mut upgrade = transport.is_none();
         let mut revision = None;
         let mut dialect = Some(Dialect::Packets);
+        let mut format = Format::Standard;
         let mut reconnect = false;
         while let Some(arg) = args.next() {
             if arg == "--reconnect" {
@@ -154,6 +166,9 @@ impl Probe {
                 ("--dialect", "native") => dialect = Some(Dialect::Packets),
                 ("--dialect", "lines") => dialect = Some(Dialect::Lines),
                 ("--dialect", "auto") => dialect = None,
+                ("--parser", "standard") => format = Format::Standard,
+                ("--parser", "msgpack") => format = Format::MessagePack,
+                ("--parser", "json") => format = Format::Json,
                 _ => return None,
             }
         }
@@ -166,6 +181,7 @@ impl Probe {
             upgrade,
             revision,
             dialect,
+            format,
             reconnect,
         })
     }

@@ -7,12 +7,14 @@ use futures_util::StreamExt;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use sockeye::client::{ClientBuilder, EventErrorKind, EventStream, ReceivedEvent, Socket};
+use sockeye::parser::Json;
 use sockeye::{
     Args, Client, ConnectError, DisconnectReason, Reconnection, SocketConfig, TransportKind,
 };
+use sockeye_socket_proto::parser::MessagePack;
 use tokio::sync::mpsc;
 
-use super::{CaseResult, Failure, Probe};
+use super::{CaseResult, Failure, Format, Probe};
 
 /// One socket of a case, and what the server has emitted to it.
 pub(super) struct Peer {
@@ -42,7 +44,7 @@ impl Probe {
             (_, true) => vec![TransportKind::Polling, TransportKind::WebSocket],
             (_, false) => vec![TransportKind::WebSocket],
         };
-        let (revision, dialect) = (self.revision, self.dialect);
+        let (revision, dialect, format) = (self.revision, self.dialect, self.format);
         let reconnection = Reconnection::default()
             .delay(Duration::from_millis(20))
             .delay_max(Duration::from_millis(100));
@@ -50,6 +52,11 @@ impl Probe {
             .namespace(namespace)
             .reconnection(reconnection)
             .config(move |config| {
+                let config = match format {
+                    Format::Standard => config,
+                    Format::MessagePack => config.parser(MessagePack),
+                    Format::Json => config.parser(Json::new()),
+                };
                 config.auto_connect(false).connector(move |connector| {
                     connector
                         .transports(transports)
