@@ -214,5 +214,9 @@ async fn sends_first(wire: &mut Wire) -> Result<bool, OpenError> {
     };
     let first = first?;
     wire.unread(&first);
-    Ok(matches!(first, Early::Text(text) if text == "40" || text.starts_with("44")))
+    // Whatever it looks like: its format is the parser's. Later servers keep their messages until they have been asked.
+    Ok(match first {
+        Early::Text(text) => text.starts_with('4'),
+        Early::Binary(_) => true,
+    })
 }

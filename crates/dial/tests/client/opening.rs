@@ -277,6 +277,26 @@ async fn server_of_revision_3_that_refuses_at_once_is_known_too() {
 }
 
 #[tokio::test]
+async fn server_of_revision_3_is_known_whatever_its_format() {
+    let (listener, authority) = raw().await;
+    let url = format!("ws://{authority}");
+    let (peer, _stream) = tokio::join!(open(websocket(), &url), async {
+        let mut stream = accept(&listener).await;
+        accept_websocket(&mut stream).await;
+        send_frame(&mut stream, OpCode::Text, OPEN.as_bytes()).await;
+        // That of socket.io-msgpack-parser.
+        send_frame(&mut stream, OpCode::Text, br#"4{"type":0,"nsp":"/"}"#).await;
+        stream
+    });
+    let mut peer = peer.unwrap();
+    assert_eq!(peer.opened.revision, Revision::V3);
+    assert_eq!(
+        peer.seen().await,
+        Seen::Text(r#"{"type":0,"nsp":"/"}"#.into())
+    );
+}
+
+#[tokio::test]
 async fn silent_server_without_a_limit_is_of_revision_4() {
     let (listener, authority) = raw().await;
     let url = format!("ws://{authority}");
