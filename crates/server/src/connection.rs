@@ -21,14 +21,14 @@ use sockeye_link::{
 use sockeye_socket_proto::parser::Decoder;
 use sockeye_socket_proto::{self as proto, Input, NamespaceKey, Violation};
 
+use crate::common::Common;
 use crate::link::{Link, Request};
-use crate::server::Shared;
 use crate::{Socket, trace};
 use joining::Joins;
 
 /// The upper layer of one session, owned by the session's driver task.
 pub(crate) struct Connection {
-    server: Arc<Shared>,
+    server: Arc<Common>,
     link: Arc<Link>,
     proto: proto::Connection,
     inbox: Inbox<Socket>,
@@ -54,7 +54,7 @@ const _: () = assert!(size_of::<Connection>() <= 200);
 
 impl Connection {
     pub(crate) fn new(
-        server: Arc<Shared>,
+        server: Arc<Common>,
         session: SessionHandle,
         request: Arc<sockeye_listen::Handshake>,
         now: Instant,

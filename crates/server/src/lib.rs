@@ -9,6 +9,7 @@
 mod acks;
 mod broadcast;
 mod captures;
+mod common;
 mod config;
 mod connection;
 mod details;

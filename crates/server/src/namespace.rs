@@ -1,3 +1,4 @@
+mod broadcasting;
 mod local;
 mod server_side;
 mod socket;
@@ -9,17 +10,16 @@ use std::sync::{Arc, Once, OnceLock, Weak};
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
-use sockeye_adapter::{Adapter, Incomplete, RoomEvent, RoomNames, Target};
-use sockeye_events::{Callback, EmitError, EventError, EventErrorKind, Listeners, StateMap};
+use sockeye_adapter::{Adapter, RoomEvent};
+use sockeye_events::{Callback, EventError, EventErrorKind, Listeners, StateMap};
 use sockeye_link::middleware::{self, BoxMiddleware, IntoVerdict};
-use sockeye_socket_proto::{FromArgs, ToArgs};
 
+use crate::ServerConfig;
 use crate::captures::Captured;
 use crate::directory::Directory;
 use crate::family::Family;
 use crate::handlers::{Handlers, tell};
 use crate::pattern::Ranges;
-use crate::{BroadcastAcks, BroadcastOperator, RemoteSocket, ServerConfig};
 
 use local::LocalSockets;
 pub use socket::Socket;
@@ -204,99 +204,6 @@ impl Namespace {
     pub fn on_room_event(&self, watcher: impl Fn(&RoomEvent) + Send + Sync + 'static) -> &Self {
         self.0.local.rooms.watch(watcher);
         self
-    }
-
-    /// Everyone in the namespace.
-    pub fn all(&self) -> BroadcastOperator {
-        BroadcastOperator::new(self.clone(), Target::all())
-    }
-
-    /// The sockets in this room, or in any of these.
-    #[doc(alias = "in")]
-    pub fn to<M>(&self, rooms: impl RoomNames<M>) -> BroadcastOperator {
-        self.all().to(rooms)
-    }
-
-    /// Everyone but the sockets in this room, or in any of these.
-    pub fn except<M>(&self, rooms: impl RoomNames<M>) -> BroadcastOperator {
-        self.all().except(rooms)
-    }
-
-    /// Everyone on this server, where several form a cluster.
-    pub fn local(&self) -> BroadcastOperator {
-        self.all().local()
-    }
-
-    /// Everyone who can take the event right now; see [`BroadcastOperator::volatile`].
-    pub fn volatile(&self) -> BroadcastOperator {
-        self.all().volatile()
-    }
-
-    /// Everyone; the event may be compressed or not.
-    pub fn compress(&self, compress: bool) -> BroadcastOperator {
-        self.all().compress(compress)
-    }
-
-    /// Everyone; answers are waited for this long. Default: the server's
-    /// [`ack_timeout`](ServerConfig::ack_timeout), 20 s.
-    pub fn timeout(&self, timeout: Duration) -> BroadcastOperator {
-        self.all().timeout(timeout)
-    }
-
-    /// Emits an event to everyone.
-    ///
-    /// # Errors
-    ///
-    /// As for [`BroadcastOperator::emit`].
-    pub fn emit(&self, name: impl AsRef<str>, args: impl ToArgs) -> Result<(), EmitError> {
-        self.all().emit(name, args)
-    }
-
-    /// Emits the event `message` to everyone.
-    ///
-    /// # Errors
-    ///
-    /// As for [`BroadcastOperator::emit`].
-    pub fn send(&self, args: impl ToArgs) -> Result<(), EmitError> {
-        self.all().send(args)
-    }
-
-    /// Emits an event to everyone and collects the answers; see
-    /// [`BroadcastOperator::emit_with_ack`].
-    ///
-    /// # Errors
-    ///
-    /// As for [`BroadcastOperator::emit`].
-    pub fn emit_with_ack<T: FromArgs + Send + 'static>(
-        &self,
-        name: impl AsRef<str>,
-        args: impl ToArgs,
-    ) -> Result<BroadcastAcks<T>, EmitError> {
-        self.all().emit_with_ack(name, args)
-    }
-
-    /// The connected sockets of all servers of the cluster; see [`BroadcastOperator::fetch_sockets`].
-    ///
-    /// # Errors
-    ///
-    /// As there.
-    pub async fn fetch_sockets(&self) -> Result<Vec<RemoteSocket>, Incomplete<RemoteSocket>> {
-        self.all().fetch_sockets().await
-    }
-
-    /// Puts everyone who is there now into a room, or into several.
-    pub fn sockets_join<M>(&self, rooms: impl RoomNames<M>) {
-        self.all().sockets_join(rooms);
-    }
-
-    /// Takes everyone out of a room, or of several.
-    pub fn sockets_leave<M>(&self, rooms: impl RoomNames<M>) {
-        self.all().sockets_leave(rooms);
-    }
-
-    /// Disconnects everyone; see [`Socket::disconnect`].
-    pub fn disconnect_sockets(&self, close: bool) {
-        self.all().disconnect_sockets(close);
     }
 }
 

@@ -1,7 +1,6 @@
 use std::convert::Infallible;
 use std::fmt;
 use std::ops::Deref;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 use std::task::{Context, Waker};
 use std::time::Duration;
@@ -13,7 +12,6 @@ use http_body::Body;
 use hyper::body::Incoming;
 use sockeye_engine::SessionHandle;
 use sockeye_events::{Callback, Event, EventSocket, ExtractError, FromEvent, StateMap};
-use sockeye_link::InboxLimits;
 use sockeye_listen::{
     Application, ConfigError, Engine, EngineLayer, EngineService, ListenError, ListenOptions,
     Listener, WeakEngine,
@@ -21,10 +19,10 @@ use sockeye_listen::{
 use tower_layer::Layer;
 use tower_service::Service;
 
+use crate::common::Common;
 use crate::connection::Connection;
 use crate::family::Family;
 use crate::namespace::FAREWELL;
-use crate::namespaces::Namespaces;
 use crate::parent::with_slash;
 use crate::pattern::PatternError;
 use crate::{Namespace, NamespaceRequest, ParentNamespace, ServerConfig, ServerSide, Socket};
@@ -54,27 +52,17 @@ use crate::{Namespace, NamespaceRequest, ParentNamespace, ServerConfig, ServerSi
 #[derive(Clone)]
 pub struct Server {
     root: Namespace,
-    pub(crate) shared: Arc<Shared>,
+    pub(crate) common: Arc<Common>,
     engine: Engine<App>,
 }
 
-/// What the parts of a server share.
-pub(crate) struct Shared {
-    config: Arc<ServerConfig>,
-    /// For the connections, which share them.
-    inbox_limits: Arc<InboxLimits>,
-    state: Arc<StateMap>,
-    namespaces: Arc<Namespaces>,
-    closing: AtomicBool,
-}
-
 /// The server as the engine sees it.
-pub(crate) struct App(Arc<Shared>);
+pub(crate) struct App(Arc<Common>);
 
 /// The server as handlers find it, among the states: it keeps these, and not the other way round.
 #[derive(Clone)]
 struct Itself {
-    shared: Weak<Shared>,
+    common: Weak<Common>,
     engine: WeakEngine<App>,
 }
 
@@ -96,7 +84,7 @@ impl FromEvent<Socket> for ParentNamespace {
         let family = event.socket().namespace().family();
         let family = family.ok_or(ExtractError::NotAvailable("a parent of the namespace"))?;
         let server = Server::from_event(event)?;
-        let namespaces = &server.shared.namespaces;
+        let namespaces = server.common.namespaces();
         Ok(Self::new(Arc::clone(family), namespaces))
     }
 }
@@ -130,23 +118,16 @@ impl Server {
             config.serve_client,
             config.client_files.as_ref(),
         );
-        let (config, state) = (Arc::new(config), Arc::<StateMap>::default());
-        let shared = Arc::new(Shared {
-            inbox_limits: Arc::new(config.inbox),
-            namespaces: Arc::new(Namespaces::new(Arc::clone(&config), Arc::clone(&state))),
-            config,
-            state,
-            closing: AtomicBool::new(false),
-        });
-        let engine = Engine::new(engine_config, App(Arc::clone(&shared)))?;
-        shared.state.insert(Itself {
-            shared: Arc::downgrade(&shared),
+        let common = Arc::new(Common::new(config));
+        let engine = Engine::new(engine_config, App(Arc::clone(&common)))?;
+        common.state().insert(Itself {
+            common: Arc::downgrade(&common),
             engine: engine.downgrade(),
         });
-        let root = shared.namespaces.keep("/");
+        let root = common.namespaces().keep("/");
         Ok(Self {
             root,
-            shared,
+            common,
             engine,
         })
     }
@@ -154,11 +135,11 @@ impl Server {
     /// The server that has these states, unless it is gone.
     fn find(state: &StateMap) -> Option<Self> {
         let itself = state.cloned::<Itself>()?;
-        let shared = itself.shared.upgrade()?;
+        let common = itself.common.upgrade()?;
         Some(Self {
-            root: shared.namespaces.keep("/"),
+            root: common.namespaces().keep("/"),
             engine: itself.engine.upgrade()?,
-            shared,
+            common,
         })
     }
 
@@ -173,19 +154,19 @@ impl Server {
     /// The namespace lives as long as the server from now on, so names should not come from clients.
     #[must_use]
     pub fn of(&self, name: &str) -> Namespace {
-        self.shared.namespaces.keep(&with_slash(name))
+        self.common.namespaces().keep(&with_slash(name))
     }
 
     /// The namespace of this name, if it is there. The slash in front may be left out.
     #[must_use]
     pub fn namespace(&self, name: &str) -> Option<Namespace> {
-        self.shared.namespaces.find(&with_slash(name))
+        self.common.namespaces().find(&with_slash(name))
     }
 
     /// The namespaces that are there, in no particular order.
     #[must_use]
     pub fn namespaces(&self) -> Vec<Namespace> {
-        self.shared.namespaces.all()
+        self.common.namespaces().all()
     }
 
     /// The namespaces whose names have this pattern, such as `/chat/{room}`: each comes into being when a client asks for it,
@@ -302,7 +283,7 @@ impl Server {
     /// ```
     #[doc(alias = "new_namespace")]
     pub fn on_new_namespace(&self, watcher: impl Fn(&Namespace) + Send + Sync + 'static) -> &Self {
-        self.shared.namespaces.watch(watcher);
+        self.common.namespaces().watch(watcher);
         self
     }
 
@@ -311,21 +292,21 @@ impl Server {
         is_it: impl Fn(&Family<Socket>) -> bool,
         new: Family<Socket>,
     ) -> ParentNamespace {
-        let namespaces = &self.shared.namespaces;
+        let namespaces = self.common.namespaces();
         ParentNamespace::new(namespaces.family_or_new(is_it, new), namespaces)
     }
 
     /// Stores a value that the handlers of all namespaces get with the
     /// [`State`](crate::State) extractor. It replaces an earlier one of the same type.
     pub fn state<T: Clone + Send + Sync + 'static>(&self, value: T) -> &Self {
-        self.shared.state.insert(value);
+        self.common.state().insert(value);
         self
     }
 
     /// The configuration.
     #[must_use]
     pub fn config(&self) -> &ServerConfig {
-        &self.shared.config
+        self.common.config()
     }
 
     /// How many connections are open, and about to be: those whose handshake is being answered count
@@ -440,7 +421,7 @@ impl Server {
     /// [`linger`](crate::SessionLimits::linger()) time and the
     /// [`close_timeout`](crate::SessionConfig::close_timeout()) are over.
     pub async fn close(&self) {
-        self.shared.closing.store(true, Ordering::Release);
+        self.common.set_closing();
         // With those that go with their last sockets, and would leave the cluster with nobody waiting for it.
         let mut namespaces = self.namespaces();
         self.engine.close().await;
@@ -479,24 +460,6 @@ impl Deref for Server {
 
     fn deref(&self) -> &Namespace {
         &self.root
-    }
-}
-
-impl Shared {
-    pub(crate) fn config(&self) -> &ServerConfig {
-        &self.config
-    }
-
-    pub(crate) const fn inbox_limits(&self) -> &Arc<InboxLimits> {
-        &self.inbox_limits
-    }
-
-    pub(crate) const fn namespaces(&self) -> &Arc<Namespaces> {
-        &self.namespaces
-    }
-
-    pub(crate) fn is_closing(&self) -> bool {
-        self.closing.load(Ordering::Acquire)
     }
 }
 

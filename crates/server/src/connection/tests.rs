@@ -42,12 +42,12 @@ impl Rig {
             link.link().session.clone(),
             Arc::clone(&link.link().request),
         );
-        let shared = Arc::clone(&io.shared);
+        let common = Arc::clone(&io.common);
         let now = tokio::time::Instant::now().into_std();
         Self {
             io,
             client,
-            connection: Connection::new(shared, session.clone(), request, now),
+            connection: Connection::new(common, session.clone(), request, now),
             session,
         }
     }
