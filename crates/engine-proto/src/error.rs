@@ -104,6 +104,25 @@ impl RequestError {
         }
     }
 
+    /// Whether it is about a request of a session that is there and of the right kind, as opposed to one that gets to none.
+    #[must_use]
+    pub const fn is_about_session(&self) -> bool {
+        match self {
+            Self::UnknownTransport
+            | Self::UnknownSession
+            | Self::BadHandshakeMethod
+            | Self::BadRequest(_)
+            | Self::Forbidden(_)
+            | Self::UnsupportedRevision => false,
+            Self::Overlap
+            | Self::BadContentType
+            | Self::BadPayload
+            | Self::PayloadTooLarge
+            | Self::Timeout
+            | Self::UnexpectedMethod => true,
+        }
+    }
+
     /// The protocol's message for the code, or the application's own text for a forbidden handshake.
     #[must_use]
     pub fn message(&self) -> &str {

@@ -1,23 +1,26 @@
 mod error;
+mod hooks;
 
-use std::fmt;
 use std::future::Future;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::HeaderMap;
+use http::{HeaderMap, Request, Response};
 use sockeye_engine_proto::{SessionConfig, TransportKind};
 use sockeye_websocket::DeflateConfig;
 
 pub use error::ConfigError;
+pub use hooks::ConnectionError;
+use hooks::Hooks;
 
 use crate::connections::ConnectionLimits;
 use crate::cookie::Cookie;
 use crate::cors::Cors;
 use crate::handshake::Handshake;
-use crate::http::StaticFile;
+use crate::http::{Body, Layers, RequestBody, RequestService, StaticFile};
 use sockeye_engine::SessionLimits;
+use tower_layer::Layer;
+use tower_service::Service;
 
 /// How an engine serves its sessions.
 ///
@@ -42,6 +45,7 @@ pub struct EngineConfig {
     pub(crate) cors: Option<Cors>,
     pub(crate) cookie: Option<Cookie>,
     pub(crate) hooks: Hooks,
+    pub(crate) layers: Layers,
     pub(crate) files: Vec<Arc<StaticFile>>,
 }
 
@@ -53,18 +57,6 @@ pub enum MissingRevision {
     Refuse,
     /// It is read as revision 3, which is how the Swift client up to version 15 asks.
     V3,
-}
-
-type AllowFuture = Pin<Box<dyn Future<Output = Result<(), String>> + Send>>;
-type AllowHook = Arc<dyn Fn(Arc<Handshake>) -> AllowFuture + Send + Sync>;
-type HeadersHook = Arc<dyn Fn(&mut HeaderMap, &http::request::Parts) + Send + Sync>;
-
-/// What the application wants to decide itself.
-#[derive(Clone, Default)]
-pub(crate) struct Hooks {
-    pub(crate) allow_request: Option<AllowHook>,
-    pub(crate) initial_headers: Option<HeadersHook>,
-    pub(crate) headers: Option<HeadersHook>,
 }
 
 impl Default for EngineConfig {
@@ -87,6 +79,7 @@ impl Default for EngineConfig {
             cors: None,
             cookie: None,
             hooks: Hooks::default(),
+            layers: Layers::default(),
             files: Vec::new(),
         }
     }
@@ -286,6 +279,51 @@ impl EngineConfig {
         self
     }
 
+    /// Calls this function with each request over HTTP that is refused before it gets to a session, with the reason. It
+    /// replaces an earlier one, and must not block. Without one, they are logged at `debug`, as ever.
+    ///
+    /// Bare streams, which make no requests, are not told of, nor is what goes wrong in a session that is there.
+    #[doc(alias = "connection_error")]
+    #[must_use]
+    pub fn on_connection_error(
+        mut self,
+        hook: impl Fn(&ConnectionError<'_>) + Send + Sync + 'static,
+    ) -> Self {
+        self.hooks.connection_error = Some(Arc::new(hook));
+        self
+    }
+
+    /// Puts a tower layer around the answers to all requests for the path, on every listener: handshakes, polls, POSTs, and
+    /// upgrades. Of several, the one that was added first sees a request first. This is what middlewares of the engine are
+    /// in Node.
+    ///
+    /// A layer may take its time, and answer by itself, which refuses the request; no session has been opened then. If it fails,
+    /// the answer is status 400 with code 3, and
+    /// [`on_connection_error`](Self::on_connection_error) is told. What it puts into the extensions of a handshake is kept with
+    /// the [`Handshake`]; headers that it adds to a response go out, also those of an upgrade. It must hand on the request's
+    /// own extensions, in which the upgrade is. Preflight requests of [CORS](Self::cors) and
+    /// [files](Self::file) are answered before, and bare streams know no HTTP.
+    ///
+    /// With a layer, each request costs a few allocations more; a WebSocket pays that once.
+    #[doc(alias = "use")]
+    #[must_use]
+    pub fn layer<L>(mut self, layer: L) -> Self
+    where
+        L: Layer<RequestService> + Send + Sync + 'static,
+        L::Service: Service<
+                Request<RequestBody>,
+                Response = Response<Body>,
+                Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+                Future: Send,
+            > + Clone
+            + Send
+            + Sync
+            + 'static,
+    {
+        self.layers.push(layer);
+        self
+    }
+
     /// Serves a file below the path, at the path, a slash and its name.
     #[must_use]
     pub fn file(mut self, file: Arc<StaticFile>) -> Self {
@@ -348,16 +386,6 @@ impl EngineConfig {
 
     pub(crate) fn has(&self, transport: TransportKind) -> bool {
         self.transports.contains(&transport)
-    }
-}
-
-impl fmt::Debug for Hooks {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Hooks")
-            .field("allow_request", &self.allow_request.is_some())
-            .field("initial_headers", &self.initial_headers.is_some())
-            .field("headers", &self.headers.is_some())
-            .finish()
     }
 }
 

@@ -1,7 +1,7 @@
 mod sessions;
 
 use std::fmt;
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
 use sockeye_engine_proto::{
@@ -14,7 +14,7 @@ use crate::config::{ConfigError, EngineConfig};
 use crate::connections::Connections;
 use crate::gate::{Fate, Gate, Place};
 use crate::handshake::Handshake;
-use crate::http::Deliveries;
+use crate::http::{Deliveries, RequestService};
 use sessions::Sessions;
 use sockeye_engine::Framing;
 use sockeye_engine::SessionId;
@@ -43,6 +43,8 @@ struct Inner<A> {
     gate: Arc<Gate>,
     connections: Arc<Connections>,
     deliveries: Arc<Deliveries>,
+    /// The answers with the layers around them, if there are any.
+    layered: OnceLock<RequestService>,
 }
 
 /// A session that is counted and can be found, and has no driver yet to see to its end.
@@ -65,6 +67,7 @@ impl<A: Application> Engine<A> {
             gate: Gate::new(config.max_sessions),
             connections: Connections::new(config.connection_limits),
             deliveries: Arc::default(),
+            layered: OnceLock::new(),
             config,
             application,
             sessions: Sessions::new(),
@@ -164,6 +167,20 @@ impl<A: Application> Engine<A> {
 
     pub(crate) fn connections(&self) -> &Arc<Connections> {
         &self.inner.connections
+    }
+
+    /// The layers with what answers requests inside of them, which is made when it is needed first; `None` if there are no
+    /// layers.
+    pub(crate) fn layered(
+        &self,
+        innermost: impl FnOnce() -> RequestService,
+    ) -> Option<&RequestService> {
+        let layers = &self.config().layers;
+        if layers.is_empty() {
+            return None;
+        }
+        let layered = &self.inner.layered;
+        Some(layered.get_or_init(|| layers.around(innermost())))
     }
 
     pub(crate) fn deliveries(&self) -> &Arc<Deliveries> {

@@ -190,7 +190,7 @@ impl Handshake {
     /// What the layers around this server have put into the request's extensions, by type: the user
     /// of a session or of a token, for one. They are those of the request that opened the session, and
     /// are kept as long as it lives; later requests of it, and an upgrade's, have no say. Empty on
-    /// listeners of the library's own, which have no layers around them, and on bare streams.
+    /// listeners of the library's own without [layers](crate::EngineConfig::layer), and on bare streams.
     #[must_use]
     pub const fn extensions(&self) -> &Extensions {
         &self.extensions

@@ -18,12 +18,15 @@ mod listener;
 mod websocket;
 
 pub use application::Application;
-pub use config::{ConfigError, EngineConfig, MissingRevision};
+pub use config::{ConfigError, ConnectionError, EngineConfig, MissingRevision};
 pub use cookie::{Cookie, SameSite};
 pub use cors::Cors;
 pub use engine::{Engine, WeakEngine};
 pub use handshake::{ConnectionInfo, Handshake, Headers};
-pub use http::{Body, EngineLayer, EngineService, LayerBody, LayeredService, StaticFile};
+pub use http::{
+    Body, EngineLayer, EngineService, LayerBody, LayeredService, RequestBody, RequestService,
+    StaticFile,
+};
 pub use listener::{ListenError, ListenOptions, ListenUrl, Listener, UrlError};
 pub use sockeye_engine_proto::SessionConfig;
 pub use websocket::{Replies, Upgrading, WebSocket, WebSocketError};

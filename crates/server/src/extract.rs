@@ -12,8 +12,8 @@ use crate::{Handshake, Socket};
 /// its type and cloned for the handler: the user of a session or of a token, for one.
 ///
 /// If there is none, the event fails with [`ExtractError::MissingExtension`]; `Result<Extension<T>, ExtractError>` and
-/// [`Handshake::extension`](sockeye_listen::Handshake::extension) are for those that may be missing. What the library's
-/// own listeners take has none, and no layer has seen bare streams.
+/// [`Handshake::extension`](sockeye_listen::Handshake::extension) are for those that may be missing. The library's
+/// own listeners have the layers of [`EngineConfig::layer`](crate::EngineConfig::layer), and no layer has seen bare streams.
 ///
 /// ```
 /// # use sockeye_server as sockeye;

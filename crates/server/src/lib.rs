@@ -85,9 +85,10 @@ pub use sockeye_link::{InboxLimits, IntoVerdict, Next};
 #[cfg(feature = "tls")]
 pub use sockeye_listen::rustls;
 pub use sockeye_listen::{
-    Body, ConfigError, ConnectionInfo, Cookie, Cors, EngineConfig, EngineLayer, EngineService,
-    Headers, LayerBody, LayeredService, ListenError, ListenOptions, ListenUrl, Listener,
-    MissingRevision, SameSite, SessionConfig, StaticFile, UrlError,
+    Body, ConfigError, ConnectionError, ConnectionInfo, Cookie, Cors, EngineConfig, EngineLayer,
+    EngineService, Headers, LayerBody, LayeredService, ListenError, ListenOptions, ListenUrl,
+    Listener, MissingRevision, RequestBody, RequestService, SameSite, SessionConfig, StaticFile,
+    UrlError,
 };
 pub use sockeye_socket_proto::lines::{BadLines, LinesConfig};
 pub use sockeye_socket_proto::parser;

@@ -3,6 +3,7 @@
 mod body;
 mod delivery;
 mod files;
+mod middleware;
 mod params;
 mod polling;
 mod service;
@@ -11,6 +12,8 @@ mod upgrade;
 pub use body::Body;
 pub(crate) use delivery::Deliveries;
 pub use files::StaticFile;
+pub(crate) use middleware::Layers;
+pub use middleware::{RequestBody, RequestService};
 pub use service::{EngineLayer, EngineService, LayerBody, LayeredService};
 
 use bytes::Bytes;
@@ -22,6 +25,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use crate::application::Application;
+use crate::config::ConnectionError;
 use crate::connections::Owner;
 use crate::engine::Engine;
 use crate::gate::Place;
@@ -42,9 +46,12 @@ where
         + 'static,
 {
     let config = engine.config();
-    let on_upgrade = upgrade::requested(&mut request);
-    // Out of the extensions, which may be kept for as long as the session lives.
-    let owner = request.extensions_mut().remove::<Owner>();
+    let inside = Inside {
+        on_upgrade: upgrade::requested(&mut request),
+        // Out of the extensions, which may be kept for as long as the session lives.
+        owner: request.extensions_mut().remove::<Owner>(),
+        connection,
+    };
     let (parts, body) = request.into_parts();
     let mut response = match (&config.cors, &parts.method) {
         (Some(cors), &Method::OPTIONS) => {
@@ -53,15 +60,13 @@ where
             response
         }
         _ => {
-            let upgrading = on_upgrade.is_some();
-            let mut response =
-                match route(engine, &parts, body, on_upgrade, connection, owner).await {
-                    Ok(response) => response,
-                    Err(error) => {
-                        tracing::debug!(code = error.code(), %error, "request refused");
-                        refusal(&error, upgrading)
-                    }
-                };
+            let mut response = if let Some(file) = config.find_file(parts.uri.path()) {
+                file.answer(&parts)
+            } else if let Some(service) = engine.layered(|| innermost(engine)) {
+                layered(engine, service, &parts, body, inside).await
+            } else {
+                answer(engine, &parts, body, inside).await
+            };
             if let Some(cors) = &config.cors {
                 cors.apply(&parts.headers, response.headers_mut());
             }
@@ -74,14 +79,94 @@ where
     response
 }
 
+/// What is known of a request besides what it says, and has to get past layers to where it is answered.
+#[derive(Clone)]
+struct Inside {
+    on_upgrade: Option<hyper::upgrade::OnUpgrade>,
+    owner: Option<Owner>,
+    connection: ConnectionInfo,
+}
+
+/// What the layers are put around. It does not keep the engine, which keeps it.
+fn innermost<A: Application>(engine: &Engine<A>) -> RequestService {
+    let engine = engine.downgrade();
+    RequestService::new(move |request| {
+        let engine = engine.upgrade();
+        async move {
+            let Some(engine) = engine else {
+                return Ok(empty(StatusCode::SERVICE_UNAVAILABLE));
+            };
+            let (mut parts, body) = request.into_parts();
+            // A layer that has made a new request has lost it, and with it the upgrade.
+            let inside = parts.extensions.remove::<Inside>().unwrap_or(Inside {
+                on_upgrade: None,
+                owner: None,
+                connection: ConnectionInfo::default(),
+            });
+            Ok(answer(&engine, &parts, body, inside).await)
+        }
+    })
+}
+
+/// Answers a request by way of the layers.
+async fn layered<A, B>(
+    engine: &Engine<A>,
+    service: &RequestService,
+    parts: &Parts,
+    body: B,
+    inside: Inside,
+) -> Response<Body>
+where
+    A: Application,
+    B: http_body::Body<Data: Send, Error: Into<Box<dyn std::error::Error + Send + Sync>>>
+        + Send
+        + 'static,
+{
+    let upgrading = inside.on_upgrade.is_some();
+    let mut request = Request::from_parts(parts.clone(), RequestBody::new(body));
+    request.extensions_mut().insert(inside);
+    match service.answer(request).await {
+        Ok(response) => response,
+        Err(cause) => {
+            let error = RequestError::BadRequest(BadRequest::MiddlewareFailure);
+            tracing::debug!(%cause, "a layer failed");
+            if let Some(hook) = &engine.config().hooks.connection_error {
+                hook(&ConnectionError::new(&error, parts).caused_by(&*cause));
+            }
+            refusal(&error, upgrading)
+        }
+    }
+}
+
+/// Answers a request, be it with a refusal.
+async fn answer<A, B>(engine: &Engine<A>, parts: &Parts, body: B, inside: Inside) -> Response<Body>
+where
+    A: Application,
+    B: http_body::Body<Data: Send, Error: Into<Box<dyn std::error::Error + Send + Sync>>>
+        + Send
+        + 'static,
+{
+    let upgrading = inside.on_upgrade.is_some();
+    match route(engine, parts, body, inside).await {
+        Ok(response) => response,
+        Err(error) => {
+            tracing::debug!(code = error.code(), %error, "request refused");
+            if let Some(hook) = &engine.config().hooks.connection_error
+                && !error.is_about_session()
+            {
+                hook(&ConnectionError::new(&error, parts));
+            }
+            refusal(&error, upgrading)
+        }
+    }
+}
+
 /// Checks a request in the order of the reference server and hands it on.
 async fn route<A, B>(
     engine: &Engine<A>,
     parts: &Parts,
     body: B,
-    on_upgrade: Option<hyper::upgrade::OnUpgrade>,
-    connection: ConnectionInfo,
-    owner: Option<Owner>,
+    inside: Inside,
 ) -> Result<Response<Body>, RequestError>
 where
     A: Application,
@@ -89,9 +174,11 @@ where
         + Send
         + 'static,
 {
-    if let Some(file) = engine.config().find_file(parts.uri.path()) {
-        return Ok(file.answer(parts));
-    }
+    let Inside {
+        on_upgrade,
+        owner,
+        connection,
+    } = inside;
     let params = Params::parse(parts.uri.query().unwrap_or_default());
     let transport = params
         .transport
