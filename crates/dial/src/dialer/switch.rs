@@ -10,22 +10,21 @@ use http_body_util::{BodyExt, Empty};
 use hyper::body::Incoming;
 use hyper::client::conn::http1::{Builder, Parts};
 use hyper_util::rt::TokioIo;
-
-use super::stream::Link;
+use tokio::io::{AsyncRead, AsyncWrite};
 
 /// What came of a request to take a connection over.
-pub(super) enum Switch {
+pub(super) enum Switch<S> {
     /// The server agrees: the stream, and what it has sent already.
     Agreed {
         answer: Response<()>,
-        link: Link,
+        stream: S,
         read: Bytes,
     },
     /// It does not: its answer, with the beginning of the body.
     Refused { answer: Response<String> },
 }
 
-impl Switch {
+impl<S> Switch<S> {
     /// The headers of the answer.
     pub(super) fn headers(&self) -> &HeaderMap {
         match self {
@@ -37,6 +36,9 @@ impl Switch {
 
 /// The largest head of an answer, in bytes.
 const MAX_HEAD: usize = 64 * 1024;
+
+/// The same for a proxy, whose answer is read in the smallest steps and looked at after each.
+const MAX_TUNNEL_HEAD: usize = 8 * 1024;
 
 /// How much of a refusal's body is shown, in bytes.
 const EXCERPT: usize = 512;
@@ -52,9 +54,16 @@ pub(super) fn builder() -> Builder {
 }
 
 /// Sends a request that asks for the connection itself: an upgrade, or a tunnel.
-pub(super) async fn switch(link: Link, request: Request<Empty<Bytes>>) -> hyper::Result<Switch> {
-    let (mut sender, connection) = builder().handshake(TokioIo::new(link)).await?;
+pub(super) async fn switch<S>(stream: S, request: Request<Empty<Bytes>>) -> hyper::Result<Switch<S>>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
     let is_tunnel = request.method() == http::Method::CONNECT;
+    let mut builder = builder();
+    if is_tunnel {
+        builder.max_buf_size(MAX_TUNNEL_HEAD);
+    }
+    let (mut sender, connection) = builder.handshake(TokioIo::new(stream)).await?;
     let agrees = |status: StatusCode| match is_tunnel {
         true => status.is_success(),
         false => status == StatusCode::SWITCHING_PROTOCOLS,
@@ -75,7 +84,7 @@ pub(super) async fn switch(link: Link, request: Request<Empty<Bytes>>) -> hyper:
         };
         return Ok(Switch::Agreed {
             answer: Response::from_parts(head, ()),
-            link: io.into_inner(),
+            stream: io.into_inner(),
             read: read_buf,
         });
     }

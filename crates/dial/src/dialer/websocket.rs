@@ -59,14 +59,18 @@ impl Dialer {
             jar.keep(url, &uri, switched.headers());
         }
         match switched {
-            Switch::Agreed { answer, link, read } => {
+            Switch::Agreed {
+                answer,
+                stream,
+                read,
+            } => {
                 let headers = answer.headers().iter();
                 let headers = headers.map(|(name, value)| (name.as_str(), value.as_bytes()));
                 let accepted = handshake
                     .verify(answer.status().as_u16(), headers)
                     .map_err(|source| DialError::Handshake { to: to(), source })?;
                 Ok(Upgraded {
-                    io: link.into_io(),
+                    io: stream.into_io(),
                     read,
                     deflate: accepted.deflate,
                 })

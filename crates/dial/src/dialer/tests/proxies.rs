@@ -1,3 +1,5 @@
+use std::future::poll_fn;
+
 use bytes::Bytes;
 use http::HeaderMap;
 use sockeye_testkit::EngineRig;
@@ -165,10 +167,6 @@ async fn refusal_of_an_http_proxy_is_told_without_the_password() {
             "HTTP/1.1 403 Forbidden\r\n\r\nno",
             "it answered 403 Forbidden",
         ),
-        (
-            "HTTP/1.1 200 OK\r\n\r\nsurprise",
-            "it sent data before it was asked for any",
-        ),
     ] {
         let proxy = Proxy::http(Some(answer)).await;
         let dialer = through(&format!("http://user:secret@{}", proxy.address));
@@ -184,6 +182,44 @@ async fn refusal_of_an_http_proxy_is_told_without_the_password() {
         };
         assert_eq!(source.to_string(), cause);
         assert!(!format!("{error:?} {dialer:?}").contains("secret"));
+    }
+}
+
+/// A server of lines may greet its peer, so that its first words come together with the proxy's last.
+#[tokio::test]
+async fn what_a_server_says_first_comes_through_a_proxy() {
+    const GREETING: &[u8] = b"[\"hello\"]\n";
+    let socks: &[u8] = &[5, 0, 0, 1, 0, 0, 0, 0, 0, 0];
+    let domain: &[u8] = &[5, 0, 0, 3, 2, b'a', b'b', 0, 1];
+    let cases: [(&str, &[&[u8]]); 5] = [
+        ("http://", &[b"HTTP/1.1 200 OK\r\n\r\n"]),
+        // Any of them means that there is a tunnel, and that there is no body (RFC 9110, section 9.3.6).
+        (
+            "http://",
+            &[b"HTTP/1.1 299 Yes\r\nContent-Length: 3\r\n\r\n"],
+        ),
+        ("socks5://", &[&[5, 0], socks]),
+        ("socks5://", &[&[5, 0], domain]),
+        ("socks5://user:pass@", &[&[5, 2], &[1, 0], socks]),
+    ];
+    for (scheme, answers) in cases {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let dialer = through(&format!("{scheme}{}", listener.local_addr().unwrap()));
+        let url = url("tcp://a.invalid:1");
+        let (opened, ()) = tokio::join!(dialer.stream(&url), async {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let (last, before) = answers.split_last().unwrap();
+            for answer in before {
+                assert!(stream.read(&mut [0; 512]).await.unwrap() > 0);
+                stream.write_all(answer).await.unwrap();
+            }
+            assert!(stream.read(&mut [0; 512]).await.unwrap() > 0);
+            stream.write_all(&[*last, GREETING].concat()).await.unwrap();
+        });
+        let mut io = opened.unwrap();
+        let mut read = [0; GREETING.len()];
+        let len = poll_fn(|cx| io.poll_read(cx, &mut read)).await.unwrap();
+        assert_eq!(&read[..len], GREETING, "{scheme}");
     }
 }
 
@@ -235,6 +271,20 @@ async fn refusal_of_a_socks_proxy_is_told() {
         let error = dialer.stream(&url("tcp://a.invalid:1")).await.unwrap_err();
         assert!(matches!(error, DialError::Proxy { .. }), "{error:?}");
         assert!(!format!("{error} {error:?}").contains("wrong"));
+    }
+}
+
+#[tokio::test]
+async fn address_with_a_zone_means_nothing_to_a_proxy() {
+    for scheme in ["http", "socks5"] {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let dialer = through(&format!("{scheme}://{}", listener.local_addr().unwrap()));
+        let place = url("tcp://[fe80::1%lo]:1");
+        let Err(DialError::Proxy { source, .. }) = dialer.stream(&place).await else {
+            panic!("{scheme}")
+        };
+        let text = "the host has no form that can be asked for";
+        assert_eq!(source.to_string(), text);
     }
 }
 
