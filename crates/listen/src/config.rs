@@ -17,7 +17,7 @@ use crate::connections::ConnectionLimits;
 use crate::cookie::Cookie;
 use crate::cors::Cors;
 use crate::handshake::Handshake;
-use crate::http::{Body, Layers, RequestBody, RequestService, StaticFile};
+use crate::http::{Body, HttpCompression, Layers, RequestBody, RequestService, StaticFile};
 use sockeye_engine::SessionLimits;
 use tower_layer::Layer;
 use tower_service::Service;
@@ -37,6 +37,7 @@ pub struct EngineConfig {
     pub(crate) allow_upgrades: bool,
     pub(crate) stream_compression: Option<usize>,
     pub(crate) per_message_deflate: Option<DeflateConfig>,
+    pub(crate) http_compression: Option<HttpCompression>,
     pub(crate) max_sessions: usize,
     pub(crate) connection_limits: ConnectionLimits,
     pub(crate) max_body_chunks: usize,
@@ -71,6 +72,7 @@ impl Default for EngineConfig {
             allow_upgrades: true,
             stream_compression: Some(1024),
             per_message_deflate: None,
+            http_compression: Some(HttpCompression::default()),
             max_sessions: 1_000_000,
             connection_limits: ConnectionLimits::default(),
             max_body_chunks: 10_000,
@@ -164,6 +166,18 @@ impl EngineConfig {
     #[must_use]
     pub const fn per_message_deflate(mut self, deflate: Option<DeflateConfig>) -> Self {
         self.per_message_deflate = deflate;
+        self
+    }
+
+    /// How answers to polls are compressed for clients that take one of the codings gzip, deflate and, with the feature
+    /// `brotli`, br; `None` for not at all. Default: from 1024 bytes on, as with the JavaScript server.
+    ///
+    /// An answer is sent as it is if no message in it may be compressed. What clients send is never inflated.
+    ///
+    /// As for [`per_message_deflate`](Self::per_message_deflate), its length tells something about what is in it.
+    #[must_use]
+    pub const fn http_compression(mut self, compression: Option<HttpCompression>) -> Self {
+        self.http_compression = compression;
         self
     }
 

@@ -24,11 +24,12 @@ pub use cors::Cors;
 pub use engine::{Engine, WeakEngine};
 pub use handshake::{ConnectionInfo, Handshake, Headers};
 pub use http::{
-    Body, EngineLayer, EngineService, LayerBody, LayeredService, RequestBody, RequestService,
-    StaticFile,
+    Body, EngineLayer, EngineService, HttpCompression, LayerBody, LayeredService, RequestBody,
+    RequestService, StaticFile,
 };
 pub use listener::{ListenError, ListenOptions, ListenUrl, Listener, UrlError};
 pub use sockeye_engine_proto::SessionConfig;
+pub use sockeye_websocket::DeflateConfig;
 pub use websocket::{Replies, Upgrading, WebSocket, WebSocketError};
 
 /// The TLS library, for the configuration that [`ListenOptions::tls`] takes.

@@ -1,11 +1,11 @@
-//! Compression of messages on WebSockets, as the server agrees on it.
+//! Compression of messages on WebSockets and of answers to polls, as the server agrees on it.
 
 #![expect(clippy::unwrap_used, reason = "what fails here fails the test")]
 
 use sockeye_engine::{Message, SendOptions, SessionHandle};
 use sockeye_engine_proto::{Packet, Revision};
 use sockeye_listen::EngineConfig;
-use sockeye_testkit::{Case, EngineRig, Frame, Seen, Session, WebSocket};
+use sockeye_testkit::{Case, Client, EngineRig, Frame, Seen, Session, WebSocket};
 use sockeye_websocket::{DeflateConfig, OpCode};
 
 const COMPRESS: SendOptions = SendOptions {
@@ -200,4 +200,68 @@ async fn what_is_no_deflate_stream_ends_its_connection() {
         websocket.write(&frame).await;
         assert_eq!(websocket.closed().await, Some(Some(code)));
     }
+}
+
+/// The answer to the next poll of a client that takes these codings: its coding, and how long it is.
+async fn poll(client: &Client, accept: &str) -> (Option<String>, usize) {
+    let query = format!("{}&sid={}", Case::POLLING.query(), client.sid());
+    let request = client
+        .net()
+        .to_get(&query)
+        .header("accept-encoding", accept);
+    let response = client.net().http().await.request(&request).await;
+    assert_eq!(response.status, 200);
+    let coding = response.header("content-encoding").map(str::to_owned);
+    (coding, response.body.len())
+}
+
+#[tokio::test]
+async fn answers_to_polls_are_compressed_that_are_long_enough_and_may_be() {
+    let long = "a".repeat(2000);
+    let mut rig = EngineRig::memory(EngineConfig::default());
+    let (client, session) = rig.open(Case::POLLING).await;
+    for (accept, options, expected) in [
+        ("gzip, deflate", COMPRESS, Some("gzip")),
+        ("deflate", COMPRESS, Some("deflate")),
+        ("identity", COMPRESS, None),
+        ("gzip", AS_IT_IS, None),
+    ] {
+        send(&session.handle, &long, options);
+        let (coding, len) = poll(&client, accept).await;
+        assert_eq!(coding.as_deref(), expected, "{accept}");
+        match expected {
+            Some(_) => assert!(len < 100, "{len}"),
+            None => assert_eq!(len, 2001),
+        }
+    }
+    // One message that may be is enough.
+    send(&session.handle, &long, AS_IT_IS);
+    send(&session.handle, "short", COMPRESS);
+    assert_eq!(poll(&client, "gzip").await.0.as_deref(), Some("gzip"));
+    send(&session.handle, "short", COMPRESS);
+    assert_eq!(poll(&client, "gzip").await, (None, 6));
+}
+
+#[tokio::test]
+async fn answers_to_polls_stay_as_they_are_if_that_is_wanted() {
+    let mut rig = EngineRig::memory(EngineConfig::default().http_compression(None));
+    let (client, session) = rig.open(Case::POLLING).await;
+    send(&session.handle, &"a".repeat(2000), COMPRESS);
+    assert_eq!(poll(&client, "gzip").await, (None, 2001));
+}
+
+#[tokio::test]
+async fn what_clients_post_is_never_inflated() {
+    let mut rig = EngineRig::memory(EngineConfig::default());
+    let (client, mut session) = rig.open(Case::POLLING).await;
+    let query = format!("{}&sid={}", Case::POLLING.query(), client.sid());
+    let request = client
+        .net()
+        .to_get(&query)
+        .method("POST")
+        .header("content-encoding", "gzip")
+        .body("4as it is");
+    let response = client.net().http().await.request(&request).await;
+    assert_eq!(response.status, 200);
+    assert_eq!(session.seen().await, Some(Seen::Text("as it is".into())));
 }

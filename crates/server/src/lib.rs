@@ -86,9 +86,9 @@ pub use sockeye_link::{InboxLimits, IntoVerdict, Next};
 pub use sockeye_listen::rustls;
 pub use sockeye_listen::{
     Body, ConfigError, ConnectionError, ConnectionInfo, Cookie, Cors, EngineConfig, EngineLayer,
-    EngineService, Headers, LayerBody, LayeredService, ListenError, ListenOptions, ListenUrl,
-    Listener, MissingRevision, RequestBody, RequestService, SameSite, SessionConfig, StaticFile,
-    UrlError,
+    EngineService, Headers, HttpCompression, LayerBody, LayeredService, ListenError, ListenOptions,
+    ListenUrl, Listener, MissingRevision, RequestBody, RequestService, SameSite, SessionConfig,
+    StaticFile, UrlError,
 };
 pub use sockeye_socket_proto::lines::{BadLines, LinesConfig};
 pub use sockeye_socket_proto::parser;

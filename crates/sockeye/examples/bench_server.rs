@@ -1,25 +1,28 @@
-//! The server that `cargo xtask bench` measures: `bench_server HOST:PORT [--listen URL]…`.
+//! The server that `cargo xtask bench` measures: `bench_server HOST:PORT [--listen URL]… [--deflate]`.
 //!
 //! `echo` acknowledges with its first argument; `cast` emits `cast` with the same argument to
 //! every connected socket.
 //!
-//! Each `--listen URL` adds a listener, such as `unix:/tmp/app.sock` or `tcp://127.0.0.1:5000`. Ctrl-C
-//! ends it.
+//! Each `--listen URL` adds a listener, such as `unix:/tmp/app.sock` or `tcp://127.0.0.1:5000`. `--deflate`
+//! compresses messages on WebSockets. Ctrl-C ends it.
 
-use sockeye::{Args, Server, Socket};
+use sockeye::{Args, DeflateConfig, Server, ServerConfig, Socket};
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let usage = "usage: bench_server HOST:PORT [--listen URL]…";
+    let usage = "usage: bench_server HOST:PORT [--listen URL]… [--deflate]";
     let mut args = std::env::args().skip(1);
     let mut urls = vec![format!("http://{}", args.next().ok_or(usage)?)];
+    let mut deflate = None;
     while let Some(arg) = args.next() {
         match arg.as_str() {
             "--listen" => urls.push(args.next().ok_or(usage)?),
+            "--deflate" => deflate = Some(DeflateConfig::default()),
             _ => return Err(usage.into()),
         }
     }
-    let io = Server::new();
+    let config = ServerConfig::default().engine(|engine| engine.per_message_deflate(deflate));
+    let io = Server::with_config(config)?;
     io.on("echo", |args: Args| args.first());
     io.on("cast", |socket: Socket, args: Args| {
         socket.namespace().emit("cast", args.first())

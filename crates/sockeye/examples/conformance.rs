@@ -1,5 +1,6 @@
 //! A server with a fixed contract for protocol test-suites:
-//! `conformance HOST:PORT [--engine] [--msgpack | --json] [--listen URL]… [--unfinished-timeout MS]`.
+//! `conformance HOST:PORT [--engine] [--msgpack | --json] [--deflate] [--http-compression] [--listen URL]…
+//! [--unfinished-timeout MS]`.
 //!
 //! Without `--engine`, Socket.IO at `/socket.io/` with the namespaces `/` and `/custom`:
 //!
@@ -31,6 +32,8 @@
 //! whoever takes nothing of an HTTP answer for two seconds is dropped. `--unfinished-timeout` is the
 //! time for what is begun and not finished, in milliseconds; without it, it is the library's own.
 //!
+//! `--deflate` compresses messages on WebSockets, and `--http-compression` answers to polls; neither is done without.
+//!
 //! Ctrl-C and SIGTERM disconnect everybody and end it; the files of Unix-domain sockets go with it.
 
 use std::collections::BTreeMap;
@@ -44,8 +47,9 @@ use std::time::Duration;
 use serde_json::value::RawValue;
 use sockeye::parser::Json;
 use sockeye::{
-    Args, Bytes, Captures, Cors, Data, EngineConfig, Handshake, ListenOptions, Listeners,
-    NamespaceRequest, ParentNamespace, PatternError, Server, ServerConfig, Socket,
+    Args, Bytes, Captures, Cors, Data, DeflateConfig, EngineConfig, Handshake, HttpCompression,
+    ListenOptions, Listeners, NamespaceRequest, ParentNamespace, PatternError, Server,
+    ServerConfig, Socket,
 };
 use sockeye_engine::{CloseReason, Connection, Incoming, Message, SendOptions, SessionHandle};
 use sockeye_listen::{Application, Engine};
@@ -53,19 +57,22 @@ use sockeye_socket_proto::parser::MessagePack;
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
-    let usage = "usage: conformance HOST:PORT [--engine] [--msgpack | --json] [--listen URL]… \
-                 [--unfinished-timeout MS]";
+    let usage = "usage: conformance HOST:PORT [--engine] [--msgpack | --json] [--deflate] [--http-compression] \
+                 [--listen URL]… [--unfinished-timeout MS]";
     let mut args = std::env::args().skip(1);
     let mut urls = vec![format!("http://{}", args.next().ok_or(usage)?)];
     let mut bare = false;
     let mut unfinished = None;
     let mut config = ServerConfig::default();
+    let (mut deflate, mut http_compression) = (None, None);
     while let Some(arg) = args.next() {
         match arg.as_str() {
             "--engine" => bare = true,
             "--msgpack" => config = config.parser(MessagePack),
             "--json" => config = config.parser(Json::new()),
             "--listen" => urls.push(args.next().ok_or(usage)?),
+            "--deflate" => deflate = Some(DeflateConfig::default()),
+            "--http-compression" => http_compression = Some(HttpCompression::default()),
             "--unfinished-timeout" => {
                 let millis = args.next().ok_or(usage)?.parse()?;
                 unfinished = Some(Duration::from_millis(millis));
@@ -73,9 +80,14 @@ async fn main() -> Result<(), Box<dyn Error>> {
             _ => return Err(usage.into()),
         }
     }
-    let engine = |config| match unfinished {
-        Some(timeout) => engine(config).limits(|limits| limits.unfinished_timeout(timeout)),
-        None => engine(config),
+    let engine = |config| {
+        let config = engine(config)
+            .per_message_deflate(deflate)
+            .http_compression(http_compression);
+        match unfinished {
+            Some(timeout) => config.limits(|limits| limits.unfinished_timeout(timeout)),
+            None => config,
+        }
     };
     let mut listeners = Vec::new();
     let close: Pin<Box<dyn Future<Output = ()>>> = if bare {
@@ -231,7 +243,11 @@ impl Connection for EchoConnection {
             binary => Message::binary(binary.into_bytes()),
         };
         // A peer that is gone or reads too slowly does not get its echo.
-        let _ = self.0.send(&[message], SendOptions::default());
+        let options = SendOptions {
+            compress: true,
+            ..SendOptions::default()
+        };
+        let _ = self.0.send(&[message], options);
     }
 
     fn poll(&mut self, _: &mut Context<'_>) -> Poll<()> {

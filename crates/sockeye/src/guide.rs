@@ -6,6 +6,8 @@ pub mod acknowledgements {}
 pub mod arguments {}
 #[doc = include_str!("../docs/client.md")]
 pub mod client {}
+#[doc = include_str!("../docs/compression.md")]
+pub mod compression {}
 #[doc = include_str!("../docs/embedding.md")]
 pub mod embedding {}
 #[doc = include_str!("../docs/from-rust-socketio.md")]

@@ -162,9 +162,10 @@ use sockeye_server as end;
 #[cfg(any(feature = "client", feature = "server"))]
 pub use end::{
     __private, AckError, AckFuture, Added, Args, ArgsError, ArgsWriter, BadLines, Callback,
-    ConnectionConfig, Data, Dialect, DisconnectReason, EmitError, EncodeError, Event, EventArgs,
-    EventCallback, EventError, EventErrorKind, EventName, EventParam, EventReply, ExtractError,
-    Failure, FromArgs, FromEvent, InboxLimits, IntoRefusal, IntoReply, IntoVerdict, LinesConfig,
-    ListenerId, Listeners, NetSocket, Next, NoAck, Ordering, Outcome, RawArgs, Refusal, Reply,
-    Revision, SessionLimits, State, ToArgs, TransportKind, TypedEvent, from_json, parser,
+    ConnectionConfig, Data, DeflateConfig, Dialect, DisconnectReason, EmitError, EncodeError,
+    Event, EventArgs, EventCallback, EventError, EventErrorKind, EventName, EventParam, EventReply,
+    ExtractError, Failure, FromArgs, FromEvent, InboxLimits, IntoRefusal, IntoReply, IntoVerdict,
+    LinesConfig, ListenerId, Listeners, NetSocket, Next, NoAck, Ordering, Outcome, RawArgs,
+    Refusal, Reply, Revision, SessionLimits, State, ToArgs, TransportKind, TypedEvent, from_json,
+    parser,
 };

@@ -191,3 +191,19 @@ fn bench_server_leaves_no_socket_file_when_it_is_interrupted() {
     assert!(server.signal("INT").success());
     assert!(is_empty(&dir));
 }
+
+#[test]
+fn compression_shows_that_it_saves_something() {
+    let dir = SocketDir::new("example-compression");
+    let lines = Example::start("compression", &dir, &[]).rest();
+    let bytes = |start: &str| -> usize {
+        let line = lines.iter().find_map(|line| line.strip_prefix(start));
+        line.unwrap()
+            .strip_suffix(" bytes")
+            .unwrap()
+            .parse()
+            .unwrap()
+    };
+    let (packed, plain) = (bytes("compress(true): "), bytes("compress(false): "));
+    assert!(packed < plain / 4, "{packed} of {plain}");
+}

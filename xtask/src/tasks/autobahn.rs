@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::Task;
-use crate::process::{Background, free_port, heading, run};
+use crate::process::{Background, capture, free_port, heading, run};
 use crate::tools::venv;
 use crate::workspace::Workspace;
 use crate::{Error, Result};
@@ -21,7 +21,8 @@ pub(crate) const TASK: Task = Task {
   client   the example autobahn_client calls on the suite
 
 Both without a word. Needs Python 3 with venv; the suite is installed below the target folder. Reports
-are in target/autobahn. Cases 12 and 13 are left out, as no compression is agreed on.",
+are in target/autobahn. The cases of compression, 12 and 13, are run twice: with messages that are compressed
+each by itself, and with messages that refer to those before them.",
     run: |workspace, mut args| {
         let role = args.positional();
         args.finish()?;
@@ -36,57 +37,88 @@ are in target/autobahn. Cases 12 and 13 are left out, as no compression is agree
 
 /// The suite, as Python 3 can run it.
 const SUITE: &str = "kosoku==0.1.0";
-const COMPRESSION_CASES: [&str; 4] = ["-x", "12.*", "-x", "13.*"];
+/// The cases that are run once more with context takeover.
+const COMPRESSION_CASES: [&str; 4] = ["-i", "12.*", "-i", "13.*"];
 /// A case that says nothing about the peer's faults; everything else is one.
 const GOOD: [&str; 3] = ["OK", "NON-STRICT", "INFORMATIONAL"];
 /// Time for the suite to write its reports and end.
 const END_TIMEOUT: Duration = Duration::from_secs(30);
 
 pub(crate) fn server(workspace: &Workspace) -> Result {
-    heading("Autobahn against our server");
+    drive_server(workspace, "server", "--deflate", &[])?;
+    let role = "server-takeover";
+    drive_server(workspace, role, "--deflate-takeover", &COMPRESSION_CASES)
+}
+
+fn drive_server(workspace: &Workspace, role: &str, option: &str, cases: &[&str]) -> Result {
+    heading(&format!("Autobahn against our server ({option})"));
     let suite = suite(workspace)?;
     let echo = workspace.build_example("sockeye", "ws_echo")?;
-    let reports = reports(workspace, "server")?;
+    let reports = reports(workspace, role)?;
     let port = free_port()?;
     let address = format!("127.0.0.1:{port}");
-    let mut echo = Background::start(Command::new(echo).arg(&address))?;
+    let mut echo = Background::start(Command::new(echo).args([&address, option]))?;
     echo.wait_for_port(port)?;
     let mut fuzzer = Command::new(suite);
     fuzzer.args(["-m", "fuzzingclient", "-p", "2"]);
-    fuzzer
-        .args(COMPRESSION_CASES)
-        .arg("-o")
-        .arg(&reports)
-        .arg(address);
+    fuzzer.args(cases).arg("-o").arg(&reports).arg(address);
     let outcome = run(&mut fuzzer);
     // It ends with an error if a case failed, and then the table is wanted most.
     judge(&reports).and(outcome)
 }
 
 pub(crate) fn client(workspace: &Workspace) -> Result {
-    heading("Autobahn against our client");
+    call_client(workspace, "client", &[], &[])?;
+    let role = "client-takeover";
+    call_client(workspace, role, &["takeover"], &COMPRESSION_CASES)
+}
+
+fn call_client(workspace: &Workspace, role: &str, option: &[&str], cases: &[&str]) -> Result {
+    heading(&format!("Autobahn against our client {}", option.join(" ")));
     let suite = suite(workspace)?;
     let client = workspace.build_example("sockeye-websocket", "autobahn_client")?;
-    let reports = reports(workspace, "client")?;
+    let reports = reports(workspace, role)?;
     let port = free_port()?;
     let address = format!("127.0.0.1:{port}");
     let mut fuzzer = Command::new(suite);
     fuzzer.args(["-m", "fuzzingserver"]);
-    fuzzer
-        .args(COMPRESSION_CASES)
-        .arg("-o")
-        .arg(&reports)
-        .arg(&address);
+    fuzzer.args(cases).arg("-o").arg(&reports).arg(&address);
     let mut fuzzer = Background::start(&fuzzer)?;
     fuzzer.wait_for_port(port)?;
-    run(Command::new(client).arg(address))?;
+    run(Command::new(client).arg(address).args(option))?;
     let outcome = fuzzer.wait_for_end(END_TIMEOUT);
     judge(&reports).and(outcome)
 }
 
 /// The console script: the package has no `__main__`.
 fn suite(workspace: &Workspace) -> Result<PathBuf> {
-    Ok(venv(workspace, "autobahn", &[SUITE])?.join("kosoku"))
+    let programs = venv(workspace, "autobahn", &[SUITE])?;
+    let find = "import kosoku; print(kosoku.__path__[0], end='')";
+    let package = capture(Command::new(programs.join("python")).args(["-c", find]))?;
+    mend(&Path::new(&package).join("cases/case12_x_x.py"))?;
+    Ok(programs.join("kosoku"))
+}
+
+/// The cases of compression were written for Python 2, where bytes are text. This version of the suite fails on its own
+/// empty binary messages, and on the texts that come back, of which it has a character for each byte.
+fn mend(cases: &Path) -> Result {
+    let mut source = fs::read_to_string(cases)?;
+    for (wrong, right) in [
+        (
+            "      msg = ''\n",
+            "      msg = b'' if self.TESTDATA['binary'] else ''\n",
+        ),
+        (
+            "def onMessage(self, msg, binary):\n   m = ",
+            "def onMessage(self, msg, binary):\n   msg = msg if binary else msg.encode('latin-1')\n   m = ",
+        ),
+    ] {
+        if !source.contains(right) && !source.contains(wrong) {
+            return Err(format!("{} is not as it was", cases.display()).into());
+        }
+        source = source.replace(wrong, right);
+    }
+    Ok(fs::write(cases, source)?)
 }
 
 fn reports(workspace: &Workspace, role: &str) -> Result<PathBuf> {

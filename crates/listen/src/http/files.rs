@@ -5,13 +5,12 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use http::header::{
-    ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, ETAG, IF_NONE_MATCH, VARY,
-};
+use http::header::{CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, ETAG, IF_NONE_MATCH, VARY};
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use tower_service::Service;
 
+use super::encoding::weight;
 use super::{Body, empty};
 
 /// A file that is served from memory, usually below the engine's path.
@@ -97,7 +96,7 @@ impl StaticFile {
         let chosen = self
             .encoded
             .iter()
-            .find(|(encoding, _)| accepts(request, encoding));
+            .find(|(encoding, _)| weight(request, encoding) > 0.0);
         let body = chosen.map_or(&self.plain, |(_, content)| content);
         let mut response = Response::new(Body::from(body.clone()));
         let headers = response.headers_mut();
@@ -116,25 +115,6 @@ impl StaticFile {
             .map(<[u8]>::trim_ascii)
             .any(|tag| tag == b"*" || tag.strip_prefix(b"W/").unwrap_or(tag) == own)
     }
-}
-
-/// Whether a client takes this encoding (RFC 9110 §12.5.3); a weight of zero means it does not.
-fn accepts(request: &HeaderMap, encoding: &str) -> bool {
-    let lists = request
-        .get_all(ACCEPT_ENCODING)
-        .into_iter()
-        .filter_map(|list| list.to_str().ok());
-    lists.flat_map(|list| list.split(',')).any(|entry| {
-        let mut parts = entry.split(';').map(str::trim);
-        let named = parts
-            .next()
-            .is_some_and(|name| name.eq_ignore_ascii_case(encoding));
-        let weight = parts.find_map(|part| part.strip_prefix("q="));
-        named
-            && weight
-                .and_then(|weight| weight.parse::<f32>().ok())
-                .is_none_or(|q| q > 0.0)
-    })
 }
 
 impl<B> Service<Request<B>> for StaticFile {

@@ -2,6 +2,7 @@
 
 mod body;
 mod delivery;
+mod encoding;
 mod files;
 mod middleware;
 mod params;
@@ -11,6 +12,7 @@ mod upgrade;
 
 pub use body::Body;
 pub(crate) use delivery::Deliveries;
+pub use encoding::HttpCompression;
 pub use files::StaticFile;
 pub(crate) use middleware::Layers;
 pub use middleware::{RequestBody, RequestService};

@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
-use http::header::{CONTENT_LENGTH, CONTENT_TYPE, SET_COOKIE};
+use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, SET_COOKIE};
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
 use http_body_util::BodyExt;
@@ -9,13 +9,13 @@ use sockeye_engine_proto::payload::{self, Dialect};
 use sockeye_engine_proto::{BadRequest, Packet, RequestError, TransportKind};
 
 use super::body::PIECE;
+use super::encoding::HttpCompression;
 use super::params::Params;
 use super::{Body, Deliveries, Opening, apply_polling_headers, text};
 use crate::application::Application;
 use crate::connections::Owner;
 use crate::engine::Engine;
-use sockeye_engine::Request;
-use sockeye_engine::SessionHandle;
+use sockeye_engine::{PollAnswer, PollPayload, Request, SessionHandle};
 
 /// Opens a session on long-polling; the answer is the open packet.
 pub(super) fn open_session<A: Application>(
@@ -39,7 +39,8 @@ pub(super) fn open_session<A: Application>(
         .to_json();
     let taken = payload.push(&Packet::Open(open.into()));
     debug_assert!(taken, "the first packet of a payload is always taken");
-    let mut response = answer(&parts.headers, payload.finish(), Body::from);
+    let open = Encoded::plain(payload.finish());
+    let mut response = answer(&parts.headers, open, Body::from);
     if let Some(cookie) = &engine.config().cookie
         && let Some(value) = cookie.header(session.id().as_str())
     {
@@ -76,6 +77,8 @@ where
                     return Err(error);
                 }
             };
+            let compression = engine.config().http_compression.as_ref();
+            let payload = Encoded::new(payload, &parts.headers, compression);
             if payload.body.len() <= PIECE {
                 pending.finished();
                 return Ok(answer(&parts.headers, payload, Body::from));
@@ -100,12 +103,9 @@ where
 }
 
 /// Waits until there is something to send, and the peer has taken what was sent before.
-async fn poll(
-    deliveries: &Deliveries,
-    session: &SessionHandle,
-) -> Result<payload::Encoded, RequestError> {
+async fn poll(deliveries: &Deliveries, session: &SessionHandle) -> PollAnswer {
     match deliveries.wait(session).await {
-        Ok(()) => session.poll().await.map(|payload| payload.encoded),
+        Ok(()) => session.poll().await,
         Err(overlap) => Err(overlap),
     }
 }
@@ -204,17 +204,52 @@ fn content_length(headers: &HeaderMap) -> Option<usize> {
     headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
+/// A payload as it is sent.
+struct Encoded {
+    content_type: &'static str,
+    coding: Option<HeaderValue>,
+    body: Vec<u8>,
+}
+
+impl Encoded {
+    fn plain(payload: payload::Encoded) -> Self {
+        Self {
+            content_type: payload.content_type(),
+            coding: None,
+            body: payload.body,
+        }
+    }
+
+    /// Compressed, if everybody agrees to that: the server, the client, and a message in it.
+    fn new(
+        payload: PollPayload,
+        request: &HeaderMap,
+        compression: Option<&HttpCompression>,
+    ) -> Self {
+        let mut encoded = Self::plain(payload.encoded);
+        if payload.compress
+            && let Some(compression) = compression
+            && let Some((coding, body)) = compression.encode(request, &encoded.body)
+        {
+            encoded.coding = Some(coding);
+            encoded.body = body;
+        }
+        encoded
+    }
+}
+
 /// The answer to a poll.
 fn answer(
     request: &HeaderMap,
-    payload: payload::Encoded,
+    payload: Encoded,
     body: impl FnOnce(Bytes) -> Body,
 ) -> Response<Body> {
-    let content_type = payload.content_type();
     let mut response = Response::new(body(payload.body.into()));
-    response
-        .headers_mut()
-        .insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(payload.content_type));
+    if let Some(coding) = payload.coding {
+        headers.insert(CONTENT_ENCODING, coding);
+    }
     apply_polling_headers(request, response.headers_mut());
     response
 }
