@@ -46,10 +46,12 @@ pub type Emission<'s> = sockeye_link::Emission<'s, Socket>;
 pub type Ack<T = sockeye_socket_proto::Args> = sockeye_events::Ack<Socket, T>;
 
 pub use sockeye_dial::{
-    ConnectRequest, ConnectUrl, ConnectUrlError, ConnectorConfig, ConnectorError, DeflateConfig,
-    DialConfig, DialError, OpenError, ProxyUrl, TlsOptions,
+    ConnectRequest, ConnectUrl, ConnectUrlError, ConnectorConfig, ConnectorError, DialConfig,
+    DialError, OpenError, ProxyUrl, TlsOptions,
 };
-pub use sockeye_engine::{Dialect, NetSocket, Revision, SessionLimits, TransportKind};
+pub use sockeye_engine::{
+    DeflateConfig, Dialect, NetSocket, Revision, SessionLimits, TransportKind,
+};
 #[doc(hidden)]
 pub use sockeye_events::__private;
 pub use sockeye_events::{

@@ -15,5 +15,4 @@ pub use connector::{
 pub use dialer::{
     ConnectorError, DialConfig, DialError, ProxyUrl, ProxyUrlError, TlsOptions, UnixProblem,
 };
-pub use sockeye_websocket::DeflateConfig;
 pub use url::{ConnectUrl, ConnectUrlError};

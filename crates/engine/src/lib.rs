@@ -58,6 +58,7 @@ pub use outbox::Framing;
 pub use peer::{PeerCredentials, PeerInfo};
 pub use seat::{Seat, Seats};
 pub use sockeye_engine_proto::{CloseReason, RequestError, Revision, TransportKind};
+pub use sockeye_websocket::DeflateConfig;
 pub use turn::batch;
 pub use unheard::{Mistaken, Unheard};
 pub use websocket::{Upgraded, WebSocketFormat};

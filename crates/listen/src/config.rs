@@ -159,7 +159,7 @@ impl EngineConfig {
     ///
     /// By default each message is compressed by itself, so that an idle connection keeps nothing, and a broadcast is
     /// compressed once for all receivers. A peer that asks for a smaller window gets it. What comes out of a compressed
-    /// message may have [`max_payload`](SessionLimits::max_payload) bytes.
+    /// message may have [`max_payload`](SessionLimits::max_payload()) bytes.
     ///
     /// Below TLS, the length of a compressed message tells something about it: do not let secrets
     /// and what others can choose travel in one message, or emit it uncompressed.

@@ -29,7 +29,6 @@ pub use http::{
 };
 pub use listener::{ListenError, ListenOptions, ListenUrl, Listener, UrlError};
 pub use sockeye_engine_proto::SessionConfig;
-pub use sockeye_websocket::DeflateConfig;
 pub use websocket::{Replies, Upgrading, WebSocket, WebSocketError};
 
 /// The TLS library, for the configuration that [`ListenOptions::tls`] takes.

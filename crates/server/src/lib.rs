@@ -71,7 +71,8 @@ pub type Emission<'s> = sockeye_link::Emission<'s, Socket>;
 pub use sockeye_adapter as adapter;
 pub use sockeye_adapter::{HandshakeDetails, Incomplete, RoomEvent, RoomName, RoomNames, Target};
 pub use sockeye_engine::{
-    Dialect, NetSocket, PeerCredentials, Revision, SessionLimits, TransportKind, batch,
+    DeflateConfig, Dialect, NetSocket, PeerCredentials, Revision, SessionLimits, TransportKind,
+    batch,
 };
 #[doc(hidden)]
 pub use sockeye_events::__private;
