@@ -109,7 +109,7 @@ impl Socket {
     /// Acknowledgements that are waited for fail. Events that wait for a connection stay, for
     /// the next [`connect`](Self::connect).
     ///
-    /// This is `disconnect(false)` of net-socket.io; `disconnect(true)` is [`close`](Self::close).
+    /// To close the connection with all sockets on it, there is [`close`](Self::close).
     pub fn disconnect(&self) {
         self.inner.disconnect();
         if let Some(client) = self.inner.client() {

@@ -565,10 +565,10 @@ async fn handlers_may_connect_and_disconnect() {
         assert_eq!(soon(story.recv()).await.unwrap(), expected);
     }
     // The same if it is the server that wants it to go, or is gone.
-    io.sockets().pop().unwrap().disconnect(false);
+    io.sockets().pop().unwrap().disconnect();
     assert_eq!(soon(story.recv()).await.unwrap(), "io server disconnect");
     assert_eq!(soon(story.recv()).await.unwrap(), "connect 3");
-    io.sockets().pop().unwrap().disconnect(true);
+    io.sockets().pop().unwrap().close();
     assert_eq!(soon(story.recv()).await.unwrap(), "io server disconnect");
     // It asks over the connection that the server is about to close, and then over another one.
     assert_eq!(soon(story.recv()).await.unwrap(), "transport close");

@@ -31,7 +31,7 @@ fn server() -> Server {
                 let answer: Args = peer.emit_with_ack("question", args).await.unwrap();
                 answer
             })
-            .on("kick", |peer: Peer| peer.disconnect(false));
+            .on("kick", |peer: Peer| peer.disconnect());
     }
     io
 }

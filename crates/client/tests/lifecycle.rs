@@ -170,7 +170,7 @@ async fn server_gone_for_a_quarter_of_an_hour() {
 
     // A server that disconnects the socket means it.
     for peer in io.sockets() {
-        peer.disconnect(true);
+        peer.close();
     }
     hears(&mut story, "disconnect: io server disconnect").await;
     assert!(!socket.active());
@@ -534,7 +534,7 @@ async fn event_that_nobody_waits_for_is_reported_when_it_is_given_up() {
     let io = serve(&url).await;
     io.on("void", |_: sockeye_server::Ack<u32>| ());
     io.on("fatal", |peer: Peer, _: sockeye_server::Ack<u32>| {
-        peer.disconnect(true);
+        peer.close();
     });
     let config = SocketConfig::default()
         .retries(0)
@@ -645,7 +645,7 @@ async fn disconnecting_is_told_while_everything_is_still_there() {
     });
     let ends: [(&str, &dyn Fn()); 3] = [
         ("io client disconnect", &|| socket.disconnect()),
-        ("io server disconnect", &|| io.disconnect_sockets(false)),
+        ("io server disconnect", &|| io.disconnect_sockets()),
         ("transport close", &|| io.sockets()[0].end()),
     ];
     for (reason, end) in ends {
@@ -693,7 +693,7 @@ async fn connecting_while_a_stay_ends_begins_the_next_one() {
             hears(&mut story, "connect").await;
             let reason = match in_namespace {
                 true => {
-                    io.disconnect_sockets(false);
+                    io.disconnect_sockets();
                     "io server disconnect"
                 }
                 false => {

@@ -88,7 +88,7 @@ async fn event_that_outlives_its_retries_fails_by_name_and_the_next_one_goes_on(
     io.on(
         "number",
         |peer: sockeye_server::Socket, _: sockeye_server::Ack<u32>| {
-            peer.namespace().disconnect_sockets(true);
+            peer.namespace().close_sockets();
         },
     );
     io.listen(&url).await.unwrap();

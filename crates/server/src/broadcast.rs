@@ -252,8 +252,17 @@ impl BroadcastOperator {
         self.namespace.here().leave(target, rooms.shared_rooms());
     }
 
-    /// Disconnects them; see [`Socket::disconnect`].
-    pub fn disconnect_sockets(&self, close: bool) {
+    /// Takes them out of the namespace; see [`Socket::disconnect`].
+    pub fn disconnect_sockets(&self) {
+        self.end_sockets(false);
+    }
+
+    /// Closes their connections; see [`Socket::close`].
+    pub fn close_sockets(&self) {
+        self.end_sockets(true);
+    }
+
+    fn end_sockets(&self, close: bool) {
         let target = &self.options.target;
         if let Some(adapter) = self.others() {
             adapter.disconnect(target, close);

@@ -208,10 +208,17 @@ impl BroadcastOperator<ParentNamespace> {
         }
     }
 
-    /// Disconnects them; see [`Socket::disconnect`].
-    pub fn disconnect_sockets(&self, close: bool) {
+    /// Takes them out of their namespaces; see [`Socket::disconnect`].
+    pub fn disconnect_sockets(&self) {
         for operator in self.each() {
-            operator.disconnect_sockets(close);
+            operator.disconnect_sockets();
+        }
+    }
+
+    /// Closes their connections; see [`Socket::close`].
+    pub fn close_sockets(&self) {
+        for operator in self.each() {
+            operator.close_sockets();
         }
     }
 

@@ -155,8 +155,8 @@ async fn disconnection_fails_what_is_pending() {
         match how {
             "leave" => peer.send("1").await,
             "drop" => drop(peer),
-            "kick" => socket.disconnect(false),
-            _ => socket.disconnect(true),
+            "kick" => socket.disconnect(),
+            _ => socket.close(),
         }
         for asked in [asked, other] {
             let error = rig.net.within("the news", asked).await.unwrap_err();

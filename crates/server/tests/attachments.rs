@@ -168,7 +168,7 @@ async fn events_without_bytes_are_never_binary() {
         peer.expect(r#"2["e","x"]"#).await;
         io.to(socket.id()).binary(true).emit("e", ()).unwrap();
         peer.expect(r#"2["e"]"#).await;
-        socket.disconnect(true);
+        socket.close();
         peer.ended().await;
     }
 }
@@ -221,7 +221,7 @@ async fn forged_placeholder_beside_bytes_reaches_others_as_a_plain_object() {
             offender.send(&format!(r#"2["cast",{forged}]"#)).await;
             other.expect(&format!(r#"2["cast",{forged}]"#)).await;
         }
-        io.disconnect_sockets(true);
+        io.close_sockets();
         other.ended().await;
         offender.ended().await;
     }

@@ -126,15 +126,15 @@ async fn server_that_disconnects_is_a_server_namespace_disconnect() {
         let mut peer = rig.connect_as(case).await;
         let socket = io.socket(&peer.id).unwrap();
         socket.emit("last words", ()).unwrap();
-        socket.disconnect(false);
+        socket.disconnect();
         assert!(!socket.connected());
-        socket.disconnect(false);
+        socket.disconnect();
         peer.expect(r#"2["last words"]"#).await;
         peer.expect("1").await;
         expect_end(&io, &log, &peer.id, "server namespace disconnect").await;
         if !case.is_v3() {
             peer.join("/").await;
-            io.socket(&peer.id).unwrap().disconnect(true);
+            io.socket(&peer.id).unwrap().close();
             peer.expect("1").await;
             peer.ended().await;
             expect_end(&io, &log, &peer.id, "server namespace disconnect").await;
@@ -154,7 +154,7 @@ async fn disconnecting_with_close_ends_all_namespaces() {
     let root = peer.id.clone();
     peer.join("/a").await;
     peer.join("/b").await;
-    io.of("/a").sockets()[0].disconnect(true);
+    io.of("/a").sockets()[0].close();
     let mut packets = [peer.text().await, peer.text().await, peer.text().await];
     packets.sort();
     assert_eq!(packets, ["1", "1/a,", "1/b,"]);
@@ -174,7 +174,7 @@ async fn disconnecting_with_close_ends_all_namespaces() {
 #[tokio::test]
 async fn handler_may_disconnect_its_own_socket() {
     let Rig { io, rig, log } = start(ServerConfig::default()).await;
-    io.on("kick me", |socket: Socket| socket.disconnect(true));
+    io.on("kick me", |socket: Socket| socket.close());
     io.on("after", || -> Result<(), String> {
         panic!("nobody is there")
     });
@@ -193,7 +193,7 @@ async fn connect_handler_may_disconnect_at_once() {
     let io = Server::new();
     let log = Log::new();
     note_ends(&io, &["/"], &log);
-    io.on_connect(|socket: Socket| socket.disconnect(false));
+    io.on_connect(|socket: Socket| socket.disconnect());
     let rig = ServerRig::tcp(&io).await;
     let mut peer = rig.connect().await;
     peer.expect("1").await;
@@ -358,7 +358,7 @@ async fn leaving_and_then_talking_closes_the_connection() {
 async fn packets_that_crossed_the_servers_disconnect_are_tolerated() {
     let Rig { io, rig, log } = start(ServerConfig::default()).await;
     let mut peer = rig.connect().await;
-    io.socket(&peer.id).unwrap().disconnect(false);
+    io.socket(&peer.id).unwrap().disconnect();
     peer.send(r#"2["crossed"]"#).await;
     peer.send("1").await;
     peer.expect("1").await;

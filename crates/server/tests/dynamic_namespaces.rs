@@ -233,7 +233,7 @@ async fn broadcasts_of_the_parent_reach_all_children() {
         peer.expect(r#"2/a,["late"]"#).await;
         other.emit("other", ()).unwrap();
         peer.expect(r#"2/other/a,["other"]"#).await;
-        parent.all().disconnect_sockets(false);
+        parent.all().disconnect_sockets();
         let mut left = [peer.text().await, peer.text().await];
         left.sort();
         assert_eq!(left, ["1/a,", "1/b,"]);

@@ -764,7 +764,7 @@ async fn emitting_to_someone_who_is_gone_is_an_error() {
         io.room_names().is_empty(),
         "joining after the end leaks nothing"
     );
-    socket.disconnect(true);
+    socket.close();
 }
 
 #[tokio::test]
@@ -825,7 +825,7 @@ async fn full_outbox_does_not_swallow_a_disconnect() {
     let mut peer = rig.connect_as(Case::POLLING).await;
     let socket = io.socket(&peer.id).unwrap();
     let (sent, _) = fill(&socket);
-    socket.disconnect(false);
+    socket.disconnect();
     for _ in 0..sent {
         peer.text().await;
     }

@@ -205,9 +205,9 @@ async fn sockets_can_be_fetched_moved_and_disconnected() {
     io.sockets_leave("two");
     assert_eq!(ids(io.to("all").sockets()), set(&[&a, &b, &c]));
     assert!(io.to("two").sockets().is_empty());
-    io.to("one").disconnect_sockets(false);
+    io.to("one").disconnect_sockets();
     a.expect("1").await;
-    io.except(c.id.as_str()).disconnect_sockets(true);
+    io.except(c.id.as_str()).close_sockets();
     b.expect("1").await;
     b.ended().await;
     c.expect_nothing(1).await;

@@ -106,7 +106,7 @@ async fn plain_peer_acknowledges_and_is_disconnected() {
     io.on("ask", async |socket: Socket| -> Result<(), AckError> {
         let answer: String = socket.emit_with_ack("question", "?").await?;
         socket.emit("answer", answer)?;
-        socket.disconnect(false);
+        socket.disconnect();
         Ok(())
     });
     let mut peer = Peer::unix(&dir).await;

@@ -183,8 +183,8 @@ async fn close_is_told_after_every_kind_of_disconnection() {
         let note = log.clone();
         io.on_close(move |reason: DisconnectReason| note.push(format!("close {reason}")));
         io.on("close me", |socket: Socket| socket.close());
-        io.on("disconnect me", |socket: Socket| socket.disconnect(true));
-        io.on("leave me", |socket: Socket| socket.disconnect(false));
+        io.on("disconnect me", |socket: Socket| socket.close());
+        io.on("leave me", |socket: Socket| socket.disconnect());
         let listener = io.listen("tcp://127.0.0.1:0").await.unwrap();
         let mut peer = Peer::tcp(&listener).await;
         if way == "peer leaves, plain" {

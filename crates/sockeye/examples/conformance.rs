@@ -210,8 +210,9 @@ fn register(listeners: &Listeners<Socket>) {
         })
         .on(
             "disconnect-me",
-            |socket: Socket, Data(close): Data<Option<bool>>| {
-                socket.disconnect(close.unwrap_or(false));
+            |socket: Socket, Data(close): Data<Option<bool>>| match close.unwrap_or(false) {
+                true => socket.close(),
+                false => socket.disconnect(),
             },
         )
         .on("query", |handshake: Handshake| {

@@ -180,7 +180,7 @@ mod pool {
                 Err(error) => {
                     println!("{name} has left job {} behind: {error}", job.id);
                     // It may be at it still, and must not be heard of again.
-                    socket.disconnect(true);
+                    socket.close();
                     pool.hand_back(job);
                 }
             }

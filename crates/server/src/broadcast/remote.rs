@@ -114,9 +114,14 @@ impl RemoteSocket {
         self.operator.sockets_leave(rooms);
     }
 
-    /// Disconnects the socket; see [`Socket::disconnect`](crate::Socket::disconnect).
-    pub fn disconnect(&self, close: bool) {
-        self.operator.disconnect_sockets(close);
+    /// Takes the socket out of its namespace; see [`Socket::disconnect`](crate::Socket::disconnect).
+    pub fn disconnect(&self) {
+        self.operator.disconnect_sockets();
+    }
+
+    /// Closes the socket's connection; see [`Socket::close`](crate::Socket::close).
+    pub fn close(&self) {
+        self.operator.close_sockets();
     }
 }
 

@@ -102,7 +102,7 @@ async fn socket_that_is_disconnected_while_it_is_let_in_is_refused() {
     let mut rig = Rig::new().await;
     let cx = &mut Context::from_waker(Waker::noop());
     let socket = rig.joining();
-    socket.disconnect(false);
+    socket.disconnect();
     // The middlewares had their say before.
     rig.connection.admit(&socket, cx);
     rig.poll();
@@ -118,7 +118,7 @@ async fn disconnecting_ends_a_stay_however_it_meets_its_beginning() {
     let mut rig = Rig::new().await;
     for round in 0..ROUNDS {
         let socket = rig.joining();
-        race(round, || rig.admit(&socket), || socket.disconnect(false));
+        race(round, || rig.admit(&socket), || socket.disconnect());
         rig.poll();
         assert!(rig.is_empty(), "{round}");
         let kinds = kinds(&rig.told().await);
@@ -153,7 +153,7 @@ async fn nothing_is_sent_behind_the_end_of_a_stay() {
     for sends in [emit, acknowledge] {
         let socket = rig.joining();
         rig.admit(&socket);
-        let sent = sends(&socket, &Meanwhile(&|| socket.disconnect(false)));
+        let sent = sends(&socket, &Meanwhile(&|| socket.disconnect()));
         assert!(matches!(sent, Err(EmitError::Disconnected)), "{sent:?}");
         rig.poll();
         assert_eq!(kinds(&rig.told().await), "01");
@@ -175,7 +175,7 @@ async fn disconnecting_does_not_end_the_next_stay() {
                 rig.admit(&socket);
                 next = Some(socket);
             },
-            || socket.disconnect(false),
+            || socket.disconnect(),
         );
         rig.poll();
         let kinds = kinds(&rig.told().await);

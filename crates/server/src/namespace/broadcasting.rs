@@ -98,8 +98,13 @@ impl Namespace {
         self.all().sockets_leave(rooms);
     }
 
-    /// Disconnects everyone; see [`Socket::disconnect`](crate::Socket::disconnect).
-    pub fn disconnect_sockets(&self, close: bool) {
-        self.all().disconnect_sockets(close);
+    /// Takes everyone out of the namespace; see [`Socket::disconnect`](crate::Socket::disconnect).
+    pub fn disconnect_sockets(&self) {
+        self.all().disconnect_sockets();
+    }
+
+    /// Closes everyone's connection; see [`Socket::close`](crate::Socket::close).
+    pub fn close_sockets(&self) {
+        self.all().close_sockets();
     }
 }

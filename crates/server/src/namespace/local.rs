@@ -214,7 +214,10 @@ impl Local for LocalSockets {
     fn disconnect(&self, target: &Target, close: bool) {
         batch(|| {
             for socket in self.receivers(target) {
-                socket.disconnect(close);
+                match close {
+                    true => socket.close(),
+                    false => socket.disconnect(),
+                }
             }
         });
     }

@@ -189,14 +189,14 @@ impl Socket {
             .map_err(packet::emit_error)
     }
 
-    /// Disconnects the socket: from its namespace only, or, with `close`, from all of them
-    /// together with the connection. Does nothing if it is disconnected already.
+    /// Takes the socket out of its namespace; the connection, and other sockets on it, stay. Does
+    /// nothing if it is disconnected already.
     ///
-    /// Each end has the `disconnect` of its JavaScript counterpart: a client's takes no argument. What closes the
-    /// connection is called [`close`](Self::close) at both.
-    pub fn disconnect(&self, close: bool) {
-        if close || self.speaks_lines() {
-            self.0.link.request(Request::Close);
+    /// A plain peer, which has but one namespace, loses its connection, as by [`close`](Self::close): that is the
+    /// `disconnect(true)` of the JavaScript API, and this its `disconnect()`.
+    pub fn disconnect(&self) {
+        if self.speaks_lines() {
+            self.close();
             return;
         }
         // One that has not joined yet is refused, whatever its middlewares, which go on, will say.

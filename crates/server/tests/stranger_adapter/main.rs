@@ -328,7 +328,7 @@ async fn remote_sockets_can_be_told_moved_and_disconnected() {
             .collect();
         let expected = [socket.id(), room, "moved", "away"].map(str::to_owned);
         assert_eq!(rooms, BTreeSet::from(expected));
-        socket.disconnect(false);
+        socket.disconnect();
         peer.expect("1").await;
         let gone = socket.emit_with_ack::<u8>("ask", 1).await;
         assert!(matches!(gone, Err(AckError::Disconnected)), "{gone:?}");
@@ -345,9 +345,9 @@ async fn joins_leaves_and_disconnects_reach_all_servers() {
     assert_eq!(a.io.to("one").fetch_sockets().await.unwrap().len(), 2);
     assert_eq!(b.io.to("two").fetch_sockets().await.unwrap()[0].id(), pa.id);
     assert_eq!(b.io.to("three").fetch_sockets().await.unwrap().len(), 1);
-    b.io.to("a").disconnect_sockets(false);
+    b.io.to("a").disconnect_sockets();
     pa.expect("1").await;
-    a.io.disconnect_sockets(true);
+    a.io.close_sockets();
     pb.expect("1").await;
     pb.ended().await;
     assert!(a.io.fetch_sockets().await.unwrap().is_empty());
@@ -493,7 +493,7 @@ async fn server_alone_does_it_all_by_itself() {
     socket.join("room");
     socket.leave("room");
     io.sockets_join("other");
-    socket.disconnect(true);
+    socket.close();
     let id = &peer.id;
     let expected = [
         format!("+{id}"),

@@ -3,6 +3,7 @@
 use sockeye_engine::NetSocket;
 
 use super::Socket;
+use crate::link::Request;
 
 impl Socket {
     /// The network socket below the connection, for addresses and options of the system.
@@ -36,10 +37,10 @@ impl Socket {
         self.link().session.end();
     }
 
-    /// Writes what waits and closes the connection, with all sockets on it: the same as
-    /// [`disconnect(true)`](Self::disconnect).
+    /// Writes what waits and closes the connection, with all sockets on it. To take this one out of
+    /// its namespace alone, there is [`disconnect`](Self::disconnect).
     pub fn close(&self) {
-        self.disconnect(true);
+        self.link().request(Request::Close);
     }
 
     /// Stops reading from the connection, until [`resume`](Self::resume): the peer's sending has
