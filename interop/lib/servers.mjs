@@ -29,6 +29,11 @@ export const SERVERS = {
   "socket.io 2.5.1": { generation: 2, parsers: PARSERS, prepare: ({ parser }) => node(2, parser), protocols: ["auto", "3"] },
   "socket.io 3.1.2": { generation: 3, parsers: PARSERS, prepare: ({ parser }) => node(3, parser), protocols: ["auto", "4"] },
   "socket.io 4.8.4": { generation: 4, parsers: PARSERS, prepare: ({ parser }) => node(4, parser), protocols: ["auto", "4"] },
+  "socket.io 4.8.4 deflate": {
+    generation: 4,
+    prepare: () => ({ command: (address) => [process.execPath, "servers/node.js", "4", address, "--deflate"] }),
+    protocols: ["4"],
+  },
   "python-socketio 5.18.1": {
     generation: 4,
     parsers: ["msgpack"],
@@ -43,6 +48,12 @@ export const SERVERS = {
     prepare: ({ server, parser }) => server && conformance(parser ? `${server} {} --${parser}` : `${server} {}`),
     needs: "--server",
     protocols: ["auto", "3", "4"],
+  },
+  "sockeye deflate": {
+    generation: 4,
+    prepare: ({ server }) => server && conformance(`${server} {} --deflate --http-compression`),
+    needs: "--server",
+    protocols: ["3", "4"],
   },
 };
 

@@ -1,24 +1,25 @@
 // The contract of the `conformance` example, spoken by the original server of one generation:
 //
-//   node servers/node.js 1|2|3|4 [HOST:PORT] [--eio3] [--engine] [--msgpack | --json]
+//   node servers/node.js 1|2|3|4 [HOST:PORT] [--eio3] [--engine] [--deflate] [--msgpack | --json]
 //
 // Says `listening on URL` once it does. Without an address it takes a free port of 127.0.0.1, and ends with its
 // standard input; in any case it ends on SIGTERM.
 //
 // `--eio3` lets 3.x and 4.x serve clients of Engine.IO 3, which 1.x and 2.x know only; `--engine` serves the bare
-// Engine.IO server of that generation at `/engine.io/`. `--msgpack` and `--json` are its parsers of that name, from 2.x on.
+// Engine.IO server of that generation at `/engine.io/`. `--deflate` compresses messages on WebSockets.
+// `--msgpack` and `--json` are its parsers of that name, from 2.x on.
 
 import { createServer } from "node:http";
 import { createRequire } from "node:module";
 import { PARSERS, parserModule } from "../lib/clients.mjs";
 
-const USAGE = "usage: node servers/node.js 1|2|3|4 [HOST:PORT] [--eio3] [--engine] [--msgpack | --json]";
+const USAGE = "usage: node servers/node.js 1|2|3|4 [HOST:PORT] [--eio3] [--engine] [--deflate] [--msgpack | --json]";
 
 const words = process.argv.slice(2);
 const flags = new Set(words.filter((word) => word.startsWith("--")));
 const [generation, address = "127.0.0.1:0", ...rest] = words.filter((word) => !flags.has(word));
 const [, host, port] = /^(.+):(\d+)$/.exec(address) ?? [];
-const known = [...flags].every((flag) => ["eio3", "engine", ...PARSERS].includes(flag.slice(2)));
+const known = [...flags].every((flag) => ["eio3", "engine", "deflate", ...PARSERS].includes(flag.slice(2)));
 if (!/^[1-4]$/.test(generation) || !host || rest.length > 0 || !known) {
   console.error(USAGE);
   process.exit(2);
@@ -32,6 +33,7 @@ const options = {
   maxHttpBufferSize: 1_000_000,
   connectTimeout: 1000,
   allowEIO3: flags.has("--eio3"),
+  perMessageDeflate: flags.has("--deflate"),
   // Who may ask is `cors` since 3.x, and was `origins` before.
   cors: { origin: "*" },
   origins: "*:*",

@@ -39,6 +39,10 @@ each by itself, and with messages that refer to those before them.",
 const SUITE: &str = "kosoku==0.1.0";
 /// The cases that are run once more with context takeover.
 const COMPRESSION_CASES: [&str; 4] = ["-i", "12.*", "-i", "13.*"];
+/// A client that wants to keep messages in mind does not say that it could do without, and some servers of the suite take
+/// nothing else: they agree on nothing, which is no fault.
+const NO_AGREEMENT: &str = "UNIMPLEMENTED";
+const TAKEOVER_CLIENT: &str = "client-takeover";
 /// A case that says nothing about the peer's faults; everything else is one.
 const GOOD: [&str; 3] = ["OK", "NON-STRICT", "INFORMATIONAL"];
 /// Time for the suite to write its reports and end.
@@ -69,8 +73,8 @@ fn drive_server(workspace: &Workspace, role: &str, option: &str, cases: &[&str])
 
 pub(crate) fn client(workspace: &Workspace) -> Result {
     call_client(workspace, "client", &[], &[])?;
-    let role = "client-takeover";
-    call_client(workspace, role, &["takeover"], &COMPRESSION_CASES)
+    let (role, option) = (TAKEOVER_CLIENT, ["takeover"]);
+    call_client(workspace, role, &option, &COMPRESSION_CASES)
 }
 
 fn call_client(workspace: &Workspace, role: &str, option: &[&str], cases: &[&str]) -> Result {
@@ -145,7 +149,9 @@ fn judge(reports: &Path) -> Result {
         total += 1;
         let word = |key: &str| report[key].as_str().unwrap_or("MISSING").to_owned();
         let (behavior, close) = (word("behavior"), word("behaviorClose"));
-        if !GOOD.contains(&behavior.as_str()) || !GOOD.contains(&close.as_str()) {
+        let is_good = GOOD.contains(&behavior.as_str())
+            || behavior == NO_AGREEMENT && reports.ends_with(TAKEOVER_CLIENT);
+        if !is_good || !GOOD.contains(&close.as_str()) {
             failures.push(format!("{case}: {behavior}, closing {close}"));
         }
         *groups

@@ -72,6 +72,12 @@ pub(crate) fn javascript(workspace: &Workspace, filter: Option<&str>) -> Result 
         .arg(format!("{} {{}} --dialect lines", shell(&probe)));
     let mut own_client = suites.command("--test");
     own_client.arg("sockeye-js.test.mjs");
+    let mut compression = suites.against("compression.mjs", &conformance);
+    compression.arg("--echo").arg(shell(&echo));
+    // A browser is one peer of several; the suite says so when it has to leave it out.
+    if let Ok(chromium) = tools::chromium() {
+        compression.arg("--chromium").arg(chromium);
+    }
     let command = workspace.build_command()?;
     let mut rooms = suites.command("rooms.mjs");
     rooms.arg("--sockeye").arg(shell(&command));
@@ -82,6 +88,7 @@ pub(crate) fn javascript(workspace: &Workspace, filter: Option<&str>) -> Result 
             suites.against("engine.mjs", &conformance),
         ),
         ("ws and broken frames", suites.against("ws.mjs", &echo)),
+        ("compression", compression),
         (
             "plain peers on bare streams",
             suites.against("lines.mjs", &conformance),
