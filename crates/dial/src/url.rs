@@ -1,3 +1,11 @@
+//! Where to connect to.
+//!
+//! Not read by the crate `url`, which reads as browsers do: it refuses the zone of an IPv6 address, and a host that is left
+//! out (`urls_are_read_and_written`); resolves dots and escapes characters in a path, which is a namespace here and taken
+//! as it is written (`namespace_is_taken_as_it_is_written`); and mends or drops what has no place in a host, a port or a
+//! query, where this says what is wrong (`what_is_wrong_is_named`). What would remain of it is less than what it brings: two
+//! dozen crates.
+
 use std::fmt;
 use std::net::Ipv6Addr;
 use std::path::Path;
@@ -436,6 +444,16 @@ mod tests {
         assert_eq!((unix.namespace(), unix.query()), ("/", None));
         assert_eq!(unix.path(), Some(Path::new("/a?b")));
         assert_eq!((unix.host(), unix.port()), (None, None));
+    }
+
+    #[test]
+    fn namespace_is_taken_as_it_is_written() {
+        for namespace in [
+            "/a/../b", "/./a", "/a b", "/ä", "/%41", "/a\\b", "//a", "/a/",
+        ] {
+            assert_eq!(url(&format!("http://a{namespace}")).namespace(), namespace);
+            assert_eq!(url(&format!("tcp://a:1{namespace}")).namespace(), namespace);
+        }
     }
 
     #[test]

@@ -1,3 +1,10 @@
+//! What answers say to pages of other origins.
+//!
+//! The layer of tower-http is not below this: it tells a page that is refused of credentials all the same
+//! (`page_that_is_refused_hears_of_no_credentials`), lets every answer vary with what only a preflight's depends on
+//! (`listed_origin_is_mirrored_with_credentials`), answers a preflight with 200 where the reference server has 204
+//! (`preflight_is_answered_with_204`), and panics where a configuration is to be refused (`star_with_credentials_is_refused`).
+
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -267,6 +274,14 @@ mod tests {
         assert_eq!(response[ACCESS_CONTROL_ALLOW_ORIGIN], "http://a.example");
         assert_eq!(response[ACCESS_CONTROL_ALLOW_CREDENTIALS], "true");
         assert_eq!(response[VARY], "Origin");
+    }
+
+    #[test]
+    fn page_that_is_refused_hears_of_no_credentials() {
+        let cors = Cors::origins(["http://a.example"]).credentials(true);
+        let response = answer(&cors, "http://b.example");
+        assert!(!response.contains_key(ACCESS_CONTROL_ALLOW_ORIGIN));
+        assert!(!response.contains_key(ACCESS_CONTROL_ALLOW_CREDENTIALS));
     }
 
     #[test]

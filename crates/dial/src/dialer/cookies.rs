@@ -166,6 +166,8 @@ mod tests {
         assert_eq!(sorted("https://two.test", "/socket.io/"), "");
         keep(&jar, "https://one.test", "/", &["a=; Path=/; Max-Age=0"]);
         assert_eq!(sorted("http://one.test", "/"), "");
+        keep(&jar, "https://one.test", "/", &["c=; Path=/; Max-Age=-1"]);
+        assert_eq!(sorted("https://one.test", "/"), "");
         keep(&jar, "http://one.test", "/", &["d=4; Domain=two.test"]);
         assert_eq!(sorted("http://two.test", "/"), "");
     }

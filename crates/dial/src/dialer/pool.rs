@@ -1,4 +1,10 @@
 //! Connections that wait for their next request.
+//!
+//! The pool of hyper-util's client is not used. It cannot be told not to keep what a server hangs up on without a word, as
+//! netty-socketio does after each answer: requests race with that, and a POST that loses is a lost session
+//! (`get_that_crosses_the_hanging_up_goes_over_a_new_connection`). It gives a request whichever connection is there first,
+//! and leaves the other one to the server with nothing said on it (`connection_that_was_made_for_a_request_carries_it`).
+//! And it bounds what rests by server, not in all.
 
 use std::collections::VecDeque;
 use std::fmt;

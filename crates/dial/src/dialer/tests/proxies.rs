@@ -7,6 +7,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt, copy_bidirectional};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 
+use super::super::PostBody;
 use super::http::read_request;
 use super::{DialConfig, DialError, Dialer, ProxyUrl, local, url};
 use sockeye_engine::Socket;
@@ -221,6 +222,35 @@ async fn what_a_server_says_first_comes_through_a_proxy() {
         let len = poll_fn(|cx| io.poll_read(cx, &mut read)).await.unwrap();
         assert_eq!(&read[..len], GREETING, "{scheme}");
     }
+}
+
+/// Such connections are few on small servers, and one on which nothing is said is held until it times out.
+#[tokio::test]
+async fn connection_that_was_made_for_a_request_carries_it() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let dialer = through(&format!("http://{}", listener.local_addr().unwrap()));
+    let (url, none) = (url("http://a.invalid"), HeaderMap::new());
+    let tunnel = b"HTTP/1.1 200 OK\r\n\r\n";
+    let ok = b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n2";
+
+    let get = tokio::spawn(dialer.request(&url, "/", &none, None));
+    let (mut first, _) = listener.accept().await.unwrap();
+    read_request(&mut first).await.unwrap();
+    first.write_all(tunnel).await.unwrap();
+    read_request(&mut first).await.unwrap();
+
+    let body = PostBody::Text(Bytes::from_static(b"2"));
+    let post = tokio::spawn(dialer.request(&url, "/", &none, Some(body)));
+    let (mut second, _) = listener.accept().await.unwrap();
+    read_request(&mut second).await.unwrap();
+    // The first connection is at rest before the second one can be used.
+    first.write_all(ok).await.unwrap();
+    get.await.unwrap().unwrap();
+    second.write_all(tunnel).await.unwrap();
+    let request = read_request(&mut second).await.unwrap();
+    assert!(request.starts_with("POST "), "{request}");
+    second.write_all(ok).await.unwrap();
+    post.await.unwrap().unwrap();
 }
 
 #[tokio::test]
