@@ -9,7 +9,8 @@ use futures_util::stream::BoxStream;
 use sockeye_socket_proto::Args;
 
 use crate::{
-    Answer, BroadcastOptions, EventBody, Incomplete, Local, RoomEvent, SocketDetails, Target,
+    Answer, BroadcastOptions, EventBody, Incomplete, Local, RecoveryStore, RoomEvent,
+    SocketDetails, Target,
 };
 
 /// A cluster that a server is to be a member of: it opens an [`Adapter`] for each namespace.
@@ -83,6 +84,15 @@ pub trait Adapter: Send + Sync + 'static {
     /// among them.
     fn room_changed(&self, event: &RoomEvent);
 
+    /// What lets sockets come back to any server of the cluster, after their connections were lost. Asked for once, if the
+    /// server is configured for that. Default: nothing, they come back as new ones.
+    ///
+    /// With it, broadcasts that are neither volatile nor wait for answers are logged, and delivered
+    /// [later](Delivery::Later).
+    fn recovery(&self) -> Option<Arc<dyn RecoveryStore>> {
+        None
+    }
+
     /// The server closes, and this namespace with it: its sockets are gone. The future is ready when what is queued has been
     /// sent and the others know that this server is none of them any more. It is waited for 5 s.
     fn close(&self) -> BoxFuture<'static, ()>;
@@ -93,7 +103,7 @@ pub trait Adapter: Send + Sync + 'static {
 pub enum Delivery {
     /// At once, which is what it does.
     Now,
-    /// When the adapter calls [`Local::broadcast`], perhaps with another event: with the offset in a log as a further
-    /// argument, which has to be known first.
+    /// When the adapter calls [`Local::broadcast`], with the [offset](BroadcastOptions::offset) that the event has in a log,
+    /// which has to be known first.
     Later,
 }

@@ -9,23 +9,36 @@
 //! adapter is called for what the application asks for, carries it to the other servers, and calls `Local` for what comes
 //! from there. Neither knows how the other works: the server has no type parameter for the one, and whoever writes an
 //! adapter needs this crate alone.
+//!
+//! What lets a socket come back after its connection was lost is a [`RecoveryStore`]: a [`MemoryStore`] if the server is
+//! alone, and else one that the adapter has.
 
 mod adapter;
 mod details;
+mod event_log;
 mod feed;
 mod index;
 mod local;
+mod memory_store;
 mod message;
+mod recovery;
 mod rooms;
+mod secret_map;
 mod select;
 mod slot_set;
 mod target;
 
 pub use adapter::{Adapter, Cluster, Delivery};
 pub use details::{HandshakeDetails, SocketDetails};
+pub use event_log::{EventLog, LogLimits};
 pub use feed::RoomEvent;
 pub use index::{Joined, Left, LeftRoom, RoomIndex, Slot};
 pub use local::{AnswerTo, Local};
+pub use memory_store::{MemoryLimits, MemoryStore, Swept};
 pub use message::{Answer, BroadcastOptions, EventBody, Incomplete};
+pub use recovery::{
+    Claim, KeptSocket, LoggedEvent, Progress, Receivers, RecoveryStore, Restored, Resume,
+};
 pub use rooms::Rooms;
+pub use secret_map::SecretMap;
 pub use target::{RoomName, RoomNames, Target};

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use futures_util::stream::BoxStream;
 use sockeye_socket_proto::Args;
 
-use crate::{Answer, BroadcastOptions, EventBody, SocketDetails, Target};
+use crate::{Answer, BroadcastOptions, EventBody, KeptSocket, SocketDetails, Target};
 
 /// One server's part of a namespace, as an [`Adapter`](crate::Adapter) uses it for what other servers have asked for.
 ///
@@ -17,7 +17,8 @@ pub trait Local: Send + Sync + 'static {
     /// How many sockets are meant: the cheap way to see that an event need not be decoded, as it is for nobody here.
     fn count(&self, target: &Target) -> usize;
 
-    /// Emits an event. What cannot be encoded is logged.
+    /// Emits an event, which gets its [offset](BroadcastOptions::offset) as a further argument if it has one. Those are to
+    /// come one at a time, in the order of the log. What cannot be encoded is logged.
     fn broadcast(&self, event: &EventBody<'_>, options: &BroadcastOptions);
 
     /// Emits an event whose receivers are to answer. The stream begins with [`Answer::Asked`], for nobody too, and ends when
@@ -43,6 +44,9 @@ pub trait Local: Send + Sync + 'static {
     ///
     /// Has to be called within a Tokio runtime, in which handlers that wait go on.
     fn server_side_event(&self, event: &EventBody<'_>, answer: Option<AnswerTo>);
+
+    /// The time of a kept socket is over, and nobody has come back for it: tells the application, if that wants to know.
+    fn recovery_expired(&self, socket: KeptSocket);
 }
 
 /// Takes the answer to a server-side event.

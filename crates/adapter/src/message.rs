@@ -32,6 +32,9 @@ pub struct BroadcastOptions {
     pub binary: bool,
     /// How long answers are waited for; `None` for the server's default.
     pub timeout: Option<Duration>,
+    /// The event's place in the cluster's log, if it has one: receivers get it as a further argument, and come back with
+    /// it. Set by an adapter, for [`Local::broadcast`](crate::Local::broadcast).
+    pub offset: Option<Arc<str>>,
 }
 
 impl BroadcastOptions {
@@ -43,6 +46,7 @@ impl BroadcastOptions {
             compress: true,
             binary: true,
             timeout: None,
+            offset: None,
         }
     }
 }

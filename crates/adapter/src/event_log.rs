@@ -1,0 +1,304 @@
+//! A log of events, with bounds, that knows what it has lost.
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use foldhash::fast::RandomState;
+use sockeye_socket_proto::Args;
+
+use crate::recovery::{LoggedEvent, Receivers};
+
+/// The events of one namespace that those who are away get later, oldest first.
+///
+/// They are numbered from 1. What does not fit any more is forgotten, oldest first, in one room or in all; and whoever asks
+/// for what came after some number either gets all of it or learns that it is not all there.
+///
+/// # Cost
+///
+/// An event is found by its rooms, so that asking costs what is found, and not what is there. In memory it takes its name,
+/// its JSON and its attachments, and some 250 bytes more; all of that counts for the limits.
+#[derive(Debug)]
+pub struct EventLog {
+    limits: LogLimits,
+    /// `None` where the event of one room was forgotten before its time.
+    events: VecDeque<Option<Entry>>,
+    /// The number of the first of these.
+    first: u64,
+    bytes: usize,
+    /// Everything up to this number may be missing.
+    lost: u64,
+    everyone: Channel,
+    rooms: Channels,
+    /// What was for single sockets, by id.
+    sockets: Channels,
+}
+
+/// How much an [`EventLog`] keeps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LogLimits {
+    /// Bytes of all events.
+    pub bytes: usize,
+    /// Bytes of the events of one room, or of one socket. What is for everyone has no such limit of its own.
+    pub room_bytes: usize,
+    /// How long an event is kept.
+    pub time: Duration,
+}
+
+type Channels = HashMap<Arc<str>, Channel, RandomState>;
+
+/// The events of one room.
+#[derive(Debug, Default)]
+struct Channel {
+    numbers: VecDeque<u64>,
+    bytes: usize,
+    /// Some of its events are missing, of which this is the last.
+    lost: u64,
+}
+
+#[derive(Debug)]
+struct Entry {
+    event: Arc<LoggedEvent>,
+    receivers: Receivers,
+    at: Instant,
+    bytes: usize,
+}
+
+/// What an event takes beside its text: its own structures, the names of its receivers (which it shares), its places in
+/// the indexes.
+const OVERHEAD: usize = 256;
+
+/// After how many forgotten events all rooms are looked through for those that are not needed any more.
+const CLEAN_EVERY: u64 = 1024;
+
+impl EventLog {
+    /// A log with nothing in it.
+    #[must_use]
+    pub fn new(limits: LogLimits) -> Self {
+        Self {
+            limits,
+            events: VecDeque::new(),
+            first: 1,
+            bytes: 0,
+            lost: 0,
+            everyone: Channel::default(),
+            rooms: Channels::default(),
+            sockets: Channels::default(),
+        }
+    }
+
+    /// The number of the last event; 0 if there has been none yet.
+    #[must_use]
+    pub fn last(&self) -> u64 {
+        self.first + self.events.len() as u64 - 1
+    }
+
+    /// How many bytes its events take.
+    #[must_use]
+    pub const fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Whether there is no event in it.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.events.is_empty()
+    }
+
+    /// Adds an event, whose number is the one after [`last`](Self::last), and gives it back to be shared.
+    pub fn push(
+        &mut self,
+        offset: Box<str>,
+        (name, args): (&str, Args),
+        receivers: Receivers,
+        now: Instant,
+    ) -> Arc<LoggedEvent> {
+        self.forget_old(now);
+        let number = self.last() + 1;
+        let attachments: usize = args.attachments().iter().map(|part| part.len()).sum();
+        let bytes = OVERHEAD + name.len() + args.as_json().len() + attachments;
+        let event = Arc::new(LoggedEvent {
+            number,
+            offset,
+            name: name.into(),
+            args,
+        });
+        let mut is_too_much = false;
+        let limit = self.limits.room_bytes;
+        self.each_channel(&receivers, true, |channel, is_everyone| {
+            // A room that is named twice.
+            if channel.numbers.back() != Some(&number) {
+                channel.numbers.push_back(number);
+                channel.bytes += bytes;
+                is_too_much |= channel.bytes > limit && !is_everyone;
+            }
+        });
+        self.bytes += bytes;
+        self.events.push_back(Some(Entry {
+            event: Arc::clone(&event),
+            receivers: receivers.clone(),
+            at: now,
+            bytes,
+        }));
+        if is_too_much {
+            self.shorten(&receivers);
+        }
+        while self.bytes > self.limits.bytes {
+            self.forget_first();
+        }
+        event
+    }
+
+    /// What a socket with this id, in these rooms, has not got if it has got everything up to the event with this number.
+    /// `None` if not all of that is there.
+    #[must_use]
+    pub fn since(
+        &self,
+        number: u64,
+        id: &str,
+        rooms: &[Arc<str>],
+    ) -> Option<Vec<Arc<LoggedEvent>>> {
+        if number < self.lost || number > self.last() {
+            return None;
+        }
+        let joined = rooms.iter().map(|room| &**room).filter(|room| *room != id);
+        let joined = joined.chain([id]).filter_map(|room| self.rooms.get(room));
+        let channels = joined.chain(self.sockets.get(id)).chain([&self.everyone]);
+        let mut numbers = Vec::new();
+        for channel in channels {
+            if channel.lost > number {
+                return None;
+            }
+            let start = channel.numbers.partition_point(|other| *other <= number);
+            numbers.extend(channel.numbers.range(start..));
+        }
+        numbers.sort_unstable();
+        numbers.dedup();
+        let entries = numbers.into_iter().filter_map(|number| self.entry(number));
+        let meant = entries.filter(|entry| entry.receivers.include(id, rooms));
+        Some(meant.map(|entry| Arc::clone(&entry.event)).collect())
+    }
+
+    /// Forgets what is too old.
+    pub fn forget_old(&mut self, now: Instant) {
+        while let Some(first) = self.events.front() {
+            if let Some(first) = first
+                && first.at + self.limits.time > now
+            {
+                return;
+            }
+            self.forget_first();
+        }
+        // All is lost, and nothing of single rooms any more.
+        self.lost = self.last();
+        self.rooms.clear();
+        self.sockets.clear();
+        self.everyone = Channel::default();
+    }
+
+    /// When there is something to forget, if nothing is added.
+    #[must_use]
+    pub fn oldest_until(&self) -> Option<Instant> {
+        let oldest = self.events.iter().flatten().next()?;
+        Some(oldest.at + self.limits.time)
+    }
+
+    fn entry(&self, number: u64) -> Option<&Entry> {
+        let index = number.checked_sub(self.first)?;
+        self.events.get(usize::try_from(index).ok()?)?.as_ref()
+    }
+
+    /// Brings the rooms of an event back to what they may have.
+    fn shorten(&mut self, receivers: &Receivers) {
+        let limit = self.limits.room_bytes;
+        loop {
+            let mut victim = None;
+            self.each_channel(receivers, false, |channel, is_everyone| {
+                if channel.bytes > limit && !is_everyone {
+                    victim = channel.numbers.front().copied();
+                }
+            });
+            let Some(number) = victim else { return };
+            let index = usize::try_from(number - self.first).unwrap_or(usize::MAX);
+            let entry = self.events.get_mut(index).and_then(Option::take);
+            let entry = entry.expect("what a room lists is there");
+            self.bytes -= entry.bytes;
+            self.each_channel(&entry.receivers, false, |channel, _| {
+                channel.remove(number, entry.bytes);
+                channel.lost = channel.lost.max(number);
+            });
+        }
+    }
+
+    /// Forgets the oldest event.
+    fn forget_first(&mut self) {
+        let Some(entry) = self.events.pop_front() else {
+            return;
+        };
+        let number = self.first;
+        self.first += 1;
+        // What one room had lost before is not lost to the others.
+        let Some(entry) = entry else { return };
+        self.lost = number;
+        self.bytes -= entry.bytes;
+        self.each_channel(&entry.receivers, false, |channel, _| {
+            channel.remove(number, entry.bytes);
+        });
+        let is_needed = |channel: &Channel| !channel.numbers.is_empty() || channel.lost > number;
+        let (channels, rooms) = match &entry.receivers {
+            Receivers::Socket(id) => (&mut self.sockets, std::slice::from_ref(id)),
+            Receivers::Target(target) => (&mut self.rooms, target.shared_rooms()),
+        };
+        for room in rooms {
+            if channels
+                .get(room)
+                .is_some_and(|channel| !is_needed(channel))
+            {
+                channels.remove(room);
+            }
+        }
+        if number % CLEAN_EVERY == 0 {
+            // Rooms that lost all they had, and had nothing since.
+            self.rooms.retain(|_, channel| is_needed(channel));
+            self.sockets.retain(|_, channel| is_needed(channel));
+        }
+    }
+
+    /// Calls `f` with the channel of each room that is named, or with that of everyone. What is not there comes into being
+    /// if it is to be written to.
+    fn each_channel(
+        &mut self,
+        receivers: &Receivers,
+        create: bool,
+        mut f: impl FnMut(&mut Channel, bool),
+    ) {
+        let (channels, rooms) = match receivers {
+            Receivers::Socket(id) => (&mut self.sockets, std::slice::from_ref(id)),
+            Receivers::Target(target) if target.rooms().len() == 0 => {
+                f(&mut self.everyone, true);
+                return;
+            }
+            Receivers::Target(target) => (&mut self.rooms, target.shared_rooms()),
+        };
+        for room in rooms {
+            match channels.get_mut(room) {
+                Some(channel) => f(channel, false),
+                None if create => f(channels.entry(Arc::clone(room)).or_default(), false),
+                None => {}
+            }
+        }
+    }
+}
+
+impl Channel {
+    /// Takes an event out, which is nearly always its first; nothing if the room was named twice.
+    fn remove(&mut self, number: u64, bytes: usize) {
+        if let Ok(index) = self.numbers.binary_search(&number) {
+            self.numbers.remove(index);
+            self.bytes -= bytes;
+        }
+    }
+}
