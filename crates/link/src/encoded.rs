@@ -6,8 +6,8 @@ use bytes::Bytes;
 use sockeye_engine::{Dialect, HEADROOM, Message, Revision};
 use sockeye_socket_proto::parser::Parser;
 use sockeye_socket_proto::{
-    Args, BytesOut, EncodeError, EncodedEvent, EventLayout, ToArgs, encode_event_in_parts,
-    escape_packet, lines,
+    Args, BytesOut, EncodeError, EncodedEvent, EventLayout, EventMark, ToArgs,
+    encode_event_in_parts, escape_packet, lines,
 };
 
 use crate::packet::{Buffers, ERROR, is_on_stream, line, text_of, with_buffers};
@@ -56,10 +56,36 @@ impl Encoded {
         ack_id: Option<u64>,
         limits: BytesOut,
     ) -> Result<Self, EncodeError> {
+        Self::marked(namespace, name, args, EventMark::of(ack_id), limits)
+    }
+
+    /// The same with an offset behind the arguments, as receivers need it that are to come back. Lines and outgoing
+    /// listeners, to which it says nothing, get the arguments alone.
+    ///
+    /// # Errors
+    ///
+    /// As for [`event`](Self::event).
+    pub fn logged(
+        namespace: &str,
+        name: &str,
+        args: &Args,
+        offset: &str,
+        limits: BytesOut,
+    ) -> Result<Self, EncodeError> {
+        Self::marked(namespace, name, args, EventMark::Offset(offset), limits)
+    }
+
+    fn marked<A: ToArgs + ?Sized>(
+        namespace: &str,
+        name: &str,
+        args: &A,
+        mark: EventMark<'_>,
+        limits: BytesOut,
+    ) -> Result<Self, EncodeError> {
         with_buffers(|Buffers { text, attachments }| {
             attachments.set_limits(limits);
             let (start, layout) =
-                encode_event_in_parts(text, HEADROOM, namespace, ack_id, name, args, attachments)?;
+                encode_event_in_parts(text, HEADROOM, namespace, mark, name, args, attachments)?;
             // A copy of the right size: the thread's buffer is roomy, and stays here.
             let first = start - HEADROOM;
             let mut packet = Vec::with_capacity(1 + attachments.len());

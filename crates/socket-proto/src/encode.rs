@@ -23,7 +23,7 @@ use head::{Head, open};
 
 pub use attachments::{Attachments, BytesOut};
 pub use error::{EncodeError, EncodeErrorKind};
-pub use event::{EncodedEvent, EventLayout};
+pub use event::{EncodedEvent, EventLayout, EventMark};
 pub use request::{auth_query, encode_connect_request};
 pub use to_args::{ArgsWriter, ToArgs};
 
@@ -46,7 +46,8 @@ pub fn encode_event<A: ToArgs + ?Sized>(
     args: &A,
     attachments: &mut Attachments,
 ) -> Result<usize, EncodeError> {
-    encode_event_in_parts(buf, headroom, namespace, ack_id, name, args, attachments)
+    let mark = EventMark::of(ack_id);
+    encode_event_in_parts(buf, headroom, namespace, mark, name, args, attachments)
         .map(|(start, _)| start)
 }
 
@@ -60,7 +61,7 @@ pub fn encode_event_in_parts<A: ToArgs + ?Sized>(
     buf: &mut Vec<u8>,
     headroom: usize,
     namespace: &str,
-    ack_id: Option<u64>,
+    mark: EventMark<'_>,
     name: &str,
     args: &A,
     attachments: &mut Attachments,
@@ -78,15 +79,22 @@ pub fn encode_event_in_parts<A: ToArgs + ?Sized>(
         .write_args(&mut writer)
         .and_then(|()| writer.finish())
         .map_err(|error| error.of_event(name))?;
+    let args_end = buf.len();
+    if let EventMark::Offset(offset) = mark {
+        buf.push(b',');
+        write_json(buf, offset)?;
+    }
     buf.push(b']');
     let (kind, parts) = match attachments.len() {
         0 => (PacketType::Event, None),
         parts => (PacketType::BinaryEvent, Some(parts)),
     };
+    let ack_id = mark.ack_id();
     let start = Head::new(buf, body).write(kind, parts, namespace, ack_id);
     let layout = EventLayout {
         payload: body - start,
         name_end: name_end - start,
+        args_end: args_end - start,
         args: count,
         ack_id,
         inline: attachments.are_inline(),
@@ -136,24 +144,29 @@ pub fn encode_counted_ack<A: ToArgs + ?Sized>(
 
 /// Encodes the server's yes to a CONNECT: an object with the socket's id in revision 5, nothing in revision 4.
 ///
-/// `pid` is the secret id for connection state recovery. For `buf` and `headroom` see [`encode_event`].
+/// `recovery` is the secret id for connection state recovery, and the offset for a socket that has got no event yet, which
+/// goes under a key that other clients than ours do not look at. For `buf` and `headroom` see [`encode_event`].
 pub fn encode_connect_accepted(
     buf: &mut Vec<u8>,
     headroom: usize,
     revision: SocketRevision,
     namespace: &str,
     sid: &str,
-    pid: Option<&str>,
+    recovery: Option<(&str, Option<&str>)>,
 ) -> usize {
     #[derive(Serialize)]
     struct Accepted<'a> {
         sid: &'a str,
         #[serde(skip_serializing_if = "Option::is_none")]
         pid: Option<&'a str>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        offset: Option<&'a str>,
     }
     let body = open(buf, headroom, namespace);
     if revision == SocketRevision::V5 {
-        write_strings(buf, &Accepted { sid, pid });
+        let (pid, offset) = recovery.unzip();
+        let offset = offset.flatten();
+        write_strings(buf, &Accepted { sid, pid, offset });
     }
     Head::new(buf, body).write(PacketType::Connect, None, namespace, None)
 }
@@ -356,8 +369,12 @@ mod tests {
             r#"0/chat,{"sid":"Qm"}"#
         );
         assert_eq!(
-            text(|buf| encode_connect_accepted(buf, 5, V5, "/", "S", Some("P"))),
+            text(|buf| encode_connect_accepted(buf, 5, V5, "/", "S", Some(("P", None)))),
             r#"0{"sid":"S","pid":"P"}"#
+        );
+        assert_eq!(
+            text(|buf| encode_connect_accepted(buf, 5, V5, "/", "S", Some(("P", Some("O"))))),
+            r#"0{"sid":"S","pid":"P","offset":"O"}"#
         );
         assert_eq!(
             text(|buf| encode_connect_accepted(buf, 5, V4, "/", "S", None)),

@@ -55,7 +55,7 @@ pub use connection::{Connection, ConnectionConfig, Input, NamespaceKey, StrayPac
 pub use decode_error::DecodeError;
 pub use encode::{
     ArgsWriter, Attachments, BytesOut, EncodeError, EncodeErrorKind, EncodedEvent, EventLayout,
-    ToArgs, auth_query, encode_ack, encode_connect_accepted, encode_connect_error,
+    EventMark, ToArgs, auth_query, encode_ack, encode_connect_accepted, encode_connect_error,
     encode_connect_request, encode_counted_ack, encode_disconnect, encode_event,
     encode_event_in_parts, encode_invalid_namespace,
 };

@@ -150,7 +150,7 @@ proptest! {
     ) {
         let (mut client, key) = joining(revision, &namespace);
         let pid_on_wire = pid.as_deref();
-        let text = text(|buf| encode_connect_accepted(buf, 5, revision, &namespace, &sid, pid_on_wire));
+        let text = text(|buf| encode_connect_accepted(buf, 5, revision, &namespace, &sid, pid_on_wire.map(|pid| (pid, None))));
         let (sid, pid) = match revision {
             SocketRevision::V5 => (Some(sid.into()), pid.map(Into::into)),
             SocketRevision::V4 => (None, None),

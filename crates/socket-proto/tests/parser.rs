@@ -36,7 +36,8 @@ fn encoded(revision: SocketRevision) -> Vec<(String, Vec<Bytes>)> {
         keep(&buf, start, &out);
         let start = encode_ack(&mut buf, 9, namespace, 8, &(), &mut out).unwrap();
         keep(&buf, start, &out);
-        let start = encode_connect_accepted(&mut buf, 9, revision, namespace, "S", Some("P"));
+        let start =
+            encode_connect_accepted(&mut buf, 9, revision, namespace, "S", Some(("P", None)));
         keep(&buf, start, &[]);
         let start = encode_disconnect(&mut buf, 9, namespace);
         keep(&buf, start, &[]);

@@ -9,6 +9,36 @@ use super::to_args::{ArgsWriter, ToArgs};
 use crate::RawArgs;
 use crate::name::read_name;
 
+/// What an event carries beside its name and arguments. Never both: with an offset, a receiver that comes back gets the
+/// event once more, while an answer is for one place that waits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EventMark<'a> {
+    /// Nothing.
+    None,
+    /// The id under which an acknowledgement is expected.
+    AckId(u64),
+    /// The event's place in the server's log, for connection state recovery: one more argument behind the others.
+    Offset(&'a str),
+}
+
+impl EventMark<'_> {
+    /// The id of the acknowledgement, if one is expected.
+    #[must_use]
+    pub const fn of(ack_id: Option<u64>) -> Self {
+        match ack_id {
+            Some(id) => Self::AckId(id),
+            None => Self::None,
+        }
+    }
+
+    pub(super) const fn ack_id(self) -> Option<u64> {
+        match self {
+            Self::AckId(id) => Some(id),
+            Self::None | Self::Offset(_) => None,
+        }
+    }
+}
+
 /// Where the parts of an event lie that [`encode_event`](crate::encode_event) has written, counted from the packet's
 /// first character. With it, whoever needs the event in another form does not read it again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,7 +47,9 @@ pub struct EventLayout {
     pub(super) payload: usize,
     /// Where the JSON of the name ends.
     pub(super) name_end: usize,
-    /// How many arguments there are.
+    /// Where the last argument ends, but for an offset.
+    pub(super) args_end: usize,
+    /// How many arguments there are, without an offset.
     pub(super) args: usize,
     pub(super) ack_id: Option<u64>,
     /// Bytes stand in the JSON.
@@ -29,7 +61,7 @@ pub struct EventLayout {
 pub struct EncodedEvent<'a> {
     /// Its name.
     pub name: Cow<'a, str>,
-    /// Its arguments.
+    /// Its arguments, without the offset that may stand behind them.
     pub args: RawArgs<'a>,
     /// The id under which an acknowledgement is expected.
     pub ack_id: Option<u64>,
@@ -51,8 +83,8 @@ impl EventLayout {
     pub fn parts<'a>(&self, text: &'a str, attachments: &'a [Bytes]) -> EncodedEvent<'a> {
         let list = match self.args {
             0 => "",
-            // Behind the name's comma and up to the bracket that closes the payload.
-            _ => &text[self.name_end + 1..text.len() - 1],
+            // Behind the name's comma.
+            _ => &text[self.name_end + 1..self.args_end],
         };
         let args = RawArgs::encoded(list, self.args);
         let (name, _) = read_name(text, self.payload + 1).expect("a name is written as a string");
@@ -84,8 +116,9 @@ mod tests {
     fn check(namespace: &str, ack_id: Option<u64>, name: &str, args: &impl ToArgs) {
         let mut buf = Vec::new();
         let mut attachments = Attachments::default();
+        let mark = EventMark::of(ack_id);
         let (start, layout) =
-            encode_event_in_parts(&mut buf, 5, namespace, ack_id, name, args, &mut attachments)
+            encode_event_in_parts(&mut buf, 5, namespace, mark, name, args, &mut attachments)
                 .unwrap();
         let text = std::str::from_utf8(&buf[start..]).unwrap();
         let event = layout.parts(text, &attachments);
@@ -122,10 +155,41 @@ mod tests {
         let (mut buf, out) = (Vec::new(), BytesOut::default().inline(true));
         let mut attachments = Attachments::new(out);
         let bytes = Bytes::from_static(&[1, 255]);
-        let (start, layout) =
-            encode_event_in_parts(&mut buf, 0, "/", None, "a", &bytes, &mut attachments).unwrap();
+        let (start, layout) = encode_event_in_parts(
+            &mut buf,
+            0,
+            "/",
+            EventMark::None,
+            "a",
+            &bytes,
+            &mut attachments,
+        )
+        .unwrap();
         let text = std::str::from_utf8(&buf[start..]).unwrap();
         let event = layout.parts(text, &attachments);
         assert_eq!(event.args.deserialize::<Bytes>().unwrap(), bytes);
+    }
+
+    #[test]
+    fn offset_stands_behind_the_arguments_and_is_none() {
+        let cases: [(&dyn ToArgs, &str, &str); 3] = [
+            (&(), r#"2["a","x\"1"]"#, ""),
+            (&(1, "b"), r#"2["a",1,"b","x\"1"]"#, r#"1,"b""#),
+            (
+                &Bytes::from_static(b"x"),
+                r#"51-["a",{"_placeholder":true,"num":0},"x\"1"]"#,
+                r#"{"_placeholder":true,"num":0}"#,
+            ),
+        ];
+        for (args, expected, list) in cases {
+            let (mut buf, mut attachments) = (Vec::new(), Attachments::default());
+            let mark = EventMark::Offset("x\"1");
+            let (start, layout) =
+                encode_event_in_parts(&mut buf, 0, "/", mark, "a", args, &mut attachments).unwrap();
+            let text = std::str::from_utf8(&buf[start..]).unwrap();
+            assert_eq!(text, expected);
+            let event = layout.parts(text, &attachments);
+            assert_eq!((event.args.as_json(), event.ack_id), (list, None));
+        }
     }
 }
