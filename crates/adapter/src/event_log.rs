@@ -8,7 +8,6 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use foldhash::fast::RandomState;
-use sockeye_socket_proto::Args;
 
 use crate::recovery::{LoggedEvent, Receivers};
 
@@ -108,24 +107,18 @@ impl EventLog {
         self.events.is_empty()
     }
 
-    /// Adds an event, whose number is the one after [`last`](Self::last), and gives it back to be shared.
+    /// Adds an event, whose number becomes the one after [`last`](Self::last), and gives it back to be shared.
     pub fn push(
         &mut self,
-        offset: Box<str>,
-        (name, args): (&str, Args),
+        mut event: LoggedEvent,
         receivers: Receivers,
         now: Instant,
     ) -> Arc<LoggedEvent> {
         self.forget_old(now);
         let number = self.last() + 1;
-        let attachments: usize = args.attachments().iter().map(|part| part.len()).sum();
-        let bytes = OVERHEAD + name.len() + args.as_json().len() + attachments;
-        let event = Arc::new(LoggedEvent {
-            number,
-            offset,
-            name: name.into(),
-            args,
-        });
+        event.number = number;
+        let bytes = OVERHEAD + event.bytes();
+        let event = Arc::new(event);
         let mut is_too_much = false;
         let limit = self.limits.room_bytes;
         self.each_channel(&receivers, true, |channel, is_everyone| {
@@ -136,14 +129,15 @@ impl EventLog {
                 is_too_much |= channel.bytes > limit && !is_everyone;
             }
         });
+        let too_much = is_too_much.then(|| receivers.clone());
         self.bytes += bytes;
         self.events.push_back(Some(Entry {
             event: Arc::clone(&event),
-            receivers: receivers.clone(),
+            receivers,
             at: now,
             bytes,
         }));
-        if is_too_much {
+        if let Some(receivers) = too_much {
             self.shorten(&receivers);
         }
         while self.bytes > self.limits.bytes {
@@ -260,7 +254,7 @@ impl EventLog {
                 channels.remove(room);
             }
         }
-        if number % CLEAN_EVERY == 0 {
+        if number.is_multiple_of(CLEAN_EVERY) {
             // Rooms that lost all they had, and had nothing since.
             self.rooms.retain(|_, channel| is_needed(channel));
             self.sockets.retain(|_, channel| is_needed(channel));

@@ -10,7 +10,6 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use serde_json::Value;
-use sockeye_socket_proto::Args;
 
 use crate::event_log::{EventLog, LogLimits};
 use crate::recovery::{Claim, KeptSocket, LoggedEvent, Receivers, RecoveryStore, Restored, Resume};
@@ -117,14 +116,9 @@ impl MemoryStore {
     }
 
     /// Logs an event, which gets the number and the offset that [`next`](Self::next) has given.
-    pub fn log(
-        &self,
-        offset: Box<str>,
-        event: (&str, Args),
-        receivers: Receivers,
-    ) -> Arc<LoggedEvent> {
+    pub fn log(&self, event: LoggedEvent, receivers: Receivers) -> Arc<LoggedEvent> {
         let now = (self.clock)();
-        self.state.lock().log.push(offset, event, receivers, now)
+        self.state.lock().log.push(event, receivers, now)
     }
 
     /// Forgets what is too old, and says who has been forgotten since the last time.
@@ -155,7 +149,8 @@ impl MemoryStore {
         text.push_str(&self.epoch);
         let digits = (64 - number.leading_zeros()).div_ceil(6).max(1);
         for place in (0..digits).rev() {
-            text.push(DIGITS[(number >> (6 * place)) as usize & 63].into());
+            let digit = usize::try_from((number >> (6 * place)) & 63).unwrap_or_default();
+            text.push(DIGITS[digit].into());
         }
         text.into()
     }

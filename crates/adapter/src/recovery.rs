@@ -39,6 +39,7 @@ pub struct Progress {
 
 /// An event that those who are away get later.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct LoggedEvent {
     /// Its number, where the log is in this server's memory; 0 elsewhere.
     pub number: u64,
@@ -48,6 +49,29 @@ pub struct LoggedEvent {
     pub name: Box<str>,
     /// The arguments, without the offset.
     pub args: Args,
+    /// Bytes travel as attachments, rather than inside of the JSON.
+    pub binary: bool,
+}
+
+impl LoggedEvent {
+    /// An event with attachments, if there are bytes in it, and without a number.
+    #[must_use]
+    pub fn new(offset: Box<str>, name: &str, args: Args) -> Self {
+        Self {
+            number: 0,
+            offset,
+            name: name.into(),
+            args,
+            binary: true,
+        }
+    }
+
+    /// Its name, its JSON and its attachments in bytes.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        let attachments: usize = self.args.attachments().iter().map(|part| part.len()).sum();
+        self.name.len() + self.args.as_json().len() + attachments
+    }
 }
 
 /// Who gets a logged event.

@@ -145,6 +145,9 @@ impl BroadcastOperator {
     pub fn emit(&self, name: impl AsRef<str>, args: impl ToArgs) -> Result<(), EmitError> {
         let name = name.as_ref();
         let local = self.namespace.here();
+        if let Some(log) = local.log_for(&self.options) {
+            return local.emit_logged(log, name, &args, &self.options);
+        }
         let event = local.encode(name, &args, None, &self.options)?;
         let delivery = match self.others() {
             None => Delivery::Now,

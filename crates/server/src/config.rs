@@ -9,6 +9,7 @@ use sockeye_socket_proto::lines::LinesConfig;
 use sockeye_socket_proto::parser::Parser;
 
 use crate::files::ClientFiles;
+use crate::recovery::RecoveryConfig;
 
 /// How a server works.
 ///
@@ -31,6 +32,7 @@ pub struct ServerConfig {
     pub(crate) serve_client: bool,
     pub(crate) client_files: Option<ClientFiles>,
     pub(crate) cluster: Option<Arc<dyn Cluster>>,
+    pub(crate) recovery: Option<RecoveryConfig>,
 }
 
 /// What a broadcast does with a receiver whose outbox is full.
@@ -60,6 +62,7 @@ impl Default for ServerConfig {
             serve_client: true,
             client_files: None,
             cluster: None,
+            recovery: None,
         }
     }
 }
@@ -164,6 +167,19 @@ impl ServerConfig {
     #[must_use]
     pub fn cluster(mut self, cluster: impl Cluster) -> Self {
         self.cluster = Some(Arc::new(cluster));
+        self
+    }
+
+    /// Lets sockets come back after their connections were lost, as if nothing had happened: with their id, their rooms,
+    /// their [shared data](crate::Socket::set_shared_data), and with the events that they have missed. Default: off, each
+    /// connection brings a new socket.
+    ///
+    /// Clients get events that are neither volatile nor wait for an answer with one more argument then, a text that says
+    /// where in the log they are; plain peers do not. Memory and costs are in the chapter `recovery` of the guide.
+    #[doc(alias = "connectionStateRecovery")]
+    #[must_use]
+    pub const fn recovery(mut self, recovery: RecoveryConfig) -> Self {
+        self.recovery = Some(recovery);
         self
     }
 }

@@ -308,13 +308,15 @@ impl Connection {
         cx: &mut Context<'_>,
     ) -> Option<Socket> {
         let socket = self.inbox.remove(key)?;
-        socket.set_leaving();
+        let may_return = socket.start_leaving(reason);
         self.inbox
             .dispatch(&Event::disconnect(&socket, DISCONNECTING, reason), cx);
+        let kept = may_return.then(|| socket.to_keep()).flatten();
         socket.exit();
         trace::disconnected(&socket, reason);
         self.inbox
             .dispatch(&Event::disconnect(&socket, DISCONNECT, reason), cx);
+        socket.depart(kept);
         Some(socket)
     }
 
@@ -461,6 +463,7 @@ impl Drop for Connection {
     fn drop(&mut self) {
         for (_, socket) in self.inbox.sockets() {
             socket.exit();
+            socket.depart(None);
         }
         for joining in self.joining.iter().flat_map(|set| set.iter()) {
             joining.give_up();

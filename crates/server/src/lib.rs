@@ -24,6 +24,7 @@ mod namespace;
 mod namespaces;
 mod parent;
 mod pattern;
+mod recovery;
 mod request;
 mod server;
 mod server_side;
@@ -39,6 +40,7 @@ pub use handshake::Handshake;
 pub use namespace::{Namespace, Socket};
 pub use parent::ParentNamespace;
 pub use pattern::PatternError;
+pub use recovery::RecoveryConfig;
 pub use request::NamespaceRequest;
 pub use server::Server;
 pub use server_side::{ServerSide, ServerSideError};
@@ -69,7 +71,9 @@ pub type Emission<'s> = sockeye_link::Emission<'s, Socket>;
 
 /// What other servers of a cluster are made of: for whoever writes an adapter.
 pub use sockeye_adapter as adapter;
-pub use sockeye_adapter::{HandshakeDetails, Incomplete, RoomEvent, RoomName, RoomNames, Target};
+pub use sockeye_adapter::{
+    HandshakeDetails, Incomplete, KeptSocket, RoomEvent, RoomName, RoomNames, Target,
+};
 pub use sockeye_engine::{
     DeflateConfig, Dialect, NetSocket, PeerCredentials, Revision, SessionLimits, TransportKind,
     batch,

@@ -1,5 +1,6 @@
 mod broadcasting;
 mod local;
+mod logged;
 mod server_side;
 mod socket;
 
@@ -20,6 +21,7 @@ use crate::directory::Directory;
 use crate::family::Family;
 use crate::handlers::{Handlers, tell};
 use crate::pattern::Ranges;
+use crate::recovery::Recovery;
 
 use local::LocalSockets;
 pub use socket::Socket;
@@ -217,7 +219,7 @@ impl Namespace {
         &self.0.local.state
     }
 
-    pub(crate) fn here(&self) -> &LocalSockets {
+    pub(crate) fn here(&self) -> &Arc<LocalSockets> {
         &self.0.local
     }
 
@@ -330,6 +332,11 @@ impl Inner {
                     adapter.room_changed(event);
                 }
             });
+        }
+        if let Some(config) = local.config.recovery
+            && let Some(recovery) = Recovery::open(config, adapter.as_deref(), name)
+        {
+            let _ = local.recovery.set(Arc::new(recovery));
         }
         let kind = match origin {
             Origin::Made => Kind::Made(Handlers::default()),

@@ -1,4 +1,5 @@
 use proptest::prelude::*;
+use sockeye_socket_proto::Args;
 
 use super::*;
 use crate::Target;
@@ -15,7 +16,11 @@ fn log(bytes: usize, room_bytes: usize) -> EventLog {
 
 /// An event that takes one unit of the limits.
 fn push(log: &mut EventLog, receivers: Receivers, now: Instant) {
-    log.push("".into(), ("e", Args::empty()), receivers, now);
+    log.push(
+        LoggedEvent::new("".into(), "e", Args::empty()),
+        receivers,
+        now,
+    );
 }
 
 fn room(name: &str) -> Receivers {

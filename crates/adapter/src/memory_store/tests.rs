@@ -1,5 +1,7 @@
 use std::cell::Cell;
 
+use sockeye_socket_proto::Args;
+
 use super::*;
 use crate::{Progress, Target};
 
@@ -38,7 +40,8 @@ fn with(sockets: usize, socket_bytes: usize) -> MemoryStore {
 fn log(store: &MemoryStore, room: &str) -> Box<str> {
     let (_, offset) = store.next();
     let receivers = Receivers::Target(Target::all().to(room));
-    store.log(offset.clone(), ("e", Args::empty()), receivers);
+    let event = LoggedEvent::new(offset.clone(), "e", Args::empty());
+    store.log(event, receivers);
     offset
 }
 

@@ -4,23 +4,26 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use futures_util::StreamExt;
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
-use sockeye_engine::{HEADROOM, Revision, SendOptions};
+use futures_util::{FutureExt, StreamExt};
+use sockeye_adapter::LoggedEvent;
+use sockeye_engine::{CloseReason, Dialect, HEADROOM, Revision, SendOptions, SessionId};
 use sockeye_events::names::CONNECT;
 use sockeye_events::{Event, EventError, EventErrorKind, EventSocket, Refusal};
-use sockeye_link::Next;
 use sockeye_link::middleware::{self, Verdict};
 use sockeye_link::packet::{self, with_buffers};
+use sockeye_link::{Encoded, Next};
 use sockeye_socket_proto::{
     Args, NamespaceKey, encode_connect_accepted, encode_connect_error, encode_invalid_namespace,
 };
+use tokio::sync::oneshot;
 
 use super::Connection;
 use crate::handshake::{auth_of_query, legacy_id};
 use crate::namespace::SharedFamily;
 use crate::namespaces::{Entrance, NoEntrance};
+use crate::recovery::{Recovery, Returning, Shown, Stay};
 use crate::{Handshake, Namespace, Socket, trace};
 
 /// What somebody is still thinking about.
@@ -30,8 +33,10 @@ pub(super) type Joins = FuturesUnordered<Joining>;
 pub(super) enum Joining {
     /// Whether there is such a namespace.
     Choosing(Applicant, BoxFuture<'static, Option<SharedFamily>>),
+    /// The namespace, or its cluster, whether the peer was here before.
+    Claiming(Option<Box<Wish>>, oneshot::Receiver<Returning>),
     /// The namespace's middlewares, whether the socket may.
-    Deciding(Socket, Verdict),
+    Deciding(Option<Entering>, Verdict),
 }
 
 /// What there is of a socket before it is known whether there is its namespace.
@@ -42,11 +47,28 @@ pub(super) struct Applicant {
     handshake: Handshake,
 }
 
+/// What there is of a socket before it is known whether it was here before.
+pub(super) struct Wish {
+    key: NamespaceKey,
+    namespace: Namespace,
+    handshake: Handshake,
+}
+
+/// A socket on its way in.
+pub(super) struct Entering {
+    pub(super) socket: Socket,
+    /// What was kept of it, if it was here before.
+    pub(super) returning: Option<Box<Returning>>,
+}
+
 /// A thought has come to its end.
 pub(super) enum Thought {
     Chosen(Applicant, Option<SharedFamily>),
-    Decided(Socket, Next),
+    Claimed(Box<Wish>, Option<Box<Returning>>),
+    Decided(Entering, Next),
 }
+
+const ONCE: &str = "a future is not polled any more when it is ready";
 
 impl Connection {
     pub(super) fn handle_connect(
@@ -123,10 +145,59 @@ impl Connection {
         handshake: Handshake,
         cx: &mut Context<'_>,
     ) {
-        let id = match self.link.session.revision() {
-            Revision::V3 => legacy_id(&self.link.session, namespace.name()),
-            Revision::V4 => match sockeye_engine::SessionId::random() {
-                Ok(id) => id.as_str().into(),
+        let claim = self.claim(&namespace, &handshake);
+        let wish = Wish {
+            key,
+            namespace,
+            handshake,
+        };
+        let Some(mut claim) = claim else {
+            self.enter(wish, None, cx);
+            return;
+        };
+        match claim.poll_unpin(cx) {
+            Poll::Ready(returning) => self.enter(wish, returning.ok(), cx),
+            Poll::Pending => {
+                let wish = Some(Box::new(wish));
+                self.think(Joining::Claiming(wish, claim), cx);
+            }
+        }
+    }
+
+    /// Asks for the socket that the peer was before, if it says that it was one.
+    fn claim(
+        &self,
+        namespace: &Namespace,
+        handshake: &Handshake,
+    ) -> Option<oneshot::Receiver<Returning>> {
+        let recovery = namespace.here().recovery()?;
+        if !self.can_return() {
+            return None;
+        }
+        Some(recovery.claim(Shown::read(handshake.auth_json())?))
+    }
+
+    /// Whether the peer knows how to come back.
+    fn can_return(&self) -> bool {
+        self.link.session.revision() == Revision::V4
+            && self.link.session.dialect() == Dialect::Packets
+    }
+
+    /// Makes the socket, and asks the namespace's middlewares about it.
+    fn enter(&mut self, wish: Wish, returning: Option<Returning>, cx: &mut Context<'_>) {
+        let Wish {
+            key,
+            namespace,
+            handshake,
+        } = wish;
+        let returning = returning.and_then(|returning| self.if_it_fits(&namespace, returning));
+        let (id, stay) = match &returning {
+            Some(returning) => {
+                let kept = returning.socket();
+                (Arc::clone(&kept.id), Some(Stay::again(kept)))
+            }
+            None => match self.new_ids(&namespace) {
+                Ok(ids) => ids,
                 Err(error) => {
                     tracing::error!(%error, "no random socket id");
                     self.proto.refuse(key);
@@ -134,25 +205,70 @@ impl Connection {
                 }
             },
         };
+        let config = namespace.here().recovery().map(|recovery| recovery.config);
+        let is_trusted =
+            returning.is_some() && config.is_some_and(|config| config.skip_middlewares);
         let middlewares = namespace.middlewares();
         let socket = Socket::new(id, namespace, Arc::clone(&self.link), handshake, key);
+        if let Some(stay) = stay {
+            socket.set_stay(stay);
+        }
+        if let Some(data) = returning
+            .as_ref()
+            .and_then(|returning| returning.socket().data.clone())
+        {
+            socket.restore_shared_data(data);
+        }
         socket.enter();
-        if middlewares.is_empty() {
-            self.finish_join(&socket, Next::Pass, cx);
+        if let Some(returning) = &returning {
+            socket.join_all(&returning.socket().rooms);
+        }
+        let entering = Entering {
+            socket,
+            returning: returning.map(Box::new),
+        };
+        if is_trusted || middlewares.is_empty() {
+            self.finish_join(entering, Next::Pass, cx);
             return;
         }
         let verdict = middleware::ask(
             middlewares,
-            socket.clone(),
+            entering.socket.clone(),
             CONNECT.to_owned(),
             Args::empty(),
             None,
         );
         let mut verdict: Verdict = Box::pin(verdict);
         match verdict.as_mut().poll(cx) {
-            Poll::Ready(next) => self.finish_join(&socket, next, cx),
-            Poll::Pending => self.think(Joining::Deciding(socket, verdict), cx),
+            Poll::Ready(next) => self.finish_join(entering, next, cx),
+            Poll::Pending => self.think(Joining::Deciding(Some(entering), verdict), cx),
         }
+    }
+
+    /// The ids of a socket that was not here before: the public one, and the private one if it may come back.
+    fn new_ids(&self, namespace: &Namespace) -> Result<(Arc<str>, Option<Stay>), getrandom::Error> {
+        let id = match self.link.session.revision() {
+            Revision::V3 => legacy_id(&self.link.session, namespace.name()),
+            Revision::V4 => SessionId::random()?.as_str().into(),
+        };
+        let stay = match namespace.here().recovery() {
+            Some(_) if self.can_return() => Some(Stay::first(SessionId::random()?.as_str())),
+            _ => None,
+        };
+        Ok((id, stay))
+    }
+
+    /// Whoever has missed more than its outbox takes comes back as a new socket.
+    fn if_it_fits(&self, namespace: &Namespace, returning: Returning) -> Option<Returning> {
+        let session = &self.link.session;
+        let room = session.outbox_limit().saturating_sub(session.queued());
+        if returning.missed_bytes() <= room {
+            return Some(returning);
+        }
+        if let Some(kept) = returning.give_up() {
+            namespace.here().tell_expired(&kept);
+        }
+        None
     }
 
     fn think(&mut self, joining: Joining, cx: &mut Context<'_>) {
@@ -162,9 +278,10 @@ impl Connection {
     }
 
     /// The middlewares have decided.
-    pub(super) fn finish_join(&mut self, socket: &Socket, next: Next, cx: &mut Context<'_>) {
+    pub(super) fn finish_join(&mut self, entering: Entering, next: Next, cx: &mut Context<'_>) {
+        let socket = &entering.socket;
         match next {
-            Next::Pass | Next::Rewrite(..) => self.admit(socket, cx),
+            Next::Pass | Next::Rewrite(..) => self.admit(entering, cx),
             Next::Drop => self.refuse(socket, &Refusal::new("Forbidden")),
             Next::Refuse(refusal) => self.refuse(socket, &refusal),
         }
@@ -196,23 +313,30 @@ impl Connection {
         });
     }
 
-    pub(super) fn admit(&mut self, socket: &Socket, cx: &mut Context<'_>) {
-        if !self.accept(socket) {
+    pub(super) fn admit(&mut self, entering: Entering, cx: &mut Context<'_>) {
+        let Entering { socket, returning } = entering;
+        let is_accepted = match socket.stay().zip(socket.namespace().here().recovery()) {
+            Some((stay, recovery)) => {
+                self.accept_with_recovery(&socket, stay, recovery, returning.map(|it| *it))
+            }
+            None => self.accept(&socket, None),
+        };
+        if !is_accepted {
             // It was disconnected before it had joined.
-            self.refuse(socket, &Refusal::new("Forbidden"));
+            self.refuse(&socket, &Refusal::new("Forbidden"));
             return;
         }
         let key = socket.key();
         self.proto.accept(key);
-        trace::connected(socket);
+        trace::connected(&socket);
         self.link.session.pause_on_connect();
         self.inbox.insert(key, socket.clone());
-        self.inbox.dispatch(&Event::local(socket, CONNECT), cx);
+        self.inbox.dispatch(&Event::local(&socket, CONNECT), cx);
     }
 
     /// Lets the socket in and tells the peer, in one step: what others send to the socket, or the end of its
     /// stay, comes behind that. False if somebody has disconnected it.
-    fn accept(&self, socket: &Socket) -> bool {
+    fn accept(&self, socket: &Socket, recovery: Option<(&str, Option<&str>)>) -> bool {
         if socket.speaks_lines() {
             return socket.set_connected();
         }
@@ -221,7 +345,8 @@ impl Connection {
         let mut is_accepted = false;
         with_buffers(|buffers| {
             let text = &mut buffers.text;
-            let start = encode_connect_accepted(text, HEADROOM, revision, name, socket.id(), None);
+            let start =
+                encode_connect_accepted(text, HEADROOM, revision, name, socket.id(), recovery);
             let options = SendOptions::CONTROL;
             let _ = packet::send_if(self.peer(), buffers, start, options, || {
                 is_accepted = socket.set_connected();
@@ -231,12 +356,69 @@ impl Connection {
         is_accepted
     }
 
+    /// The same for one that may come back, or has: nothing goes out between what it has missed and what it is sent from
+    /// now on.
+    fn accept_with_recovery(
+        &self,
+        socket: &Socket,
+        stay: &Stay,
+        recovery: &Recovery,
+        returning: Option<Returning>,
+    ) -> bool {
+        let _order = recovery.order();
+        let pid = stay.pid();
+        let is_accepted = match returning {
+            None => {
+                stay.begin(recovery.last());
+                self.accept(socket, Some((pid, recovery.offset().as_deref())))
+            }
+            // What was missed comes first, as Node's servers send it: clients hand it on before they say that they are
+            // connected again.
+            Some(returning) => match returning.admit() {
+                Some(missed) => {
+                    self.send_missed(socket, stay, &missed);
+                    self.accept(socket, Some((pid, None)))
+                }
+                None => {
+                    tracing::debug!("too much was emitted to a socket while it came back");
+                    self.link.session.abort(CloseReason::TransportError);
+                    false
+                }
+            },
+        };
+        if is_accepted {
+            recovery.arrived(pid, self.link.session.clone());
+        }
+        is_accepted
+    }
+
+    fn send_missed(&self, socket: &Socket, stay: &Stay, missed: &[Arc<LoggedEvent>]) {
+        let (namespace, config) = (socket.namespace().name(), self.server.config());
+        for event in missed {
+            let limits = config.connection.bytes_out().inline(!event.binary);
+            let (name, offset) = (&*event.name, &*event.offset);
+            match Encoded::logged(namespace, name, &event.args, offset, limits) {
+                Ok(encoded) => {
+                    let messages = encoded.messages(self.peer());
+                    // A session that is over is noticed by itself.
+                    let _ = self.link.session.send(messages, SendOptions::CONTROL);
+                }
+                // It was within the limits when it was emitted, here or on another server.
+                Err(error) => tracing::warn!(%error, namespace, "a missed event is dropped"),
+            }
+            stay.sent(event.number);
+        }
+    }
+
     /// Goes on with joins; ready when there are none.
     pub(super) fn poll_joining(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         while let Some(joining) = &mut self.joining {
             match joining.poll_next_unpin(cx) {
-                Poll::Ready(Some(Thought::Decided(socket, next))) => {
-                    self.finish_join(&socket, next, cx);
+                Poll::Ready(Some(Thought::Decided(entering, next))) => {
+                    self.finish_join(entering, next, cx);
+                }
+                Poll::Ready(Some(Thought::Claimed(wish, returning))) => {
+                    self.enter(*wish, returning.map(|returning| *returning), cx);
                 }
                 Poll::Ready(Some(Thought::Chosen(applicant, family))) => {
                     self.finish_choice(applicant, family, cx);
@@ -253,8 +435,8 @@ impl Joining {
     /// The connection has ended before.
     pub(super) fn give_up(&self) {
         match self {
-            Self::Choosing(..) => {}
-            Self::Deciding(socket, _) => socket.exit(),
+            Self::Deciding(Some(entering), _) => entering.socket.exit(),
+            Self::Choosing(..) | Self::Claiming(..) | Self::Deciding(None, _) => {}
         }
     }
 }
@@ -268,9 +450,13 @@ impl Future for Joining {
                 let family = ready!(choice.as_mut().poll(cx));
                 Poll::Ready(Thought::Chosen(applicant.clone(), family))
             }
-            Self::Deciding(socket, verdict) => {
+            Self::Claiming(wish, claim) => {
+                let returning = ready!(claim.poll_unpin(cx)).ok().map(Box::new);
+                Poll::Ready(Thought::Claimed(wish.take().expect(ONCE), returning))
+            }
+            Self::Deciding(entering, verdict) => {
                 let next = ready!(verdict.as_mut().poll(cx));
-                Poll::Ready(Thought::Decided(socket.clone(), next))
+                Poll::Ready(Thought::Decided(entering.take().expect(ONCE), next))
             }
         }
     }

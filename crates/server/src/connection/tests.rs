@@ -62,7 +62,7 @@ impl Rig {
         self.say(&format!("0{ROOM},"));
         let joining = self.connection.joining.take().unwrap();
         match joining.into_iter().next() {
-            Some(joining::Joining::Deciding(socket, _)) => socket,
+            Some(joining::Joining::Deciding(Some(entering), _)) => entering.socket,
             _ => panic!("nobody thinks about a socket"),
         }
     }
@@ -70,7 +70,8 @@ impl Rig {
     /// The middlewares let the socket in.
     fn admit(&mut self, socket: &Socket) {
         let cx = &mut Context::from_waker(Waker::noop());
-        self.connection.finish_join(socket, Next::Pass, cx);
+        self.connection
+            .finish_join(entering(socket), Next::Pass, cx);
     }
 
     fn poll(&mut self) {
@@ -97,6 +98,13 @@ impl Rig {
     }
 }
 
+fn entering(socket: &Socket) -> joining::Entering {
+    joining::Entering {
+        socket: socket.clone(),
+        returning: None,
+    }
+}
+
 #[tokio::test]
 async fn socket_that_is_disconnected_while_it_is_let_in_is_refused() {
     let mut rig = Rig::new().await;
@@ -104,7 +112,7 @@ async fn socket_that_is_disconnected_while_it_is_let_in_is_refused() {
     let socket = rig.joining();
     socket.disconnect();
     // The middlewares had their say before.
-    rig.connection.admit(&socket, cx);
+    rig.connection.admit(entering(&socket), cx);
     rig.poll();
     assert!(rig.is_empty());
     assert_eq!(rig.told().await, [r#"4/room,{"message":"Forbidden"}"#]);

@@ -1,23 +1,24 @@
 //! This server's part of a namespace: what it can do without any other.
 
 use std::convert::Infallible;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use futures_util::StreamExt;
 use futures_util::stream::{self, BoxStream};
 use sockeye_adapter::{
-    Answer, AnswerTo, BroadcastOptions, EventBody, Local, Rooms, SocketDetails, Target,
+    Answer, AnswerTo, BroadcastOptions, EventBody, KeptSocket, Local, Rooms, SocketDetails, Target,
 };
 use sockeye_engine::{CloseReason, SendOptions, batch};
 use sockeye_events::{EmitError, EventError, EventErrorKind, ListenerTable, Snapshot, StateMap};
 use sockeye_link::Encoded;
-use sockeye_socket_proto::{ToArgs, is_reserved_event};
+use sockeye_socket_proto::{BytesOut, ToArgs, is_reserved_event};
 
 use crate::acks::LocalAcks;
 use crate::config::SlowReceiver;
 use crate::link::ACK_ID_LIMIT;
+use crate::recovery::Recovery;
 use crate::server_side::{self, ServerSide};
 use crate::{ServerConfig, Socket, details, trace};
 
@@ -32,8 +33,15 @@ pub(crate) struct LocalSockets {
     pub(crate) rooms: Rooms<Socket>,
     /// Handlers of what other servers emit.
     pub(crate) server_side: Snapshot<ListenerTable<ServerSide>>,
+    /// What lets sockets come back, if the server is configured for that. It may be the adapter's, which comes later.
+    pub(super) recovery: OnceLock<Arc<Recovery>>,
+    pub(super) expiry_hooks: Snapshot<Vec<ExpiryHook>>,
+    pub(super) is_sweeping: AtomicBool,
     next_broadcast_ack: AtomicU32,
 }
+
+/// Hears of sockets that were kept and have not come back.
+pub(super) type ExpiryHook = Arc<dyn Fn(&KeptSocket) + Send + Sync>;
 
 impl LocalSockets {
     pub(crate) fn new(name: &str, config: Arc<ServerConfig>, state: Arc<StateMap>) -> Self {
@@ -43,6 +51,9 @@ impl LocalSockets {
             state,
             rooms: Rooms::new(),
             server_side: Snapshot::default(),
+            recovery: OnceLock::new(),
+            expiry_hooks: Snapshot::default(),
+            is_sweeping: AtomicBool::new(false),
             next_broadcast_ack: AtomicU32::new(0),
         }
     }
@@ -63,12 +74,14 @@ impl LocalSockets {
         ack_id: Option<u64>,
         options: &BroadcastOptions,
     ) -> Result<Encoded, EmitError> {
-        if is_reserved_event(name) {
-            return Err(EmitError::ReservedName(name.into()));
-        }
-        let limits = self.config.connection.bytes_out();
-        let limits = limits.inline(!options.binary);
+        check_name(name)?;
+        let limits = self.limits(options.binary);
         Ok(Encoded::event(&self.name, name, args, ack_id, limits)?)
+    }
+
+    /// How many bytes may be sent at once.
+    pub(super) fn limits(&self, binary: bool) -> BytesOut {
+        self.config.connection.bytes_out().inline(!binary)
     }
 
     /// Sends an event to those that can be told.
@@ -111,13 +124,13 @@ impl LocalSockets {
         u64::from(ACK_ID_LIMIT + count % ACK_ID_LIMIT)
     }
 
-    fn receivers_of(&self, event: &Encoded, options: &BroadcastOptions) -> Vec<Socket> {
+    pub(super) fn receivers_of(&self, event: &Encoded, options: &BroadcastOptions) -> Vec<Socket> {
         let mut receivers = self.rooms.read().select(&options.target);
         receivers.retain(|socket| socket.connected() && event.reaches(socket.peer()));
         receivers
     }
 
-    fn deliver(
+    pub(super) fn deliver(
         &self,
         socket: &Socket,
         event: &Encoded,
@@ -136,6 +149,10 @@ impl LocalSockets {
                 id = socket.loggable_id(),
                 "disconnecting a receiver that is too slow"
             );
+            if let Some(stay) = socket.stay() {
+                // It is to miss what comes behind this as well, if it can come back for all of it.
+                stay.stop(stay.progress().sent);
+            }
             socket.link().session.abort(CloseReason::TransportError);
         }
         result
@@ -150,12 +167,14 @@ impl LocalSockets {
     ) -> Option<Encoded> {
         let encoded = self.encode(event.name, &event.args, ack_id, options);
         encoded
-            .map_err(|error| {
-                let namespace = &*self.name;
-                let error = EventError::new(event.name, EventErrorKind::NotSent(error));
-                tracing::warn!(namespace, error = %format_args!("{error:#}"), "an event of another server is dropped");
-            })
+            .map_err(|error| self.drop_foreign(event.name, error))
             .ok()
+    }
+
+    pub(super) fn drop_foreign(&self, name: &str, error: EmitError) {
+        let namespace = &*self.name;
+        let error = EventError::new(name, EventErrorKind::NotSent(error));
+        tracing::warn!(namespace, error = %format_args!("{error:#}"), "an event of another server is dropped");
     }
 }
 
@@ -172,6 +191,10 @@ impl Local for LocalSockets {
     }
 
     fn broadcast(&self, event: &EventBody<'_>, options: &BroadcastOptions) {
+        if let (Some(offset), Some(recovery)) = (&options.offset, self.recovery()) {
+            self.pass_on_logged(recovery, event, offset, options);
+            return;
+        }
         if let Some(encoded) = self.encode_foreign(event, None, options) {
             self.send(event.name, &encoded, options);
         }
@@ -226,9 +249,21 @@ impl Local for LocalSockets {
         let listeners = self.server_side.load();
         server_side::dispatch(&listeners, &self.name, &self.state, event, answer);
     }
+
+    fn recovery_expired(&self, socket: KeptSocket) {
+        self.tell_expired(&socket);
+    }
+}
+
+/// Whether an event of this name can be emitted.
+pub(super) fn check_name(name: &str) -> Result<(), EmitError> {
+    match is_reserved_event(name) {
+        true => Err(EmitError::ReservedName(name.into())),
+        false => Ok(()),
+    }
 }
 
 /// Shows an event to the outgoing listeners of one of its receivers.
-fn show(socket: &Socket, name: &str, event: &Encoded) {
+pub(super) fn show(socket: &Socket, name: &str, event: &Encoded) {
     let Ok(()) = socket.notify_outgoing(name, || Ok::<_, Infallible>(event.args().clone()));
 }

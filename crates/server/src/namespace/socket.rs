@@ -2,6 +2,7 @@ mod data;
 mod emit;
 mod own;
 mod rooms;
+mod stay;
 mod stream;
 
 use std::fmt;
@@ -22,6 +23,7 @@ use sockeye_link::{Own, Peer, Receiver, further, tell_error};
 use sockeye_socket_proto::{Args, BytesOut, NamespaceKey, ToArgs};
 
 use crate::link::{Link, Request};
+use crate::recovery::Stay;
 use crate::{Handshake, Namespace};
 
 /// One peer in one namespace.
@@ -73,6 +75,8 @@ struct Extras {
     data: StateMap,
     shared: Mutex<Option<Value>>,
     own: OnceLock<Own<Socket>>,
+    /// What sockets have that may come back after a loss.
+    stay: OnceLock<Box<Stay>>,
 }
 
 /// How far a socket is in its life.

@@ -55,4 +55,9 @@ impl Socket {
     pub fn shared_data(&self) -> Option<Value> {
         self.0.extras.get()?.shared.lock().clone()
     }
+
+    /// What was stored before the connection was lost.
+    pub(crate) fn restore_shared_data(&self, data: Value) {
+        *self.extras().shared.lock() = Some(data);
+    }
 }

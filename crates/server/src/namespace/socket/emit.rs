@@ -84,6 +84,12 @@ impl Socket {
     ) -> Result<(), EmitError> {
         let session = &self.0.link.session;
         packet::check_name(session.dialect(), || packet::is_on_stream(session), name)?;
+        if ack_id.is_none()
+            && !flags.send.volatile
+            && let Some(result) = self.emit_logged(name, args, flags)
+        {
+            return result;
+        }
         if !self.connected() {
             return Err(EmitError::Disconnected);
         }

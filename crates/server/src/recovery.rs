@@ -1,0 +1,293 @@
+//! How sockets come back after their connections were lost: who is there, who is kept, and what must not come between.
+//!
+//! Everything that goes out and can be missed has one order for the whole namespace, which is that of the log: the lock of
+//! [`Recovery::order`] is held from the moment an event gets its place until it lies in the outboxes of all who are there.
+//! So of each event and each moment of a socket's life (it is let in, it is given up, it comes back) all agree which was
+//! first, and an event is either sent to the socket or found in the log when it comes back: never neither, never both.
+//! Without the lock, two broadcasts could reach a socket in the other order than the log has them; after the later one, the
+//! earlier would seem to have been got.
+
+mod config;
+mod hold;
+mod stay;
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use parking_lot::{Mutex, MutexGuard};
+use serde::Deserialize;
+use serde_json::Value;
+use sockeye_adapter::{
+    Adapter, Claim, KeptSocket, LoggedEvent, MemoryStore, Receivers, RecoveryStore, Restored,
+    Resume, SecretMap, Swept,
+};
+use sockeye_engine::{CloseReason, SessionHandle, SessionId};
+use sockeye_events::DisconnectReason;
+use sockeye_socket_proto::from_json;
+use tokio::sync::oneshot;
+
+use hold::Holds;
+
+pub use config::RecoveryConfig;
+pub(crate) use hold::Returning;
+pub(crate) use stay::Stay;
+
+/// The part of a namespace that lets its sockets come back.
+pub(crate) struct Recovery {
+    pub(crate) config: RecoveryConfig,
+    store: Arc<dyn RecoveryStore>,
+    /// The same store, if it is in this server's memory and has the log of what this server sends.
+    log: Option<Arc<MemoryStore>>,
+    order: Mutex<()>,
+    holds: Holds,
+    live: Mutex<Live>,
+}
+
+/// Who is connected, by private id.
+#[derive(Default)]
+struct Live {
+    sessions: SecretMap<SessionHandle>,
+    /// Those who want to be a socket that seems to be there still: its connection is dead, but nobody has noticed yet.
+    waiting: SecretMap<Waiting>,
+}
+
+struct Waiting {
+    offset: Option<String>,
+    sender: oneshot::Sender<Returning>,
+}
+
+/// What somebody shows who may have been here before.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Shown {
+    pid: String,
+    offset: Option<String>,
+}
+
+impl Shown {
+    /// Reads it from what a client says when it joins. What has another shape is none.
+    pub(crate) fn read(auth: &str) -> Option<Self> {
+        #[derive(Deserialize)]
+        struct Auth {
+            pid: Option<Value>,
+            offset: Option<Value>,
+        }
+        let auth: Auth = from_json(auth).ok()?;
+        let Some(Value::String(pid)) = auth.pid else {
+            return None;
+        };
+        // A private id of ours; what is longer is not worth looking for.
+        (pid.len() == SessionId::LEN).then_some(())?;
+        let offset = match auth.offset {
+            None | Some(Value::Null) => None,
+            Some(Value::String(offset)) => Some(offset),
+            Some(_) => return None,
+        };
+        Some(Self { pid, offset })
+    }
+}
+
+impl Recovery {
+    /// That of a namespace; `None` if there is no way.
+    pub(crate) fn open(
+        config: RecoveryConfig,
+        adapter: Option<&dyn Adapter>,
+        namespace: &str,
+    ) -> Option<Self> {
+        let Some(adapter) = adapter else {
+            let recovery = Self::in_memory(config);
+            return recovery
+                .inspect_err(|error| tracing::error!(%error, namespace, "no recovery"))
+                .ok();
+        };
+        let Some(store) = adapter.recovery() else {
+            tracing::warn!(namespace, "no recovery: the cluster has none");
+            return None;
+        };
+        Some(Self::with(config, store, None))
+    }
+
+    fn in_memory(config: RecoveryConfig) -> Result<Self, getrandom::Error> {
+        // As much as tells one process from another is enough: the private id is the secret.
+        let epoch = SessionId::random()?.as_str()[..EPOCH_LEN].to_owned();
+        let store = Arc::new(MemoryStore::new(config.limits(), epoch, now));
+        let log = Some(Arc::clone(&store));
+        Ok(Self::with(config, store, log))
+    }
+
+    fn with(
+        config: RecoveryConfig,
+        store: Arc<dyn RecoveryStore>,
+        log: Option<Arc<MemoryStore>>,
+    ) -> Self {
+        Self {
+            config,
+            store,
+            log,
+            order: Mutex::new(()),
+            holds: Holds::default(),
+            live: Mutex::default(),
+        }
+    }
+
+    /// Takes the lock of the order. Nothing of the application's may run under it.
+    pub(crate) fn order(&self) -> MutexGuard<'_, ()> {
+        self.order.lock()
+    }
+
+    /// The log, if it is this server's.
+    pub(crate) fn log(&self) -> Option<&MemoryStore> {
+        self.log.as_deref()
+    }
+
+    /// The number of the last logged event, where events have numbers.
+    pub(crate) fn last(&self) -> u64 {
+        self.log.as_ref().map_or(0, |log| log.last())
+    }
+
+    /// Where somebody begins who connects now.
+    pub(crate) fn offset(&self) -> Option<String> {
+        self.store.offset()
+    }
+
+    /// Lets those who are on their way in have an event that goes out.
+    pub(crate) fn offer(&self, receivers: &Receivers, event: impl FnOnce() -> Arc<LoggedEvent>) {
+        self.holds.offer(receivers, event);
+    }
+
+    /// Asks for the socket that somebody wants to be again. The answer may take a while; an error says that there is none.
+    pub(crate) fn claim(self: &Arc<Self>, shown: Shown) -> oneshot::Receiver<Returning> {
+        let (sender, receiver) = oneshot::channel();
+        let Shown { pid, offset } = shown;
+        let mut live = self.live.lock();
+        if let Some(session) = live.sessions.get(&pid) {
+            // Its owner has a new connection and does not listen to the old one any more.
+            session.abort(CloseReason::TransportClose);
+            live.waiting.insert(pid.into(), Waiting { offset, sender });
+            return receiver;
+        }
+        drop(live);
+        self.restore(&pid, offset.as_deref(), sender);
+        receiver
+    }
+
+    fn restore(
+        self: &Arc<Self>,
+        pid: &str,
+        offset: Option<&str>,
+        sender: oneshot::Sender<Returning>,
+    ) {
+        let this = Arc::clone(self);
+        let resume: Resume = Box::new(move |restored| this.resume(restored, sender));
+        // So that nothing is sent between the end of what has been missed and the beginning of what is held.
+        let _order = self.order();
+        self.store.restore(Claim { pid, offset }, resume);
+    }
+
+    fn resume(
+        self: Arc<Self>,
+        restored: Restored,
+        sender: oneshot::Sender<Returning>,
+    ) -> Option<Restored> {
+        let hold = self
+            .holds
+            .open(&restored.socket, self.config.max_room_bytes);
+        let returning = Returning::new(self, restored, hold);
+        // If nobody waits any more, it stays where it was.
+        sender.send(returning).err()?.take()
+    }
+
+    /// A socket has been let in.
+    pub(crate) fn arrived(&self, pid: &str, session: SessionHandle) {
+        self.live.lock().sessions.insert(pid.into(), session);
+    }
+
+    /// A socket is gone; it is kept if that is given.
+    pub(crate) fn departed(self: &Arc<Self>, pid: &str, kept: Option<KeptSocket>) {
+        let mut live = self.live.lock();
+        if let Some(kept) = kept {
+            // Under the lock: it is there or it is kept, for whoever asks.
+            self.store.keep(kept, self.config.max_disconnection);
+        }
+        live.sessions.remove(pid);
+        let waiting = live.waiting.remove(pid);
+        drop(live);
+        if let Some(Waiting { offset, sender }) = waiting {
+            self.restore(pid, offset.as_deref(), sender);
+        }
+    }
+
+    /// Forgets what is too old, if it is for this server to do.
+    pub(crate) fn sweep(&self) -> Option<Swept> {
+        Some(self.log.as_ref()?.sweep())
+    }
+
+    /// Whether somebody may come back, as far as this server knows.
+    pub(crate) fn keeps_any(&self) -> bool {
+        self.log.as_ref().is_some_and(|log| log.kept() > 0)
+    }
+
+    fn keep_on(&self, kept: KeptSocket, time: Duration) {
+        self.store.keep(kept, time);
+    }
+}
+
+/// Whether a socket that was lost like that may come back: whoever has left, or was sent away, may not.
+pub(crate) const fn is_recoverable(reason: DisconnectReason) -> bool {
+    matches!(
+        reason,
+        DisconnectReason::TransportError
+            | DisconnectReason::TransportClose
+            | DisconnectReason::PingTimeout
+            | DisconnectReason::ForcedClose
+            | DisconnectReason::ForcedServerClose
+            | DisconnectReason::ServerShuttingDown
+    )
+}
+
+/// How many characters of an offset tell which process has made it.
+const EPOCH_LEN: usize = 4;
+
+/// The clock that the runtime's timers follow.
+pub(crate) fn now() -> Instant {
+    tokio::time::Instant::now().into_std()
+}
+
+impl fmt::Debug for Recovery {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Recovery")
+            .field("store", &self.store)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_shown_is_read_whatever_stands_beside_it() {
+        let pid = "abcdefghij0123456789";
+        let shown = |offset: Option<&str>| Shown {
+            pid: pid.to_owned(),
+            offset: offset.map(str::to_owned),
+        };
+        let read = |json: &str| Shown::read(&json.replace("PID", pid));
+        assert_eq!(
+            read(r#"{"pid":"PID","offset":"o","token":1}"#),
+            Some(shown(Some("o")))
+        );
+        assert_eq!(read(r#"{"pid":"PID","x":{"pid":"y"}}"#), Some(shown(None)));
+        assert_eq!(read(r#"{"pid":"PID","offset":null}"#), Some(shown(None)));
+        for none in [
+            "{}",
+            r#"{"pid":"PID","offset":7}"#,
+            r#"{"pid":7}"#,
+            r#"{"pid":"PIDx"}"#,
+            "[]",
+            "{",
+        ] {
+            assert_eq!(read(none), None, "{none}");
+        }
+    }
+}
