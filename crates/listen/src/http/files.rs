@@ -1,3 +1,7 @@
+//! Files out of memory.
+//!
+//! tower-http's file service takes them from the disk, and these are part of the program.
+
 use std::convert::Infallible;
 use std::fmt;
 use std::future::{Ready, ready};
