@@ -8,8 +8,8 @@ use crate::extensions::ExtensionOffer;
 pub struct DeflateConfig {
     /// Shortest message that is compressed, in bytes; 1024 by default. 0 compresses all. 4 GiB are as long as any.
     pub threshold: usize,
-    /// How hard to compress, from 1 (fast) to 9 (small); 1 by default. A kibibyte of JSON takes about twice the time at
-    /// 3, for three quarters of the size. Anything else is taken for the nearest of them.
+    /// How hard to compress, from 1 (fast) to 9 (small); 1 by default. A kibibyte of JSON takes two to three times as
+    /// long at 3, for three quarters of the size. Anything else is taken for the nearest of them.
     pub level: u8,
     /// Whether compressed messages may refer to those before them, in both directions; `false` by default.
     ///
