@@ -11,3 +11,6 @@ pub(crate) mod membership;
 pub(crate) mod recovery;
 pub(crate) mod retry;
 pub(crate) mod stays;
+
+#[cfg(test)]
+mod tests;

@@ -1,4 +1,6 @@
 //! What happens when the application changes its mind at the worst of times. Time is virtual.
+//!
+//! What is decided then has scripts of its own, in `src/life/tests`; here it is seen to happen.
 
 #![expect(clippy::unwrap_used, reason = "all of this is test code")]
 
@@ -58,23 +60,6 @@ fn emit_much(socket: &Socket) {
     for n in 0..LARGE {
         socket.emit("much", (n, "x".repeat(1000))).unwrap();
     }
-}
-
-#[tokio::test(start_paused = true)]
-async fn waiting_for_a_connection_is_not_ended_by_another_who_stops_waiting() {
-    let url = place();
-    let io = serve(&url).await;
-    io.middleware(async || {
-        sleep(Duration::from_secs(3)).await;
-        Ok::<_, Refusal>(())
-    });
-    let socket = client(&url).socket("/");
-    let patient = socket.clone();
-    let patient = tokio::spawn(async move { patient.connect().await });
-    let result = timeout(Duration::from_secs(1), socket.connect()).await;
-    assert!(result.is_err());
-    soon(patient).await.unwrap().unwrap();
-    assert!(socket.active() && socket.connected());
 }
 
 #[tokio::test(start_paused = true)]

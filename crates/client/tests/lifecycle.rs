@@ -1,4 +1,6 @@
 //! Connecting, losing the connection, coming back. Time is virtual: both ends run on one thread.
+//!
+//! What is decided then has scripts of its own, in `src/life/tests`; here it is seen to happen.
 
 #![expect(clippy::unwrap_used, reason = "all of this is test code")]
 
@@ -107,43 +109,6 @@ fn no_jitter() -> Reconnection {
 }
 
 #[tokio::test(start_paused = true)]
-async fn socket_that_was_never_connected_is_not_brought_back_by_itself() {
-    let url = place();
-    let socket = socket(&url);
-    let mut story = story(&socket);
-    let error = socket.connect().await.unwrap_err();
-    assert!(matches!(error, ConnectError::Open(_)), "{error}");
-    assert!(!socket.active());
-    hears(&mut story, "connect_error: the server cannot be reached").await;
-    socket.client().closed().await;
-    assert!(story.try_recv().is_err());
-}
-
-#[tokio::test(start_paused = true)]
-async fn lazy_socket_connects_when_the_server_is_there_at_last() {
-    let url = place();
-    let socket = Client::builder(&url)
-        .reconnection(no_jitter())
-        .build()
-        .unwrap();
-    let mut story = story(&socket);
-    let begun = Instant::now();
-    socket.connect_lazy();
-    for n in 1..4 {
-        hears(
-            &mut story,
-            "connect_error: the server cannot be reached, active",
-        )
-        .await;
-        hears(&mut story, &format!("attempt {n}")).await;
-    }
-    assert_eq!(begun.elapsed().as_secs(), 1 + 2 + 4);
-    let _io = serve(&url).await;
-    hears_at_last(&mut story, "reconnect 4").await;
-    hears(&mut story, "connect").await;
-}
-
-#[tokio::test(start_paused = true)]
 async fn server_gone_for_a_quarter_of_an_hour() {
     let url = place();
     let io = serve(&url).await;
@@ -177,64 +142,6 @@ async fn server_gone_for_a_quarter_of_an_hour() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn attempts_are_limited_if_that_is_wanted() {
-    let url = place();
-    let socket = Client::builder(&url)
-        .reconnection(no_jitter().attempts(2))
-        .build()
-        .unwrap();
-    let mut story = story(&socket);
-    socket.connect_lazy();
-    let heard = hears_at_last(&mut story, "failed").await;
-    let failed = "connect_error: the server cannot be reached";
-    let failed_and_active = format!("{failed}, active");
-    assert_eq!(
-        heard,
-        [
-            &failed_and_active,
-            "attempt 1",
-            &failed_and_active,
-            "attempt 2",
-            // There is no other one.
-            failed,
-        ]
-    );
-    socket.client().closed().await;
-    assert!(!socket.active());
-    // It can be asked for again.
-    let _io = serve(&url).await;
-    socket.connect().await.unwrap();
-}
-
-#[tokio::test(start_paused = true)]
-async fn who_is_told_that_it_is_given_up_may_begin_anew() {
-    let url = place();
-    let socket = Client::builder(&url)
-        .reconnection(no_jitter().attempts(1))
-        .build()
-        .unwrap();
-    let mut story = story(&socket);
-    let (again, times) = (socket.clone(), AtomicU32::new(0));
-    socket.client().on_client_event(move |event| {
-        if let ClientEvent::ReconnectFailed = event
-            && times.fetch_add(1, Ordering::Relaxed) == 0
-        {
-            assert!(!again.active());
-            again.connect_lazy();
-        }
-    });
-    socket.connect_lazy();
-    for _ in 0..2 {
-        let begun = Instant::now();
-        hears_at_last(&mut story, "failed").await;
-        // The first attempt is made at once.
-        assert_eq!(begun.elapsed().as_secs(), 1);
-    }
-    socket.client().closed().await;
-    assert!(!socket.active());
-}
-
-#[tokio::test(start_paused = true)]
 async fn attempt_that_cannot_succeed_later_is_the_last_one() {
     let url = place();
     let asked = AtomicU32::new(0);
@@ -261,40 +168,6 @@ async fn attempt_that_cannot_succeed_later_is_the_last_one() {
     hears(&mut story, "failed").await;
     socket.client().closed().await;
     assert!(!socket.active());
-}
-
-#[tokio::test(start_paused = true)]
-async fn disconnect_during_the_backoff_is_for_good() {
-    let url = place();
-    let socket = socket(&url);
-    let mut story = story(&socket);
-    socket.connect_lazy();
-    hears(
-        &mut story,
-        "connect_error: the server cannot be reached, active",
-    )
-    .await;
-    socket.disconnect();
-    socket.client().closed().await;
-    assert!(story.try_recv().is_err(), "nothing more happens");
-    assert!(!socket.active());
-}
-
-#[tokio::test(start_paused = true)]
-async fn disconnect_during_opening_cancels_without_an_error_event() {
-    // A peer that accepts and says nothing.
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url = format!("tcp://{}", listener.local_addr().unwrap());
-    let socket = socket(&url);
-    let mut story = story(&socket);
-    let connecting = socket.clone();
-    let connecting = tokio::spawn(async move { connecting.connect().await });
-    let (_stream, _) = listener.accept().await.unwrap();
-    socket.disconnect();
-    let result = connecting.await.unwrap();
-    assert!(matches!(result, Err(ConnectError::Cancelled)), "{result:?}");
-    socket.client().closed().await;
-    assert!(story.try_recv().is_err());
 }
 
 #[tokio::test(start_paused = true)]
@@ -347,6 +220,45 @@ async fn events_wait_for_the_connection_in_order() {
         assert_eq!(collected.recv().await, Some(n));
     }
     assert_eq!(socket.waiting_events(), 0);
+}
+
+/// As with socket.io-client 4.8, whose `sendBuffer` keeps such events, and their acknowledgements with them.
+#[tokio::test(start_paused = true)]
+async fn event_that_waits_when_reconnecting_is_given_up_is_answered_after_the_next_connect() {
+    for was_connected in [false, true] {
+        let url = place();
+        let socket = Client::builder(&url)
+            .reconnection(no_jitter().attempts(2))
+            .build()
+            .unwrap();
+        let mut story = story(&socket);
+        let sent = if was_connected {
+            let io = serve(&url).await;
+            io.on("never", |_: sockeye_server::Ack<u32>| ());
+            socket.connect().await.unwrap();
+            let sent = socket.emit_with_ack::<u32>("never", ());
+            let _: u32 = socket.emit_with_ack("echo", 0).await.unwrap();
+            io.close().await;
+            Some(sent)
+        } else {
+            socket.connect_lazy();
+            None
+        };
+        let kept = socket.emit_with_ack::<u32>("echo", 1);
+        let timed = socket.timeout(Duration::from_secs(3600));
+        let timed = timed.emit_with_ack::<u32>("echo", 2);
+        hears_at_last(&mut story, "failed").await;
+        socket.client().closed().await;
+        assert!(!socket.active());
+        assert_eq!(socket.waiting_events(), 2);
+        // What was sent is lost with the connection that it was sent over.
+        if let Some(sent) = sent {
+            assert!(matches!(sent.await, Err(AckError::Disconnected)));
+        }
+        let _io = serve(&url).await;
+        socket.connect().await.unwrap();
+        assert_eq!((kept.await.unwrap(), timed.await.unwrap()), (1, 2));
+    }
 }
 
 #[tokio::test(start_paused = true)]
