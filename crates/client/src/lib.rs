@@ -47,7 +47,7 @@ pub type Ack<T = sockeye_socket_proto::Args> = sockeye_events::Ack<Socket, T>;
 
 pub use sockeye_dial::{
     ConnectRequest, ConnectUrl, ConnectUrlError, ConnectorConfig, ConnectorError, DialConfig,
-    DialError, OpenError, ProxyUrl, TlsOptions,
+    DialError, OpenError, ProxyUrl, ProxyUrlError, ResponseError, TlsOptions, UnixProblem,
 };
 pub use sockeye_engine::{
     DeflateConfig, Dialect, NetSocket, Revision, SessionLimits, TransportKind,
@@ -64,6 +64,6 @@ pub use sockeye_link::{InboxLimits, IntoVerdict, Next};
 pub use sockeye_socket_proto::lines::{BadLines, LinesConfig};
 pub use sockeye_socket_proto::parser;
 pub use sockeye_socket_proto::{
-    Args, ArgsError, ArgsWriter, ConnectionConfig, EncodeError, FromArgs, RawArgs, ToArgs,
-    from_json,
+    Args, ArgsError, ArgsWriter, BytesOut, ConnectionConfig, DecodeError, EncodeError,
+    EncodeErrorKind, FromArgs, RawArgs, ToArgs, from_json,
 };

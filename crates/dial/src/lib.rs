@@ -15,4 +15,6 @@ pub use connector::{
 pub use dialer::{
     ConnectorError, DialConfig, DialError, ProxyUrl, ProxyUrlError, TlsOptions, UnixProblem,
 };
+/// Why what a server answered to a WebSocket handshake is no agreement.
+pub use sockeye_websocket::handshake::ResponseError;
 pub use url::{ConnectUrl, ConnectUrlError};

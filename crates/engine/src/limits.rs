@@ -140,6 +140,7 @@ impl SessionLimits {
     }
 
     /// Those that the parser of long-polling bodies looks at.
+    #[doc(hidden)]
     #[must_use]
     pub fn payload(&self) -> Limits {
         Limits::default()

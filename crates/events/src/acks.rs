@@ -59,6 +59,7 @@ impl AckError {
     /// # Errors
     ///
     /// Why there is none.
+    #[doc(hidden)]
     pub fn read<T: FromArgs>(answer: Result<Args, NoAnswer>) -> Result<T, Self> {
         let args = answer?;
         match Refusal::from_answer(&args) {
@@ -214,6 +215,7 @@ impl<T> AckFuture<T> {
     /// Registers with a socket's table, then lets `emit` send the event.
     ///
     /// `owner` is what holds the table. It is not kept alive by the future.
+    #[doc(hidden)]
     pub fn register(
         owner: &Arc<dyn AsRef<AckTable> + Send + Sync>,
         id: u64,

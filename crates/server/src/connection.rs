@@ -27,7 +27,7 @@ use crate::{Socket, trace};
 use joining::Joins;
 
 /// The upper layer of one session, owned by the session's driver task.
-pub(crate) struct Connection {
+pub struct Connection {
     server: Arc<Common>,
     link: Arc<Link>,
     proto: proto::Connection,
@@ -51,6 +51,12 @@ struct Seldom {
 
 // Every connection has one of these for as long as it lives, in a task whose size grows in large steps.
 const _: () = assert!(size_of::<Connection>() <= 200);
+
+impl fmt::Debug for Connection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Connection").finish_non_exhaustive()
+    }
+}
 
 impl Connection {
     pub(crate) fn new(

@@ -42,7 +42,7 @@ pub use parent::ParentNamespace;
 pub use pattern::PatternError;
 pub use recovery::RecoveryConfig;
 pub use request::NamespaceRequest;
-pub use server::Server;
+pub use server::{Server, ServerLayer, ServerService};
 pub use server_side::{ServerSide, ServerSideError};
 
 /// Answers one event at a time of the handler's choosing, instead of by return value.
@@ -87,6 +87,8 @@ pub use sockeye_events::{
     Refusal, Reply, State, TypedEvent,
 };
 pub use sockeye_link::{InboxLimits, IntoVerdict, Next};
+/// The request that opened a connection.
+pub use sockeye_listen::Handshake as SessionHandshake;
 #[cfg(feature = "tls")]
 pub use sockeye_listen::rustls;
 pub use sockeye_listen::{
@@ -98,6 +100,6 @@ pub use sockeye_listen::{
 pub use sockeye_socket_proto::lines::{BadLines, LinesConfig};
 pub use sockeye_socket_proto::parser;
 pub use sockeye_socket_proto::{
-    Args, ArgsError, ArgsWriter, ConnectionConfig, EncodeError, FromArgs, RawArgs, StrayPackets,
-    ToArgs, from_json,
+    Args, ArgsError, ArgsWriter, BytesOut, ConnectionConfig, DecodeError, EncodeError,
+    EncodeErrorKind, FromArgs, RawArgs, StrayPackets, ToArgs, from_json,
 };

@@ -56,8 +56,14 @@ pub struct Server {
     engine: Engine<App>,
 }
 
-/// The server as the engine sees it.
-pub(crate) struct App(Arc<Common>);
+/// What [`Server::layer`] gives.
+pub type ServerLayer = EngineLayer<App>;
+
+/// What [`Server::service`] gives.
+pub type ServerService = EngineService<App>;
+
+/// The server as the engine sees it. Public for the two above, and nobody else's affair.
+pub struct App(Arc<Common>);
 
 /// The server as handlers find it, among the states: it keeps these, and not the other way round.
 #[derive(Clone)]
@@ -386,21 +392,15 @@ impl Server {
     /// For [`Handshake::remote_addr`](sockeye_listen::Handshake::remote_addr), put a `SocketAddr`
     /// or a [`ConnectionInfo`](crate::ConnectionInfo) into the extensions of the requests.
     #[must_use]
-    pub fn layer(&self) -> EngineLayer<impl Application> {
+    pub fn layer(&self) -> ServerLayer {
         self.engine.layer()
     }
 
     /// The server as a tower service of its own, which answers status 404 to what is not for
     /// its path. Otherwise as [`layer`](Self::layer).
     #[must_use]
-    pub fn service(&self) -> EngineService<impl Application> {
+    pub fn service(&self) -> ServerService {
         self.engine.service()
-    }
-
-    /// The engine below, for what has no method here.
-    #[must_use]
-    pub fn engine(&self) -> &Engine<impl Application> {
-        &self.engine
     }
 
     /// Closes the server: lets nobody in any more, disconnects every socket with the reason

@@ -161,11 +161,11 @@ use sockeye_server as end;
 /// What both ends share, from whichever is there.
 #[cfg(any(feature = "client", feature = "server"))]
 pub use end::{
-    __private, AckError, AckFuture, Added, Args, ArgsError, ArgsWriter, BadLines, Callback,
-    ConnectionConfig, Data, DeflateConfig, Dialect, DisconnectReason, EmitError, EncodeError,
-    Event, EventArgs, EventCallback, EventError, EventErrorKind, EventName, EventParam, EventReply,
-    ExtractError, Failure, FromArgs, FromEvent, InboxLimits, IntoRefusal, IntoReply, IntoVerdict,
-    LinesConfig, ListenerId, Listeners, NetSocket, Next, NoAck, Ordering, Outcome, RawArgs,
-    Refusal, Reply, Revision, SessionLimits, State, ToArgs, TransportKind, TypedEvent, from_json,
-    parser,
+    __private, AckError, AckFuture, Added, Args, ArgsError, ArgsWriter, BadLines, BytesOut,
+    Callback, ConnectionConfig, Data, DecodeError, DeflateConfig, Dialect, DisconnectReason,
+    EmitError, EncodeError, EncodeErrorKind, Event, EventArgs, EventCallback, EventError,
+    EventErrorKind, EventName, EventParam, EventReply, ExtractError, Failure, FromArgs, FromEvent,
+    InboxLimits, IntoRefusal, IntoReply, IntoVerdict, LinesConfig, ListenerId, Listeners,
+    NetSocket, Next, NoAck, Ordering, Outcome, RawArgs, Refusal, Reply, Revision, SessionLimits,
+    State, ToArgs, TransportKind, TypedEvent, from_json, parser,
 };
