@@ -21,12 +21,11 @@ use sockeye_engine_proto::{CloseReason, Revision, Session, TransportKind};
 use crate::dialer::{ConnectorError, Dialer};
 use crate::url::ConnectUrl;
 use sockeye_engine::Connection;
-use sockeye_engine::Framing;
 use sockeye_engine::SessionId;
 use sockeye_engine::SessionLimits;
 use sockeye_engine::mask;
 use sockeye_engine::now;
-use sockeye_engine::{Agreed, Carrier, Driver, Side};
+use sockeye_engine::{Agreed, AnyCarrier, Driver, Side};
 use sockeye_engine::{Dialect, SessionHandle};
 
 pub use config::ConnectorConfig;
@@ -157,8 +156,7 @@ struct Begun {
     sid: String,
     dialect: Dialect,
     base64: bool,
-    carrier: Carrier,
-    framing: Framing,
+    carrier: AnyCarrier,
     agreed: Agreed,
 }
 
@@ -174,7 +172,7 @@ impl Begun {
         let (revision, transport) = (self.state.revision(), self.state.transport());
         let limits = &shared.config.limits;
         let handle = SessionHandle::new(id, revision, transport, self.dialect, self.base64, limits);
-        handle.begin(&self.carrier, self.framing, self.agreed);
+        handle.begin(self.carrier.outlet().agree(self.agreed));
         let opened = Opened {
             session: handle.clone(),
             revision,

@@ -3,7 +3,7 @@ use std::task::{Context, Poll};
 use std::time::Instant;
 
 use bytes::Bytes;
-use sockeye_engine_proto::CloseReason;
+use sockeye_engine_proto::{CloseReason, Message};
 
 /// The upper layer of one session. All of its methods run on the session's driver task, one at
 /// a time.
@@ -103,7 +103,16 @@ pub enum Incoming<'a> {
     Owned(Bytes),
 }
 
-impl Incoming<'_> {
+impl<'a> Incoming<'a> {
+    /// What a packet holds.
+    #[must_use]
+    pub fn of(message: &'a Message<'_>) -> Self {
+        match message {
+            Message::Text(text) => Self::Text(text),
+            Message::Binary(data) => Self::Binary(data),
+        }
+    }
+
     /// The bytes of a binary message as a buffer of their own.
     #[must_use]
     pub fn into_bytes(self) -> Bytes {

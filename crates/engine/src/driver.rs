@@ -1,11 +1,7 @@
 //! The one task that runs a session.
 
-mod ending;
-mod opening;
-mod polling;
-mod requests;
+mod borrowed;
 mod side;
-mod stream;
 mod timer;
 mod unfinished;
 
@@ -15,27 +11,19 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Instant;
 
-use sockeye_engine_proto::payload;
 use sockeye_engine_proto::{
-    BadRequest, CloseReason, Lane, Output, Packet, RequestError, Revision, Role, Session,
-    TransportEnd, TransportKind,
+    CloseReason, Lane, Output, Packet, Revision, Role, Session, TransportEnd, TransportKind,
 };
 
-use crate::command::{Command, Request};
+use crate::carrier::{AnyCarrier, Carrier, Gone, Probe, Upper};
+use crate::command::Command;
 use crate::connection::Connection;
 use crate::handle::SessionHandle;
-use crate::mailbox::{Awaited, Flushed, Queue, Rest};
-use crate::outbox::Framing;
+use crate::mailbox::{Awaited, Queue, Rest};
+use crate::request::Request;
 use crate::turn::Turn;
-use crate::websocket::Upgraded;
-use ending::Ending;
-pub use opening::{Early, NothingEarly};
-use polling::Polling;
-pub use requests::Requests;
-pub use requests::{Exchange, Reply};
+use borrowed::Borrowed;
 pub use side::Side;
-pub use stream::Wire;
-use stream::{Fate, OwnHalf, Probe, Read};
 use timer::{Moment, Timer};
 use unfinished::Unfinished;
 
@@ -49,8 +37,9 @@ pub struct Driver<S: Side, C: Connection> {
     handle: SessionHandle,
     session: Session,
     connection: C,
-    carrier: Carrier,
-    probe: Option<Box<Probe>>,
+    carrier: AnyCarrier,
+    /// Boxed once more, so that a session which has none keeps a single pointer for it.
+    probe: Option<Box<Box<dyn Probe>>>,
     timer: Timer,
     /// The connection was not ready at some time since the timer was last due.
     stalled: bool,
@@ -72,22 +61,10 @@ enum Stage {
 }
 
 enum Closed {
-    /// What waits is being written.
-    Ending(Ending),
+    /// What waits is being written, until the socket is dropped at this time, whatever the peer does.
+    Ending(Instant),
     /// Nothing is left of it but handlers that are still running.
     Over,
-}
-
-/// What carries the session.
-pub enum Carrier {
-    /// Long-polling as the server has it: requests come, and are answered.
-    Polling(Box<Polling>),
-    /// Long-polling as the client has it: requests go out.
-    Requests(Box<Requests>),
-    /// A stream of messages or of frames.
-    Stream(Wire),
-    /// Nothing any more.
-    Gone,
 }
 
 /// How many reads one turn makes before it writes and lets other tasks run.
@@ -99,31 +76,6 @@ const ROUNDS_PER_TURN: usize = 16;
 /// With more than this to write, a turn writes before it reads on: large answers are better sent
 /// while they are in the cache than heaped up.
 const WRITE_FIRST: usize = 16 * 1024;
-
-impl Carrier {
-    /// Long-polling, whose requests come as commands.
-    #[must_use]
-    pub fn polling(dialect: payload::Dialect) -> Self {
-        Self::Polling(Box::new(Polling::new(dialect)))
-    }
-
-    /// Long-polling, whose requests this end makes.
-    #[must_use]
-    pub fn requests(requests: Requests) -> Self {
-        Self::Requests(Box::new(requests))
-    }
-}
-
-impl fmt::Debug for Carrier {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Polling(_) => "Polling",
-            Self::Requests(_) => "Requests",
-            Self::Stream(_) => "Stream",
-            Self::Gone => "Gone",
-        })
-    }
-}
 
 impl<S: Side, C: Connection> Driver<S, C> {
     /// Why the session is closed, if it is, and the end at which it was run.
@@ -138,7 +90,7 @@ impl<S: Side, C: Connection> Driver<S, C> {
         handle: SessionHandle,
         session: Session,
         connection: C,
-        carrier: Carrier,
+        carrier: AnyCarrier,
         now: Instant,
     ) -> Self {
         Self {
@@ -155,6 +107,21 @@ impl<S: Side, C: Connection> Driver<S, C> {
             unfinished: None,
             stage: Stage::Open,
         }
+    }
+
+    /// The carrier, and what it has of the session while it is spoken to.
+    fn apart(&mut self, now: Instant) -> (&mut dyn Carrier, Borrowed<'_, S, C>) {
+        let upper = Borrowed {
+            side: &mut self.side,
+            session: &mut self.session,
+            connection: &mut self.connection,
+            handle: &self.handle,
+            probe: &mut self.probe,
+            moved: &mut self.moved,
+            unfinished: &mut self.unfinished,
+            now,
+        };
+        (self.carrier.get(), upper)
     }
 
     /// One turn; ready when there is nothing left to do for this session, ever.
@@ -182,10 +149,8 @@ impl<S: Side, C: Connection> Driver<S, C> {
                 self.write(now, cx);
                 self.carry_out(now, cx);
             }
-            if let Some(ending) = self.stage.ending()
-                && ending
-                    .poll(&mut self.carrier, &self.handle, now, cx)
-                    .is_ready()
+            if let Some(deadline) = self.stage.deadline()
+                && (*deadline <= now || self.poll_end(now, cx).is_ready())
             {
                 self.end(cx);
             }
@@ -229,70 +194,37 @@ impl<S: Side, C: Connection> Driver<S, C> {
 
     fn handle_command(&mut self, command: Command, now: Instant, cx: &mut Context<'_>) {
         match command {
-            Command::Poll(answer) => {
-                self.note_request(now);
-                self.handle_poll(answer, now);
+            Command::Request(request) => {
+                self.note_request(&request, now);
+                let (carrier, mut upper) = self.apart(now);
+                carrier.handle_request(request, &mut upper);
             }
-            Command::BeginPost => {
-                self.note_request(now);
-                self.handle_begin_post(now);
-            }
-            Command::Post(post) => {
-                self.note_request(now);
-                self.handle_post(post, now, cx);
-            }
-            Command::Upgrade(stream) => self.handle_upgrade(stream, now),
-            Command::RequestDropped(request) => self.handle_dropped(request, now),
+            Command::Upgrade(probe) => self.apart(now).1.begin_upgrade(probe),
             Command::End => self.session.end(now, self.handle.queued() > 0),
             Command::Close => self.session.close(now, self.handle.queued() > 0),
             Command::Abort(reason) => self.session.abort(reason),
             Command::Vanish => {
                 self.session.abort(CloseReason::ForcedClose);
                 self.carry_out(now, cx);
-                if let Some(ending) = self.stage.ending() {
-                    ending.expire(now);
+                if let Some(deadline) = self.stage.deadline() {
+                    *deadline = now;
                 }
             }
         }
         self.carry_out(now, cx);
     }
 
-    /// A request came, or its body did. It is no sign of life while the application is not ready: what
-    /// the peer has to say is not heard then.
-    fn note_request(&mut self, now: Instant) {
-        if is_ready(&self.connection, &self.handle) {
+    /// A request came. It is no sign of life while the application is not ready: what the peer has to say is not heard
+    /// then.
+    fn note_request(&mut self, request: &Request, now: Instant) {
+        if !matches!(request, Request::PollLost) && is_ready(&self.connection, &self.handle) {
             self.moved = Moment::of(now);
         }
     }
 
-    fn handle_upgrade(&mut self, stream: Upgraded, now: Instant) {
-        match self.session.begin_upgrade(now, TransportKind::WebSocket) {
-            Ok(()) => {
-                let limit = self.side.limits().max_payload;
-                let role = match self.session.role() {
-                    Role::Server => sockeye_websocket::Role::Server,
-                    Role::Client => sockeye_websocket::Role::Client,
-                };
-                self.probe = Some(Box::new(Probe::new(stream, limit, role)));
-            }
-            Err(refused) => tracing::debug!(%refused, "upgrade refused"),
-        }
-    }
-
-    fn handle_dropped(&mut self, request: Request, now: Instant) {
-        let end = match request {
-            Request::Poll => TransportEnd::PollDropped,
-            Request::Post => TransportEnd::PostDropped,
-        };
-        let on_polling = self.session.transport() == TransportKind::Polling;
-        if request == Request::Poll && on_polling && !self.session.has_poll() {
-            // The answer was on its way already, and what it carried is lost with it.
-            self.session
-                .handle_transport_closed(now, Lane::Current, TransportEnd::Error);
-        } else {
-            self.session
-                .handle_transport_closed(now, Lane::Current, end);
-        }
+    fn poll_end(&mut self, now: Instant, cx: &mut Context<'_>) -> Poll<()> {
+        let (carrier, mut upper) = self.apart(now);
+        carrier.poll_end(&mut upper, cx)
     }
 
     /// Gives the peer its time once more if it was this side that did not read: its heartbeat may
@@ -327,13 +259,8 @@ impl<S: Side, C: Connection> Driver<S, C> {
     /// The session is forgotten last, as whoever closes the engine waits for that: the socket and its
     /// seat are to be gone by then.
     fn end(&mut self, cx: &mut Context<'_>) {
-        let mistaken = match std::mem::replace(&mut self.carrier, Carrier::Gone) {
-            Carrier::Stream(wire) => wire.into_mistaken(),
-            carrier => {
-                drop(carrier);
-                None
-            }
-        };
+        let carrier = std::mem::replace(&mut self.carrier, AnyCarrier::other(Gone));
+        let mistaken = carrier.into_mistaken();
         self.probe = None;
         self.stage = Stage::Closed(Box::new(Closed::Over));
         self.handle.shared().lock().outbox.close();
@@ -358,7 +285,7 @@ impl<S: Side, C: Connection> Driver<S, C> {
     fn arm_timer(&mut self, now: Instant, cx: &mut Context<'_>) {
         let transport = match &mut self.stage {
             Stage::Open => self.session.poll_timeout(),
-            closed => closed.ending().map(|ending| ending.deadline()),
+            closed => closed.deadline().copied(),
         };
         self.watch_unfinished(now);
         let unfinished = match self.stage {
@@ -370,7 +297,7 @@ impl<S: Side, C: Connection> Driver<S, C> {
             .flatten()
             .min();
         let mut fired = self.timer.arm(due, now, cx);
-        if self.stage.ending().is_some() {
+        if self.stage.deadline().is_some() {
             // A client hands a session that ends on to another task, and the timer may be set for
             // the one before.
             fired = self.timer.poll(cx);
@@ -415,21 +342,10 @@ impl<S: Side, C: Connection> Driver<S, C> {
                     }
                 }
                 Output::Upgraded { to, .. } => self.handle_upgraded(to),
-                Output::EndHalf => {
-                    if let Carrier::Stream(wire) = &mut self.carrier {
-                        wire.own_half = OwnHalf::Ending;
-                    }
-                }
+                Output::EndHalf => self.carrier.get().end_half(),
                 Output::CloseProbe => self.probe = None,
                 Output::Closed(reason) => {
-                    // The last answer of a poll goes out while its packets are still there.
-                    self.answer_poll();
-                    if let Carrier::Polling(polling) = &mut self.carrier {
-                        polling.tombstone = self.session.tombstone_until().is_some();
-                        self.handle.shared().lock().facts.tombstone = polling.tombstone;
-                    }
-                    let ending = Closed::Ending(Ending::begin(self, now));
-                    self.stage = Stage::Closed(Box::new(ending));
+                    self.begin_end(now);
                     if reason == CloseReason::TransportClose {
                         // Unless it has been noted that the transport itself came to an end.
                         self.side
@@ -453,78 +369,48 @@ impl<S: Side, C: Connection> Driver<S, C> {
         }
     }
 
+    /// Seals the outbox behind the last words.
+    fn begin_end(&mut self, now: Instant) {
+        let (carrier, mut upper) = self.apart(now);
+        carrier.begin_end(&mut upper);
+        self.handle.shared().lock().outbox.seal();
+        let linger = self.side.limits().linger;
+        let deadline = self
+            .session
+            .tombstone_until()
+            .or_else(|| now.checked_add(linger));
+        self.stage = Stage::Closed(Box::new(Closed::Ending(deadline.unwrap_or(now))));
+    }
+
     fn handle_upgraded(&mut self, to: TransportKind) {
         let Some(probe) = self.probe.take() else {
             return;
         };
-        let (wire, deflate, unwritten) = probe.into_parts();
-        let framing = match self.session.role() {
-            Role::Server => Framing::WebSocket,
-            Role::Client => Framing::MaskedWebSocket,
-        };
-        {
-            let mut state = self.handle.shared().lock();
-            state.facts.transport = to;
-            state.facts.poll_pending = false;
-            let compression = self.handle.shared().set_compression(deflate.into());
-            state.push(|outbox| {
-                outbox.become_stream(wire.direct(), framing, unwritten, compression);
-            });
-        }
-        match std::mem::replace(&mut self.carrier, Carrier::Stream(wire)) {
-            Carrier::Polling(mut polling) => {
-                if let Some(pending) = polling.take_pending() {
-                    let mismatch = BadRequest::TransportMismatch;
-                    let _ = pending.send(Err(RequestError::BadRequest(mismatch)));
-                }
-            }
-            Carrier::Requests(requests) => requests.upgraded(),
-            Carrier::Stream(_) | Carrier::Gone => {}
-        }
+        let (carrier, outlet) = probe.commit();
+        self.handle.shared().carry(to, outlet);
+        std::mem::replace(&mut self.carrier, carrier)
+            .get()
+            .be_replaced();
     }
 
     /// Reads once from whatever there is to read from; whether something came.
     fn read(&mut self, now: Instant, cx: &mut Context<'_>) -> bool {
         self.held_up = false;
-        let mut probed = self.read_probe(now, cx);
+        let probed = match &mut self.probe {
+            Some(probe) => probe.read(&mut self.session, now, cx),
+            None => false,
+        };
         if !matches!(self.stage, Stage::Open) {
             return probed;
         }
-        if self.read_answers(now, cx) {
-            self.moved = Moment::of(now);
-            probed = true;
-        }
-        if !is_ready(&self.connection, &self.handle) {
-            self.stalled = true;
-            return self.read_last_poll(now, cx) || probed;
-        }
+        let ready = is_ready(&self.connection, &self.handle);
+        self.stalled |= !ready;
         // Whoever does not take the answers need not ask any more.
         // A client reads all the same: if both ends waited for the other to read, neither would.
-        self.held_up = self.session.role() == Role::Server && self.is_outbox_full();
-        if self.held_up {
-            return probed;
-        }
-        let read = match &mut self.carrier {
-            Carrier::Polling(_) => Read::of_packets(self.work_off_backlog(now, cx)),
-            Carrier::Requests(_) => Read::of_packets(self.read_poll(now, cx)),
-            Carrier::Gone => Read::Nothing,
-            Carrier::Stream(wire) if wire.fate == Fate::Ended => Read::Nothing,
-            Carrier::Stream(wire) => {
-                let read = stream::Reader {
-                    side: &mut self.side,
-                    session: &mut self.session,
-                    connection: &mut self.connection,
-                    unfinished: &mut self.unfinished,
-                    handle: &self.handle,
-                    now,
-                };
-                read.poll(wire, cx)
-            }
-        };
-        if read == Read::Whole {
-            self.moved = Moment::of(now);
-        }
-        read != Read::Nothing || probed
+        self.held_up = ready && self.session.role() == Role::Server && self.is_outbox_full();
+        let may_read = ready && !self.held_up;
+        let (carrier, mut upper) = self.apart(now);
+        carrier.read(may_read, &mut upper, cx) || probed
     }
 
     fn is_outbox_full(&self) -> bool {
@@ -535,49 +421,9 @@ impl<S: Side, C: Connection> Driver<S, C> {
         self.handle.queued() > WRITE_FIRST
     }
 
-    /// Whether the upper layer is to be told that nothing waits any more; not when it has been told of
-    /// the end.
-    fn take_drained(&self) -> bool {
-        self.handle.shared().lock().outbox.take_drained() && matches!(self.stage, Stage::Open)
-    }
-
     fn write(&mut self, now: Instant, cx: &mut Context<'_>) {
-        match &mut self.carrier {
-            Carrier::Polling(_) => {
-                self.handle.shared().lock().begin_write();
-                self.answer_poll();
-                if self.take_drained() {
-                    self.connection.handle_drain(cx);
-                    self.answer_poll();
-                }
-            }
-            Carrier::Requests(_) => {
-                self.handle.shared().lock().begin_write();
-                self.begin_post(now, cx);
-                if self.take_drained() {
-                    self.connection.handle_drain(cx);
-                }
-            }
-            Carrier::Stream(wire) => {
-                let mut flushed = self.handle.shared().flush(wire, cx);
-                if std::mem::take(&mut wire.moved) {
-                    self.moved = Moment::of(now);
-                }
-                if std::mem::take(&mut wire.drained) && matches!(self.stage, Stage::Open) {
-                    self.connection.handle_drain(cx);
-                    flushed = self.handle.shared().flush(wire, cx);
-                }
-                if flushed == Flushed::All && wire.poll_end(cx).is_err() {
-                    flushed = Flushed::Failed;
-                }
-                if flushed == Flushed::Failed && matches!(self.stage, Stage::Open) {
-                    self.side.note(format_args!("writing failed"));
-                    self.session
-                        .handle_transport_closed(now, Lane::Current, TransportEnd::Error);
-                }
-            }
-            Carrier::Gone => {}
-        }
+        let (carrier, mut upper) = self.apart(now);
+        carrier.write(&mut upper, cx);
         if let Some(probe) = &mut self.probe
             && probe.poll_write(cx).is_err()
         {
@@ -604,7 +450,7 @@ impl<S: Side, C: Connection> Drop for Driver<S, C> {
     fn drop(&mut self) {
         self.handle.shared().retire();
         // As in [`end`](Self::end), before the session is forgotten.
-        self.carrier = Carrier::Gone;
+        self.carrier = AnyCarrier::other(Gone);
         self.probe = None;
         self.side.forget(&self.handle);
     }
@@ -624,10 +470,11 @@ fn is_ready(connection: &impl Connection, session: &SessionHandle) -> bool {
 }
 
 impl Stage {
-    fn ending(&mut self) -> Option<&mut Ending> {
+    /// When the transport is dropped, if what waits is still being written.
+    fn deadline(&mut self) -> Option<&mut Instant> {
         match self {
             Self::Closed(closed) => match &mut **closed {
-                Closed::Ending(ending) => Some(ending),
+                Closed::Ending(deadline) => Some(deadline),
                 Closed::Over => None,
             },
             Self::Open => None,

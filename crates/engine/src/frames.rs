@@ -37,7 +37,7 @@ pub trait Format: 'static {
 
 /// How much there is of a message that is not complete; the default if there is none.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Extent {
+pub struct Extent {
     /// Bytes of a frame.
     kept: usize,
     /// Fragments before that frame, and their bytes.

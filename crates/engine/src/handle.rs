@@ -1,11 +1,10 @@
+use std::fmt;
 use std::future::poll_fn;
 use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
-use std::task::{Context, Poll, Waker};
-use std::{fmt, io};
+use std::task::{Poll, Waker};
 
-use bytes::Bytes;
 use parking_lot::{Mutex, MutexGuard};
 use sockeye_engine_proto::{
     CloseReason, OpenPacket, Packet, RequestError, Revision, TransportKind, WireKind,
@@ -13,19 +12,19 @@ use sockeye_engine_proto::{
 use thiserror::Error;
 use tokio::sync::oneshot;
 
-use crate::command::{Command, PollAnswer, Post, PostVerdict, Request};
-use crate::deflate::{Agreed, Compression};
+use crate::carrier::Probe;
+use crate::command::Command;
+use crate::deflate::Compression;
 use crate::dialect::Dialect;
-use crate::driver::{Carrier, Wire};
 use crate::id::SessionId;
 use crate::limits::SessionLimits;
-use crate::mailbox::{Flushed, Mailbox, Queue};
+use crate::mailbox::{Mailbox, Queue};
 use crate::message::{Message, type_text};
 use crate::net_socket::NetSocket;
-use crate::outbox::{Framing, Outbox};
+use crate::outbox::{Outbox, Outlet};
 use crate::peer::PeerInfo;
-use crate::turn;
-use crate::websocket::Upgraded;
+use crate::request::{PendingPost, PollAnswer, Request};
+use crate::turn::{self, Deferred};
 
 /// A session as everyone but its driver sees it: something to send to and to close.
 ///
@@ -100,18 +99,7 @@ enum Reading {
 }
 
 /// Everything that others may touch, behind one short lock.
-pub(crate) type State = Mailbox<Outbox, Command, Facts>;
-
-/// What others may know of the transport.
-pub(crate) struct Facts {
-    pub(crate) transport: TransportKind,
-    /// Long-polling takes a packet at once, as a poll is pending: a volatile message may go.
-    pub(crate) poll_pending: bool,
-    /// A POST is being served.
-    posting: bool,
-    /// The session is closed, but one more poll is told so in a friendly way.
-    pub(crate) tombstone: bool,
-}
+pub(crate) type State = Mailbox<Outbox, Command>;
 
 /// The state, locked. Tasks that waited for room are woken after it is unlocked: on some
 /// executors they run at once, and want the lock.
@@ -159,15 +147,10 @@ impl SessionHandle {
         limits: &SessionLimits,
     ) -> Self {
         let outbox = Outbox::new(revision, base64)
+            .on(transport)
             .limit(limits.outbox_limit)
             .high_water_mark(limits.high_water_mark);
-        let facts = Facts {
-            transport,
-            poll_pending: false,
-            posting: false,
-            tombstone: false,
-        };
-        let state = Mutex::new(Mailbox::new(outbox, facts));
+        let state = Mutex::new(Mailbox::new(outbox));
         Self(Arc::new(Shared {
             id,
             revision,
@@ -178,7 +161,7 @@ impl SessionHandle {
         }))
     }
 
-    pub(crate) fn shared(&self) -> &Arc<Shared> {
+    pub(crate) fn shared(&self) -> &Shared {
         &self.0
     }
 
@@ -204,7 +187,7 @@ impl SessionHandle {
     /// The transport that carries the session now.
     #[must_use]
     pub fn transport(&self) -> TransportKind {
-        self.0.lock().facts.transport
+        self.0.lock().outbox.transport()
     }
 
     /// The network socket that carries the session now. `peer` is what was known of the peer when the
@@ -212,14 +195,14 @@ impl SessionHandle {
     #[must_use]
     pub fn net_socket(&self, peer: PeerInfo) -> NetSocket {
         let state = self.0.lock();
-        NetSocket::new(state.facts.transport, state.outbox.socket(), peer)
+        NetSocket::new(state.outbox.transport(), state.outbox.socket(), peer)
     }
 
     /// The same for the session of a client, which knows of itself whether it speaks TLS.
     #[must_use]
     pub fn net_socket_to(&self, secure: bool) -> NetSocket {
         let state = self.0.lock();
-        NetSocket::dialed(state.facts.transport, state.outbox.socket(), secure)
+        NetSocket::dialed(state.outbox.transport(), state.outbox.socket(), secure)
     }
 
     /// Whether the session still accepts messages.
@@ -468,21 +451,9 @@ impl SessionHandle {
         self.command(Command::Abort(reason));
     }
 
-    /// What carries the session from its beginning on; to be called before anything is sent. On a stream, both ends
-    /// have agreed on so much.
-    pub fn begin(&self, carrier: &Carrier, framing: Framing, agreed: Agreed) {
-        let mut state = self.0.lock();
-        match carrier {
-            Carrier::Stream(wire) => {
-                let compression = self.0.set_compression(agreed);
-                state.push(|outbox| {
-                    outbox.become_stream(wire.direct(), framing, Vec::new(), compression);
-                });
-            }
-            // A POST may be made at once.
-            Carrier::Requests(_) => state.facts.poll_pending = true,
-            Carrier::Polling(_) | Carrier::Gone => {}
-        }
+    /// How its first carrier takes what goes out; to be called before anything is sent.
+    pub fn begin(&self, outlet: Outlet) {
+        self.0.carry(self.transport(), outlet);
     }
 
     /// Sends the open packet, which goes in front of everything else.
@@ -503,68 +474,39 @@ impl SessionHandle {
         self.0.is_findable()
     }
 
-    /// A long-poll has come: waits until there is something to say.
+    /// A long-poll has come: waits until there is something to say. Whoever does not wait that long, or cannot hand on the
+    /// answer, [says so](Self::lose_poll).
     ///
     /// # Errors
     ///
     /// What the request is to be refused with.
     pub async fn poll(&self) -> PollAnswer {
         let (sender, receiver) = oneshot::channel();
-        self.command(Command::Poll(sender));
+        self.command(Command::Request(Request::Poll(sender)));
         receiver.await.unwrap_or(Err(RequestError::UnknownSession))
     }
 
-    /// The body of a POST is there: waits for what becomes of it.
-    ///
-    /// # Errors
-    ///
-    /// What the request is to be refused with.
-    pub async fn post(&self, content: WireKind, body: Bytes) -> PostVerdict {
-        let (verdict, receiver) = oneshot::channel();
-        self.command(Command::Post(Post {
-            content,
-            body,
-            verdict,
-        }));
-        receiver.await.unwrap_or(Err(RequestError::UnknownSession))
+    /// The peer gave up on its long-poll before it had the whole answer.
+    pub fn lose_poll(&self) {
+        self.command(Command::Request(Request::PollLost));
     }
 
-    /// The peer gave up on a request before it was answered.
-    pub fn drop_request(&self, request: Request) {
-        self.command(Command::RequestDropped(request));
+    /// A POST has come, whose body is still to be read.
+    #[must_use]
+    pub fn begin_post(&self) -> PendingPost {
+        let (request, pending) = Request::post();
+        self.command(Command::Request(request));
+        pending
     }
 
-    /// A WebSocket was opened for the session.
-    pub fn upgrade(&self, stream: Upgraded) {
-        self.command(Command::Upgrade(stream));
+    /// A transport was opened to which the session may move.
+    pub fn upgrade(&self, probe: Box<dyn Probe>) {
+        self.command(Command::Upgrade(probe));
     }
 
     /// Ends the session in the driver's next turn, without time for last words.
     pub fn vanish(&self) {
         self.command(Command::Vanish);
-    }
-
-    /// A POST has come. Two at a time end the session: their packets have no order.
-    ///
-    /// # Errors
-    ///
-    /// If it is the second one.
-    pub fn begin_post(&self) -> Result<(), RequestError> {
-        let mut state = self.0.lock();
-        let overlap = std::mem::replace(&mut state.facts.posting, true);
-        let asked = state.command(Command::BeginPost);
-        drop(state);
-        asked.map_or_else(drop, wake);
-        if overlap {
-            Err(RequestError::Overlap)
-        } else {
-            Ok(())
-        }
-    }
-
-    /// The POST is answered, or is none any more.
-    pub fn end_post(&self) {
-        self.0.lock().facts.posting = false;
     }
 
     pub(crate) fn command(&self, command: Command) {
@@ -575,18 +517,13 @@ impl SessionHandle {
 }
 
 impl Shared {
-    /// The flush that a turn has put off.
-    pub(crate) fn flush_deferred(&self) {
-        let waker = self.lock().keep_promise();
-        wake(waker);
-    }
-
-    /// To be followed by what the outbox has to know of it, before anything is sent.
-    pub(crate) fn set_compression(&self, agreed: Agreed) -> Compression {
-        let compression = Compression::new(agreed);
+    /// What carries the session from now on, and how that takes what goes out.
+    pub(crate) fn carry(&self, transport: TransportKind, outlet: Outlet) {
+        let mut state = self.lock();
+        let compression = Compression::new(outlet.agreed());
         self.compression
             .store(compression.to_bits(), Ordering::Relaxed);
-        compression
+        state.push(|outbox| outbox.move_to(transport, outlet));
     }
 
     fn compression(&self) -> Compression {
@@ -606,38 +543,19 @@ impl Shared {
         drop(commands);
     }
 
-    /// Whether requests with this session's id still have something to find.
-    pub(crate) fn is_findable(&self) -> bool {
+    /// Whether requests with this session's id still have something to find. A session that is closed on long-polling is
+    /// gone at once, unless one more poll may come and is told so in a friendly way.
+    fn is_findable(&self) -> bool {
         let state = self.lock();
-        state.facts.tombstone || !state.outbox.is_closed()
+        !state.outbox.is_closed()
+            || (state.outbox.transport() == TransportKind::Polling && !state.is_gone())
     }
+}
 
-    /// The driver writes.
-    pub(crate) fn flush(&self, wire: &mut Wire, cx: &mut Context<'_>) -> Flushed {
-        let mut state = self.lock();
-        state.begin_write();
-        loop {
-            let flushed = match state.outbox.flush() {
-                Flushed::NotHere => {
-                    state
-                        .outbox
-                        .flush_with(|slices| match wire.io.poll_write(cx, slices) {
-                            Poll::Ready(result) => result,
-                            Poll::Pending => Err(io::ErrorKind::WouldBlock.into()),
-                        })
-                }
-                flushed => flushed,
-            };
-            wire.drained |= state.outbox.take_drained();
-            wire.moved |= state.outbox.take_moved();
-            if flushed == Flushed::All && wire.io.poll_flush(cx).is_pending() {
-                return Flushed::Blocked;
-            }
-            // The direct write has left no waker behind.
-            if flushed != Flushed::Blocked || wire.io.poll_writable(cx).is_pending() {
-                return flushed;
-            }
-        }
+impl Deferred for Shared {
+    fn flush_deferred(&self) {
+        let waker = self.lock().keep_promise();
+        wake(waker);
     }
 }
 
@@ -645,9 +563,9 @@ impl State {
     /// Whether a volatile message may go: to a peer that takes everything at once, or on a bare
     /// stream if it would not wait behind much.
     fn takes_volatile(&self) -> bool {
-        let Self { outbox, facts, .. } = self;
+        let Self { outbox, .. } = self;
         let takes_all = !outbox.is_blocked()
-            && (facts.poll_pending || outbox.is_stream())
+            && outbox.is_awaited()
             && (outbox.is_empty() || self.will_be_written());
         takes_all || outbox.is_shallow()
     }

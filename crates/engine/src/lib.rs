@@ -15,6 +15,7 @@
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+mod carrier;
 mod clock;
 mod command;
 mod connection;
@@ -34,6 +35,7 @@ pub mod net;
 mod net_socket;
 mod outbox;
 mod peer;
+mod request;
 mod scratch;
 mod seat;
 mod seldom;
@@ -41,21 +43,25 @@ mod turn;
 mod unheard;
 mod websocket;
 
+pub use carrier::{
+    AnyCarrier, Carrier, Early, Exchange, NothingEarly, Outgoing, Polling, Probe, Reply, Requests,
+    Upper, Wire,
+};
 pub use clock::now;
-pub use command::{PollAnswer, PollPayload, PostVerdict, Request};
 pub use connection::{Connection, Incoming};
 pub use deflate::Agreed;
 pub use dialect::Dialect;
-pub use driver::{Carrier, Driver, Early, Exchange, NothingEarly, Reply, Requests, Side, Wire};
-pub use frames::{FrameReader, ReadError};
+pub use driver::{Driver, Side};
+pub use frames::{Extent, FrameReader, ReadError};
 pub use handle::{SendError, SendOptions, SessionHandle};
 pub use id::SessionId;
 pub use io::{Io, Seated, Socket, Stream};
 pub use limits::SessionLimits;
 pub use message::{HEADROOM, Message};
 pub use net_socket::NetSocket;
-pub use outbox::Framing;
+pub use outbox::{Framing, Outlet, Outward};
 pub use peer::{PeerCredentials, PeerInfo};
+pub use request::{PendingPost, PollAnswer, PollPayload, Post, PostVerdict, Request};
 pub use seat::{Seat, Seats};
 pub use sockeye_engine_proto::{CloseReason, RequestError, Revision, TransportKind};
 pub use sockeye_websocket::DeflateConfig;

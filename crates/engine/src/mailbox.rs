@@ -56,11 +56,8 @@ pub(crate) enum Flushed {
 
 /// What others may leave for a driver, and how far it is with it.
 #[cfg_attr(test, derive(Clone))]
-pub(crate) struct Mailbox<Q, C, F = ()> {
+pub(crate) struct Mailbox<Q, C> {
     pub(crate) outbox: Q,
-    /// What else the lock guards. It has no part in the agreement, and is in here because it fits between
-    /// the rest.
-    pub(crate) facts: F,
     commands: Seldom<C>,
     phase: Phase,
     driver: Option<Waker>,
@@ -112,12 +109,11 @@ pub(crate) enum Rest<C> {
     NotYet(Vec<C>),
 }
 
-impl<Q: Queue, C, F> Mailbox<Q, C, F> {
+impl<Q: Queue, C> Mailbox<Q, C> {
     /// A mailbox whose driver is about to have its first turn.
-    pub(crate) const fn new(outbox: Q, facts: F) -> Self {
+    pub(crate) const fn new(outbox: Q) -> Self {
         Self {
             outbox,
-            facts,
             commands: Seldom::new(),
             phase: Phase::Called,
             driver: None,

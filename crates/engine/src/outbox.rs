@@ -10,13 +10,13 @@ use std::io::{self, IoSlice};
 use std::task::Waker;
 
 use bytes::Bytes;
-use sockeye_engine_proto::{Packet, Revision};
+use sockeye_engine_proto::{Packet, Revision, TransportKind};
 use sockeye_websocket::OpCode;
 
-use crate::deflate::Compression;
+use crate::deflate::{Agreed, Compression};
 use crate::io::Socket;
 use crate::mailbox::{Flushed, Queue};
-use crate::message::{HEADROOM, Message};
+use crate::message::{HEADROOM, Message, View};
 use crate::seldom::Seldom;
 use chunks::Chunk;
 pub use stream::Framing;
@@ -31,6 +31,8 @@ use urgent::Beat;
 #[derive(Debug)]
 pub(crate) struct Outbox {
     sink: Sink,
+    /// What carries the session.
+    transport: TransportKind,
     revision: Revision,
     /// The peer cannot take binary frames.
     base64: bool,
@@ -56,15 +58,80 @@ pub(crate) struct Outbox {
 
 #[derive(Debug)]
 enum Sink {
-    Packets(VecDeque<Item>),
+    Packets {
+        waiting: VecDeque<Item>,
+        /// A packet would be taken at once.
+        awaited: bool,
+    },
     Stream(Stream),
     /// The session is over: nothing is accepted any more.
     Closed,
 }
 
-/// One packet that waits for a poll.
+/// How a carrier takes what goes out.
 #[derive(Debug)]
-pub(crate) enum Item {
+pub enum Outlet {
+    /// Packet by packet.
+    Packets {
+        /// Whether one would be taken at once. As long as not, volatile messages are dropped.
+        awaited: bool,
+    },
+    /// As bytes.
+    Stream {
+        /// The socket, if it can be written to from any thread.
+        direct: Option<Socket>,
+        /// How packets become bytes.
+        framing: Framing,
+        /// What goes in front of everything else.
+        unwritten: Vec<u8>,
+        /// What both ends have agreed on.
+        agreed: Agreed,
+    },
+}
+
+impl Outlet {
+    /// The same for a stream both of whose ends have agreed on so much.
+    #[must_use]
+    pub const fn agree(mut self, on: Agreed) -> Self {
+        if let Self::Stream { agreed, .. } = &mut self {
+            *agreed = on;
+        }
+        self
+    }
+
+    /// What both ends have agreed on.
+    pub(crate) const fn agreed(&self) -> Agreed {
+        match self {
+            Self::Stream { agreed, .. } => *agreed,
+            Self::Packets { .. } => Agreed::Nothing,
+        }
+    }
+}
+
+/// A packet that waits to go out.
+#[derive(Clone, Copy, Debug)]
+pub enum Outward<'a> {
+    /// One of the session's own.
+    Packet(&'a Packet<'static>),
+    /// A text message.
+    Text {
+        /// The packet that holds it.
+        packet: &'a str,
+        /// It may be compressed.
+        compress: bool,
+    },
+    /// A binary message.
+    Binary {
+        /// Its content.
+        data: &'a [u8],
+        /// It may be compressed.
+        compress: bool,
+    },
+}
+
+/// One packet that waits to be taken.
+#[derive(Debug)]
+enum Item {
     Message {
         message: Message,
         /// It may be compressed.
@@ -76,7 +143,11 @@ pub(crate) enum Item {
 impl Outbox {
     pub(crate) const fn new(revision: Revision, base64: bool) -> Self {
         Self {
-            sink: Sink::Packets(VecDeque::new()),
+            sink: Sink::Packets {
+                waiting: VecDeque::new(),
+                awaited: false,
+            },
+            transport: TransportKind::Polling,
             revision,
             base64,
             sealed: false,
@@ -97,17 +168,28 @@ impl Outbox {
         self
     }
 
+    /// What carries the session from the beginning on.
+    pub(crate) const fn on(mut self, transport: TransportKind) -> Self {
+        self.transport = transport;
+        self
+    }
+
     /// How many bytes make the peer a slow one.
     pub(crate) const fn high_water_mark(mut self, bytes: usize) -> Self {
         self.high_water = bytes;
         self
     }
 
+    /// What carries the session.
+    pub(crate) const fn transport(&self) -> TransportKind {
+        self.transport
+    }
+
     /// The socket that carries the session, if others than the driver can get at it.
     pub(crate) const fn socket(&self) -> Option<&Socket> {
         match &self.sink {
             Sink::Stream(stream) => stream.direct.as_ref(),
-            Sink::Packets(_) | Sink::Closed => None,
+            Sink::Packets { .. } | Sink::Closed => None,
         }
     }
 
@@ -121,7 +203,7 @@ impl Outbox {
     pub(crate) const fn is_bare(&self) -> bool {
         match &self.sink {
             Sink::Stream(stream) => matches!(stream.framing, Framing::Native | Framing::Lines),
-            Sink::Packets(_) | Sink::Closed => false,
+            Sink::Packets { .. } | Sink::Closed => false,
         }
     }
 
@@ -129,7 +211,7 @@ impl Outbox {
     pub(crate) const fn has_spoken(&self) -> bool {
         match &self.sink {
             Sink::Stream(stream) => stream.spoken,
-            Sink::Packets(_) | Sink::Closed => false,
+            Sink::Packets { .. } | Sink::Closed => false,
         }
     }
 
@@ -161,9 +243,20 @@ impl Outbox {
         self.sealed
     }
 
-    /// Whether there is a stream rather than long-polling behind this.
-    pub(crate) const fn is_stream(&self) -> bool {
-        matches!(self.sink, Sink::Stream(_))
+    /// Whether whatever carries the session takes something at once.
+    pub(crate) const fn is_awaited(&self) -> bool {
+        match self.sink {
+            Sink::Packets { awaited, .. } => awaited,
+            Sink::Stream(_) => true,
+            Sink::Closed => false,
+        }
+    }
+
+    /// A packet would be taken at once, or would not.
+    pub(crate) const fn await_packets(&mut self, is_awaited: bool) {
+        if let Sink::Packets { awaited, .. } = &mut self.sink {
+            *awaited = is_awaited;
+        }
     }
 
     /// Accepts nothing any more; what waits is still written.
@@ -182,7 +275,7 @@ impl Outbox {
     /// Forgets what waits, but for a frame of which a part is written already.
     pub(crate) fn clear(&mut self) {
         match &mut self.sink {
-            Sink::Packets(packets) => packets.clear(),
+            Sink::Packets { waiting, .. } => waiting.clear(),
             Sink::Stream(stream) => {
                 // Half a frame would be worse than none.
                 self.queued = stream.keep_begun();
@@ -196,13 +289,13 @@ impl Outbox {
     /// Appends a message, compressed like this if it may be at all.
     pub(crate) fn push(&mut self, message: &Message, packing: Option<Compression>) {
         match &mut self.sink {
-            Sink::Packets(packets) => {
+            Sink::Packets { waiting, .. } => {
                 let item = Item::Message {
                     message: message.clone(),
                     compress: packing.is_some(),
                 };
                 self.queued += item.cost();
-                packets.push_back(item);
+                waiting.push_back(item);
             }
             Sink::Stream(stream) => {
                 self.queued += match packing {
@@ -226,7 +319,7 @@ impl Outbox {
     ) {
         match &mut self.sink {
             Sink::Stream(stream) => self.queued += stream.push_scratch(buf, start, packing),
-            Sink::Packets(_) => {
+            Sink::Packets { .. } => {
                 // A copy of the right size: the caller's buffer is roomy.
                 let exact = buf[start - HEADROOM..].to_vec();
                 self.push(&Message::text_in(exact, HEADROOM), packing);
@@ -254,15 +347,15 @@ impl Outbox {
     pub(crate) fn push_control(&mut self, packet: Packet<'static>) {
         let is_beat = matches!(packet, Packet::Ping(_) | Packet::Pong(_));
         match &mut self.sink {
-            Sink::Packets(packets) => {
-                if is_beat && packets.front().is_some_and(|front| front.is(&packet)) {
+            Sink::Packets { waiting, .. } => {
+                if is_beat && waiting.front().is_some_and(|front| front.is(&packet)) {
                     return;
                 }
                 let item = Item::Control(packet);
                 self.queued += item.cost();
                 match is_beat {
-                    true => packets.push_front(item),
-                    false => packets.push_back(item),
+                    true => waiting.push_front(item),
+                    false => waiting.push_back(item),
                 }
             }
             Sink::Stream(stream) => {
@@ -299,65 +392,74 @@ impl Outbox {
     pub(crate) fn take_moved(&mut self) -> bool {
         match &mut self.sink {
             Sink::Stream(stream) => stream.take_moved(self.queued == 0),
-            Sink::Packets(_) | Sink::Closed => false,
+            Sink::Packets { .. } | Sink::Closed => false,
         }
     }
 
-    /// From now on a stream carries the session; what waited for a poll goes there, behind the
-    /// bytes that the stream itself still has to write.
-    pub(crate) fn become_stream(
-        &mut self,
-        direct: Option<Socket>,
-        framing: Framing,
-        unwritten: Vec<u8>,
-        compression: Compression,
-    ) {
-        let written_first = unwritten.len();
-        let mut stream = Stream {
-            direct,
-            framing,
-            deflater: compression.own_deflater(),
-            ..Stream::default()
-        };
-        if !unwritten.is_empty() {
-            // Its first frame may be written in part.
-            stream.chunks.push_back(Chunk::Rest(unwritten.into()));
-        }
-        let stream = Sink::Stream(stream);
-        let Sink::Packets(packets) = std::mem::replace(&mut self.sink, stream) else {
+    /// From now on this carries the session; what waited goes there, behind the bytes that a stream itself still has to
+    /// write.
+    pub(crate) fn move_to(&mut self, transport: TransportKind, outlet: Outlet) {
+        let Sink::Packets { waiting, .. } = &mut self.sink else {
             return;
         };
-        self.queued = written_first;
-        self.blocked = false;
-        for item in packets {
-            match item {
-                Item::Message { message, compress } => {
-                    self.push(&message, compression.allowed(compress));
+        self.transport = transport;
+        let waiting = std::mem::take(waiting);
+        match outlet {
+            Outlet::Packets { awaited } => self.sink = Sink::Packets { waiting, awaited },
+            Outlet::Stream {
+                direct,
+                framing,
+                unwritten,
+                agreed,
+            } => {
+                let compression = Compression::new(agreed);
+                let deflater = compression.own_deflater();
+                self.queued = unwritten.len();
+                self.blocked = false;
+                self.sink = Sink::Stream(Stream::new(direct, framing, unwritten, deflater));
+                for item in waiting {
+                    match item {
+                        Item::Message { message, compress } => {
+                            self.push(&message, compression.allowed(compress));
+                        }
+                        Item::Control(packet) => self.push_control(packet),
+                    }
                 }
-                Item::Control(packet) => self.push_control(packet),
             }
         }
     }
 
-    /// The packets that wait for a poll. The caller takes what fits its payload from the front.
-    pub(crate) fn packets(&mut self) -> Option<&mut VecDeque<Item>> {
-        match &mut self.sink {
-            Sink::Packets(packets) => Some(packets),
-            _ => None,
-        }
-    }
-
-    /// Takes note that packets were taken out.
-    pub(crate) fn recount(&mut self) {
-        if let Sink::Packets(packets) = &mut self.sink {
-            self.above |= self.queued >= self.high_water;
-            self.queued = packets.iter().map(Item::cost).sum();
-            self.drained |= self.queued == 0 && std::mem::take(&mut self.above);
-            if packets.is_empty() {
-                *packets = VecDeque::new();
+    /// Hands on the packets that wait, from the front, for as long as they are taken.
+    pub(crate) fn take_packets(&mut self, mut take: impl FnMut(Outward<'_>) -> bool) {
+        let Sink::Packets { waiting, .. } = &mut self.sink else {
+            return;
+        };
+        while let Some(item) = waiting.front() {
+            let taken = match item {
+                Item::Control(packet) => take(Outward::Packet(packet)),
+                Item::Message { message, compress } => {
+                    let compress = *compress;
+                    match message.view() {
+                        View::Text(text) => take(Outward::Text {
+                            packet: text.packet_text(),
+                            compress,
+                        }),
+                        View::Binary(data) => take(Outward::Binary { data, compress }),
+                    }
+                }
+            };
+            if !taken {
+                break;
             }
-            self.has_room = true;
+            waiting.pop_front();
         }
+        self.above |= self.queued >= self.high_water;
+        self.queued = waiting.iter().map(Item::cost).sum();
+        self.drained |= self.queued == 0 && std::mem::take(&mut self.above);
+        if waiting.is_empty() {
+            *waiting = VecDeque::new();
+        }
+        self.has_room = true;
     }
 
     /// Writes with the given function until nothing is left or it would block.

@@ -10,11 +10,14 @@ use std::sync::Arc;
 
 use tokio::runtime::RuntimeFlavor;
 
-use crate::handle::Shared;
-
 thread_local! {
     /// The outboxes that the running turn has appended to; `None` outside a turn.
-    static TURN: RefCell<Option<Vec<Arc<Shared>>>> = const { RefCell::new(None) };
+    static TURN: RefCell<Option<Vec<Arc<dyn Deferred>>>> = const { RefCell::new(None) };
+}
+
+/// An outbox whose flushing was put off to the end of a turn.
+pub(crate) trait Deferred: Send + Sync {
+    fn flush_deferred(&self);
 }
 
 /// How many connections one worker flushes itself at the end of a turn. More are cut into
@@ -56,10 +59,10 @@ impl Drop for Turn {
 }
 
 /// Leaves the flushing of an outbox to the running turn; false if this thread is in none.
-pub(crate) fn defer(outbox: &Arc<Shared>) -> bool {
+pub(crate) fn defer<D: Deferred + 'static>(outbox: &Arc<D>) -> bool {
     TURN.with_borrow_mut(|turn| {
         let Some(list) = turn else { return false };
-        list.push(Arc::clone(outbox));
+        list.push(Arc::<D>::clone(outbox));
         true
     })
 }
@@ -73,7 +76,7 @@ pub fn batch<R>(work: impl FnOnce() -> R) -> R {
     work()
 }
 
-fn flush_all(waiting: Vec<Arc<Shared>>) {
+fn flush_all(waiting: Vec<Arc<dyn Deferred>>) {
     let mut own = Slice(waiting);
     let Ok(runtime) = tokio::runtime::Handle::try_current() else {
         return;
@@ -90,7 +93,7 @@ fn flush_all(waiting: Vec<Arc<Shared>>) {
 
 /// Outboxes whose flushing was promised. They are flushed at the latest when this is dropped, be it with the
 /// runtime: others rely on it.
-struct Slice(Vec<Arc<Shared>>);
+struct Slice(Vec<Arc<dyn Deferred>>);
 
 impl Slice {
     fn flush(&mut self) {

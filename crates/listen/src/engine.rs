@@ -20,7 +20,7 @@ use sockeye_engine::Framing;
 use sockeye_engine::SessionId;
 use sockeye_engine::SessionLimits;
 use sockeye_engine::now;
-use sockeye_engine::{Agreed, Carrier, Driver, Side, Upgraded, Wire};
+use sockeye_engine::{Agreed, AnyCarrier, Carrier, Driver, Polling, Side, Upgraded, Wire};
 use sockeye_engine::{Dialect, SessionHandle};
 
 /// An Engine.IO server: its sessions, and the application on top of them.
@@ -220,7 +220,11 @@ impl<A: Application> Engine<A> {
             dialect.uses_base64(),
         )?;
         let session = registered.session.clone();
-        self.drive(registered, handshake, Carrier::polling(dialect));
+        self.drive(
+            registered,
+            handshake,
+            AnyCarrier::other(Polling::new(dialect)),
+        );
         Some(session)
     }
 
@@ -238,7 +242,7 @@ impl<A: Application> Engine<A> {
             let limit = self.config().limits.max_payload;
             let agreed = stream.deflate.into();
             let wire = Wire::websocket(stream, limit, Role::Server);
-            self.drive_wire(registered, handshake, wire, Framing::WebSocket, agreed);
+            self.drive_wire(registered, handshake, wire, agreed);
         }
     }
 
@@ -248,22 +252,20 @@ impl<A: Application> Engine<A> {
         registered: Registered<'_, A>,
         handshake: Arc<Handshake>,
         wire: Wire,
-        framing: Framing,
         agreed: Agreed,
     ) {
-        let carrier = Carrier::Stream(wire);
         let session = &registered.session;
-        session.begin(&carrier, framing, agreed);
-        if framing != Framing::Lines {
+        session.begin(wire.outlet().agree(agreed));
+        if wire.framing() != Framing::Lines {
             let mut open = self.open_packet(session, session.transport());
             open.compression = matches!(agreed, Agreed::Native(_)).then_some(Compression::Deflate);
             session.send_open(&open);
         }
-        self.drive(registered, handshake, carrier);
+        self.drive(registered, handshake, wire.into());
     }
 
     /// Runs a session in a task of its own.
-    fn drive(&self, registered: Registered<'_, A>, handshake: Arc<Handshake>, carrier: Carrier) {
+    fn drive(&self, registered: Registered<'_, A>, handshake: Arc<Handshake>, carrier: AnyCarrier) {
         let now = now();
         let session = registered.session.clone();
         let transport = session.transport();

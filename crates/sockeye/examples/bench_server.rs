@@ -6,6 +6,10 @@
 //! Each `--listen URL` adds a listener, such as `unix:/tmp/app.sock` or `tcp://127.0.0.1:5000`. `--deflate`
 //! compresses messages on WebSockets. Ctrl-C ends it.
 
+use std::future::poll_fn;
+use std::pin::pin;
+use std::task::Poll;
+
 use sockeye::{Args, DeflateConfig, Server, ServerConfig, Socket};
 
 #[tokio::main]
@@ -31,9 +35,12 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     for url in urls {
         listeners.push(io.listen(url).await?);
     }
+    let mut interrupt = pin!(tokio::signal::ctrl_c());
+    // Only once it has been polled does it hear anything, and whoever reads the lines below may interrupt at once.
+    let _ = poll_fn(|cx| Poll::Ready(interrupt.as_mut().poll(cx))).await;
     for listener in &listeners {
         println!("listening on {}", listener.url());
     }
     // Whatever listens ends with the runtime, and the files of Unix-domain sockets go with it.
-    Ok(tokio::signal::ctrl_c().await?)
+    Ok(interrupt.await?)
 }

@@ -12,7 +12,8 @@ use sockeye_engine_proto::{TransportKind, WireKind, payload};
 use super::Shared;
 use super::target::{Target, framing};
 use crate::dialer::{Answer, DialError, PostBody};
-use sockeye_engine::{Exchange, Reply, Upgraded};
+use sockeye_engine::{Exchange, Probe, Reply, Wire};
+use sockeye_websocket::Role;
 
 /// How long the WebSocket of an upgrade may take to be there.
 const UPGRADE_TIMEOUT: Duration = Duration::from_secs(10);
@@ -67,7 +68,7 @@ impl Exchange for HttpExchange {
         Box::pin(async move { answer.await.map(drop) })
     }
 
-    fn upgrade(&self) -> Option<Reply<Upgraded>> {
+    fn upgrade(&self) -> Option<Reply<Box<dyn Probe>>> {
         if !self.upgrades {
             return None;
         }
@@ -80,10 +81,13 @@ impl Exchange for HttpExchange {
             let dial = shared
                 .dialer
                 .websocket(&target.url, &path, &headers, deflate);
-            match tokio::time::timeout(UPGRADE_TIMEOUT, dial).await {
-                Ok(result) => result.map_err(|error| describe(&error)),
-                Err(_) => Err("no WebSocket in time".to_owned()),
-            }
+            let Ok(dialed) = tokio::time::timeout(UPGRADE_TIMEOUT, dial).await else {
+                return Err("no WebSocket in time".to_owned());
+            };
+            let stream = dialed.map_err(|error| describe(&error))?;
+            let agreed = stream.deflate.into();
+            let max_payload = shared.config.limits.max_payload;
+            Ok(Wire::websocket(stream, max_payload, Role::Client).probe(kind, agreed))
         }))
     }
 

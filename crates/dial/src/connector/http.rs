@@ -16,8 +16,7 @@ use super::target::{Target, framing};
 use super::{Begun, ConnectRequest, Connector, OpenError, now};
 use crate::dialer::{Answer, DialError};
 use sockeye_engine::Dialect;
-use sockeye_engine::Framing;
-use sockeye_engine::{Agreed, Carrier, Early, Requests, Wire};
+use sockeye_engine::{Agreed, AnyCarrier, Early, Requests, Wire};
 
 /// How long a server has to show that it speaks revision 3, by sending what such servers send at
 /// once behind the open packet.
@@ -158,8 +157,7 @@ impl Connector {
             sid: open.sid,
             dialect: Dialect::Packets,
             base64: config.force_base64,
-            carrier: Carrier::requests(requests),
-            framing: Framing::MaskedWebSocket,
+            carrier: AnyCarrier::other(requests),
             agreed: Agreed::Nothing,
         })
     }
@@ -191,8 +189,7 @@ impl Connector {
             sid: open.sid,
             dialect: Dialect::Packets,
             base64: config.force_base64,
-            carrier: Carrier::Stream(wire),
-            framing: Framing::MaskedWebSocket,
+            carrier: wire.into(),
             agreed,
         })
     }

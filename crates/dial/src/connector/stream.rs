@@ -14,7 +14,7 @@ use super::{Begun, ConnectRequest, ConnectUrl, Connector, OpenError, now};
 use sockeye_engine::Dialect;
 use sockeye_engine::Framing;
 use sockeye_engine::Io;
-use sockeye_engine::{Agreed, Carrier, Early, NothingEarly, Wire};
+use sockeye_engine::{Agreed, Early, NothingEarly, Wire};
 
 /// How long a peer has to answer the opening before it is taken for one that speaks in lines.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -111,8 +111,7 @@ fn lines(io: Io, transport: TransportKind, read: &[u8], config: &ConnectorConfig
         sid: String::new(),
         dialect: Dialect::Lines,
         base64: false,
-        carrier: Carrier::Stream(wire),
-        framing: Framing::Lines,
+        carrier: wire.into(),
         agreed: Agreed::Nothing,
     }
 }
@@ -158,8 +157,7 @@ async fn native(
         sid: open.sid,
         dialect: Dialect::Packets,
         base64: false,
-        carrier: Carrier::Stream(wire),
-        framing: Framing::Native,
+        carrier: wire.into(),
         agreed,
     })
 }

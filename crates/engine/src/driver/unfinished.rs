@@ -3,11 +3,9 @@
 use std::task::Context;
 use std::time::{Duration, Instant};
 
-use sockeye_engine_proto::{Lane, TransportEnd};
 use thiserror::Error;
 
-use super::stream::{Fate, Frames};
-use super::{Carrier, Driver, Moment, Side};
+use super::{Driver, Moment, Side};
 use crate::connection::Connection;
 use crate::frames::Extent;
 
@@ -35,10 +33,7 @@ impl<S: Side, C: Connection> Driver<S, C> {
     /// Looks whether a message is unfinished, and whether something was added to it. Whoever hands a
     /// message on forgets it, so that the next one has its own time.
     pub(super) fn watch_unfinished(&mut self, now: Instant) {
-        let extent = match &self.carrier {
-            Carrier::Stream(wire) => wire.frames.extent(),
-            Carrier::Polling(_) | Carrier::Requests(_) | Carrier::Gone => Extent::default(),
-        };
+        let extent = self.carrier.get().extent();
         let owed = self.connection.is_unfinished();
         if extent == Extent::default() && !owed {
             self.unfinished = None;
@@ -89,23 +84,11 @@ impl<S: Side, C: Connection> Driver<S, C> {
         let error = LeftUnfinished(self.side.limits().unfinished_timeout);
         tracing::debug!(%error, "a peer is given up");
         self.side.note(format_args!("{error}"));
-        if let Carrier::Stream(wire) = &mut self.carrier {
-            if matches!(wire.frames, Frames::Lines(_)) {
-                // As with a line that is too long.
-                self.connection.handle_undecodable(&error, cx);
-                self.session.handle_decode_error(now, Lane::Current);
-                return;
-            }
-            wire.fate = Fate::Violated(POLICY);
-        }
-        self.session
-            .handle_transport_closed(now, Lane::Current, TransportEnd::Error);
+        let (carrier, mut upper) = self.apart(now);
+        carrier.give_up(&error, &mut upper, cx);
     }
 }
 
 /// How many bytes of a message that is not complete are a sign of life: even the slowest line takes so many
 /// well within a heartbeat's time, while a peer that sends a byte now and then only wants to keep its place.
 const LIFE: usize = 512;
-
-/// The status code of a close frame for what breaks no rule of the protocol (RFC 6455 §7.4.1).
-const POLICY: u16 = 1008;

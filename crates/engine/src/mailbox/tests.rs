@@ -90,6 +90,6 @@ impl From<Start> for Mailbox<Outbox, Command> {
             written: 0,
             unread: start.unread,
         };
-        Self::new(outbox, ())
+        Self::new(outbox)
     }
 }

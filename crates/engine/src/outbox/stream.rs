@@ -68,6 +68,25 @@ const MAX_SLICES: usize = 64;
 const KEEP_TAIL: usize = 4096;
 
 impl Stream {
+    /// A stream that has these bytes of its own to write first, of whose first frame a part may be written.
+    pub(super) fn new(
+        direct: Option<Socket>,
+        framing: Framing,
+        unwritten: Vec<u8>,
+        deflater: Option<Box<Deflater>>,
+    ) -> Self {
+        let mut stream = Self {
+            direct,
+            framing,
+            deflater,
+            ..Self::default()
+        };
+        if !unwritten.is_empty() {
+            stream.chunks.push_back(Chunk::Rest(unwritten.into()));
+        }
+        stream
+    }
+
     /// Appends a message that may be compressed; returns how many bytes that is.
     pub(super) fn push_packed(
         &mut self,

@@ -14,7 +14,6 @@ use sockeye_engine_proto::{CloseReason, RequestError};
 use tokio::sync::Notify;
 
 use crate::connections::RequestConnection;
-use sockeye_engine::Request;
 use sockeye_engine::SessionHandle;
 use sockeye_engine::SessionId;
 
@@ -154,7 +153,7 @@ impl Drop for Delivery {
     fn drop(&mut self) {
         if self.end == End::Lost {
             // Before the next poll may come, so that this is not taken for its end.
-            self.session.drop_request(Request::Poll);
+            self.session.lose_poll();
         }
         {
             let mut underway = self.deliveries.underway.lock();

@@ -15,7 +15,7 @@ use super::{Body, Deliveries, Opening, apply_polling_headers, text};
 use crate::application::Application;
 use crate::connections::Owner;
 use crate::engine::Engine;
-use sockeye_engine::{PollAnswer, PollPayload, Request, SessionHandle};
+use sockeye_engine::{PollAnswer, PollPayload, SessionHandle};
 
 /// Opens a session on long-polling; the answer is the open packet.
 pub(super) fn open_session<A: Application>(
@@ -69,7 +69,7 @@ where
     match parts.method {
         Method::GET => {
             let deliveries = engine.deliveries();
-            let pending = Pending::new(session, Request::Poll);
+            let pending = PendingPoll(Some(session));
             let payload = match poll(deliveries, session).await {
                 Ok(payload) => payload,
                 Err(error) => {
@@ -124,9 +124,8 @@ where
         + 'static,
 {
     let limit = engine.config().limits.max_payload;
-    session.begin_post()?;
     // Unless it is finished, dropping it tells the session that the body cannot be had, which ends it.
-    let pending = Pending::new(session, Request::Post);
+    let pending = session.begin_post();
     if content_length(&parts.headers).is_some_and(|len| len > limit) {
         let discarded = discard(body, limit.saturating_mul(2));
         let linger = engine.config().limits.linger;
@@ -138,16 +137,15 @@ where
         true => usize::MAX,
         false => engine.config().max_body_chunks,
     };
-    let body = read(body, limit, max_chunks, engine.config().body_timeout).await?;
     let kind = parts
         .headers
         .get(CONTENT_TYPE)
         .and_then(|kind| kind.to_str().ok());
     let content = payload::content_kind(kind);
-    let result = session.post(content, body).await;
-    session.end_post();
-    pending.finished();
-    result
+    let read = read(body, limit, max_chunks, engine.config().body_timeout);
+    pending
+        .finish(async { read.await.map(|body| (content, body)) })
+        .await
 }
 
 /// Reads what nobody wants, up to so many bytes. Most clients write the whole of a body before they look for an answer; a
@@ -254,33 +252,20 @@ fn answer(
     response
 }
 
-/// A request that the driver works on. If the peer goes away before it is answered, this is
-/// dropped together with the future that serves it, and the driver is told.
-struct Pending<'a> {
-    session: &'a SessionHandle,
-    request: Option<Request>,
-}
+/// A long-poll that waits for its answer. If the peer goes away before it has it, this is dropped together with the future
+/// that serves it, and the driver is told.
+struct PendingPoll<'a>(Option<&'a SessionHandle>);
 
-impl<'a> Pending<'a> {
-    const fn new(session: &'a SessionHandle, request: Request) -> Self {
-        Self {
-            session,
-            request: Some(request),
-        }
-    }
-
+impl PendingPoll<'_> {
     fn finished(mut self) {
-        self.request = None;
+        self.0 = None;
     }
 }
 
-impl Drop for Pending<'_> {
+impl Drop for PendingPoll<'_> {
     fn drop(&mut self) {
-        if let Some(request) = self.request {
-            if request == Request::Post {
-                self.session.end_post();
-            }
-            self.session.drop_request(request);
+        if let Some(session) = self.0 {
+            session.lose_poll();
         }
     }
 }

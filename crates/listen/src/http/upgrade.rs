@@ -4,8 +4,8 @@ use http::request::Parts;
 use http::{HeaderValue, Request, Response, StatusCode, Version};
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
-use sockeye_engine_proto::{BadRequest, RequestError};
-use sockeye_websocket::{Deflate, DeflateConfig, handshake};
+use sockeye_engine_proto::{BadRequest, RequestError, TransportKind};
+use sockeye_websocket::{Deflate, DeflateConfig, Role, handshake};
 use tokio::net::TcpStream;
 #[cfg(feature = "tls")]
 use tokio_rustls::server::TlsStream;
@@ -18,7 +18,7 @@ use crate::listener::Guarded;
 #[cfg(feature = "tls")]
 use sockeye_engine::Seated;
 use sockeye_engine::SessionHandle;
-use sockeye_engine::{Io, Seat, Upgraded};
+use sockeye_engine::{Io, Seat, Upgraded, Wire};
 
 /// Takes the upgrade out of a request that asks for a WebSocket.
 pub(crate) fn requested<B>(request: &mut Request<B>) -> Option<OnUpgrade> {
@@ -81,7 +81,10 @@ pub(super) fn join_session<A: Application>(
             () = engine.gate().expired() => None,
         };
         if let Some((io, read)) = upgraded {
-            session.upgrade(Upgraded { io, read, deflate });
+            let limit = engine.config().limits.max_payload;
+            let agreed = deflate.into();
+            let wire = Wire::websocket(Upgraded { io, read, deflate }, limit, Role::Server);
+            session.upgrade(wire.probe(TransportKind::WebSocket, agreed));
         }
     });
     Ok(response)

@@ -141,7 +141,7 @@ fn open<A: Application>(
         }
         _ => Agreed::Nothing,
     };
-    engine.drive_wire(registered, guest.handshake, wire, framing, agreed);
+    engine.drive_wire(registered, guest.handshake, wire, agreed);
 }
 
 /// What tells a peer that it was refused. Natively that is a close packet with what HTTP would have

@@ -1,0 +1,262 @@
+//! A server's session on long-polling: the pending GET, and the packets of a POST.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::task::{Context, Poll};
+
+use sockeye_engine_proto::payload::{self, Dialect};
+use sockeye_engine_proto::{BadRequest, Packet, PollVerdict, RequestError, TransportEnd, WireKind};
+use tokio::sync::oneshot;
+
+use super::{Carrier, Outgoing, Upper};
+use crate::outbox::{Outlet, Outward};
+use crate::request::{PollAnswer, PollPayload, Post, Request};
+
+/// Long-polling as the server has it: requests come, and are answered.
+pub struct Polling {
+    dialect: Dialect,
+    /// The GET that waits for something to send.
+    pending: Option<oneshot::Sender<PollAnswer>>,
+    post: Posting,
+}
+
+/// How far a POST is.
+enum Posting {
+    None,
+    /// Its body is being read.
+    Body(Post),
+    /// The application was not ready for these packets of it. It is not answered before they are worked off, which keeps
+    /// the peer from sending more.
+    Backlog(VecDeque<Packet<'static>>, Post),
+}
+
+impl Polling {
+    /// Before the first request.
+    #[must_use]
+    pub const fn new(dialect: Dialect) -> Self {
+        Self {
+            dialect,
+            pending: None,
+            post: Posting::None,
+        }
+    }
+
+    fn handle_poll(&mut self, answer: oneshot::Sender<PollAnswer>, upper: &mut dyn Upper) {
+        let now = upper.now();
+        match upper.session().begin_poll(now) {
+            PollVerdict::Hold => {
+                self.pending = Some(answer);
+                upper.append(&mut |outgoing| outgoing.await_packets(true));
+            }
+            PollVerdict::AnswerNoop => {
+                let _ = answer.send(Ok(self.take_payload(upper)));
+            }
+            PollVerdict::Refuse(error) => {
+                let _ = answer.send(Err(error));
+            }
+        }
+    }
+
+    fn handle_post(&mut self, post: Post, upper: &mut dyn Upper) {
+        let now = upper.now();
+        match upper.session().begin_post(now) {
+            Ok(()) => self.post = Posting::Body(post),
+            Err(error) => {
+                if error == RequestError::Overlap
+                    && let Posting::Body(first) = std::mem::replace(&mut self.post, Posting::None)
+                {
+                    first.answer(Err(RequestError::Overlap));
+                }
+                post.answer(Err(error));
+            }
+        }
+    }
+
+    /// Handles the packets of a body until the application is not ready any more.
+    fn handle_body(
+        &mut self,
+        (content, body): &(WireKind, bytes::Bytes),
+        post: Post,
+        upper: &mut dyn Upper,
+        cx: &mut Context<'_>,
+    ) {
+        let now = upper.now();
+        let limits = upper.limits().payload();
+        let mut backlog = VecDeque::new();
+        for packet in payload::decode(*content, body, &limits, &mut self.dialect) {
+            match packet {
+                Ok(packet) if backlog.is_empty() && upper.is_ready() => {
+                    upper.handle_packet(packet, cx);
+                }
+                Ok(packet) => backlog.push_back(packet.into_owned()),
+                Err(error) => {
+                    tracing::debug!(%error, "undecodable payload");
+                    post.answer(Err(upper.session().handle_payload_error(now, error)));
+                    return;
+                }
+            }
+            if upper.session().is_closed() {
+                break;
+            }
+        }
+        match backlog.is_empty() {
+            true => finish(post, upper),
+            false => self.post = Posting::Backlog(backlog, post),
+        }
+    }
+
+    /// Answers the pending GET, if there is one and something to say.
+    fn answer_poll(&mut self, upper: &mut dyn Upper) {
+        if upper.queued() == 0 {
+            return;
+        }
+        let Some(pending) = self.pending.take() else {
+            return;
+        };
+        let payload = self.take_payload(upper);
+        upper.append(&mut |outgoing| outgoing.await_packets(false));
+        if pending.send(Ok(payload)).is_ok() {
+            upper.session().end_poll();
+        }
+        // Otherwise the request was dropped, and whoever dropped it is about to say so.
+    }
+
+    /// As much of what waits as fits one payload, or a noop if there is nothing.
+    fn take_payload(&self, upper: &mut dyn Upper) -> PollPayload {
+        // The last payload of a session takes everything: there will be no other.
+        let limit = match upper.session().is_closed() {
+            true => usize::MAX,
+            false => upper.limits().max_payload,
+        };
+        let mut encoder = payload::Encoder::new(&self.dialect, limit);
+        let mut compress = false;
+        upper.send(&mut |outgoing| compress = fill(&mut encoder, outgoing, usize::MAX));
+        if encoder.is_empty() {
+            let taken = encoder.push(&Packet::Noop);
+            debug_assert!(taken, "the first packet of a payload is always taken");
+        }
+        PollPayload {
+            encoded: encoder.finish(),
+            compress,
+        }
+    }
+}
+
+impl Carrier for Polling {
+    fn outlet(&self) -> Outlet {
+        let awaited = self.pending.is_some();
+        Outlet::Packets { awaited }
+    }
+
+    /// A body is decoded as soon as it is there, so that one which makes no sense is answered at once. That one has come
+    /// is no sign of life while the application is not ready: what the peer has to say is not heard then.
+    fn read(&mut self, ready: bool, upper: &mut dyn Upper, cx: &mut Context<'_>) -> bool {
+        let is_heard = upper.is_ready();
+        match std::mem::replace(&mut self.post, Posting::None) {
+            Posting::None => return false,
+            Posting::Backlog(packets, post) if !ready => {
+                self.post = Posting::Backlog(packets, post);
+                return false;
+            }
+            Posting::Body(mut post) => match post.poll_body(cx) {
+                Poll::Ready(Some(body)) => self.handle_body(&body, post, upper, cx),
+                Poll::Ready(None) => upper.handle_closed(TransportEnd::PostDropped),
+                Poll::Pending => {
+                    self.post = Posting::Body(post);
+                    return false;
+                }
+            },
+            Posting::Backlog(mut packets, post) => {
+                while upper.is_ready()
+                    && let Some(packet) = packets.pop_front()
+                {
+                    upper.handle_packet(packet, cx);
+                }
+                match packets.is_empty() {
+                    true => finish(post, upper),
+                    false => self.post = Posting::Backlog(packets, post),
+                }
+            }
+        }
+        if is_heard {
+            upper.note_life();
+        }
+        true
+    }
+
+    fn write(&mut self, upper: &mut dyn Upper, cx: &mut Context<'_>) {
+        upper.send(&mut |_| ());
+        self.answer_poll(upper);
+        if upper.tell_drained(cx) {
+            self.answer_poll(upper);
+        }
+    }
+
+    fn handle_request(&mut self, request: Request, upper: &mut dyn Upper) {
+        match request {
+            Request::Poll(answer) => self.handle_poll(answer, upper),
+            Request::PollLost if upper.session().has_poll() => {
+                upper.handle_closed(TransportEnd::PollDropped);
+            }
+            // The answer was on its way already, and what it carried is lost with it.
+            Request::PollLost => upper.handle_closed(TransportEnd::Error),
+            Request::Post(post) => self.handle_post(post, upper),
+        }
+    }
+
+    fn be_replaced(&mut self) {
+        if let Some(pending) = self.pending.take() {
+            let mismatch = BadRequest::TransportMismatch;
+            let _ = pending.send(Err(RequestError::BadRequest(mismatch)));
+        }
+    }
+
+    /// The last answer goes out while its packets are still there.
+    fn begin_end(&mut self, upper: &mut dyn Upper) {
+        self.answer_poll(upper);
+    }
+
+    /// One more poll may come for the news.
+    fn poll_end(&mut self, upper: &mut dyn Upper, _: &mut Context<'_>) -> Poll<()> {
+        match upper.session().tombstone_until() {
+            Some(_) => Poll::Pending,
+            None => Poll::Ready(()),
+        }
+    }
+}
+
+impl fmt::Debug for Polling {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Polling").finish_non_exhaustive()
+    }
+}
+
+/// All packets of a POST are handled.
+fn finish(post: Post, upper: &mut dyn Upper) {
+    upper.session().end_post();
+    post.answer(Ok(()));
+}
+
+/// Moves packets into the payload until it is full, or has this many; whether a message may be compressed that is in it
+/// now.
+pub(super) fn fill(
+    encoder: &mut payload::Encoder,
+    outgoing: &mut Outgoing<'_>,
+    max_packets: usize,
+) -> bool {
+    let (mut room, mut may_compress) = (max_packets, false);
+    outgoing.take(|packet| {
+        if room == 0 {
+            return false;
+        }
+        let (taken, compress) = match packet {
+            Outward::Packet(packet) => (encoder.push(packet), false),
+            Outward::Text { packet, compress } => (encoder.push_text(packet), compress),
+            Outward::Binary { data, compress } => (encoder.push_binary(data), compress),
+        };
+        room -= 1;
+        may_compress |= taken && compress;
+        taken
+    });
+    may_compress
+}
