@@ -5,9 +5,7 @@
 //! out comes from it, either as bytes in a framing or packet by packet. Which of the two is up to the carrier's
 //! [`Outlet`]. So a new carrier is one file, and no other changes.
 
-mod opening;
 mod polling;
-mod probe;
 mod requests;
 mod stream;
 
@@ -26,10 +24,9 @@ use crate::outbox::{Outbox, Outlet, Outward};
 use crate::request::Request;
 use crate::unheard::Unheard;
 
-pub use opening::{Early, NothingEarly};
 pub use polling::Polling;
 pub use requests::{Exchange, Reply, Requests};
-pub use stream::Wire;
+pub use stream::{Early, NothingEarly, Wire};
 
 /// What carries a session: long-polling at either end, a stream, or whatever else can carry packets in order.
 ///

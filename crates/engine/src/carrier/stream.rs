@@ -1,33 +1,36 @@
 //! A session on a stream, in whichever framing.
 
+mod opening;
+mod probe;
+mod reading;
+
 use std::fmt;
 use std::io;
 use std::ops::ControlFlow;
 use std::task::{Context, Poll};
 
-use sockeye_engine_proto::frame::FrameError;
-use sockeye_engine_proto::{
-    Lane, Message, Packet, PacketError, Revision, TransportEnd, TransportKind,
-};
-use sockeye_websocket::{Event, OpCode, Payload, ProtocolError, Role};
+use sockeye_engine_proto::{TransportEnd, TransportKind};
+use sockeye_websocket::{Event, OpCode, Role};
 
-use super::probe::WireProbe;
 use super::{Carrier, Probe, Upper};
 use crate::connection::Incoming;
 use crate::deflate::Agreed;
-use crate::formats::{Lines, LinesError, Native};
-use crate::frames::{Extent, FrameReader, ReadError};
+use crate::formats::{Lines, Native};
+use crate::frames::{Extent, FrameReader};
 use crate::io::Io;
 use crate::limits::SessionLimits;
 use crate::mailbox::{Flushed, Queue};
 use crate::outbox::{Framing, Outbox, Outlet};
 use crate::unheard::{Mistaken, Unheard};
 use crate::websocket::{Upgraded, WebSocketFormat};
+pub use opening::{Early, NothingEarly};
+use probe::WireProbe;
+use reading::{flow, handle_event, handle_frame, note_close, refuse_line};
 
 /// A stream that carries a session.
 pub struct Wire {
-    pub(super) io: Io,
-    pub(super) frames: Frames,
+    io: Io,
+    frames: Frames,
     framing: Framing,
     /// How the peer ended it, or what it did wrong.
     fate: Fate,
@@ -37,7 +40,7 @@ pub struct Wire {
 }
 
 /// How the stream is cut into packets.
-pub(super) enum Frames {
+enum Frames {
     WebSocket(FrameReader<WebSocketFormat>),
     Native(FrameReader<Native>),
     Lines(FrameReader<Lines>),
@@ -183,46 +186,6 @@ impl Wire {
     const fn is_bare(&self) -> bool {
         !matches!(self.frames, Frames::WebSocket(_))
     }
-
-    /// What a peer that speaks in lines has sent behind the last end of a line. The JavaScript
-    /// library takes it for a line too, when the stream ends; but one that was cut short is none.
-    fn unfinished_line(&mut self) -> Option<Vec<u8>> {
-        let Frames::Lines(frames) = &mut self.frames else {
-            return None;
-        };
-        let line = frames.take_unread();
-        (line.trim_ascii_end().last() == Some(&b'}')).then_some(line)
-    }
-
-    /// What the end of reading means for the session.
-    fn failed<E: Violation>(
-        &mut self,
-        error: &ReadError<E>,
-        upper: &mut dyn Upper,
-    ) -> TransportEnd {
-        match error {
-            ReadError::Format(violation) => {
-                tracing::debug!(%violation, "protocol violation");
-                upper.note(format_args!("the server broke the protocol: {violation}"));
-                self.fate = Fate::Violated(violation.close_code());
-                match violation.close_code() {
-                    1009 => TransportEnd::TooBig,
-                    _ => TransportEnd::Error,
-                }
-            }
-            ReadError::Io(error) => {
-                tracing::debug!(%error, "reading failed");
-                upper.note(format_args!("reading failed: {error}"));
-                self.fate = Fate::Gone;
-                TransportEnd::Error
-            }
-            ReadError::End => {
-                upper.note(format_args!("the connection ended"));
-                self.fate = Fate::Gone;
-                TransportEnd::Eof
-            }
-        }
-    }
 }
 
 impl fmt::Debug for Wire {
@@ -234,97 +197,7 @@ impl fmt::Debug for Wire {
     }
 }
 
-/// A way to break a framing, in WebSocket's terms.
-trait Violation: std::fmt::Display {
-    fn close_code(&self) -> u16;
-}
-
-impl Violation for ProtocolError {
-    fn close_code(&self) -> u16 {
-        Self::close_code(self)
-    }
-}
-
-impl Violation for FrameError {
-    fn close_code(&self) -> u16 {
-        match self {
-            Self::TooLarge { .. } | Self::InflatedTooLarge { .. } => 1009,
-            Self::Empty | Self::Utf8 | Self::Inflate => 1002,
-        }
-    }
-}
-
-impl Violation for LinesError {
-    fn close_code(&self) -> u16 {
-        match self {
-            Self::TooLong(_) => 1009,
-            Self::Mistaken => 1002,
-        }
-    }
-}
-
 impl Wire {
-    /// What came of a read; whether something did.
-    fn settle<E: Violation>(
-        &mut self,
-        read: Poll<Result<(), ReadError<E>>>,
-        is_whole: bool,
-        upper: &mut dyn Upper,
-        cx: &mut Context<'_>,
-    ) -> bool {
-        match read {
-            Poll::Pending => return false,
-            // A part of a frame, or a fragment of a message, says nothing yet.
-            Poll::Ready(Ok(())) if !is_whole => {}
-            Poll::Ready(Ok(())) => upper.note_life(),
-            Poll::Ready(Err(error)) => {
-                self.handle_end(&error, upper, cx);
-                upper.note_life();
-            }
-        }
-        true
-    }
-
-    fn handle_end<E: Violation>(
-        &mut self,
-        error: &ReadError<E>,
-        upper: &mut dyn Upper,
-        cx: &mut Context<'_>,
-    ) {
-        if matches!(error, ReadError::End) && self.is_bare() {
-            // The peer may have closed only its own half, and want the answers still.
-            self.fate = Fate::Ended;
-            if let Some(line) = self.unfinished_line() {
-                upper.handle_message(Incoming::Binary(&line), cx);
-            }
-            upper.note(format_args!("the connection ended"));
-            upper.connection().handle_end(cx);
-            let now = upper.now();
-            upper.session().handle_peer_end(now, self.outlives_peer);
-            return;
-        }
-        if matches!(error, ReadError::Format(_))
-            && let Some(peer) = self.unheard()
-        {
-            let judgement = judge(peer, upper);
-            self.fate = Fate::Mistaken(judgement);
-            match judgement {
-                // To the application, the plain peer has gone.
-                Mistaken::Readmitted => upper.handle_closed(TransportEnd::Eof),
-                Mistaken::Refused => refuse_line(&LinesError::Mistaken, upper, cx),
-            }
-            return;
-        }
-        let end = self.failed(error, upper);
-        match error {
-            // A line that is too long is one that makes no sense.
-            ReadError::Format(violation) if self.framing == Framing::Lines => {
-                refuse_line(violation, upper, cx);
-            }
-            _ => upper.handle_closed(end),
-        }
-    }
-
     /// Writes what waits, and hands on what the stream has buffered itself.
     fn flush(&mut self, upper: &mut dyn Upper, cx: &mut Context<'_>) -> Flush {
         let mut flush = Flush {
@@ -509,100 +382,6 @@ fn write_out(io: &mut Io, outbox: &mut Outbox, cx: &mut Context<'_>) -> Flushed 
         if flushed != Flushed::Blocked || io.poll_writable(cx).is_pending() {
             return flushed;
         }
-    }
-}
-
-/// Whether what comes next may be handled at once.
-fn flow(upper: &mut dyn Upper) -> ControlFlow<()> {
-    match upper.session().is_open() && upper.is_ready() {
-        true => ControlFlow::Continue(()),
-        false => ControlFlow::Break(()),
-    }
-}
-
-/// What becomes of a peer that has turned out not to speak in lines. Under the lock by which
-/// others write, so that nothing goes out any more to one that is received again.
-fn judge(peer: &dyn Unheard, upper: &mut dyn Upper) -> Mistaken {
-    let mut judgement = Mistaken::Refused;
-    upper.send(&mut |outgoing| {
-        judgement = peer.judge(outgoing.0.has_spoken());
-        if judgement == Mistaken::Readmitted {
-            outgoing.0.close();
-        }
-    });
-    judgement
-}
-
-/// What has come can be no line.
-fn refuse_line(why: &dyn fmt::Display, upper: &mut dyn Upper, cx: &mut Context<'_>) {
-    upper.connection().handle_undecodable(why, cx);
-    let now = upper.now();
-    upper.session().handle_decode_error(now, Lane::Current);
-}
-
-/// A frame of the native framing holds a packet, as a WebSocket's message does.
-fn handle_frame(frame: &Incoming<'_>, upper: &mut dyn Upper, cx: &mut Context<'_>) {
-    let decoded = match frame {
-        Incoming::Text(text) => Packet::decode_text(Revision::V4, text),
-        Incoming::Binary(data) => Ok(Packet::binary(*data)),
-        Incoming::Owned(data) => Ok(Packet::binary(&data[..])),
-    };
-    let Some(message) = take_message(decoded, upper) else {
-        return;
-    };
-    let message = match (&message, frame) {
-        (Message::Binary(_), Incoming::Owned(data)) => Incoming::Owned(data.clone()),
-        (message, _) => Incoming::of(message),
-    };
-    upper.handle_message(message, cx);
-}
-
-fn handle_event(event: &Event<'_>, upper: &mut dyn Upper, cx: &mut Context<'_>) {
-    let revision = upper.session().revision();
-    let decoded = match event {
-        Event::Text(text) => Packet::decode_text(revision, text),
-        Event::Binary(data) => Packet::decode_binary(revision, data),
-        Event::Ping(payload) => {
-            upper.append(&mut |outgoing| outgoing.0.push_pong(payload));
-            return;
-        }
-        Event::Pong(_) | Event::Close(_) => return,
-    };
-    let Some(message) = take_message(decoded, upper) else {
-        return;
-    };
-    let message = match (&message, event) {
-        // A large binary message has its own buffer already; the packet is the end of it.
-        (Message::Binary(content), Event::Binary(Payload::Owned(data))) => {
-            Incoming::Owned(data.slice(data.len() - content.len()..))
-        }
-        (message, _) => Incoming::of(message),
-    };
-    upper.handle_message(message, cx);
-}
-
-/// Steps the session; gives what is for the application.
-fn take_message<'a>(
-    decoded: Result<Packet<'a>, PacketError>,
-    upper: &mut dyn Upper,
-) -> Option<Message<'a>> {
-    let now = upper.now();
-    match decoded {
-        Ok(packet) => upper.session().handle_packet(now, Lane::Current, packet),
-        Err(error) => {
-            tracing::debug!(%error, "undecodable packet");
-            upper.note(format_args!("undecodable packet: {error}"));
-            upper.session().handle_decode_error(now, Lane::Current);
-            None
-        }
-    }
-}
-
-/// Says what a close frame has said.
-fn note_close(upper: &mut dyn Upper, code: Option<u16>) {
-    match code {
-        Some(code) => upper.note(format_args!("websocket connection closed with code {code}")),
-        None => upper.note(format_args!("websocket connection closed")),
     }
 }
 

@@ -9,7 +9,7 @@ use sockeye_engine_proto::WireKind;
 use sockeye_engine_proto::frame;
 use sockeye_websocket::{Event, OpCode, encode_frame};
 
-use super::stream::{Frames, Wire};
+use super::{Frames, Wire};
 use crate::connection::Incoming;
 use crate::frames::ReadError;
 

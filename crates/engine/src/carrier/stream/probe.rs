@@ -10,8 +10,8 @@ use sockeye_engine_proto::{
 };
 use sockeye_websocket::{Event, OpCode, encode_frame};
 
-use super::stream::{Frames, Wire};
-use super::{AnyCarrier, Probe};
+use super::{Frames, Wire};
+use crate::carrier::{AnyCarrier, Probe};
 use crate::connection::Incoming;
 use crate::deflate::Agreed;
 use crate::mask;
