@@ -24,6 +24,8 @@ pub mod limits {}
 pub mod namespaces {}
 #[doc = include_str!("../docs/net-socket-io.md")]
 pub mod net_socket_io {}
+#[doc = include_str!("../docs/parsers.md")]
+pub mod parsers {}
 #[doc = include_str!("../docs/rooms.md")]
 pub mod rooms {}
 #[doc = include_str!("../docs/streams.md")]

@@ -122,6 +122,7 @@
 //!   with `default-features = false` and that.
 //! * `cookies`: clients can keep the cookies that servers set. Off by default.
 //! * `macros`: `#[derive(Event)]` for [typed events](guide::typed). Off by default.
+//! * `msgpack`: packets as [MessagePack](guide::parsers). Off by default.
 //! * `regex`: [dynamic namespaces](guide::namespaces#namespaces-on-demand) by regular expression. Off by default.
 //! * `tls`: listeners and clients for `https://`, `wss://` and `tls://`, by rustls. Off by default.
 

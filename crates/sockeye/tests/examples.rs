@@ -101,6 +101,14 @@ fn sum_asks_itself_in_both_dialects() {
 }
 
 #[test]
+#[cfg(feature = "msgpack")]
+fn msgpack_hands_over_bytes_among_other_values() {
+    let dir = SocketDir::new("example-msgpack");
+    let lines = Example::start("msgpack", &dir, &[]).rest();
+    assert_eq!(lines, ["line of 2026-11-28T22:26:13.007Z: 4 bytes"]);
+}
+
+#[test]
 fn sum_answers_lines_of_others_until_it_is_interrupted() {
     let dir = SocketDir::new("example-sum-stays");
     let socket = dir.socket();

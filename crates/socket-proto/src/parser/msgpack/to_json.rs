@@ -86,17 +86,18 @@ impl<'m> Transcoder<'m> {
                 let bytes = self.input.take(len)?;
                 self.bytes(bytes)?;
             }
+            // Some of the last kind become an array.
+            Head::Array(_) | Head::Map(_) | Head::Extension { .. } if depth == MAX_DEPTH => {
+                return Err(ParserError::new(format_args!(
+                    "more than {MAX_DEPTH} values inside each other"
+                )));
+            }
             Head::Extension { kind, len, form } => {
                 let data = self.input.take(len)?;
                 match kind {
                     NOTEPACK => self.notepack(form, data)?,
                     _ => self.extension(kind, data)?,
                 }
-            }
-            Head::Array(_) | Head::Map(_) if depth == MAX_DEPTH => {
-                return Err(ParserError::new(format_args!(
-                    "more than {MAX_DEPTH} values inside each other"
-                )));
             }
             Head::Array(items) => {
                 self.out.push(b'[');
