@@ -3,7 +3,7 @@ use std::task::{Context, Poll};
 use std::time::Instant;
 
 use bytes::Bytes;
-use sockeye_engine_proto::{CloseReason, Message};
+use sockeye_engine_proto::{CloseReason, Message, TransportKind};
 
 /// The upper layer of one session. All of its methods run on the session's driver task, one at
 /// a time.
@@ -55,6 +55,11 @@ pub trait Connection: Send + 'static {
     /// Nothing waits to be written any more, after more than the high-water mark had to.
     fn handle_drain(&mut self, cx: &mut Context<'_>) {
         let _ = cx;
+    }
+
+    /// Another transport carries the session from now on: it has gone over from long-polling.
+    fn handle_upgrade(&mut self, transport: TransportKind, cx: &mut Context<'_>) {
+        let _ = (transport, cx);
     }
 
     /// The server's heartbeat was answered; the next one is due before this time. Called for the

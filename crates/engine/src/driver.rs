@@ -341,7 +341,10 @@ impl<S: Side, C: Connection> Driver<S, C> {
                         probe.send(&packet, self.session.revision());
                     }
                 }
-                Output::Upgraded { to, .. } => self.handle_upgraded(to),
+                Output::Upgraded { to, .. } => {
+                    self.handle_upgraded(to);
+                    self.connection.handle_upgrade(to, cx);
+                }
                 Output::EndHalf => self.carrier.get().end_half(),
                 Output::CloseProbe => self.probe = None,
                 Output::Closed(reason) => {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::handler::{BoxHandler, erase};
-use crate::names::{CLOSE, CONNECT, DISCONNECT, DISCONNECTING, DRAIN, END};
+use crate::names::{CLOSE, CONNECT, DISCONNECT, DISCONNECTING, DRAIN, END, UPGRADE};
 use crate::table::{ListenerId, ListenerTable};
 use crate::typed::erase_event;
 use crate::{Callback, EventCallback, EventSocket, IntoReply, Snapshot, TypedEvent};
@@ -215,6 +215,17 @@ impl<S: EventSocket> Listeners<S> {
         self.add(|table| table.on_stream(DRAIN, erase(handler)))
     }
 
+    /// Calls this handler when the connection of a server's socket has gone over from long-polling to another transport, which
+    /// its `transport` tells. It is told once at most, and to the sockets that are connected then; a connection that began
+    /// on a WebSocket or a stream stays there. At a client, the client's events tell.
+    pub fn on_upgrade<M: 'static, F>(&self, handler: F) -> Added<'_, S>
+    where
+        F: Callback<S, M>,
+        F::Output: IntoReply,
+    {
+        self.add(|table| table.on_stream(UPGRADE, erase(handler)))
+    }
+
     /// Calls this handler when a connection over which a socket was connected is closed for good: after `disconnect`,
     /// when what waited is written or given up. It can take the [`DisconnectReason`](crate::DisconnectReason), which is
     /// why the socket was disconnected.
@@ -234,7 +245,8 @@ impl<S: EventSocket> Listeners<S> {
 /// Removing and counting. Each of these is about the handlers that were added here, a namespace's or a socket's own.
 impl<S: EventSocket> Listeners<S> {
     /// Removes the handlers of one event; says how many there were. What [`on_end`](Self::on_end),
-    /// [`on_drain`](Self::on_drain) and [`on_close`](Self::on_close) have added goes by `end`, `drain` and `close`, here
+    /// [`on_drain`](Self::on_drain), [`on_upgrade`](Self::on_upgrade) and [`on_close`](Self::on_close) have added goes by
+    /// `end`, `drain`, `upgrade` and `close`, here
     /// and in [`event_names`](Self::event_names), beside the handlers of events that are called so.
     pub fn off(&self, name: &str) -> usize {
         self.change(|table| table.off((self.own_name)(name)))

@@ -16,3 +16,5 @@ pub const END: &str = "end";
 pub const DRAIN: &str = "drain";
 /// The connection is closed for good.
 pub const CLOSE: &str = "close";
+/// The connection has gone over to another transport.
+pub const UPGRADE: &str = "upgrade";

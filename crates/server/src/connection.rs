@@ -10,8 +10,8 @@ use std::sync::atomic;
 use std::task::{Context, Poll};
 use std::time::Instant;
 
-use sockeye_engine::{CloseReason, Dialect, Incoming, SendOptions, SessionHandle};
-use sockeye_events::names::{CLOSE, DISCONNECT, DISCONNECTING, DRAIN, END};
+use sockeye_engine::{CloseReason, Dialect, Incoming, SendOptions, SessionHandle, TransportKind};
+use sockeye_events::names::{CLOSE, DISCONNECT, DISCONNECTING, DRAIN, END, UPGRADE};
 use sockeye_events::{DisconnectReason, Event, EventError, EventErrorKind, EventSocket};
 use sockeye_link::packet::{self, with_buffers};
 use sockeye_link::{
@@ -415,6 +415,10 @@ impl sockeye_engine::Connection for Connection {
 
     fn handle_drain(&mut self, cx: &mut Context<'_>) {
         self.tell_all(DRAIN, cx);
+    }
+
+    fn handle_upgrade(&mut self, _transport: TransportKind, cx: &mut Context<'_>) {
+        self.tell_all(UPGRADE, cx);
     }
 
     fn handle_gone(&mut self, cx: &mut Context<'_>) {
