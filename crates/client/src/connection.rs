@@ -146,8 +146,14 @@ impl Connection {
                     socket.handle_ack(id, || args.into_args());
                 }
             }
-            ClientInput::Connected { key, sid, pid } => {
-                self.handle_connected(key, sid.as_deref(), pid.as_deref(), cx);
+            ClientInput::Connected {
+                key,
+                sid,
+                pid,
+                offset,
+            } => {
+                let recovery = pid.as_deref().map(|pid| (pid, offset.as_deref()));
+                self.handle_connected(key, sid.as_deref(), recovery, cx);
             }
             ClientInput::TooOld { key } => self.handle_old_server(key),
             ClientInput::Refused { key, message, data } => {
@@ -192,7 +198,7 @@ impl Connection {
         &mut self,
         key: NamespaceKey,
         sid: Option<&str>,
-        pid: Option<&str>,
+        recovery: Option<(&str, Option<&str>)>,
         cx: &mut Context<'_>,
     ) {
         let Some(inner) = self.stays.handle_answer(key) else {
@@ -204,7 +210,7 @@ impl Connection {
             (None, Dialect::Packets, "/") => Some(self.sid.as_str().into()),
             (None, Dialect::Packets, name) => Some(format!("{name}#{}", self.sid).into()),
         };
-        inner.handle_connected(id, pid);
+        inner.handle_connected(id, recovery);
         let socket = Socket::of_session(inner, self.session.clone());
         self.inbox.insert(key, socket);
         self.finish_connect(key, cx);

@@ -78,6 +78,27 @@ async fn missed_events_come_before_connect_and_the_id_stays() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn who_has_got_nothing_shows_where_it_began() {
+    let (listener, _socket, mut story) = start().await;
+    let mut peer = Peer::accept(&listener).await;
+    assert_eq!(peer.receive().await, "40");
+    peer.send(r#"40{"sid":"one","pid":"secret","offset":"begin"}"#)
+        .await;
+    assert_eq!(story.recv().await.unwrap(), "connect false");
+    drop(peer);
+    assert_eq!(story.recv().await.unwrap(), "transport close");
+    let mut peer = Peer::accept(&listener).await;
+    assert_eq!(
+        peer.receive().await,
+        r#"40{"pid":"secret","offset":"begin"}"#
+    );
+    peer.send(r#"42["news",1,"offset-1"]"#).await;
+    peer.send(r#"40{"sid":"one","pid":"secret"}"#).await;
+    assert_eq!(story.recv().await.unwrap(), r#"news 1,"offset-1""#);
+    assert_eq!(story.recv().await.unwrap(), "connect true");
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_is_left_on_purpose_is_not_recovered() {
     let (listener, socket, mut story) = start().await;
     let mut peer = Peer::accept(&listener).await;

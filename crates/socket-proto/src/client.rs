@@ -307,13 +307,18 @@ impl ClientConnection {
         }
         match found {
             Some((key, State::Connecting | State::Rejoining)) => {
-                let (sid, pid) = read_accepted(packet.payload);
+                let [sid, pid, offset] = read_accepted(packet.payload);
                 if sid.is_none() && self.revision() == SocketRevision::V5 {
                     self.set(key, State::Free);
                     return Some(ClientInput::TooOld { key });
                 }
                 self.set(key, State::Joined);
-                Some(ClientInput::Connected { key, sid, pid })
+                Some(ClientInput::Connected {
+                    key,
+                    sid,
+                    pid,
+                    offset,
+                })
             }
             Some((key, State::Abandoned)) => {
                 self.set(key, State::Left);

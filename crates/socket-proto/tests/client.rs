@@ -155,7 +155,7 @@ proptest! {
             SocketRevision::V5 => (Some(sid.into()), pid.map(Into::into)),
             SocketRevision::V4 => (None, None),
         };
-        let expected = ClientInput::Connected { key, sid, pid };
+        let expected = ClientInput::Connected { key, sid, pid, offset: None };
         prop_assert_eq!(client.handle_text(&text), Ok(Some(expected)));
         prop_assert_eq!(client.find(&namespace), Some(key));
     }

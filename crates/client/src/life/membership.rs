@@ -190,10 +190,16 @@ impl<S, W> Membership<S, W> {
         }
     }
 
-    /// The server has let the socket in, by this id; what may bring the stay back has this private one.
-    pub(crate) fn handle_accepted(&mut self, id: Option<Arc<str>>, pid: Option<&str>) {
+    /// The server has let the socket in, by this id; what may bring the stay back is a private one, and an offset to begin
+    /// with.
+    pub(crate) fn handle_accepted(
+        &mut self,
+        id: Option<Arc<str>>,
+        recovery: Option<(&str, Option<&str>)>,
+    ) {
         self.id = id;
-        self.recovered = self.recovery.handle_connected(pid);
+        let (pid, offset) = recovery.unzip();
+        self.recovered = self.recovery.handle_connected(pid, offset.flatten());
     }
 
     /// Everything that waited is sent: the socket is connected, and wants to stay.

@@ -10,25 +10,35 @@ use sockeye_socket_proto::{RawArgs, from_json};
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Recovery {
     pid: Option<Box<str>>,
+    offset: Option<Offset>,
+}
+
+/// How far a socket has come.
+#[derive(Clone, Debug)]
+enum Offset {
+    /// What the server has told a new socket, which counts until an event has come. Node's servers tell none.
+    Beginning(Box<str>),
     /// The last event's last argument, still as JSON, if it is a string.
-    offset: Option<Box<str>>,
+    Event(Box<str>),
 }
 
 impl Recovery {
     /// The private id of the session, and the offset of the last event, to show when joining.
-    /// Without any event there is nothing that could be missed.
     pub(crate) fn resume(&self) -> Option<(String, String)> {
-        let offset = from_json(self.offset.as_deref()?).ok()?;
+        let offset = match self.offset.as_ref()? {
+            Offset::Beginning(text) => text.to_string(),
+            Offset::Event(json) => from_json(json).ok()?,
+        };
         Some((self.pid.as_deref()?.to_owned(), offset))
     }
 
     /// The server let the socket in; whether that is the old session.
-    pub(crate) fn handle_connected(&mut self, pid: Option<&str>) -> bool {
+    pub(crate) fn handle_connected(&mut self, pid: Option<&str>, offset: Option<&str>) -> bool {
         let recovered = pid.is_some() && self.pid.as_deref() == pid;
         if !recovered {
             *self = Self {
                 pid: pid.map(Box::from),
-                offset: None,
+                offset: offset.map(|offset| Offset::Beginning(offset.into())),
             };
         }
         recovered
@@ -37,7 +47,7 @@ impl Recovery {
     /// An event with this [offset](offset_of) has reached the handlers.
     pub(crate) fn handle_event(&mut self, offset: Box<str>) {
         if self.pid.is_some() {
-            self.offset = Some(offset);
+            self.offset = Some(Offset::Event(offset));
         }
     }
 }
@@ -68,7 +78,7 @@ mod tests {
         assert_eq!(offset("[]", None), None);
         assert_eq!(offset(r#"["wants an answer"]"#, Some(7)), None);
         let mut recovery = Recovery::default();
-        assert!(!recovery.handle_connected(Some("p")));
+        assert!(!recovery.handle_connected(Some("p"), None));
         recovery.handle_event(offset(r#"[1,"a\n1"]"#, None).unwrap());
         assert_eq!(recovery.resume(), Some(("p".to_owned(), "a\n1".to_owned())));
     }
@@ -76,14 +86,24 @@ mod tests {
     #[test]
     fn same_private_id_means_recovered() {
         let mut recovery = Recovery::default();
-        recovery.handle_connected(Some("p"));
+        recovery.handle_connected(Some("p"), None);
         recovery.handle_event(r#""o""#.into());
-        assert!(recovery.handle_connected(Some("p")));
+        assert!(recovery.handle_connected(Some("p"), None));
         assert_eq!(recovery.resume(), Some(("p".to_owned(), "o".to_owned())));
-        assert!(!recovery.handle_connected(Some("q")));
+        assert!(!recovery.handle_connected(Some("q"), None));
         assert_eq!(recovery.resume(), None);
-        assert!(!recovery.handle_connected(None));
+        assert!(!recovery.handle_connected(None, None));
         recovery.handle_event(r#""o""#.into());
         assert_eq!(recovery.resume(), None);
+    }
+
+    #[test]
+    fn beginning_counts_until_an_event_has_come() {
+        let mut recovery = Recovery::default();
+        recovery.handle_connected(Some("p"), Some("b\"0"));
+        assert_eq!(recovery.resume(), Some(("p".to_owned(), "b\"0".to_owned())));
+        recovery.handle_event(r#""o""#.into());
+        recovery.handle_connected(Some("p"), Some("later"));
+        assert_eq!(recovery.resume(), Some(("p".to_owned(), "o".to_owned())));
     }
 }

@@ -212,10 +212,14 @@ impl Inner {
     }
 
     /// Takes note of what the server has said when it let the socket in.
-    pub(crate) fn handle_connected(&self, id: Option<Arc<str>>, pid: Option<&str>) {
-        self.recovers.store(pid.is_some(), Ordering::Relaxed);
+    pub(crate) fn handle_connected(
+        &self,
+        id: Option<Arc<str>>,
+        recovery: Option<(&str, Option<&str>)>,
+    ) {
+        self.recovers.store(recovery.is_some(), Ordering::Relaxed);
         self.counted_acks.store(false, Ordering::Relaxed);
-        self.lock().membership.handle_accepted(id, pid);
+        self.lock().membership.handle_accepted(id, recovery);
     }
 
     /// The session is over, or the server has disconnected the socket; whether it was connected,

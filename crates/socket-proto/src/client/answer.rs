@@ -6,11 +6,10 @@ use crate::members::Members;
 use crate::name::read_name;
 use crate::revision::SocketRevision;
 
-/// `sid` and `pid` of a CONNECT packet, which is empty or a valid object.
-pub(super) fn read_accepted(payload: &str) -> (Option<Cow<'_, str>>, Option<Cow<'_, str>>) {
-    let [sid, pid] = find(payload, ["sid", "pid"]);
+/// `sid`, `pid` and `offset` of a CONNECT packet, which is empty or a valid object.
+pub(super) fn read_accepted(payload: &str) -> [Option<Cow<'_, str>>; 3] {
     let id = |value: Option<_>| value.and_then(read_string).filter(|id| !id.is_empty());
-    (id(sid), id(pid))
+    find(payload, ["sid", "pid", "offset"]).map(id)
 }
 
 /// Message and data of a CONNECT_ERROR packet, whose payload is empty or valid JSON.
@@ -67,19 +66,19 @@ mod tests {
 
     #[test]
     fn ids_are_read_wherever_they_stand() {
-        assert_eq!(read_accepted(""), (None, None));
-        assert_eq!(read_accepted("{}"), (None, None));
-        let both = (Some("S".into()), Some("P\"".into()));
+        assert_eq!(read_accepted(""), [None, None, None]);
+        assert_eq!(read_accepted("{}"), [None, None, None]);
+        let all = [Some("S".into()), Some("P\"".into()), Some("O".into())];
         assert_eq!(
-            read_accepted(r#" {"x":[{"sid":1}],"pid":"P\"","\u0073id":"S"} "#),
-            both
+            read_accepted(r#" {"x":[{"sid":1}],"pid":"P\"","offset":"O","\u0073id":"S"} "#),
+            all
         );
         assert_eq!(
             read_accepted(r#"{"sid":"A","sid":"B"}"#),
-            (Some("B".into()), None)
+            [Some("B".into()), None, None]
         );
         for none in [r#"{"sid":null}"#, r#"{"sid":""}"#, r#"{"sid":5}"#] {
-            assert_eq!(read_accepted(none), (None, None), "{none}");
+            assert_eq!(read_accepted(none), [None, None, None], "{none}");
         }
     }
 

@@ -18,6 +18,8 @@ pub enum ClientInput<'a> {
         /// The secret id under which the session can be restored later. The session was restored now if it is the one
         /// that had been presented.
         pid: Option<Cow<'a, str>>,
+        /// The offset to show with it as long as no event has come. Servers of our kind tell it to a new socket.
+        offset: Option<Cow<'a, str>>,
     },
     /// The server does not let us into a namespace, which may be asked for again under another key.
     ///

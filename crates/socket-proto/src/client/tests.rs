@@ -51,6 +51,7 @@ fn connected_says_which_ids_the_server_gave() {
             key,
             sid: Some("S".into()),
             pid: Some("P".into()),
+            offset: None,
         }))
     );
     assert!(connection.is_joined(key));
@@ -389,6 +390,7 @@ fn revision_4_lets_us_into_the_main_namespace_unasked() {
             key,
             sid: None,
             pid: None,
+            offset: None,
         }))
     );
 }

@@ -397,10 +397,16 @@ impl World {
     /// The server says something.
     pub(super) fn hear(&mut self, text: &str) {
         match self.stays().proto.handle_text(text).unwrap() {
-            Some(ClientInput::Connected { key, sid, pid }) => {
+            Some(ClientInput::Connected {
+                key,
+                sid,
+                pid,
+                offset,
+            }) => {
                 if let Some(socket) = self.stays().handle_answer(key) {
                     let membership = &mut self.sockets[socket].membership;
-                    membership.handle_accepted(sid.as_deref().map(Into::into), pid.as_deref());
+                    let recovery = pid.as_deref().map(|pid| (pid, offset.as_deref()));
+                    membership.handle_accepted(sid.as_deref().map(Into::into), recovery);
                     self.flush(socket);
                 }
             }
