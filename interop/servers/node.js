@@ -1,12 +1,14 @@
 // The contract of the `conformance` example, spoken by the original server of one generation:
 //
 //   node servers/node.js 1|2|3|4 [HOST:PORT] [--eio3] [--engine] [--deflate] [--msgpack | --json]
+//                         [--recovery] [--max-disconnection MS]
 //
 // Says `listening on URL` once it does. Without an address it takes a free port of 127.0.0.1, and ends with its
 // standard input; in any case it ends on SIGTERM.
 //
 // `--eio3` lets 3.x and 4.x serve clients of Engine.IO 3, which 1.x and 2.x know only; `--engine` serves the bare
 // Engine.IO server of that generation at `/engine.io/`. `--deflate` compresses messages on WebSockets.
+// `--recovery` lets the sockets of 4.x come back after a loss, within the time of `--max-disconnection`.
 // `--msgpack` and `--json` are its parsers of that name, from 2.x on.
 
 import { createServer } from "node:http";
@@ -16,10 +18,12 @@ import { PARSERS, parserModule } from "../lib/clients.mjs";
 const USAGE = "usage: node servers/node.js 1|2|3|4 [HOST:PORT] [--eio3] [--engine] [--deflate] [--msgpack | --json]";
 
 const words = process.argv.slice(2);
+const limit = words.indexOf("--max-disconnection");
+const maxDisconnectionDuration = limit < 0 ? 120_000 : Number(words.splice(limit, 2)[1]);
 const flags = new Set(words.filter((word) => word.startsWith("--")));
 const [generation, address = "127.0.0.1:0", ...rest] = words.filter((word) => !flags.has(word));
 const [, host, port] = /^(.+):(\d+)$/.exec(address) ?? [];
-const known = [...flags].every((flag) => ["eio3", "engine", "deflate", ...PARSERS].includes(flag.slice(2)));
+const known = [...flags].every((flag) => ["eio3", "engine", "deflate", "recovery", ...PARSERS].includes(flag.slice(2)));
 if (!/^[1-4]$/.test(generation) || !host || rest.length > 0 || !known) {
   console.error(USAGE);
   process.exit(2);
@@ -39,6 +43,7 @@ const options = {
   origins: "*:*",
   serveClient: false,
   cleanupEmptyChildNamespaces: true,
+  ...(flags.has("--recovery") && { connectionStateRecovery: { maxDisconnectionDuration } }),
   parser: parserModule(PARSERS.find((parser) => flags.has(`--${parser}`)), Number(generation)),
 };
 
@@ -105,6 +110,8 @@ function handle(socket) {
     socket.nsp[generation < 3 ? "ids" : "_ids"] = nextAck++;
     socket.emit("emit-with-ack", ...args, (...answer) => socket.emit("emit-with-ack", ...answer));
   });
+  socket.on("join", (room, ack) => (socket.join(room), ack(true)));
+  socket.on("to-room", (room, value, ack) => (socket.nsp.to(room).emit("to-room", value), ack(true)));
   socket.on("disconnect-me", (close) => socket.disconnect(close === true));
   socket.on("query", (ack) => ack(socket.handshake.query));
   socket.on("error", () => {});

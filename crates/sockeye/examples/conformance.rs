@@ -11,6 +11,8 @@
 //!   acknowledgement, and emit `emit-with-ack` with what that carried;
 //! * `relay` is passed on to everybody else in the namespace, as `relayed` with the same arguments;
 //! * `lengths` takes a list of binary data, and is acknowledged with their lengths;
+//! * `join` puts the socket into a room, and `to-room` emits `to-room` with an argument to one; both are
+//!   acknowledged;
 //! * `disconnect-me` makes the server disconnect the socket, and the whole connection if the
 //!   argument is true;
 //! * `query` is acknowledged with the query of the handshake.
@@ -34,6 +36,8 @@
 //!
 //! `--deflate` compresses messages on WebSockets, and `--http-compression` answers to polls; neither is done without.
 //!
+//! `--recovery` lets sockets come back after a loss; `--max-disconnection` does so within a time in milliseconds.
+//!
 //! Ctrl-C and SIGTERM disconnect everybody and end it; the files of Unix-domain sockets go with it.
 
 use std::collections::BTreeMap;
@@ -47,9 +51,9 @@ use std::time::Duration;
 use serde_json::value::RawValue;
 use sockeye::parser::Json;
 use sockeye::{
-    Args, Bytes, Captures, Cors, Data, DeflateConfig, EngineConfig, Handshake, HttpCompression,
-    ListenOptions, Listeners, NamespaceRequest, ParentNamespace, PatternError, Server,
-    ServerConfig, Socket,
+    Args, Bytes, Captures, Cors, Data, DeflateConfig, EmitError, EngineConfig, Handshake,
+    HttpCompression, ListenOptions, Listeners, NamespaceRequest, ParentNamespace, PatternError,
+    RecoveryConfig, Server, ServerConfig, Socket,
 };
 use sockeye_engine::{CloseReason, Connection, Incoming, Message, SendOptions, SessionHandle};
 use sockeye_listen::{Application, Engine};
@@ -58,12 +62,13 @@ use sockeye_socket_proto::parser::MessagePack;
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
     let usage = "usage: conformance HOST:PORT [--engine] [--msgpack | --json] [--deflate] [--http-compression] \
-                 [--listen URL]… [--unfinished-timeout MS]";
+                 [--recovery] [--max-disconnection MS] [--listen URL]… [--unfinished-timeout MS]";
     let mut args = std::env::args().skip(1);
     let mut urls = vec![format!("http://{}", args.next().ok_or(usage)?)];
     let mut bare = false;
     let mut unfinished = None;
     let mut config = ServerConfig::default();
+    let mut recovery: Option<RecoveryConfig> = None;
     let (mut deflate, mut http_compression) = (None, None);
     while let Some(arg) = args.next() {
         match arg.as_str() {
@@ -72,6 +77,12 @@ async fn main() -> Result<(), Box<dyn Error>> {
             "--json" => config = config.parser(Json::new()),
             "--listen" => urls.push(args.next().ok_or(usage)?),
             "--deflate" => deflate = Some(DeflateConfig::default()),
+            "--recovery" => recovery = Some(recovery.unwrap_or_default()),
+            "--max-disconnection" => {
+                let millis = args.next().ok_or(usage)?.parse()?;
+                let time = Duration::from_millis(millis);
+                recovery = Some(recovery.unwrap_or_default().max_disconnection(time));
+            }
             "--http-compression" => http_compression = Some(HttpCompression::default()),
             "--unfinished-timeout" => {
                 let millis = args.next().ok_or(usage)?.parse()?;
@@ -97,9 +108,12 @@ async fn main() -> Result<(), Box<dyn Error>> {
         }
         Box::pin(async move { engine.close().await })
     } else {
-        let config = config
+        let mut config = config
             .engine(engine)
             .connection(|config| config.connect_timeout(Duration::from_secs(1)));
+        if let Some(recovery) = recovery {
+            config = config.recovery(recovery);
+        }
         let io = Server::with_config(config)?;
         register(&io);
         register(&io.of("/custom"));
@@ -208,6 +222,17 @@ fn register(listeners: &Listeners<Socket>) {
         .on("lengths", |Data(parts): Data<Vec<Bytes>>| {
             parts.iter().map(Bytes::len).collect::<Vec<_>>()
         })
+        .on("join", |socket: Socket, Data(room): Data<String>| {
+            socket.join(room);
+            true
+        })
+        .on(
+            "to-room",
+            |socket: Socket, Data((room, value)): Data<(String, u64)>| {
+                socket.namespace().to(room).emit("to-room", value)?;
+                Ok::<_, EmitError>(true)
+            },
+        )
         .on(
             "disconnect-me",
             |socket: Socket, Data(close): Data<Option<bool>>| match close.unwrap_or(false) {
