@@ -26,6 +26,8 @@ pub mod namespaces {}
 pub mod net_socket_io {}
 #[doc = include_str!("../docs/parsers.md")]
 pub mod parsers {}
+#[doc = include_str!("../docs/recovery.md")]
+pub mod recovery {}
 #[doc = include_str!("../docs/rooms.md")]
 pub mod rooms {}
 #[doc = include_str!("../docs/streams.md")]

@@ -74,6 +74,7 @@
 //! * [`arguments`](guide::arguments): how Rust values become arguments and back, binary
 //! * [`acknowledgements`](guide::acknowledgements): answering and asking, one or many
 //! * [`typed`](guide::typed): events whose shape the compiler knows
+//! * [`recovery`](guide::recovery): sockets that come back after a loss
 //! * [`rooms`](guide::rooms): rooms and broadcasting
 //! * [`namespaces`](guide::namespaces): namespaces, middleware, authentication
 //! * [`lifecycle`](guide::lifecycle): order of events, back-pressure, disconnects, shutdown
