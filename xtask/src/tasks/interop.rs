@@ -79,6 +79,8 @@ pub(crate) fn javascript(workspace: &Workspace, filter: Option<&str>) -> Result 
         compression.arg("--chromium").arg(chromium);
     }
     let command = workspace.build_command()?;
+    let mut recovery = suites.against("recovery.mjs", &conformance);
+    recovery.arg("--sockeye").arg(shell(&command));
     let mut rooms = suites.command("rooms.mjs");
     rooms.arg("--sockeye").arg(shell(&command));
     all(&mut [
@@ -89,6 +91,7 @@ pub(crate) fn javascript(workspace: &Workspace, filter: Option<&str>) -> Result 
         ),
         ("ws and broken frames", suites.against("ws.mjs", &echo)),
         ("compression", compression),
+        ("networks that are cut", recovery),
         (
             "plain peers on bare streams",
             suites.against("lines.mjs", &conformance),
