@@ -128,9 +128,15 @@ impl Compression {
         if allowed { Some(self) } else { None }
     }
 
+    /// Whether anything is compressed at all.
+    #[inline]
+    pub(crate) const fn is_on(&self) -> bool {
+        self.from < NEVER
+    }
+
     /// Whether a packet of this length is long enough.
     pub(crate) const fn takes(self, len: usize) -> bool {
-        self.from < NEVER && len >= self.from as usize
+        self.is_on() && len >= self.from as usize
     }
 
     /// A compressor for the messages of one stream alone, if they refer to each other.

@@ -302,7 +302,7 @@ impl SessionHandle {
         is_wanted: impl FnOnce() -> bool,
     ) -> Result<(), SendError> {
         let packing = self.0.compression().allowed(options.compress);
-        let compressed = packing.and_then(|compression| {
+        let compressed = packing.filter(Compression::is_on).and_then(|compression| {
             let packet = type_text(buf, start);
             compression.frame(WireKind::Text, &buf[packet..])
         });
@@ -320,7 +320,9 @@ impl SessionHandle {
 
     /// Compresses messages before the lock is taken.
     fn prepare(&self, messages: &[Message], packing: Option<Compression>) {
-        let Some(compression) = packing else { return };
+        let Some(compression) = packing.filter(Compression::is_on) else {
+            return;
+        };
         for message in messages {
             message.compressed(compression, self.0.revision);
         }

@@ -298,7 +298,7 @@ impl Outbox {
                 waiting.push_back(item);
             }
             Sink::Stream(stream) => {
-                self.queued += match packing {
+                self.queued += match packing.filter(Compression::is_on) {
                     Some(compression) => {
                         stream.push_packed(message, compression, self.revision, self.base64)
                     }

@@ -131,7 +131,7 @@ impl Wire {
     }
 
     /// Takes compressed frames of a native peer too, as both ends have agreed. What goes out is
-    /// the [outlet's](Outlet::agreed) affair.
+    /// the [outlet's](Outlet::agree) affair.
     pub const fn expect_compressed(&mut self) {
         if let Frames::Native(frames) = &mut self.frames {
             frames.format_mut().expect_compressed();
