@@ -14,7 +14,7 @@ use std::io;
 use std::task::{Context, Poll};
 use std::time::Instant;
 
-use sockeye_engine_proto::{Lane, Packet, Revision, Session, TransportEnd, TransportKind};
+use sockeye_engine_proto::{Lane, Message, Packet, Revision, Session, TransportEnd, TransportKind};
 
 use crate::connection::{Connection, Incoming};
 use crate::frames::Extent;
@@ -168,13 +168,23 @@ pub trait Upper {
     /// Whether the application takes another message now.
     fn is_ready(&self) -> bool;
 
+    /// Whether what comes next may be handled at once.
+    fn goes_on(&mut self) -> bool {
+        self.session().is_open() && self.is_ready()
+    }
+
     /// Hands on a message for the application, or what holds one.
     fn handle_message(&mut self, message: Incoming<'_>, cx: &mut Context<'_>);
 
+    /// Steps the session by a packet; gives what is in it for the application.
+    fn step<'a>(&mut self, packet: Packet<'a>) -> Option<Message<'a>> {
+        let now = self.now();
+        self.session().handle_packet(now, Lane::Current, packet)
+    }
+
     /// Hands on a packet.
     fn handle_packet(&mut self, packet: Packet<'_>, cx: &mut Context<'_>) {
-        let now = self.now();
-        if let Some(message) = self.session().handle_packet(now, Lane::Current, packet) {
+        if let Some(message) = self.step(packet) {
             self.handle_message(Incoming::of(&message), cx);
         }
     }

@@ -262,6 +262,7 @@ impl<F: Format> FrameReader<F> {
     }
 
     /// Decodes what is complete; says how much of `buf` that was, and what the rest needs.
+    #[inline]
     fn decode(
         &mut self,
         buf: &mut [u8],

@@ -42,6 +42,7 @@ impl WebSocketFormat {
         }
     }
 
+    #[inline]
     fn found<'b>(&mut self, decoded: Decoded<'b>) -> Result<Found<Event<'b>>, ProtocolError> {
         Ok(match decoded {
             Decoded::Event { event, used } => Found::Event { event, used },
@@ -68,6 +69,7 @@ impl Format for WebSocketFormat {
     type Event<'b> = Event<'b>;
     type Error = ProtocolError;
 
+    #[inline]
     fn decode<'b>(&'b mut self, buf: &'b mut [u8]) -> Result<Found<Event<'b>>, ProtocolError> {
         let decoded = self.decoder.decode(buf)?;
         self.found(decoded)

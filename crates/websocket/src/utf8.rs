@@ -104,6 +104,7 @@ pub struct InvalidUtf8 {
 }
 
 /// Checks a whole payload and reads it as text.
+#[inline]
 pub(crate) fn check(bytes: &[u8]) -> Result<&str, InvalidUtf8> {
     if bytes.len() < VECTORS_FROM && bytes.is_ascii() {
         // SAFETY: ASCII is UTF-8.

@@ -101,6 +101,7 @@ impl<'a> ArgsWriter<'a> {
     }
 
     /// All arguments have been written: says how many, once nothing but our own placeholders can be taken for some.
+    #[inline]
     pub(crate) fn finish(self) -> Result<usize, EncodeError> {
         if let BytesTo::Attachments(attachments) = self.bytes
             && !attachments.is_empty()
@@ -158,6 +159,7 @@ impl<'a> ArgsWriter<'a> {
     }
 
     /// [`extend`](Self::extend) for arguments that we have encoded ourselves.
+    #[inline]
     pub(crate) fn extend_trusted(&mut self, args: RawArgs<'_>) -> Result<(), EncodeError> {
         if args.is_empty() {
             return Ok(());

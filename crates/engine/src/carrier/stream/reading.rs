@@ -149,7 +149,7 @@ impl Violation for LinesError {
 
 /// Whether what comes next may be handled at once.
 pub(super) fn flow(upper: &mut dyn Upper) -> ControlFlow<()> {
-    match upper.session().is_open() && upper.is_ready() {
+    match upper.goes_on() {
         true => ControlFlow::Continue(()),
         false => ControlFlow::Break(()),
     }
@@ -217,14 +217,15 @@ pub(super) fn handle_event(event: &Event<'_>, upper: &mut dyn Upper, cx: &mut Co
 }
 
 /// Steps the session; gives what is for the application.
+#[inline]
 fn take_message<'a>(
     decoded: Result<Packet<'a>, PacketError>,
     upper: &mut dyn Upper,
 ) -> Option<Message<'a>> {
-    let now = upper.now();
     match decoded {
-        Ok(packet) => upper.session().handle_packet(now, Lane::Current, packet),
+        Ok(packet) => upper.step(packet),
         Err(error) => {
+            let now = upper.now();
             tracing::debug!(%error, "undecodable packet");
             upper.note(format_args!("undecodable packet: {error}"));
             upper.session().handle_decode_error(now, Lane::Current);
