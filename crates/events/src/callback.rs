@@ -83,6 +83,7 @@ macro_rules! callbacks {
 
             #[expect(clippy::allow_attributes, reason = "used by every arity but the first")]
             #[allow(unused_variables)]
+            #[inline]
             fn call(&self, event: &Event<'_, S>) -> Result<Called<Output, Self::Future>, ExtractError> {
                 Ok(Called::Now(self($($param::from_event(event)?),*)))
             }
@@ -99,6 +100,7 @@ macro_rules! callbacks {
 
             #[expect(clippy::allow_attributes, reason = "used by every arity but the first")]
             #[allow(unused_variables)]
+            #[inline]
             fn call(&self, event: &Event<'_, S>) -> Result<Called<Fut::Output, Fut>, ExtractError> {
                 Ok(Called::Later(self($($param::from_event(event)?),*)))
             }

@@ -238,6 +238,7 @@ impl<S: EventSocket> Reached<'_, S> {
 
     /// Runs them, the catch-all ones first; what comes back is as for
     /// [`ListenerTable::dispatch`].
+    #[inline]
     pub fn run(&self, event: &Event<'_, S>, running: &mut Running, cx: &mut Context<'_>) -> bool {
         if !self.any.is_empty() {
             run(self.any, event, Role::Observer, running, cx);
@@ -246,6 +247,7 @@ impl<S: EventSocket> Reached<'_, S> {
     }
 }
 
+#[inline]
 fn run<S: EventSocket>(
     listeners: &[Listener<S>],
     event: &Event<'_, S>,
@@ -258,6 +260,7 @@ fn run<S: EventSocket>(
     })
 }
 
+#[inline]
 fn call<S: EventSocket>(
     listeners: &[Listener<S>],
     event: &Event<'_, S>,
