@@ -123,14 +123,13 @@ impl Compression {
         }
     }
 
-    /// The same for a message that may not be compressed.
-    pub(crate) const fn allowed(self, allowed: bool) -> Option<Self> {
-        if allowed { Some(self) } else { None }
+    /// What is done to a message that may be compressed, or may not.
+    pub(crate) fn allowed(self, allowed: bool) -> Packing {
+        Packing::of(self.to_bits(), allowed)
     }
 
     /// Whether anything is compressed at all.
-    #[inline]
-    pub(crate) const fn is_on(&self) -> bool {
+    const fn is_on(self) -> bool {
         self.from < NEVER
     }
 
@@ -168,6 +167,47 @@ impl Compression {
 }
 
 const NEVER: u32 = u32::MAX;
+
+/// What is done to one message: a [`Compression`] as one number, of which the highest bit says that the message may be
+/// compressed. Nearly always there is nothing to do, and that is all that is looked at.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Packing(u64);
+
+impl Packing {
+    const MAY: u64 = 1 << 63;
+
+    /// Of a compression as one number.
+    #[inline]
+    pub(crate) const fn of(compression: u64, allowed: bool) -> Self {
+        Self(if allowed {
+            compression | Self::MAY
+        } else {
+            compression
+        })
+    }
+
+    /// Whether the message may be compressed, be it by somebody else.
+    #[inline]
+    pub(crate) const fn is_allowed(self) -> bool {
+        self.0 & Self::MAY != 0
+    }
+
+    /// How it is to be compressed, if it is long enough.
+    #[inline]
+    pub(crate) fn wanted(self) -> Option<Compression> {
+        let is_on = self.0 & u64::from(NEVER) != u64::from(NEVER);
+        (is_on && self.is_allowed()).then(|| Compression::from_bits(self.0))
+    }
+}
+
+#[cfg(test)]
+impl From<Option<Compression>> for Packing {
+    fn from(compression: Option<Compression>) -> Self {
+        compression
+            .unwrap_or(Compression::OFF)
+            .allowed(compression.is_some())
+    }
+}
 
 /// No message is longer than the largest number.
 fn length(bytes: usize) -> u32 {

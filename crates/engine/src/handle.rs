@@ -14,7 +14,7 @@ use tokio::sync::oneshot;
 
 use crate::carrier::Probe;
 use crate::command::Command;
-use crate::deflate::Compression;
+use crate::deflate::{Compression, Packing};
 use crate::dialect::Dialect;
 use crate::id::SessionId;
 use crate::limits::SessionLimits;
@@ -253,7 +253,7 @@ impl SessionHandle {
         options: SendOptions,
         is_wanted: impl FnOnce() -> bool,
     ) -> Result<(), SendError> {
-        let packing = self.0.compression().allowed(options.compress);
+        let packing = self.0.packing(options);
         self.prepare(messages, packing);
         self.send_with(options, is_wanted, |outbox| {
             for message in messages {
@@ -301,8 +301,8 @@ impl SessionHandle {
         options: SendOptions,
         is_wanted: impl FnOnce() -> bool,
     ) -> Result<(), SendError> {
-        let packing = self.0.compression().allowed(options.compress);
-        let compressed = packing.filter(Compression::is_on).and_then(|compression| {
+        let packing = self.0.packing(options);
+        let compressed = packing.wanted().and_then(|compression| {
             let packet = type_text(buf, start);
             compression.frame(WireKind::Text, &buf[packet..])
         });
@@ -319,8 +319,9 @@ impl SessionHandle {
     }
 
     /// Compresses messages before the lock is taken.
-    fn prepare(&self, messages: &[Message], packing: Option<Compression>) {
-        let Some(compression) = packing.filter(Compression::is_on) else {
+    #[inline]
+    fn prepare(&self, messages: &[Message], packing: Packing) {
+        let Some(compression) = packing.wanted() else {
             return;
         };
         for message in messages {
@@ -528,8 +529,8 @@ impl Shared {
         state.push(|outbox| outbox.move_to(transport, outlet));
     }
 
-    fn compression(&self) -> Compression {
-        Compression::from_bits(self.compression.load(Ordering::Relaxed))
+    fn packing(&self, options: SendOptions) -> Packing {
+        Packing::of(self.compression.load(Ordering::Relaxed), options.compress)
     }
 
     pub(crate) fn lock(&self) -> Locked<'_> {

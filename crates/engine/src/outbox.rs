@@ -13,7 +13,7 @@ use bytes::Bytes;
 use sockeye_engine_proto::{Packet, Revision, TransportKind};
 use sockeye_websocket::OpCode;
 
-use crate::deflate::{Agreed, Compression};
+use crate::deflate::{Agreed, Compression, Packing};
 use crate::io::Socket;
 use crate::mailbox::{Flushed, Queue};
 use crate::message::{HEADROOM, Message, View};
@@ -287,18 +287,19 @@ impl Outbox {
     }
 
     /// Appends a message, compressed like this if it may be at all.
-    pub(crate) fn push(&mut self, message: &Message, packing: Option<Compression>) {
+    pub(crate) fn push(&mut self, message: &Message, packing: impl Into<Packing>) {
+        let packing = packing.into();
         match &mut self.sink {
             Sink::Packets { waiting, .. } => {
                 let item = Item::Message {
                     message: message.clone(),
-                    compress: packing.is_some(),
+                    compress: packing.is_allowed(),
                 };
                 self.queued += item.cost();
                 waiting.push_back(item);
             }
             Sink::Stream(stream) => {
-                self.queued += match packing.filter(Compression::is_on) {
+                self.queued += match packing.wanted() {
                     Some(compression) => {
                         stream.push_packed(message, compression, self.revision, self.base64)
                     }
@@ -315,8 +316,9 @@ impl Outbox {
         &mut self,
         buf: &mut Vec<u8>,
         start: usize,
-        packing: Option<Compression>,
+        packing: impl Into<Packing>,
     ) {
+        let packing = packing.into();
         match &mut self.sink {
             Sink::Stream(stream) => self.queued += stream.push_scratch(buf, start, packing),
             Sink::Packets { .. } => {

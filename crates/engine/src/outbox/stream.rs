@@ -8,7 +8,7 @@ use sockeye_websocket::{Deflater, OpCode, apply_mask, encode_frame, encode_heade
 
 use super::chunks::{Chunk, Chunks};
 use super::urgent::{Beat, Reception, Urgent};
-use crate::deflate::{Compression, op_code};
+use crate::deflate::{Compression, Packing, op_code};
 use crate::io::Socket;
 use crate::mask;
 use crate::message::{Message, View, frame_text, type_text};
@@ -197,10 +197,10 @@ impl Stream {
         &mut self,
         buf: &mut Vec<u8>,
         start: usize,
-        packing: Option<Compression>,
+        packing: Packing,
     ) -> usize {
         if self.deflater.is_some()
-            && let Some(compression) = packing
+            && let Some(compression) = packing.wanted()
         {
             let packet = type_text(buf, start);
             if compression.takes(buf.len() - packet) {

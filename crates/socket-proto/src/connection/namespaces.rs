@@ -66,7 +66,6 @@ impl Default for Namespaces {
 impl Namespaces {
     /// The namespace called `name`, unless its place is free.
     #[inline]
-    #[inline]
     pub(crate) fn find(&self, name: &str) -> Option<(NamespaceKey, State)> {
         let is_it = |slot: &Slot| slot.state != State::Free && slot.name() == name;
         if is_it(&self.first) {
