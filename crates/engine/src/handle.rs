@@ -360,7 +360,7 @@ impl SessionHandle {
             return Err(SendError::Full);
         }
         push(&mut state.outbox);
-        let waker = state.appended(|| turn::defer(&self.0));
+        let waker = state.appended(|| turn::defer(Arc::clone(&self.0) as Arc<dyn Deferred>));
         drop(state);
         wake(waker);
         Ok(())

@@ -59,10 +59,10 @@ impl Drop for Turn {
 }
 
 /// Leaves the flushing of an outbox to the running turn; false if this thread is in none.
-pub(crate) fn defer<D: Deferred + 'static>(outbox: &Arc<D>) -> bool {
+pub(crate) fn defer(outbox: Arc<dyn Deferred>) -> bool {
     TURN.with_borrow_mut(|turn| {
         let Some(list) = turn else { return false };
-        list.push(Arc::<D>::clone(outbox));
+        list.push(outbox);
         true
     })
 }
