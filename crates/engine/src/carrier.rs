@@ -182,11 +182,12 @@ pub trait Upper {
         self.session().handle_packet(now, Lane::Current, packet)
     }
 
-    /// Hands on a packet.
-    fn handle_packet(&mut self, packet: Packet<'_>, cx: &mut Context<'_>) {
+    /// Hands on a packet; whether what comes next may be handled at once.
+    fn handle_packet(&mut self, packet: Packet<'_>, cx: &mut Context<'_>) -> bool {
         if let Some(message) = self.step(packet) {
             self.handle_message(Incoming::of(&message), cx);
         }
+        self.goes_on()
     }
 
     /// The transport has come to its end.

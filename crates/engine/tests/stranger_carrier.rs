@@ -85,7 +85,9 @@ impl Carrier for Channel {
                 upper.handle_packet(Packet::binary(&data[..]), cx);
             }
             Poll::Ready(Some(Said::Text(text))) => match Packet::decode_text(REVISION, &text) {
-                Ok(packet) => upper.handle_packet(packet, cx),
+                Ok(packet) => {
+                    upper.handle_packet(packet, cx);
+                }
                 Err(_) => upper.session().handle_decode_error(now, Lane::Current),
             },
         }

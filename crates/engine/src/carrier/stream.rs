@@ -239,6 +239,7 @@ impl Carrier for Wire {
             return false;
         }
         let mut whole = false;
+        let revision = upper.session().revision();
         let Self {
             io, frames, fate, ..
         } = self;
@@ -256,16 +257,14 @@ impl Carrier for Wire {
                         upper.handle_closed(TransportEnd::Eof);
                         return ControlFlow::Break(());
                     }
-                    handle_event(&event, upper, &mut handler_cx);
-                    flow(upper)
+                    handle_event(&event, revision, upper, &mut handler_cx)
                 });
                 self.settle(read, whole, upper, cx)
             }
             Frames::Native(frames) => {
                 let read = frames.poll_events(io, cx, |frame| {
                     whole = true;
-                    handle_frame(&frame, upper, &mut handler_cx);
-                    flow(upper)
+                    handle_frame(&frame, upper, &mut handler_cx)
                 });
                 self.settle(read, whole, upper, cx)
             }
@@ -273,7 +272,7 @@ impl Carrier for Wire {
                 let read = frames.poll_events(io, cx, |line| {
                     whole = true;
                     upper.handle_message(Incoming::Binary(line), &mut handler_cx);
-                    flow(upper)
+                    flow(upper.goes_on())
                 });
                 self.settle(read, whole, upper, cx)
             }

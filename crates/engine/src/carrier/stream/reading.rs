@@ -147,9 +147,9 @@ impl Violation for LinesError {
     }
 }
 
-/// Whether what comes next may be handled at once.
-pub(super) fn flow(upper: &mut dyn Upper) -> ControlFlow<()> {
-    match upper.goes_on() {
+/// Goes on with what comes next, if it may be handled at once.
+pub(super) fn flow(goes_on: bool) -> ControlFlow<()> {
+    match goes_on {
         true => ControlFlow::Continue(()),
         false => ControlFlow::Break(()),
     }
@@ -176,60 +176,65 @@ pub(super) fn refuse_line(why: &dyn fmt::Display, upper: &mut dyn Upper, cx: &mu
 }
 
 /// A frame of the native framing holds a packet, as a WebSocket's message does.
-pub(super) fn handle_frame(frame: &Incoming<'_>, upper: &mut dyn Upper, cx: &mut Context<'_>) {
-    let decoded = match frame {
-        Incoming::Text(text) => Packet::decode_text(Revision::V4, text),
-        Incoming::Binary(data) => Ok(Packet::binary(*data)),
-        Incoming::Owned(data) => Ok(Packet::binary(&data[..])),
-    };
-    let Some(message) = take_message(decoded, upper) else {
-        return;
-    };
-    let message = match (&message, frame) {
-        (Message::Binary(_), Incoming::Owned(data)) => Incoming::Owned(data.clone()),
-        (message, _) => Incoming::of(message),
-    };
-    upper.handle_message(message, cx);
+pub(super) fn handle_frame(
+    frame: &Incoming<'_>,
+    upper: &mut dyn Upper,
+    cx: &mut Context<'_>,
+) -> ControlFlow<()> {
+    match frame {
+        Incoming::Text(text) => hand_on(Packet::decode_text(Revision::V4, text), upper, cx),
+        Incoming::Binary(data) => flow(upper.handle_packet(Packet::binary(*data), cx)),
+        Incoming::Owned(data) => {
+            if upper.step(Packet::binary(&data[..])).is_some() {
+                upper.handle_message(Incoming::Owned(data.clone()), cx);
+            }
+            flow(upper.goes_on())
+        }
+    }
 }
 
-pub(super) fn handle_event(event: &Event<'_>, upper: &mut dyn Upper, cx: &mut Context<'_>) {
-    let revision = upper.session().revision();
-    let decoded = match event {
-        Event::Text(text) => Packet::decode_text(revision, text),
-        Event::Binary(data) => Packet::decode_binary(revision, data),
+pub(super) fn handle_event(
+    event: &Event<'_>,
+    revision: Revision,
+    upper: &mut dyn Upper,
+    cx: &mut Context<'_>,
+) -> ControlFlow<()> {
+    match event {
+        Event::Text(text) => hand_on(Packet::decode_text(revision, text), upper, cx),
+        // A large binary message has its own buffer already; the packet is the end of it.
+        Event::Binary(Payload::Owned(data)) => match Packet::decode_binary(revision, data) {
+            Ok(packet) => {
+                if let Some(Message::Binary(content)) = upper.step(packet) {
+                    let content = data.slice(data.len() - content.len()..);
+                    upper.handle_message(Incoming::Owned(content), cx);
+                }
+                flow(upper.goes_on())
+            }
+            undecodable => hand_on(undecodable, upper, cx),
+        },
+        Event::Binary(data) => hand_on(Packet::decode_binary(revision, data), upper, cx),
         Event::Ping(payload) => {
             upper.append(&mut |outgoing| outgoing.0.push_pong(payload));
-            return;
+            flow(upper.goes_on())
         }
-        Event::Pong(_) | Event::Close(_) => return,
-    };
-    let Some(message) = take_message(decoded, upper) else {
-        return;
-    };
-    let message = match (&message, event) {
-        // A large binary message has its own buffer already; the packet is the end of it.
-        (Message::Binary(content), Event::Binary(Payload::Owned(data))) => {
-            Incoming::Owned(data.slice(data.len() - content.len()..))
-        }
-        (message, _) => Incoming::of(message),
-    };
-    upper.handle_message(message, cx);
+        Event::Pong(_) | Event::Close(_) => flow(upper.goes_on()),
+    }
 }
 
-/// Steps the session; gives what is for the application.
 #[inline]
-fn take_message<'a>(
-    decoded: Result<Packet<'a>, PacketError>,
+fn hand_on(
+    decoded: Result<Packet<'_>, PacketError>,
     upper: &mut dyn Upper,
-) -> Option<Message<'a>> {
+    cx: &mut Context<'_>,
+) -> ControlFlow<()> {
     match decoded {
-        Ok(packet) => upper.step(packet),
+        Ok(packet) => flow(upper.handle_packet(packet, cx)),
         Err(error) => {
-            let now = upper.now();
             tracing::debug!(%error, "undecodable packet");
             upper.note(format_args!("undecodable packet: {error}"));
+            let now = upper.now();
             upper.session().handle_decode_error(now, Lane::Current);
-            None
+            flow(upper.goes_on())
         }
     }
 }
