@@ -48,18 +48,45 @@ async fn sleep_until(time: Option<Instant>) {
     }
 }
 
-/// Opens a session and runs it.
+/// Opens a session and runs it to its end.
+///
+/// In one function: the future of another one would have room for the session twice, where it is handed in and where it is
+/// run, for as long as the client lives.
 async fn connect(shared: &Arc<Shared>) {
-    let (tell, ended) = oneshot::channel();
+    let (tell, mut ended) = oneshot::channel();
     let opened = tokio::select! {
         biased;
         () = shared.lapsed() => return,
         opened = open(shared, tell) => opened,
     };
-    match opened {
-        Ok(session) => live(shared, session, ended).await,
-        Err(error) => fail(shared, error),
+    let mut session = match opened {
+        Ok(session) => session,
+        Err(error) => {
+            fail(shared, error);
+            return;
+        }
+    };
+    shared.set_session(Some(session.handle().clone()));
+    let attempt = shared.attempts(Attempts::handle_opened);
+    shared.hooks.tell(&ClientEvent::Open);
+    if attempt > 0 {
+        shared.hooks.tell(&ClientEvent::Reconnect(attempt));
     }
+    let reason = tokio::select! {
+        biased;
+        over = &mut session => ended.try_recv().unwrap_or_else(|_| disconnect_reason(over.reason)),
+        Ok(reason) = &mut ended => {
+            // The sockets know. What is left are the last words, which a dead server makes last:
+            // the next session does not wait for them.
+            shared.linger(session);
+            reason
+        }
+    };
+    shared.set_session(None);
+    shared.hooks.tell(&ClientEvent::Close(reason));
+    // Whoever changed their mind during the session has been seen to.
+    let forced = reason == DisconnectReason::ForcedClose;
+    shared.attempts(|attempts| attempts.handle_ended(forced));
 }
 
 /// No session was had.
@@ -82,35 +109,6 @@ fn fail(shared: &Shared, error: ConnectError) {
             shared.hooks.tell(&ClientEvent::ReconnectFailed);
         }
     }
-}
-
-/// Runs a session to its end.
-async fn live(
-    shared: &Arc<Shared>,
-    mut session: ClientSession<Connection>,
-    mut ended: oneshot::Receiver<DisconnectReason>,
-) {
-    shared.set_session(Some(session.handle().clone()));
-    let attempt = shared.attempts(Attempts::handle_opened);
-    shared.hooks.tell(&ClientEvent::Open);
-    if attempt > 0 {
-        shared.hooks.tell(&ClientEvent::Reconnect(attempt));
-    }
-    let reason = tokio::select! {
-        biased;
-        over = &mut session => ended.try_recv().unwrap_or_else(|_| disconnect_reason(over.reason)),
-        Ok(reason) = &mut ended => {
-            // The sockets know. What is left are the last words, which a dead server makes last:
-            // the next session does not wait for them.
-            shared.linger(session);
-            reason
-        }
-    };
-    shared.set_session(None);
-    shared.hooks.tell(&ClientEvent::Close(reason));
-    // Whoever changed their mind during the session has been seen to.
-    let forced = reason == DisconnectReason::ForcedClose;
-    shared.attempts(|attempts| attempts.handle_ended(forced));
 }
 
 /// Opens a session. What becomes of it is told by `tell`.
