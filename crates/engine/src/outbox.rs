@@ -215,6 +215,11 @@ impl Outbox {
         }
     }
 
+    /// Whether [`take_drained`](Self::take_drained) has something to say.
+    pub(crate) const fn has_drained(&self) -> bool {
+        self.drained
+    }
+
     /// Whether everything is written after much had to wait; says so once.
     pub(crate) const fn take_drained(&mut self) -> bool {
         std::mem::replace(&mut self.drained, false)

@@ -182,6 +182,22 @@ impl Wire {
         }
     }
 
+    /// Writes what waits, and hands on what the stream has buffered itself.
+    fn flush(&mut self, upper: &mut dyn Upper, cx: &mut Context<'_>) -> Flush {
+        let mut flush = Flush {
+            flushed: Flushed::All,
+            drained: false,
+            moved: false,
+        };
+        upper.send(&mut |outgoing| {
+            let outbox = &mut *outgoing.0;
+            flush.flushed = write_out(&mut self.io, outbox, cx);
+            flush.drained = outbox.has_drained();
+            flush.moved = outbox.take_moved();
+        });
+        flush
+    }
+
     /// Whether there is nothing but the stream: no WebSocket on it.
     const fn is_bare(&self) -> bool {
         !matches!(self.frames, Frames::WebSocket(_))
@@ -197,28 +213,10 @@ impl fmt::Debug for Wire {
     }
 }
 
-impl Wire {
-    /// Writes what waits, and hands on what the stream has buffered itself.
-    fn flush(&mut self, upper: &mut dyn Upper, cx: &mut Context<'_>) -> Flush {
-        let mut flush = Flush {
-            flushed: Flushed::All,
-            drained: false,
-            moved: false,
-        };
-        upper.send(&mut |outgoing| {
-            let outbox = &mut *outgoing.0;
-            flush.flushed = write_out(&mut self.io, outbox, cx);
-            flush.drained = outbox.take_drained();
-            flush.moved = outbox.take_moved();
-        });
-        flush
-    }
-}
-
 /// What came of writing.
 struct Flush {
     flushed: Flushed,
-    /// Much has waited to be written, and is.
+    /// Much has waited to be written, and is: there is something to [tell](Upper::tell_drained).
     drained: bool,
     /// The peer has made room for something.
     moved: bool,
@@ -288,8 +286,7 @@ impl Carrier for Wire {
         if moved {
             upper.note_life();
         }
-        if drained && !upper.session().is_closed() {
-            upper.connection().handle_drain(cx);
+        if drained && upper.tell_drained(cx) {
             flushed = self.flush(upper, cx).flushed;
         }
         if flushed == Flushed::All && self.poll_end_half(cx).is_err() {
