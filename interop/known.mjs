@@ -1,8 +1,18 @@
 // Where another server differs from what the suites ask for, by name of that server.
 // `--known NAME` reports these as "known" and does not fail because of them.
 
+const TRANSPORTS = ["polling", "websocket", "upgrade"];
+
+/** These cases with msgpack, for each client and transport. */
+const withMsgpack = (versions, cases) =>
+  versions.flatMap((version) =>
+    TRANSPORTS.flatMap((transport) => cases.map((name) => `${version} ${transport} msgpack ${name}`)),
+  );
+
 export const KNOWN = {
   reference: [
+    // With msgpack it hands values on as they are, where JSON has null, a text or nothing: undefined, NaN, dates.
+    ...withMsgpack(["3.1.3", "4.8.4"], ["values", "odd values"]),
     // It sends non-ASCII text unescaped in polling payloads, where 1.x expects UTF-8 twice;
     // the first such text it makes itself (here the `auth` event) breaks the connection.
     "1.7.4 polling namespace",
