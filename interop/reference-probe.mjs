@@ -34,6 +34,10 @@ async function matrix(origin) {
   const { load } = Object.values(CLIENTS).find((client) => client.generation === generation);
   const client = await load(options.parser);
   for (const [name, run] of Object.entries(CASES)) {
+    // Namespaces on demand are the server's affair: `client_probe` does not ask for them, nor has every server some.
+    if (name.startsWith("on-demand")) continue;
+    // As known.mjs has it of the other end.
+    if (options.parser === "msgpack" && ["values", "odd values"].includes(name)) continue;
     // Who started the server has to restart it.
     if (name === "reconnect" && !options.reconnect) continue;
     const bench = new Bench({ client, generation, transport: options.transport, parser: options.parser, origin, restartServer });
