@@ -55,6 +55,7 @@ mod session;
 #[cfg(test)]
 mod tests;
 mod text;
+mod text_encoding;
 mod transport;
 
 pub use error::{BadRequest, Refusal, RequestError};
@@ -67,4 +68,5 @@ pub use session::{
     CloseReason, Lane, Output, PollVerdict, Role, Session, SessionConfig, TransportEnd,
     UpgradeRefused,
 };
+pub use text_encoding::TextEncoding;
 pub use transport::TransportKind;

@@ -74,6 +74,20 @@ impl<'a> Packet<'a> {
     /// The answer to a heartbeat: `3`.
     pub const PONG: Packet<'static> = Packet::Pong(Cow::Borrowed(""));
 
+    /// What kind of packet it is, for logs.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Open(_) => "open",
+            Self::Close => "close",
+            Self::Ping(_) => "ping",
+            Self::Pong(_) => "pong",
+            Self::Message(_) => "message",
+            Self::Upgrade => "upgrade",
+            Self::Noop => "noop",
+        }
+    }
+
     /// A text message.
     pub fn text(text: impl Into<Cow<'a, str>>) -> Self {
         Self::Message(Message::Text(text.into()))

@@ -8,6 +8,7 @@
 
 mod emission;
 mod encoded;
+mod engine_packet;
 mod error;
 mod inbox;
 mod line;
@@ -19,6 +20,7 @@ mod session;
 
 pub use emission::{Emission, EmitOptions, Emitter};
 pub use encoded::Encoded;
+pub use engine_packet::{EnginePacket, wants_packets};
 pub use error::tell_error;
 pub use inbox::{HoldOverflow, Inbox, InboxLimits};
 pub use line::{Said, read_line, refusal};

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use crate::Revision;
+use crate::{Revision, TextEncoding};
 
 /// The payload dialect of one session's peer.
 ///
@@ -10,7 +10,7 @@ use crate::Revision;
 /// can only take text, and those of Socket.IO 1.x encode text in UTF-8 twice. One value for each session is set up from
 /// its first request and learns from the payloads that arrive.
 #[derive(Debug, Clone)]
-pub struct Dialect {
+pub struct PayloadDialect {
     revision: Revision,
     /// The peer takes text framing only, with binary in base64.
     base64: bool,
@@ -19,7 +19,7 @@ pub struct Dialect {
     text: TextEncoding,
 }
 
-impl Dialect {
+impl PayloadDialect {
     /// The dialect of a peer about which nothing else is known.
     ///
     /// Text of Engine.IO 3 that looks as if it was encoded twice is taken to be so; see
@@ -44,7 +44,7 @@ impl Dialect {
         dialect.base64 = b64.is_some_and(|value| !value.is_empty());
         if revision == Revision::V3 && t.is_some_and(is_numeric_timestamp) {
             dialect.always_binary = true;
-            dialect.text = TextEncoding::Double;
+            dialect.text = TextEncoding::Twice;
         }
         dialect
     }
@@ -63,7 +63,7 @@ impl Dialect {
     /// (`Ã©`) is misread then; with the detection off, every non-ASCII text of a 1.x client is.
     #[must_use]
     pub const fn trust_text(mut self) -> Self {
-        self.text = TextEncoding::Trusted;
+        self.text = TextEncoding::Once;
         self
     }
 
@@ -81,8 +81,11 @@ impl Dialect {
 
     /// Whether payloads for this peer begin in binary framing; otherwise they change to it with the first binary
     /// packet, unless the peer wants base64.
+    ///
+    /// Whoever encodes text twice gets it too, as from servers of that time: nothing is encoded twice in it, and browsers with
+    /// Socket.IO 1.4 to 1.7 fail at more than some 100 kB in text framing.
     pub(super) const fn begins_binary(&self) -> bool {
-        self.always_binary && !self.base64
+        (self.always_binary || self.doubles_text()) && !self.base64
     }
 
     /// A payload came in binary framing although nothing in it was binary, as only browsers with Socket.IO 1.x send.
@@ -91,53 +94,15 @@ impl Dialect {
         self.always_binary = true;
     }
 
+    /// Whether text beyond ASCII has to be encoded twice for this peer, in text framing.
+    pub(super) const fn doubles_text(&self) -> bool {
+        matches!(self.text, TextEncoding::Twice)
+    }
+
     /// Reads one item of a text payload of Engine.IO 3, and learns from it.
     pub(super) fn read_text<'a>(&mut self, item: &'a str) -> Cow<'a, str> {
-        if item.is_ascii() || matches!(self.text, TextEncoding::Plain | TextEncoding::Trusted) {
-            return Cow::Borrowed(item);
-        }
-        match undouble_utf8(item) {
-            Some(text) => {
-                self.text = TextEncoding::Double;
-                Cow::Owned(text)
-            }
-            // Text encoded twice always reads as UTF-8, so this is proof, whatever was seen before.
-            None => {
-                self.text = TextEncoding::Plain;
-                Cow::Borrowed(item)
-            }
-        }
+        self.text.read(item)
     }
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum TextEncoding {
-    /// Nothing but ASCII was seen yet.
-    Unknown,
-    /// The peer is known to encode text once.
-    Plain,
-    /// The peer seems to encode text twice.
-    Double,
-    /// Not to be looked at.
-    Trusted,
-}
-
-/// Undoes the second of two UTF-8 encodings, if `text` can be the result of two.
-///
-/// That is the case if every character is below U+0100 and these, taken for bytes, are UTF-8 with something beyond
-/// ASCII in it. Clients up to Socket.IO 1.0 encode WebSocket text twice too; payloads are handled by
-/// [`decode`](super::decode).
-#[must_use]
-pub fn undouble_utf8(text: &str) -> Option<String> {
-    if text.is_ascii() {
-        return None;
-    }
-    let bytes = text
-        .chars()
-        .map(u8::try_from)
-        .collect::<Result<Vec<u8>, _>>()
-        .ok()?;
-    String::from_utf8(bytes).ok()
 }
 
 /// Digits, a minus sign, digits: milliseconds and a counter.
@@ -153,40 +118,25 @@ mod tests {
     use crate::payload::{Encoder, decode};
     use crate::{Limits, Packet, WireKind};
 
-    fn read(dialect: &mut Dialect, body: &str) -> Packet<'static> {
+    fn read(dialect: &mut PayloadDialect, body: &str) -> Packet<'static> {
         let mut packets = decode(WireKind::Text, body.as_bytes(), &Limits::default(), dialect);
         packets.next().unwrap().unwrap().into_owned()
     }
 
     #[test]
     fn doubly_encoded_text_is_recognised() {
-        let mut dialect = Dialect::new(Revision::V3);
+        let mut dialect = PayloadDialect::new(Revision::V3);
         assert_eq!(read(&mut dialect, "4:4nÃ©"), Packet::text("né"));
-        assert_eq!(dialect.text, TextEncoding::Double);
-    }
-
-    #[test]
-    fn characters_beyond_a_byte_prove_plain_text_for_the_session() {
-        let mut dialect = Dialect::new(Revision::V3);
-        assert_eq!(read(&mut dialect, "2:4€"), Packet::text("€"));
-        assert_eq!(read(&mut dialect, "4:4nÃ©"), Packet::text("nÃ©"));
-    }
-
-    #[test]
-    fn proof_of_plain_text_overrules_an_earlier_guess() {
-        let mut dialect = Dialect::new(Revision::V3);
-        assert_eq!(read(&mut dialect, "4:4nÃ©"), Packet::text("né"));
-        assert_eq!(read(&mut dialect, "3:4né"), Packet::text("né"));
-        assert_eq!(dialect.text, TextEncoding::Plain);
+        assert_eq!(dialect.text, TextEncoding::Twice);
     }
 
     #[test]
     fn detection_can_be_switched_off() {
-        let mut dialect = Dialect::new(Revision::V3).trust_text();
+        let mut dialect = PayloadDialect::new(Revision::V3).trust_text();
         assert_eq!(read(&mut dialect, "4:4nÃ©"), Packet::text("nÃ©"));
     }
 
-    fn framing(dialect: &Dialect, packet: &Packet<'_>) -> WireKind {
+    fn framing(dialect: &PayloadDialect, packet: &Packet<'_>) -> WireKind {
         let mut encoder = Encoder::new(dialect, 1000);
         assert!(encoder.push(packet));
         encoder.finish().content
@@ -201,7 +151,7 @@ mod tests {
             Some("-"),
             Some("12-"),
         ] {
-            let dialect = Dialect::from_query(Revision::V3, t, None);
+            let dialect = PayloadDialect::from_query(Revision::V3, t, None);
             assert_eq!(framing(&dialect, &Packet::text("a")), WireKind::Text);
             assert_eq!(
                 framing(&dialect, &Packet::binary(&[1u8][..])),
@@ -213,15 +163,15 @@ mod tests {
     #[test]
     fn numeric_timestamps_get_binary_framing_unless_base64_was_asked_for() {
         let t = Some("1412000000000-0");
-        let browser = Dialect::from_query(Revision::V3, t, None);
+        let browser = PayloadDialect::from_query(Revision::V3, t, None);
         assert_eq!(framing(&browser, &Packet::text("a")), WireKind::Binary);
-        let node = Dialect::from_query(Revision::V3, t, Some("1"));
+        let node = PayloadDialect::from_query(Revision::V3, t, Some("1"));
         assert_eq!(framing(&node, &Packet::binary(&[1u8][..])), WireKind::Text);
     }
 
     #[test]
     fn needless_binary_framing_is_answered_in_kind() {
-        let mut dialect = Dialect::new(Revision::V3);
+        let mut dialect = PayloadDialect::new(Revision::V3);
         let with_binary = [1, 2, 255, 4, 1];
         decode(
             WireKind::Binary,

@@ -1,9 +1,10 @@
 //! Building the body of a GET answer or POST request.
 
 use crate::packet::{base64_packet_len, encode_base64};
+use crate::text_encoding::{doubled_len, push_doubled};
 use crate::{Message, Packet, Revision, WireKind};
 
-use super::{Dialect, v3, v4};
+use super::{PayloadDialect, v3, v4};
 
 /// Collects packets into one payload, up to a size.
 #[derive(Debug)]
@@ -11,6 +12,8 @@ pub struct Encoder {
     framing: Framing,
     /// Binary packets become text instead of changing the framing.
     base64: bool,
+    /// Text beyond ASCII is encoded twice. Then the framing does not change.
+    doubles_text: bool,
     body: Vec<u8>,
     packets: usize,
     max_bytes: usize,
@@ -39,7 +42,7 @@ impl Encoded {
 impl Encoder {
     /// An empty payload for the peer with that dialect, which may grow to `max_bytes`.
     #[must_use]
-    pub const fn new(dialect: &Dialect, max_bytes: usize) -> Self {
+    pub const fn new(dialect: &PayloadDialect, max_bytes: usize) -> Self {
         let framing = match dialect.revision() {
             Revision::V4 => Framing::V4,
             Revision::V3 if dialect.begins_binary() => Framing::V3Binary,
@@ -48,6 +51,7 @@ impl Encoder {
         Self {
             framing,
             base64: dialect.uses_base64(),
+            doubles_text: matches!(framing, Framing::V3Text) && dialect.doubles_text(),
             body: Vec::new(),
             packets: 0,
             max_bytes,
@@ -67,6 +71,11 @@ impl Encoder {
             | Packet::Pong(data) => data,
             Packet::Close | Packet::Upgrade | Packet::Noop => "",
         };
+        if self.doubles_text && !data.is_ascii() {
+            let mut text = Vec::new();
+            packet.encode_text(self.revision(), &mut text);
+            return self.push_doubled(&text);
+        }
         let fits = self.begin_text_item(1 + v3::utf16_len(data), 1 + data.len());
         if fits {
             packet.encode_text(self.revision(), &mut self.body);
@@ -77,9 +86,21 @@ impl Encoder {
     /// Adds a packet whose text form (type digit included) is there already. See [`push`](Self::push).
     #[must_use = "a packet that was not taken belongs into the next payload"]
     pub fn push_text(&mut self, packet: &str) -> bool {
+        if self.doubles_text && !packet.is_ascii() {
+            return self.push_doubled(packet.as_bytes());
+        }
         let fits = self.begin_text_item(v3::utf16_len(packet), packet.len());
         if fits {
             self.body.extend_from_slice(packet.as_bytes());
+        }
+        fits
+    }
+
+    /// Adds a text packet that is encoded twice.
+    fn push_doubled(&mut self, packet: &[u8]) -> bool {
+        let fits = self.begin_text_item(packet.len(), doubled_len(packet));
+        if fits {
+            push_doubled(&mut self.body, packet);
         }
         fits
     }
@@ -243,7 +264,7 @@ mod tests {
 
     #[test]
     fn a_full_payload_takes_no_more() {
-        let mut encoder = Encoder::new(&Dialect::new(Revision::V4), 7);
+        let mut encoder = Encoder::new(&PayloadDialect::new(Revision::V4), 7);
         assert!(encoder.push_text("4ab"));
         assert!(encoder.push_text("4cd"));
         assert!(!encoder.push_text("4"));
@@ -254,7 +275,7 @@ mod tests {
     #[test]
     fn a_lone_oversized_packet_is_taken() {
         for revision in [Revision::V3, Revision::V4] {
-            let dialect = Dialect::new(revision);
+            let dialect = PayloadDialect::new(revision);
             let mut encoder = Encoder::new(&dialect, 3);
             assert!(encoder.push_text("4abcdef"));
             assert!(!encoder.push_text("4"));
@@ -266,7 +287,7 @@ mod tests {
 
     #[test]
     fn a_binary_packet_that_does_not_fit_leaves_the_framing_alone() {
-        let mut encoder = Encoder::new(&Dialect::new(Revision::V3), 10);
+        let mut encoder = Encoder::new(&PayloadDialect::new(Revision::V3), 10);
         assert!(encoder.push_text("4hi"));
         assert!(!encoder.push_binary(b"0123456789"));
         assert_eq!(
@@ -287,7 +308,7 @@ mod tests {
             Packet::binary(&[0u8, 255][..]),
             Packet::text("z"),
         ];
-        let mut dialect = Dialect::new(Revision::V3);
+        let mut dialect = PayloadDialect::new(Revision::V3);
         let mut encoder = Encoder::new(&dialect, usize::MAX);
         for packet in &packets {
             assert!(encoder.push(packet));
@@ -304,13 +325,50 @@ mod tests {
     }
 
     #[test]
+    fn text_for_a_peer_that_encodes_it_twice_is_encoded_twice() {
+        let mut dialect = PayloadDialect::new(Revision::V3).force_base64();
+        let body = "4:4nÃ©";
+        let read = decode(
+            WireKind::Text,
+            body.as_bytes(),
+            &Limits::default(),
+            &mut dialect,
+        );
+        assert_eq!(read.count(), 1);
+        let encode = |dialect| {
+            let mut encoder = Encoder::new(dialect, usize::MAX);
+            assert!(encoder.push(&Packet::text("né")));
+            assert!(encoder.push(&Packet::binary(&[1u8][..])));
+            encoder.finish()
+        };
+        assert_eq!(encode(&dialect).body, "4:4nÃ©6:b4AQ==".as_bytes());
+    }
+
+    #[test]
+    fn a_peer_that_encodes_text_twice_gets_binary_framing_if_it_can_take_it() {
+        let mut dialect = PayloadDialect::new(Revision::V3);
+        let limits = Limits::default();
+        let read = decode(WireKind::Text, "4:4nÃ©".as_bytes(), &limits, &mut dialect);
+        assert_eq!(read.count(), 1);
+        let mut encoder = Encoder::new(&dialect, usize::MAX);
+        assert!(encoder.push(&Packet::text("né")));
+        let encoded = encoder.finish();
+        assert_eq!(encoded.content, WireKind::Binary);
+        assert_eq!(encoded.body, b"\0\x04\xff4n\xc3\xa9");
+    }
+
+    #[test]
     fn an_empty_list_has_a_form_in_revision_3() {
         assert_eq!(
-            Encoder::new(&Dialect::new(Revision::V3), 10).finish().body,
+            Encoder::new(&PayloadDialect::new(Revision::V3), 10)
+                .finish()
+                .body,
             b"0:"
         );
         assert_eq!(
-            Encoder::new(&Dialect::new(Revision::V4), 10).finish().body,
+            Encoder::new(&PayloadDialect::new(Revision::V4), 10)
+                .finish()
+                .body,
             b""
         );
     }

@@ -4,7 +4,7 @@
 //!
 //! Engine.IO 4 joins the packets' text forms with the record separator (0x1E). Engine.IO 3 has two framings with
 //! lengths, one for text and one for bytes, and its clients disagree about when which is used and how text is encoded;
-//! what is known about the peer of one session is kept in its [`Dialect`].
+//! what is known about the peer of one session is kept in its [`PayloadDialect`].
 
 mod dialect;
 mod encode;
@@ -13,7 +13,7 @@ mod v4;
 
 use crate::{Limits, Packet, PacketError, Revision, WireKind};
 
-pub use dialect::{Dialect, undouble_utf8};
+pub use dialect::PayloadDialect;
 pub use encode::{Encoded, Encoder};
 
 /// The content type of a body in text framing.
@@ -39,7 +39,7 @@ pub fn decode<'b, 'd>(
     content: WireKind,
     body: &'b [u8],
     limits: &Limits,
-    dialect: &'d mut Dialect,
+    dialect: &'d mut PayloadDialect,
 ) -> Packets<'b, 'd> {
     let source = if body.len() > limits.max_payload {
         Source::Failed(Some(PayloadError::TooLarge {
@@ -72,7 +72,7 @@ pub fn decode<'b, 'd>(
 #[derive(Debug)]
 pub struct Packets<'b, 'd> {
     source: Source<'b>,
-    dialect: &'d mut Dialect,
+    dialect: &'d mut PayloadDialect,
     /// Packets that may still come.
     left: usize,
 }
@@ -162,7 +162,7 @@ mod tests {
     use super::*;
 
     fn decode_all(
-        dialect: &mut Dialect,
+        dialect: &mut PayloadDialect,
         content: WireKind,
         body: &[u8],
     ) -> Result<Vec<Packet<'static>>, PayloadError> {
@@ -171,7 +171,7 @@ mod tests {
             .collect()
     }
 
-    fn encode_all(dialect: &Dialect, packets: &[Packet<'_>]) -> Encoded {
+    fn encode_all(dialect: &PayloadDialect, packets: &[Packet<'_>]) -> Encoded {
         let mut encoder = Encoder::new(dialect, usize::MAX);
         for packet in packets {
             assert!(encoder.push(packet));
@@ -187,7 +187,7 @@ mod tests {
             Packet::text("né"),
             Packet::binary(&[10u8, 11][..]),
         ];
-        let mut dialect = Dialect::new(Revision::V4);
+        let mut dialect = PayloadDialect::new(Revision::V4);
         let encoded = encode_all(&dialect, &packets);
         assert_eq!(encoded.body, b"4hi\x1e2\x1e4n\xc3\xa9\x1ebCgs=");
         assert_eq!(encoded.content_type(), TEXT_CONTENT_TYPE);
@@ -205,7 +205,7 @@ mod tests {
             Packet::text("😀"),
             Packet::binary(&[10u8, 11][..]),
         ];
-        let mut dialect = Dialect::new(Revision::V3).force_base64();
+        let mut dialect = PayloadDialect::new(Revision::V3).force_base64();
         let encoded = encode_all(&dialect, &packets);
         assert_eq!(encoded.body, "3:4hi4:4né€3:4😀6:b4Cgs=".as_bytes());
         assert_eq!(encoded.content, WireKind::Text);
@@ -218,7 +218,7 @@ mod tests {
     #[test]
     fn the_revision_3_binary_example_is_met_byte_by_byte() {
         let packets = [Packet::text("né"), Packet::binary(&[10u8, 11][..])];
-        let mut dialect = Dialect::new(Revision::V3);
+        let mut dialect = PayloadDialect::new(Revision::V3);
         let encoded = encode_all(&dialect, &packets);
         let bytes = b"\x00\x04\xff\x34\x6e\xc3\xa9\x01\x03\xff\x04\x0a\x0b";
         assert_eq!(encoded.body, bytes);
@@ -232,7 +232,7 @@ mod tests {
     #[test]
     fn a_300_byte_text_packet_has_three_length_digits_in_binary_framing() {
         let text = "x".repeat(299);
-        let dialect = Dialect::new(Revision::V3);
+        let dialect = PayloadDialect::new(Revision::V3);
         let encoded = encode_all(
             &dialect,
             &[Packet::text(&*text), Packet::binary(&[1u8][..])],
@@ -242,7 +242,7 @@ mod tests {
 
     #[test]
     fn one_bad_packet_stops_the_rest() {
-        let mut dialect = Dialect::new(Revision::V4);
+        let mut dialect = PayloadDialect::new(Revision::V4);
         let mut packets = decode(
             WireKind::Text,
             b"4a\x1ex\x1e4b",
@@ -260,21 +260,25 @@ mod tests {
     #[test]
     fn empty_bodies_are_errors_in_text_framing() {
         for revision in [Revision::V3, Revision::V4] {
-            let result = decode_all(&mut Dialect::new(revision), WireKind::Text, b"");
+            let result = decode_all(&mut PayloadDialect::new(revision), WireKind::Text, b"");
             assert_eq!(result, Err(PayloadError::Packet(PacketError::Empty)));
         }
     }
 
     #[test]
     fn octet_stream_is_refused_in_revision_4() {
-        let result = decode_all(&mut Dialect::new(Revision::V4), WireKind::Binary, b"4hi");
+        let result = decode_all(
+            &mut PayloadDialect::new(Revision::V4),
+            WireKind::Binary,
+            b"4hi",
+        );
         assert_eq!(result, Err(PayloadError::BinaryRefused));
     }
 
     #[test]
     fn limits_are_enforced() {
         let limits = Limits::default().max_payload(8).max_packets_per_payload(2);
-        let mut dialect = Dialect::new(Revision::V4);
+        let mut dialect = PayloadDialect::new(Revision::V4);
         let error = decode(WireKind::Text, b"4aaaaaaaa", &limits, &mut dialect).next();
         assert_eq!(error, Some(Err(PayloadError::TooLarge { len: 9, max: 8 })));
         let last = decode(WireKind::Text, b"4\x1e4\x1e4", &limits, &mut dialect).last();
@@ -286,7 +290,7 @@ mod tests {
     #[test]
     fn bad_framing_of_revision_3_is_named() {
         let decode = |content, body: &[u8]| {
-            decode_all(&mut Dialect::new(Revision::V3), content, body).unwrap_err()
+            decode_all(&mut PayloadDialect::new(Revision::V3), content, body).unwrap_err()
         };
         assert_eq!(decode(WireKind::Text, b"4hi"), PayloadError::Length);
         assert_eq!(decode(WireKind::Text, b":4hi"), PayloadError::Length);
@@ -328,7 +332,7 @@ mod tests {
     #[test]
     fn zero_length_items_are_skipped_in_text_framing() {
         let decode =
-            |body: &[u8]| decode_all(&mut Dialect::new(Revision::V3), WireKind::Text, body);
+            |body: &[u8]| decode_all(&mut PayloadDialect::new(Revision::V3), WireKind::Text, body);
         assert_eq!(decode(b"0:"), Ok(Vec::new()));
         assert_eq!(decode(b"0:3:4hi0:").unwrap(), [Packet::text("hi")]);
     }

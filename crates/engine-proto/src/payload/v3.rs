@@ -4,12 +4,12 @@ use std::borrow::Cow;
 
 use crate::{Packet, PacketError, Revision};
 
-use super::{Dialect, PayloadError};
+use super::{PayloadDialect, PayloadError};
 
 type Next<'b> = Option<Result<Packet<'b>, PayloadError>>;
 
 /// Takes the next packet off the front of a body in text framing: `<UTF-16 units>:<packet>`, repeated.
-pub(super) fn next_text<'b>(rest: &mut &'b str, dialect: &mut Dialect) -> Next<'b> {
+pub(super) fn next_text<'b>(rest: &mut &'b str, dialect: &mut PayloadDialect) -> Next<'b> {
     loop {
         if rest.is_empty() {
             return None;

@@ -15,11 +15,11 @@ use super::config::Millis;
 pub(super) struct Heartbeat {
     interval: Millis,
     timeout: Millis,
-    state: State,
+    state: Pulse,
 }
 
 #[derive(Debug, Clone, Copy)]
-enum State {
+enum Pulse {
     /// Engine.IO 4 server: the next ping goes out at this time.
     PingAt(Instant),
     /// Engine.IO 4 server: a ping is out and its answer must be in by this time.
@@ -63,11 +63,11 @@ impl Heartbeat {
         let (interval, timeout) = (Millis::from(interval), Millis::from(timeout));
         let silence = timeout.after(interval.after(now));
         let state = match (role, revision) {
-            (Role::Server, Revision::V4) => State::PingAt(interval.after(now)),
+            (Role::Server, Revision::V4) => Pulse::PingAt(interval.after(now)),
             (Role::Server, Revision::V3) | (Role::Client, Revision::V4) => {
-                State::AwaitPing(silence)
+                Pulse::AwaitPing(silence)
             }
-            (Role::Client, Revision::V3) => State::Client3 {
+            (Role::Client, Revision::V3) => Pulse::Client3 {
                 ping_at: Some(interval.after(now)),
                 deadline: silence,
             },
@@ -85,16 +85,16 @@ impl Heartbeat {
         Self {
             interval: never,
             timeout: never,
-            state: State::Off,
+            state: Pulse::Off,
         }
     }
 
     /// When [`on_time`](Self::on_time) has something to say next; `None` if it never has.
     pub(super) fn next(&self) -> Option<Instant> {
         match self.state {
-            State::PingAt(at) | State::AwaitPong(at) | State::AwaitPing(at) => Some(at),
-            State::Off => None,
-            State::Client3 { ping_at, deadline } => {
+            Pulse::PingAt(at) | Pulse::AwaitPong(at) | Pulse::AwaitPing(at) => Some(at),
+            Pulse::Off => None,
+            Pulse::Client3 { ping_at, deadline } => {
                 Some(ping_at.map_or(deadline, |at| at.min(deadline)))
             }
         }
@@ -103,35 +103,35 @@ impl Heartbeat {
     /// By when the peer must have been heard; `None` where nobody waits for it yet, or ever.
     pub(super) const fn due(&self) -> Option<Instant> {
         match self.state {
-            State::AwaitPong(at) | State::AwaitPing(at) | State::Client3 { deadline: at, .. } => {
+            Pulse::AwaitPong(at) | Pulse::AwaitPing(at) | Pulse::Client3 { deadline: at, .. } => {
                 Some(at)
             }
-            State::PingAt(_) | State::Off => None,
+            Pulse::PingAt(_) | Pulse::Off => None,
         }
     }
 
     /// Whether every packet counts as a sign of life, not only pings and pongs.
     pub(super) const fn wants_every_packet(&self) -> bool {
-        matches!(self.state, State::Client3 { .. })
+        matches!(self.state, Pulse::Client3 { .. })
     }
 
     pub(super) fn on_time(&mut self, now: Instant) -> Beat {
         match self.state {
-            State::PingAt(at) if at <= now => {
-                self.state = State::AwaitPong(self.pong_deadline(at, now));
+            Pulse::PingAt(at) if at <= now => {
+                self.state = Pulse::AwaitPong(self.pong_deadline(at, now));
                 Beat::Ping
             }
-            State::AwaitPong(deadline)
-            | State::AwaitPing(deadline)
-            | State::Client3 { deadline, .. }
+            Pulse::AwaitPong(deadline)
+            | Pulse::AwaitPing(deadline)
+            | Pulse::Client3 { deadline, .. }
                 if deadline <= now =>
             {
                 Beat::Expired
             }
-            State::Client3 {
+            Pulse::Client3 {
                 ping_at: Some(at), ..
             } if at <= now => {
-                self.state = State::Client3 {
+                self.state = Pulse::Client3 {
                     ping_at: None,
                     deadline: self.timeout.after(now),
                 };
@@ -145,9 +145,9 @@ impl Heartbeat {
     pub(super) fn excuse(&mut self, now: Instant) {
         let (silence, answer) = (self.silence(now), self.timeout.after(now));
         match &mut self.state {
-            State::PingAt(_) | State::Off => {}
-            State::AwaitPong(deadline) => *deadline = answer,
-            State::AwaitPing(deadline) | State::Client3 { deadline, .. } => *deadline = silence,
+            Pulse::PingAt(_) | Pulse::Off => {}
+            Pulse::AwaitPong(deadline) => *deadline = answer,
+            Pulse::AwaitPing(deadline) | Pulse::Client3 { deadline, .. } => *deadline = silence,
         }
     }
 
@@ -156,9 +156,9 @@ impl Heartbeat {
     pub(super) fn extend(&mut self, moved: Instant) -> bool {
         let earliest = self.timeout.after(moved);
         match &mut self.state {
-            State::AwaitPong(deadline)
-            | State::AwaitPing(deadline)
-            | State::Client3 { deadline, .. }
+            Pulse::AwaitPong(deadline)
+            | Pulse::AwaitPing(deadline)
+            | Pulse::Client3 { deadline, .. }
                 if *deadline < earliest =>
             {
                 *deadline = earliest;
@@ -171,7 +171,7 @@ impl Heartbeat {
     /// Any packet came.
     pub(super) fn on_packet(&mut self, now: Instant) {
         let silence = self.silence(now);
-        if let State::Client3 { deadline, .. } = &mut self.state {
+        if let Pulse::Client3 { deadline, .. } = &mut self.state {
             *deadline = silence;
         }
     }
@@ -180,7 +180,7 @@ impl Heartbeat {
     pub(super) fn on_ping(&mut self, now: Instant) -> Result<(), WrongDirection> {
         let silence = self.silence(now);
         match &mut self.state {
-            State::AwaitPing(deadline) => {
+            Pulse::AwaitPing(deadline) => {
                 *deadline = silence;
                 Ok(())
             }
@@ -192,9 +192,9 @@ impl Heartbeat {
     pub(super) fn on_pong(&mut self, now: Instant) -> Result<(), WrongDirection> {
         let next = self.interval.after(now);
         match &mut self.state {
-            State::PingAt(_) | State::AwaitPong(_) => self.state = State::PingAt(next),
-            State::Client3 { ping_at, .. } => *ping_at = Some(next),
-            State::AwaitPing(_) | State::Off => return Err(WrongDirection),
+            Pulse::PingAt(_) | Pulse::AwaitPong(_) => self.state = Pulse::PingAt(next),
+            Pulse::Client3 { ping_at, .. } => *ping_at = Some(next),
+            Pulse::AwaitPing(_) | Pulse::Off => return Err(WrongDirection),
         }
         Ok(())
     }

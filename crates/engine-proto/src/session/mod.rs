@@ -48,7 +48,7 @@ pub struct Session {
     posting: bool,
     upgrade_timeout: Millis,
     close_timeout: Millis,
-    state: State,
+    state: Life,
     upgrade: Upgrade,
     heartbeat: Heartbeat,
     /// Saves the hot path from looking at everything else.
@@ -57,7 +57,7 @@ pub struct Session {
 }
 
 #[derive(Debug)]
-enum State {
+enum Life {
     Open,
     /// One direction of a stream has come to its end, and the other goes on. Nothing that wants an answer can be sent
     /// any more, so that there is no heartbeat.
@@ -158,7 +158,7 @@ impl Session {
             posting: false,
             upgrade_timeout: config.upgrade_timeout.into(),
             close_timeout: config.close_timeout.into(),
-            state: State::Open,
+            state: Life::Open,
             upgrade: Upgrade::None,
             heartbeat: Heartbeat::new(
                 role,
@@ -293,7 +293,7 @@ impl Session {
     /// The pending GET was answered (client: its answer came, and its packets were handled).
     pub fn end_poll(&mut self) {
         self.polling = false;
-        if let State::Closing { has_unsent, .. } = &mut self.state {
+        if let Life::Closing { has_unsent, .. } = &mut self.state {
             *has_unsent = false;
         }
         self.try_commit();
@@ -348,7 +348,7 @@ impl Session {
         self.check_time(now);
         if self.is_open() {
             let deadline = Box::new(self.close_timeout.after(now));
-            self.state = State::Closing {
+            self.state = Life::Closing {
                 deadline,
                 has_unsent,
             };
@@ -365,13 +365,13 @@ impl Session {
     pub fn end(&mut self, now: Instant, has_unsent: bool) {
         self.check_time(now);
         match self.state {
-            State::Open if self.transport.has_halves() => {
-                self.state = State::HalfOpen(Half::Own);
+            Life::Open if self.transport.has_halves() => {
+                self.state = Life::HalfOpen(Half::Own);
                 self.outputs.push(Output::EndHalf);
             }
-            State::Open => self.close(now, has_unsent),
-            State::HalfOpen(Half::Peers) => self.finish(CloseReason::TransportClose),
-            State::HalfOpen(Half::Own) | State::Closing { .. } | State::Closed { .. } => {}
+            Life::Open => self.close(now, has_unsent),
+            Life::HalfOpen(Half::Peers) => self.finish(CloseReason::TransportClose),
+            Life::HalfOpen(Half::Own) | Life::Closing { .. } | Life::Closed { .. } => {}
         }
         self.settle();
     }
@@ -382,9 +382,9 @@ impl Session {
     pub fn handle_peer_end(&mut self, now: Instant, goes_on: bool) {
         self.check_time(now);
         let has_halves = self.transport.has_halves();
-        let goes_on = goes_on && has_halves && matches!(self.state, State::Open);
+        let goes_on = goes_on && has_halves && matches!(self.state, Life::Open);
         if has_halves && self.is_open() {
-            self.state = State::HalfOpen(Half::Peers);
+            self.state = Life::HalfOpen(Half::Peers);
         }
         if !goes_on {
             self.finish(CloseReason::TransportClose);
@@ -411,9 +411,9 @@ impl Session {
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {
         let main = match &self.state {
-            State::Open => self.heartbeat.next(),
-            State::Closing { deadline, .. } => Some(**deadline),
-            State::HalfOpen(_) | State::Closed { .. } => return None,
+            Life::Open => self.heartbeat.next(),
+            Life::Closing { deadline, .. } => Some(**deadline),
+            Life::HalfOpen(_) | Life::Closed { .. } => return None,
         };
         let upgrade = self.upgrade.target().map(|target| target.deadline);
         let noop = self.upgrade.noop_at().filter(|_| self.polling);
@@ -424,29 +424,29 @@ impl Session {
     #[must_use]
     pub const fn heartbeat_due(&self) -> Option<Instant> {
         match self.state {
-            State::Open => self.heartbeat.due(),
-            State::HalfOpen(_) | State::Closing { .. } | State::Closed { .. } => None,
+            Life::Open => self.heartbeat.due(),
+            Life::HalfOpen(_) | Life::Closing { .. } | Life::Closed { .. } => None,
         }
     }
 
     /// Whether messages may be sent, or come: at least one half is open, and nobody has begun to close.
     #[must_use]
     pub const fn is_open(&self) -> bool {
-        matches!(self.state, State::Open | State::HalfOpen(_))
+        matches!(self.state, Life::Open | Life::HalfOpen(_))
     }
 
     /// Whether [`Output::Closed`] came or is about to.
     #[must_use]
     pub const fn is_closed(&self) -> bool {
-        matches!(self.state, State::Closed { .. })
+        matches!(self.state, Life::Closed { .. })
     }
 
     /// Why the session is closed, if it is.
     #[must_use]
     pub const fn close_reason(&self) -> Option<CloseReason> {
         match self.state {
-            State::Closed { reason, .. } => Some(reason),
-            State::Open | State::HalfOpen(_) | State::Closing { .. } => None,
+            Life::Closed { reason, .. } => Some(reason),
+            Life::Open | Life::HalfOpen(_) | Life::Closing { .. } => None,
         }
     }
 
@@ -454,7 +454,7 @@ impl Session {
     /// that was cut short, or after the peer had [ended](Self::handle_peer_end) nothing but its own half.
     #[must_use]
     pub const fn is_graceful(&self) -> bool {
-        matches!(self.state, State::Closed { graceful: true, .. })
+        matches!(self.state, Life::Closed { graceful: true, .. })
     }
 
     /// Until when a closed session still has something to answer: keep it under its id until then, or until
@@ -464,8 +464,8 @@ impl Session {
     #[must_use]
     pub fn tombstone_until(&self) -> Option<Instant> {
         match &self.state {
-            State::Closed { tombstone, .. } => tombstone.as_deref().copied(),
-            State::Open | State::HalfOpen(_) | State::Closing { .. } => None,
+            Life::Closed { tombstone, .. } => tombstone.as_deref().copied(),
+            Life::Open | Life::HalfOpen(_) | Life::Closing { .. } => None,
         }
     }
 
@@ -519,12 +519,12 @@ impl Session {
     pub const fn awaits_poll_to_move(&self) -> bool {
         matches!(self.upgrade, Upgrade::Pausing(_))
             && self.polling
-            && !matches!(self.state, State::Closed { .. })
+            && !matches!(self.state, Life::Closed { .. })
     }
 
     const fn may_use_polling(&self) -> bool {
         matches!(self.transport, TransportKind::Polling)
-            && !matches!(self.state, State::Closed { .. })
+            && !matches!(self.state, Life::Closed { .. })
             && !matches!(self.upgrade, Upgrade::Pausing(_))
     }
 }

@@ -1,6 +1,7 @@
 //! The words a session and its driver share.
 
 use std::collections::VecDeque;
+use std::fmt;
 
 use crate::{Packet, RequestError, TransportKind};
 
@@ -13,6 +14,26 @@ pub enum Role {
     Server,
     /// We opened the session.
     Client,
+}
+
+impl Role {
+    /// The other end.
+    #[must_use]
+    pub const fn peer(self) -> Self {
+        match self {
+            Self::Server => Self::Client,
+            Self::Client => Self::Server,
+        }
+    }
+}
+
+impl fmt::Display for Role {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Server => "server",
+            Self::Client => "client",
+        })
+    }
 }
 
 /// Which of a session's transports is meant.

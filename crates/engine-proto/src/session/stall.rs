@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use super::{Session, State};
+use super::{Life, Session};
 
 impl Session {
     /// The driver has not been reading, so that the peer's heartbeat could not be heard: the peer
@@ -11,7 +11,7 @@ impl Session {
     /// A driver that stops reading because its application is busy calls this before
     /// [`handle_timeout`](Self::handle_timeout).
     pub fn excuse(&mut self, now: Instant) {
-        if matches!(self.state, State::Open) {
+        if matches!(self.state, Life::Open) {
             self.heartbeat.excuse(now);
             self.settle();
         }
@@ -26,7 +26,7 @@ impl Session {
     /// packet, and bytes that were written after the transport would take no more for a while. A transport's own buffer
     /// takes bytes for a peer that is gone, too.
     pub fn extend(&mut self, moved: Instant) -> bool {
-        let extended = matches!(self.state, State::Open) && self.heartbeat.extend(moved);
+        let extended = matches!(self.state, Life::Open) && self.heartbeat.extend(moved);
         if extended {
             self.settle();
         }

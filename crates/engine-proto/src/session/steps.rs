@@ -8,7 +8,7 @@ use crate::{BadRequest, Message, Packet, RequestError, TransportKind};
 use super::heartbeat::Beat;
 use super::upgrade::{PollAge, Target, Upgrade};
 use super::{
-    CloseReason, Direct, Half, Lane, Output, PollVerdict, Role, Session, State, UpgradeRefused,
+    CloseReason, Direct, Half, Lane, Life, Output, PollVerdict, Role, Session, UpgradeRefused,
 };
 
 /// What comes in on the two lanes.
@@ -48,15 +48,15 @@ impl Session {
 
     /// Not once this side has said that it will say nothing more.
     const fn may_send(&self) -> bool {
-        matches!(self.state, State::Open | State::HalfOpen(Half::Peers))
+        matches!(self.state, Life::Open | Life::HalfOpen(Half::Peers))
     }
 
     /// The JavaScript server drops what comes once it is closing; the client delivers it.
     const fn takes_messages(&self) -> bool {
         match self.state {
-            State::Open | State::HalfOpen(_) => true,
-            State::Closing { .. } => matches!(self.role, Role::Client),
-            State::Closed { .. } => false,
+            Life::Open | Life::HalfOpen(_) => true,
+            Life::Closing { .. } => matches!(self.role, Role::Client),
+            Life::Closed { .. } => false,
         }
     }
 
@@ -79,7 +79,7 @@ impl Session {
     }
 
     pub(super) fn judge_poll(&mut self, now: Instant) -> PollVerdict {
-        if let State::Closed { tombstone, .. } = &mut self.state {
+        if let Life::Closed { tombstone, .. } = &mut self.state {
             return match tombstone.take() {
                 Some(until) if now < *until => PollVerdict::AnswerNoop,
                 _ => PollVerdict::Refuse(RequestError::UnknownSession),
@@ -98,7 +98,7 @@ impl Session {
         self.polling = true;
         if let (
             Role::Server,
-            State::Closing {
+            Life::Closing {
                 has_unsent: false, ..
             },
         ) = (self.role, &self.state)
@@ -162,13 +162,13 @@ impl Session {
     /// Does what is due by now.
     pub(super) fn check_time(&mut self, now: Instant) {
         match self.state {
-            State::Closed { .. } => return,
-            State::Closing { ref deadline, .. } if **deadline <= now => {
+            Life::Closed { .. } => return,
+            Life::Closing { ref deadline, .. } if **deadline <= now => {
                 self.finish(CloseReason::ForcedClose);
                 return;
             }
-            State::HalfOpen(_) | State::Closing { .. } => {}
-            State::Open => match self.heartbeat.on_time(now) {
+            Life::HalfOpen(_) | Life::Closing { .. } => {}
+            Life::Open => match self.heartbeat.on_time(now) {
                 Beat::Idle => {}
                 Beat::Ping => self.send(Lane::Current, Packet::PING),
                 Beat::Expired => {
@@ -235,7 +235,7 @@ impl Session {
             (TransportKind::Polling, Role::Client) => !matches!(self.upgrade, Upgrade::None),
             _ => false,
         };
-        if matches!(self.state, State::Closing { .. }) && !waits {
+        if matches!(self.state, Life::Closing { .. }) && !waits {
             self.end_as(CloseReason::ForcedClose, Ending::Graceful);
         }
     }
@@ -256,8 +256,8 @@ impl Session {
     /// The reason to report: if our side had begun to close, whatever cuts that short does not change it.
     const fn first_reason(&self, reason: CloseReason) -> CloseReason {
         match self.state {
-            State::Closing { .. } => CloseReason::ForcedClose,
-            State::Open | State::HalfOpen(_) | State::Closed { .. } => reason,
+            Life::Closing { .. } => CloseReason::ForcedClose,
+            Life::Open | Life::HalfOpen(_) | Life::Closed { .. } => reason,
         }
     }
 
@@ -287,9 +287,9 @@ impl Session {
         ) {
             self.outputs.push(Output::CloseProbe);
         }
-        let graceful = matches!(ending, Ending::Graceful)
-            || matches!(self.state, State::HalfOpen(Half::Peers));
-        self.state = State::Closed {
+        let graceful =
+            matches!(ending, Ending::Graceful) || matches!(self.state, Life::HalfOpen(Half::Peers));
+        self.state = Life::Closed {
             reason,
             graceful,
             tombstone,
@@ -304,10 +304,10 @@ impl Session {
     /// Brings what is derived from the state up to date, after every input.
     pub(super) fn settle(&mut self) {
         self.direct = match self.state {
-            State::Open if !self.heartbeat.wants_every_packet() => {
+            Life::Open if !self.heartbeat.wants_every_packet() => {
                 self.poll_timeout().map_or(Direct::Always, Direct::Until)
             }
-            State::HalfOpen(_) => Direct::Always,
+            Life::HalfOpen(_) => Direct::Always,
             _ => Direct::Never,
         };
     }

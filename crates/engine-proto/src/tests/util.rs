@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use crate::payload::{self, Dialect, Encoder};
+use crate::payload::{self, Encoder, PayloadDialect};
 use crate::{
     CloseReason, Lane, Limits, Message, OpenPacket, Output, Packet, PollVerdict, Revision, Session,
     SessionConfig, TransportEnd, TransportKind,
@@ -288,7 +288,7 @@ impl Pair {
 
     /// Moves the outbox of one end to the other as a payload.
     fn carry(revision: Revision, from: &mut End, to: &mut End, now: Instant) {
-        let mut dialect = Dialect::new(revision);
+        let mut dialect = PayloadDialect::new(revision);
         let mut encoder = Encoder::new(&dialect, usize::MAX);
         for packet in from.outbox.drain(..) {
             assert!(encoder.push(&packet));

@@ -16,10 +16,10 @@ use crate::{IntoVerdict, Own};
 
 /// A socket that writes down what happens to it.
 #[derive(Clone)]
-struct Fake(Arc<State>);
+struct Fake(Arc<FakeState>);
 
 #[derive(Default)]
-struct State {
+struct FakeState {
     away: AtomicBool,
     shared: Listeners<Fake>,
     own: OnceLock<Own<Fake>>,

@@ -191,3 +191,46 @@ proptest! {
         prop_assert_eq!(decode_all(&mut inflating(), wire), Ok(expected));
     }
 }
+
+/// As applications send them: records that are alike, and no two the same.
+fn kibibyte_of_json(seed: u64) -> String {
+    const WORDS: [&str; 8] = [
+        "alpha", "bravo", "charlie", "delta", "echo", "foxtrot", "golf", "hotel",
+    ];
+    let mut records = Vec::new();
+    let mut len = 0;
+    for id in seed * 100.. {
+        let [one, two, three] =
+            [3, 5, 7].map(|step| WORDS[usize::try_from(id * step % 8).unwrap()]);
+        let (user, at, read) = (id * 7919 % 1000, 1_764_369_000_000 + id * 977, id % 3 == 0);
+        let record = format!(
+            r#"{{"id":{id},"user":"user-{user}","text":"{one} {two} {three}","at":{at},"read":{read}}}"#
+        );
+        len += record.len() + 1;
+        records.push(record);
+        if len >= 1010 {
+            break;
+        }
+    }
+    format!("[{}]", records.join(","))
+}
+
+/// Each message by itself, with all that goes over the wire for it.
+#[test]
+fn a_kibibyte_of_json_becomes_as_short_as_is_said() {
+    let messages: Vec<_> = (1..20).map(kibibyte_of_json).collect();
+    let plain: usize = messages.iter().map(|text| text.len() + 4).sum();
+    for (level, percent) in [(1, 45), (3, 32)] {
+        let mut deflater = Deflater::new(level, 15, Context::Fresh);
+        let mut wire = Vec::new();
+        for text in &messages {
+            assert!(deflater.encode_frame(&mut wire, OpCode::Text, text.as_bytes(), None));
+        }
+        let most = plain * percent / 100;
+        assert!(
+            wire.len() <= most,
+            "level {level}: {} of {plain}",
+            wire.len()
+        );
+    }
+}
