@@ -10,7 +10,7 @@ mod tests;
 use bytes::Bytes;
 
 use crate::connection::assembly::Assembly;
-use crate::connection::namespaces::{Namespaces, State};
+use crate::connection::namespaces::{Namespaces, Standing};
 use crate::connection::{ConnectionConfig, NamespaceKey, Violation};
 use crate::packet::RawPacket;
 use crate::packet_type::PacketType;
@@ -134,11 +134,11 @@ impl ClientConnection {
         self.check_name(namespace)?;
         let before = self.namespaces.find(namespace).map(|(_, state)| state);
         match before {
-            Some(State::Connecting | State::Rejoining | State::Joined) => {
+            Some(Standing::Connecting | Standing::Rejoining | Standing::Joined) => {
                 return Err(JoinError::Twice);
             }
-            Some(State::Abandoned) => return Err(JoinError::Unanswered),
-            Some(State::Left | State::Free) | None => {}
+            Some(Standing::Abandoned) => return Err(JoinError::Unanswered),
+            Some(Standing::Left | Standing::Departed | Standing::Free) | None => {}
         }
         let key =
             self.namespaces
@@ -148,9 +148,9 @@ impl ClientConnection {
                 })?;
         if namespace == "/" && self.main == Main::Unclaimed {
             self.main = Main::OnRequest;
-            self.set(key, State::Joined);
-        } else if before == Some(State::Left) {
-            self.set(key, State::Rejoining);
+            self.set(key, Standing::Joined);
+        } else if before == Some(Standing::Left) {
+            self.set(key, Standing::Rejoining);
         }
         Ok(key)
     }
@@ -160,7 +160,7 @@ impl ClientConnection {
     #[must_use]
     pub fn needs_request(&self, key: NamespaceKey) -> bool {
         match self.namespaces.state(key) {
-            State::Connecting | State::Rejoining => {
+            Standing::Connecting | Standing::Rejoining => {
                 self.main != Main::Expected || self.namespace(key) != Some("/")
             }
             _ => false,
@@ -171,15 +171,17 @@ impl ClientConnection {
     /// answer says when the caller is to send the DISCONNECT packet.
     pub fn leave(&mut self, key: NamespaceKey) -> Leaving {
         match self.namespaces.state(key) {
-            State::Joined => {
-                self.set(key, State::Left);
+            Standing::Joined => {
+                self.set(key, Standing::Left);
                 Leaving::Now
             }
-            State::Connecting | State::Rejoining => {
-                self.set(key, State::Abandoned);
+            Standing::Connecting | Standing::Rejoining => {
+                self.set(key, Standing::Abandoned);
                 Leaving::OnceAnswered
             }
-            State::Abandoned | State::Left | State::Free => Leaving::NotThere,
+            Standing::Abandoned | Standing::Left | Standing::Departed | Standing::Free => {
+                Leaving::NotThere
+            }
         }
     }
 
@@ -239,14 +241,14 @@ impl ClientConnection {
     /// Whether the server has let us into the namespace behind `key`, and we are still there.
     #[must_use]
     pub fn is_joined(&self, key: NamespaceKey) -> bool {
-        self.namespaces.state(key) == State::Joined
+        self.namespaces.state(key) == Standing::Joined
     }
 
     /// The key of `namespace` if it is joined.
     #[must_use]
     pub fn find(&self, namespace: &str) -> Option<NamespaceKey> {
         match self.namespaces.find(namespace) {
-            Some((key, State::Joined)) => Some(key),
+            Some((key, Standing::Joined)) => Some(key),
             _ => None,
         }
     }
@@ -268,8 +270,8 @@ impl ClientConnection {
         self.assembly.revision()
     }
 
-    /// Whether the server was seen acknowledging in the form of revision 3, and so expects
-    /// [`encode_counted_ack`](crate::encode_counted_ack).
+    /// Whether the server was seen acknowledging in the form of revision 3, or is [known](ConnectionConfig::counted_acks) to,
+    /// and so expects [`encode_counted_ack`](crate::encode_counted_ack).
     #[must_use]
     pub fn uses_counted_acks(&self) -> bool {
         self.assembly.has_counted_acks()
@@ -287,7 +289,7 @@ impl ClientConnection {
                 self.assembly.event(packet, packet.event()?, key)
             }
             PacketType::Ack | PacketType::BinaryAck => {
-                let key = found.and_then(|(key, state)| (state == State::Joined).then_some(key));
+                let key = found.and_then(|(key, state)| (state == Standing::Joined).then_some(key));
                 self.assembly.ack(packet, packet.ack_args()?, key)
             }
             PacketType::Connect => Ok(self.handle_connect(packet, found)),
@@ -299,20 +301,20 @@ impl ClientConnection {
     fn handle_connect<'a>(
         &mut self,
         packet: &RawPacket<'a>,
-        found: Option<(NamespaceKey, State)>,
+        found: Option<(NamespaceKey, Standing)>,
     ) -> Option<ClientInput<'a>> {
         let unasked = packet.namespace == "/" && self.main == Main::Expected;
         if unasked {
             self.main = Main::OnRequest;
         }
         match found {
-            Some((key, State::Connecting | State::Rejoining)) => {
+            Some((key, Standing::Connecting | Standing::Rejoining)) => {
                 let [sid, pid, offset] = read_accepted(packet.payload);
                 if sid.is_none() && self.revision() == SocketRevision::V5 {
-                    self.set(key, State::Free);
+                    self.set(key, Standing::Free);
                     return Some(ClientInput::TooOld { key });
                 }
-                self.set(key, State::Joined);
+                self.set(key, Standing::Joined);
                 Some(ClientInput::Connected {
                     key,
                     sid,
@@ -320,11 +322,12 @@ impl ClientConnection {
                     offset,
                 })
             }
-            Some((key, State::Abandoned)) => {
-                self.set(key, State::Left);
+            Some((key, Standing::Abandoned)) => {
+                self.set(key, Standing::Left);
                 Some(ClientInput::Abandoned { key })
             }
-            Some((_, State::Joined | State::Left | State::Free)) | None => {
+            Some((_, Standing::Joined | Standing::Left | Standing::Departed | Standing::Free))
+            | None => {
                 if unasked {
                     self.main = Main::Unclaimed;
                 }
@@ -336,7 +339,7 @@ impl ClientConnection {
     fn handle_error<'a>(
         &mut self,
         packet: &RawPacket<'a>,
-        found: Option<(NamespaceKey, State)>,
+        found: Option<(NamespaceKey, Standing)>,
     ) -> Option<ClientInput<'a>> {
         let v4 = self.revision() == SocketRevision::V4;
         let main = packet.namespace == "/";
@@ -347,19 +350,19 @@ impl ClientConnection {
         let (message, data) = read_refusal(packet.payload, self.revision());
         match found {
             // A middleware for packets reports what it refuses in this way, which ends nothing.
-            Some((key, State::Joined)) if self.peer_errors || (v4 && !main) => {
+            Some((key, Standing::Joined)) if self.peer_errors || (v4 && !main) => {
                 Some(ClientInput::Error { key, message, data })
             }
-            Some((_, State::Joined | State::Left)) | None if v4 && main => {
+            Some((_, Standing::Joined | Standing::Left)) | None if v4 && main => {
                 Some(ClientInput::ErrorOfAll {
                     message,
                     data,
                     refused,
                 })
             }
-            Some((_, State::Left | State::Free)) | None => None,
+            Some((_, Standing::Left | Standing::Departed | Standing::Free)) | None => None,
             Some((key, _)) => {
-                self.set(key, State::Free);
+                self.set(key, Standing::Free);
                 Some(ClientInput::Refused { key, message, data })
             }
         }
@@ -368,20 +371,23 @@ impl ClientConnection {
     fn handle_disconnect<'a>(
         &mut self,
         packet: &RawPacket<'_>,
-        found: Option<(NamespaceKey, State)>,
+        found: Option<(NamespaceKey, Standing)>,
     ) -> Option<ClientInput<'a>> {
         match found {
-            Some((key, State::Joined | State::Connecting)) => {
-                self.set(key, State::Free);
+            Some((key, Standing::Joined | Standing::Connecting)) => {
+                self.set(key, Standing::Free);
                 Some(ClientInput::Disconnected { key })
             }
-            Some((key, State::Left)) => {
+            Some((key, Standing::Left)) => {
                 // It crossed our own notice, so that nothing of that stay comes any more.
-                self.set(key, State::Free);
+                self.set(key, Standing::Free);
                 None
             }
             // The same, but the namespace has been asked for again; the answer is still to come.
-            Some((_, State::Rejoining | State::Abandoned | State::Free)) => None,
+            Some((
+                _,
+                Standing::Rejoining | Standing::Abandoned | Standing::Departed | Standing::Free,
+            )) => None,
             None => {
                 if packet.namespace == "/" && self.main == Main::Unclaimed {
                     self.main = Main::OnRequest;
@@ -400,12 +406,12 @@ impl ClientConnection {
         Ok(())
     }
 
-    fn set(&mut self, key: NamespaceKey, to: State) {
+    fn set(&mut self, key: NamespaceKey, to: Standing) {
         self.namespaces.change(key, self.namespaces.state(key), to);
     }
 }
 
 /// Whether events of a namespace in this state are for the application.
-fn is_heard(state: State) -> bool {
-    matches!(state, State::Joined | State::Connecting)
+fn is_heard(state: Standing) -> bool {
+    matches!(state, Standing::Joined | Standing::Connecting)
 }

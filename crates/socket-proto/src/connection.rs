@@ -23,7 +23,7 @@ use crate::revision::SocketRevision;
 use crate::whole::Packet;
 
 use assembly::Assembly;
-use namespaces::{Namespaces, State};
+use namespaces::{Namespaces, Standing};
 
 pub use config::{ConnectionConfig, StrayPackets};
 pub use input::Input;
@@ -145,7 +145,7 @@ impl Connection {
         // The server may have left the namespace while the attachments were on their way.
         let namespaces = &self.namespaces;
         self.assembly
-            .attach(data, |key| namespaces.state(key) == State::Joined)
+            .attach(data, |key| namespaces.state(key) == Standing::Joined)
     }
 
     /// Whether the last packet waits for attachments that are owed. How long it may is for the caller to say.
@@ -170,7 +170,7 @@ impl Connection {
     pub fn accept(&mut self, key: NamespaceKey) {
         if self
             .namespaces
-            .change(key, State::Connecting, State::Joined)
+            .change(key, Standing::Connecting, Standing::Joined)
         {
             self.connect_deadline = None;
         }
@@ -178,12 +178,14 @@ impl Connection {
 
     /// The application refuses the peer, which may try again.
     pub fn refuse(&mut self, key: NamespaceKey) {
-        self.namespaces.change(key, State::Connecting, State::Free);
+        self.namespaces
+            .change(key, Standing::Connecting, Standing::Free);
     }
 
     /// The application makes the peer leave the namespace. The key is of no use afterwards.
     pub fn leave(&mut self, key: NamespaceKey) {
-        self.namespaces.change(key, State::Joined, State::Left);
+        self.namespaces
+            .change(key, Standing::Joined, Standing::Left);
     }
 
     /// The name behind `key`: of a namespace that is being joined or has been joined, or was left and whose place
@@ -196,14 +198,14 @@ impl Connection {
     /// Whether the peer is in the namespace behind `key`.
     #[must_use]
     pub fn is_joined(&self, key: NamespaceKey) -> bool {
-        self.namespaces.state(key) == State::Joined
+        self.namespaces.state(key) == Standing::Joined
     }
 
     /// The key of `namespace` if the peer is in it.
     #[must_use]
     pub fn find(&self, namespace: &str) -> Option<NamespaceKey> {
         match self.namespaces.find(namespace) {
-            Some((key, State::Joined)) => Some(key),
+            Some((key, Standing::Joined)) => Some(key),
             _ => None,
         }
     }
@@ -219,8 +221,8 @@ impl Connection {
         self.assembly.revision()
     }
 
-    /// Whether the peer was seen acknowledging in the form of revision 3, and so expects
-    /// [`encode_counted_ack`](crate::encode_counted_ack).
+    /// Whether the peer was seen acknowledging in the form of revision 3, or is [known](ConnectionConfig::counted_acks) to,
+    /// and so expects [`encode_counted_ack`](crate::encode_counted_ack).
     #[must_use]
     pub fn uses_counted_acks(&self) -> bool {
         self.assembly.has_counted_acks()
@@ -259,7 +261,8 @@ impl Connection {
                 max: self.max_namespace_len,
             });
         }
-        if let Some((_, State::Connecting | State::Joined)) = self.namespaces.find(namespace) {
+        if let Some((_, Standing::Connecting | Standing::Joined)) = self.namespaces.find(namespace)
+        {
             return Err(Violation::ConnectTwice {
                 namespace: namespace.into(),
             });
@@ -288,7 +291,8 @@ impl Connection {
     ) -> Result<Option<Input<'a>>, Violation> {
         let key = self.receiver(packet)?;
         if let Some(key) = key {
-            self.namespaces.change(key, State::Joined, State::Free);
+            self.namespaces
+                .change(key, Standing::Joined, Standing::Departed);
         }
         Ok(key.map(|key| Input::Disconnect { key }))
     }
@@ -303,12 +307,18 @@ impl Connection {
     #[inline]
     fn receiver(&self, packet: &RawPacket<'_>) -> Result<Option<NamespaceKey>, Violation> {
         let found = self.namespaces.find(packet.namespace);
-        if let Some((key, State::Joined)) = found {
+        if let Some((key, Standing::Joined)) = found {
             return Ok(Some(key));
         }
-        let left = matches!(found, Some((_, State::Left)));
+        let is_late = match found {
+            Some((_, Standing::Left)) => true,
+            Some((_, Standing::Departed)) => {
+                matches!(packet.kind, PacketType::Ack | PacketType::BinaryAck)
+            }
+            _ => false,
+        };
         match self.stray_packets {
-            StrayPackets::Tolerate if left || self.revision() == SocketRevision::V4 => Ok(None),
+            StrayPackets::Tolerate if is_late || self.revision() == SocketRevision::V4 => Ok(None),
             StrayPackets::Tolerate | StrayPackets::Close => Err(Violation::NotJoined {
                 kind: packet.kind,
                 namespace: packet.namespace.into(),

@@ -60,7 +60,8 @@ pub use encode::{
     encode_event_in_parts, encode_invalid_namespace,
 };
 pub use event::split_event;
-pub use name::{RESERVED_EVENTS, is_reserved_event};
+pub use name::{RESERVED_EVENTS, is_reserved_event, read_name};
 pub use packet::{RawPacket, decode};
 pub use packet_type::PacketType;
 pub use revision::SocketRevision;
+pub use scan::{ScanError, skip_space, skip_value};

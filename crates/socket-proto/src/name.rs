@@ -21,9 +21,14 @@ pub fn is_reserved_event(name: &str) -> bool {
     (7..=14).contains(&name.len()) && RESERVED_EVENTS.contains(&name)
 }
 
-/// Reads the string whose opening quote is at `start`; returns it and the index behind its closing quote.
+/// Reads the JSON string whose opening quote is at `start`; returns it and the index behind its closing quote. A lone
+/// surrogate becomes U+FFFD.
+///
+/// # Errors
+///
+/// When it has no end, a control character in it, or an escape that JSON does not know.
 #[inline]
-pub(crate) fn read_name(text: &str, start: usize) -> Result<(Cow<'_, str>, usize), ScanError> {
+pub fn read_name(text: &str, start: usize) -> Result<(Cow<'_, str>, usize), ScanError> {
     let bytes = text.as_bytes();
     let first = start + 1;
     // A plain loop is through with a name before a vectorised search has begun.

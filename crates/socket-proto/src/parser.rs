@@ -66,7 +66,7 @@
 mod error;
 mod json;
 #[cfg(feature = "msgpack")]
-mod msgpack;
+pub mod msgpack;
 mod standard;
 
 use std::borrow::Cow;

@@ -7,25 +7,34 @@
 
 use memchr::memchr2;
 
-/// Where and why a scan stopped.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct ScanError {
-    pub(crate) at: usize,
-    pub(crate) expected: &'static str,
+/// Where and why a scan of JSON text stopped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("broken JSON at byte {at}: expected {expected}")]
+pub struct ScanError {
+    /// The index of the byte.
+    pub at: usize,
+    /// What should have been there.
+    pub expected: &'static str,
 }
 
 /// Index of the first byte at or after `at` that is not JSON white space.
 #[inline]
-pub(crate) fn skip_space(bytes: &[u8], mut at: usize) -> usize {
+#[must_use]
+pub fn skip_space(bytes: &[u8], mut at: usize) -> usize {
     while let Some(b' ' | b'\n' | b'\r' | b'\t') = bytes.get(at) {
         at += 1;
     }
     at
 }
 
-/// Index behind the value that starts at `at`.
+/// Index behind the JSON value that starts at `at`, of which no more than the outline is looked at: strings are closed, and
+/// brackets balanced.
+///
+/// # Errors
+///
+/// When there is no value, or it has no end.
 #[inline]
-pub(crate) fn skip_value(bytes: &[u8], at: usize) -> Result<usize, ScanError> {
+pub fn skip_value(bytes: &[u8], at: usize) -> Result<usize, ScanError> {
     match bytes.get(at) {
         Some(b'"') => skip_string(bytes, at),
         Some(b'[' | b'{') => skip_nested(bytes, at),

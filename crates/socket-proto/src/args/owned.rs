@@ -96,6 +96,15 @@ impl Args {
         }
     }
 
+    /// A list of so many arguments that this side has written, and what its placeholders stand for.
+    #[cfg(feature = "msgpack")]
+    pub(crate) fn written(list: Arc<str>, len: usize, attachments: Vec<Bytes>) -> Self {
+        Self {
+            origin: Origin::Local,
+            ..Self::received(list, len, attachments)
+        }
+    }
+
     /// A borrowed view.
     #[must_use]
     pub fn as_raw(&self) -> RawArgs<'_> {

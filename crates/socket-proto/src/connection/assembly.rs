@@ -30,7 +30,7 @@ impl Assembly {
     pub(crate) fn new(revision: SocketRevision, config: &ConnectionConfig) -> Self {
         Self {
             revision,
-            counted_acks: false,
+            counted_acks: config.counted_acks && revision == SocketRevision::V4,
             max_attachments: u16::try_from(config.max_attachments).unwrap_or(u16::MAX),
             max_attachment_bytes: u32::try_from(config.max_attachment_bytes).unwrap_or(u32::MAX),
             pending: None,
@@ -41,7 +41,7 @@ impl Assembly {
         self.revision
     }
 
-    /// Whether the peer was seen acknowledging in the form of revision 3.
+    /// Whether the peer was seen acknowledging in the form of revision 3, or is to get it in any case.
     pub(crate) fn has_counted_acks(&self) -> bool {
         self.counted_acks
     }

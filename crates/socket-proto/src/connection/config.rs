@@ -28,6 +28,10 @@ pub struct ConnectionConfig {
     pub max_namespace_len: u16,
     /// What becomes of packets for namespaces that the peer is not in. Default: [`StrayPackets::Tolerate`].
     pub stray_packets: StrayPackets,
+    /// Whether acknowledgements to a peer of revision 4 are written in the form of revision 3 from the first one on, as
+    /// Socket.IO 1.0.0 to 1.0.2 need it and no later release reads it. Default: no; a peer that was seen using that form gets
+    /// it in any case, but those releases hang for ever at another one.
+    pub counted_acks: bool,
 }
 
 impl Default for ConnectionConfig {
@@ -40,6 +44,7 @@ impl Default for ConnectionConfig {
             max_namespaces: 1000,
             max_namespace_len: 1024,
             stray_packets: StrayPackets::Tolerate,
+            counted_acks: false,
         }
     }
 }
@@ -103,6 +108,13 @@ impl ConnectionConfig {
         self.stray_packets = stray_packets;
         self
     }
+
+    /// Sets [`counted_acks`](Self::counted_acks).
+    #[must_use]
+    pub fn counted_acks(mut self, counted: bool) -> Self {
+        self.counted_acks = counted;
+        self
+    }
 }
 
 /// The limits that a connection has by default.
@@ -116,8 +128,9 @@ impl Default for BytesOut {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum StrayPackets {
     /// Packets that a well-behaved peer can have sent are ignored: those for a namespace that *we* made it leave,
-    /// because they may have crossed our notice, and in revision 4 all of them, as servers of that time did.
-    /// Others close the connection.
+    /// because they may have crossed our notice, acknowledgements for one that it left by itself, which the JavaScript
+    /// client sends whenever a handler is done, and in revision 4 all of them, as servers of that time did. Others close
+    /// the connection.
     Tolerate,
     /// All of them close the connection, as the reference does.
     Close,

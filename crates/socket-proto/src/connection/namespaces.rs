@@ -4,9 +4,12 @@ use super::NamespaceKey;
 
 /// Where one side stands with a namespace: the peer of a server, or the client itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum State {
+pub(crate) enum Standing {
     /// Not in it; the place may be taken by another namespace.
     Free,
+    /// The same for a place that nobody has taken since the peer of a server left by itself. It may still acknowledge what
+    /// it got before.
+    Departed,
     /// The server has yet to decide.
     Connecting,
     /// The same for a client that had left it before, so that what comes until the answer is of the former stay.
@@ -37,7 +40,7 @@ struct Slot {
     /// `None` is `/`.
     name: Option<Box<str>>,
     generation: u16,
-    state: State,
+    state: Standing,
 }
 
 impl Slot {
@@ -45,7 +48,7 @@ impl Slot {
         Self {
             name: (name != "/").then(|| name.into()),
             generation: 0,
-            state: State::Free,
+            state: Standing::Free,
         }
     }
 
@@ -66,8 +69,8 @@ impl Default for Namespaces {
 impl Namespaces {
     /// The namespace called `name`, unless its place is free.
     #[inline]
-    pub(crate) fn find(&self, name: &str) -> Option<(NamespaceKey, State)> {
-        let is_it = |slot: &Slot| slot.state != State::Free && slot.name() == name;
+    pub(crate) fn find(&self, name: &str) -> Option<(NamespaceKey, Standing)> {
+        let is_it = |slot: &Slot| slot.state != Standing::Free && slot.name() == name;
         if is_it(&self.first) {
             // What nearly every packet is for.
             let key = NamespaceKey {
@@ -86,21 +89,27 @@ impl Namespaces {
         let len = 1 + self.more.as_ref().map_or(0, |more| more.len());
         // A place that already has the name saves an allocation, and a namespace that was left keeps one place.
         let index = self
-            .position(|slot| matches!(slot.state, State::Free | State::Left) && slot.name() == name)
-            .or_else(|| self.position(|slot| slot.state == State::Free))
+            .position(|slot| {
+                matches!(
+                    slot.state,
+                    Standing::Free | Standing::Departed | Standing::Left
+                ) && slot.name() == name
+            })
+            .or_else(|| self.position(|slot| slot.state == Standing::Free))
+            .or_else(|| self.position(|slot| slot.state == Standing::Departed))
             .or_else(|| {
                 (len < usize::from(max)).then(|| {
                     self.more.get_or_insert_default().push(Slot::new(name));
                     len
                 })
             })
-            .or_else(|| self.position(|slot| slot.state == State::Left))?;
+            .or_else(|| self.position(|slot| slot.state == Standing::Left))?;
         let slot = self.slot_mut(index)?;
         if slot.name() != name {
             slot.name = Slot::new(name).name;
         }
         slot.generation = slot.generation.wrapping_add(1);
-        slot.state = State::Connecting;
+        slot.state = Standing::Connecting;
         Some(NamespaceKey {
             index: u16::try_from(index).ok()?,
             generation: slot.generation,
@@ -108,7 +117,7 @@ impl Namespaces {
     }
 
     /// Moves from one state to another; `false`, and nothing happens, if the key is not in the first.
-    pub(crate) fn change(&mut self, key: NamespaceKey, from: State, to: State) -> bool {
+    pub(crate) fn change(&mut self, key: NamespaceKey, from: Standing, to: Standing) -> bool {
         match self.slot_mut(key.index()) {
             Some(slot) if slot.generation == key.generation && slot.state == from => {
                 slot.state = to;
@@ -118,8 +127,8 @@ impl Namespaces {
         }
     }
 
-    pub(crate) fn state(&self, key: NamespaceKey) -> State {
-        self.slot(key).map_or(State::Free, |slot| slot.state)
+    pub(crate) fn state(&self, key: NamespaceKey) -> Standing {
+        self.slot(key).map_or(Standing::Free, |slot| slot.state)
     }
 
     pub(crate) fn name(&self, key: NamespaceKey) -> Option<&str> {
@@ -128,7 +137,7 @@ impl Namespaces {
 
     pub(crate) fn joined(&self) -> impl Iterator<Item = NamespaceKey> {
         self.slots()
-            .filter(|(_, slot)| slot.state == State::Joined)
+            .filter(|(_, slot)| slot.state == Standing::Joined)
             .map(|(key, _)| key)
     }
 
@@ -170,7 +179,7 @@ mod tests {
 
     fn join(table: &mut Namespaces, name: &str, max: u16) -> Option<NamespaceKey> {
         let key = table.open(name, max)?;
-        assert!(table.change(key, State::Connecting, State::Joined));
+        assert!(table.change(key, Standing::Connecting, Standing::Joined));
         Some(key)
     }
 
@@ -188,11 +197,14 @@ mod tests {
         let mut table = Namespaces::default();
         let a = join(&mut table, "/a", 10).unwrap();
         let b = join(&mut table, "/b", 10).unwrap();
-        assert!(table.change(a, State::Joined, State::Free));
+        assert!(table.change(a, Standing::Joined, Standing::Free));
         let c = join(&mut table, "/c", 10).unwrap();
         assert_eq!(c.index(), a.index());
         assert_eq!((table.name(a), table.name(c)), (None, Some("/c")));
-        assert!(!table.change(a, State::Joined, State::Free), "stale key");
+        assert!(
+            !table.change(a, Standing::Joined, Standing::Free),
+            "stale key"
+        );
         assert_eq!(table.joined().collect::<Vec<_>>(), [c, b]);
     }
 
@@ -200,9 +212,9 @@ mod tests {
     fn left_places_are_the_last_to_be_taken() {
         let mut table = Namespaces::default();
         let a = join(&mut table, "/a", 2).unwrap();
-        table.change(a, State::Joined, State::Left);
+        table.change(a, Standing::Joined, Standing::Left);
         assert_eq!(join(&mut table, "/b", 2).unwrap().index(), 1);
-        assert_eq!(table.find("/a"), Some((a, State::Left)));
+        assert_eq!(table.find("/a"), Some((a, Standing::Left)));
         assert_eq!(join(&mut table, "/c", 2).unwrap().index(), 0);
         assert_eq!(table.find("/a"), None);
         assert_eq!(table.open("/d", 2), None);
@@ -212,7 +224,7 @@ mod tests {
     fn rejoining_takes_the_place_that_was_left() {
         let mut table = Namespaces::default();
         let a = join(&mut table, "/a", 10).unwrap();
-        table.change(a, State::Joined, State::Left);
+        table.change(a, Standing::Joined, Standing::Left);
         let again = join(&mut table, "/a", 10).unwrap();
         assert_eq!(again.index(), a.index());
         assert_ne!(again, a);

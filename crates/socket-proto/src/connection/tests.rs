@@ -188,6 +188,48 @@ fn disconnect_leaves_and_later_packets_close() {
 }
 
 #[test]
+fn late_acks_of_a_peer_that_has_left_are_ignored() {
+    let mut connection = v5();
+    join(&mut connection, "/x");
+    connection.handle_text("1/x").unwrap();
+    assert_eq!(connection.handle_text("3/x,1[]"), Ok(None));
+    let binary = format!("61-/x,2[{PLACEHOLDER}]");
+    assert_eq!(connection.handle_text(&binary), Ok(None));
+    assert_eq!(connection.handle_binary(Bytes::new()), Ok(None));
+    assert!(connection.handle_text("3/y,1[]").is_err(), "never there");
+
+    let config = ConnectionConfig::default().stray_packets(StrayPackets::Close);
+    let mut connection = Connection::server(SocketRevision::V5, &config, Instant::now());
+    join(&mut connection, "/x");
+    connection.handle_text("1/x").unwrap();
+    assert!(connection.handle_text("3/x,1[]").is_err());
+}
+
+#[test]
+fn who_comes_and_goes_does_not_fill_the_table() {
+    let config = ConnectionConfig::default().max_namespaces(2);
+    let mut connection = Connection::server(SocketRevision::V5, &config, Instant::now());
+    let first = join(&mut connection, "/");
+    for number in 0..100 {
+        let name = format!("/{number}");
+        let key = join(&mut connection, &name);
+        assert_ne!(key.index(), first.index());
+        assert!(key.index() <= 1);
+        connection.handle_text(&format!("1{name}")).unwrap();
+    }
+}
+
+#[test]
+fn acks_are_counted_from_the_first_on_if_that_is_configured() {
+    let config = ConnectionConfig::default().counted_acks(true);
+    for revision in [SocketRevision::V4, SocketRevision::V5] {
+        let connection = Connection::server(revision, &config, Instant::now());
+        let is_old = revision == SocketRevision::V4;
+        assert_eq!(connection.uses_counted_acks(), is_old);
+    }
+}
+
+#[test]
 fn client_may_join_again_after_leaving() {
     let mut connection = v5();
     let key = join(&mut connection, "/");

@@ -83,7 +83,8 @@ impl<'a> ArgsWriter<'a> {
     }
 
     /// A writer for a peer that has no attachments: bytes stay in the JSON, as many as `left` says.
-    pub(crate) const fn with_buffers(buf: &'a mut Vec<u8>, left: &'a mut usize) -> Self {
+    #[must_use]
+    pub const fn with_buffers(buf: &'a mut Vec<u8>, left: &'a mut usize) -> Self {
         Self {
             start: buf.len(),
             buf,

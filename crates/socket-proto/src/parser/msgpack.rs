@@ -1,11 +1,16 @@
 //! Packets as MessagePack. The format is read and written here: it is a page long, and the values are never more than
 //! passed through.
+//!
+//! What else is written in this format, such as what servers of a cluster tell each other, is read with a [`Reader`] and
+//! written with the functions of [`mod@write`]; the values of an application go from JSON to it and back without a tree in
+//! between, by [`write_values`], [`read_event`] and their like.
 
 mod date;
 mod from_json;
 mod head;
 mod to_json;
-mod write;
+mod values;
+pub mod write;
 
 use std::borrow::Cow;
 
@@ -17,7 +22,9 @@ use crate::ConnectionConfig;
 use crate::packet_type::PacketType;
 use crate::revision::SocketRevision;
 
-use head::{Head, Reader};
+pub use head::{ExtensionForm, Head, Reader};
+pub use values::{has_bytes, read_event, read_items, read_json, read_value, write_values};
+
 use to_json::{BytesAs, Transcoded};
 
 /// Each packet as one binary message of [MessagePack](https://msgpack.org), as `socket.io-msgpack-parser` writes it and

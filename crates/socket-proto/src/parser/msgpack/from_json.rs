@@ -6,7 +6,7 @@ use super::write;
 use crate::args::placeholder::{self, Placeholder, PlaceholderError};
 use crate::name::read_name;
 use crate::parser::ParserError;
-use crate::scan::{ScanError, is_number, skip_space, skip_string};
+use crate::scan::{ScanError, is_number, is_plain_string, skip_space, skip_string};
 
 /// Containers inside each other: as many as serde_json reads.
 const MAX_DEPTH: usize = 128;
@@ -16,6 +16,37 @@ pub(super) fn transcode(
     json: &str,
     attachments: &[Bytes],
     out: &mut Vec<u8>,
+) -> Result<(), ParserError> {
+    run(json, attachments, out, |transcoder| transcoder.value())
+}
+
+/// Appends each of the values that have commas between them.
+pub(super) fn transcode_items(
+    list: &str,
+    attachments: &[Bytes],
+    out: &mut Vec<u8>,
+) -> Result<(), ParserError> {
+    run(list, attachments, out, |transcoder| {
+        transcoder.skip_space();
+        if transcoder.byte().is_none() {
+            return Ok(());
+        }
+        transcoder.value()?;
+        transcoder.skip_space();
+        while transcoder.byte().is_some() {
+            transcoder.token(b',', "a comma")?;
+            transcoder.value()?;
+            transcoder.skip_space();
+        }
+        Ok(())
+    })
+}
+
+fn run(
+    json: &str,
+    attachments: &[Bytes],
+    out: &mut Vec<u8>,
+    write: impl FnOnce(&mut Transcoder<'_>) -> Result<(), ParserError>,
 ) -> Result<(), ParserError> {
     let places = match attachments {
         [] => Vec::new(),
@@ -30,7 +61,7 @@ pub(super) fn transcode(
         sizes: &sizes(json, &places)?,
         out,
     };
-    transcoder.value()?;
+    write(&mut transcoder)?;
     transcoder.skip_space();
     match transcoder.at == json.len() {
         true => Ok(()),
@@ -140,9 +171,16 @@ impl Transcoder<'_> {
     }
 
     fn text(&mut self) -> Result<(), ParserError> {
-        let (text, end) = read_name(self.json, self.at).map_err(broken)?;
+        let end = skip_string(self.json.as_bytes(), self.at).map_err(broken)?;
+        let quoted = &self.json[self.at..end];
+        if is_plain_string(quoted) {
+            write::text(self.out, &quoted[1..quoted.len() - 1])?;
+        } else {
+            let (text, _) = read_name(self.json, self.at).map_err(broken)?;
+            write::text(self.out, &text)?;
+        }
         self.at = end;
-        write::text(self.out, &text)
+        Ok(())
     }
 
     fn scalar(&mut self) -> Result<(), ParserError> {
@@ -195,7 +233,12 @@ fn take_place<'p>(places: &mut &'p [Placeholder], at: usize) -> Option<&'p Place
 }
 
 fn scalar_end(bytes: &[u8], start: usize) -> usize {
-    let is_end = |byte: &u8| b" \n\r\t,:[]{}\"".contains(byte);
+    let is_end = |byte: &u8| {
+        matches!(
+            byte,
+            b' ' | b'\n' | b'\r' | b'\t' | b',' | b':' | b'[' | b']' | b'{' | b'}' | b'"'
+        )
+    };
     let len = bytes[start..].iter().position(is_end);
     len.map_or(bytes.len(), |len| start + len)
 }

@@ -2,14 +2,18 @@
 
 use crate::parser::ParserError;
 
-/// What a value is; those of variable length are still to be read.
+/// What a value is; of those of variable length, the bytes or values that follow are still to be read.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) enum Head {
+pub enum Head {
+    /// Nothing.
     Nil,
+    /// A truth value.
     Bool(bool),
+    /// A whole number that is not below zero.
     Unsigned(u64),
     /// Less than zero, or written as if it could be.
     Signed(i64),
+    /// Any other number.
     Float(f64),
     /// Bytes of text.
     Text(usize),
@@ -21,15 +25,18 @@ pub(super) enum Head {
     Map(usize),
     /// Bytes whose meaning depends on a number.
     Extension {
+        /// The number.
         kind: i8,
+        /// How many bytes.
         len: usize,
+        /// How their number is written.
         form: ExtensionForm,
     },
 }
 
 /// How the length of an extension is written, which for notepack.io is a part of its meaning.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum ExtensionForm {
+pub enum ExtensionForm {
     /// In the first byte.
     Fixed,
     /// By itself.
@@ -38,21 +45,30 @@ pub(super) enum ExtensionForm {
 
 /// Reads values from the beginning of a message on.
 #[derive(Debug, Clone)]
-pub(super) struct Reader<'a> {
+pub struct Reader<'a> {
     rest: &'a [u8],
 }
 
 impl<'a> Reader<'a> {
-    pub(super) const fn new(message: &'a [u8]) -> Self {
+    /// A reader that stands in front of the first value.
+    #[must_use]
+    pub const fn new(message: &'a [u8]) -> Self {
         Self { rest: message }
     }
 
     /// What has not been read.
-    pub(super) const fn rest(&self) -> &'a [u8] {
+    #[must_use]
+    pub const fn rest(&self) -> &'a [u8] {
         self.rest
     }
 
-    pub(super) fn take(&mut self, len: usize) -> Result<&'a [u8], ParserError> {
+    /// Takes this many bytes as they are.
+    ///
+    /// # Errors
+    ///
+    /// When there are not as many.
+    #[inline]
+    pub fn take(&mut self, len: usize) -> Result<&'a [u8], ParserError> {
         let (taken, rest) = self.rest.split_at_checked(len).ok_or_else(cut_off)?;
         self.rest = rest;
         Ok(taken)
@@ -60,7 +76,24 @@ impl<'a> Reader<'a> {
 
     /// Reads a head. What it announces fits into the rest, if every value has a single byte: nothing need be believed that
     /// has not been sent.
-    pub(super) fn head(&mut self) -> Result<Head, ParserError> {
+    ///
+    /// # Errors
+    ///
+    /// When nothing follows, or what follows begins no value, or one that is cut off.
+    #[inline]
+    pub fn head(&mut self) -> Result<Head, ParserError> {
+        // Short texts are most of all values.
+        if let [first @ 0xa0..=0xbf, rest @ ..] = self.rest {
+            let len = usize::from(first & 0x1f);
+            if len <= rest.len() {
+                self.rest = rest;
+                return Ok(Head::Text(len));
+            }
+        }
+        self.checked_head()
+    }
+
+    fn checked_head(&mut self) -> Result<Head, ParserError> {
         let head = self.any_head()?;
         let least = match head {
             Head::Text(len) | Head::Bytes(len) | Head::Extension { len, .. } => len,
@@ -147,7 +180,11 @@ impl<'a> Reader<'a> {
     }
 
     /// Reads over a value, however deep.
-    pub(super) fn skip(&mut self) -> Result<(), ParserError> {
+    ///
+    /// # Errors
+    ///
+    /// When it is broken or cut off.
+    pub fn skip(&mut self) -> Result<(), ParserError> {
         let mut left = 1;
         while left > 0 {
             left -= 1;

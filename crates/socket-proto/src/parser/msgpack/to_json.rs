@@ -1,7 +1,5 @@
 //! Values as JSON, as JavaScript would write them.
 
-use std::borrow::Cow;
-
 use bytes::Bytes;
 use serde::Serialize;
 
@@ -11,7 +9,7 @@ use crate::args::buffer;
 use crate::parser::ParserError;
 
 /// The number of the extensions that notepack.io has made up: what is undefined, a date, an ArrayBuffer.
-const NOTEPACK: i8 = 0;
+pub(super) const NOTEPACK: i8 = 0;
 
 /// The number of the only extension that the format itself has.
 const TIMESTAMP: i8 = -1;
@@ -47,16 +45,27 @@ pub(super) fn transcode(
     input: Reader<'_>,
     form: BytesAs,
 ) -> Result<Transcoded, ParserError> {
-    let mut transcoder = Transcoder {
-        message,
-        input,
-        form,
-        out: Vec::new(),
-        attachments: Vec::new(),
-        forged: Vec::new(),
-    };
+    let mut transcoder = Transcoder::new(message, input, form);
     transcoder.value(0)?;
     Ok(transcoder.finish())
+}
+
+/// Writes so many values with commas between them, which must be all that the reader has: what is in an array.
+pub(super) fn transcode_items(
+    message: &Bytes,
+    input: Reader<'_>,
+    items: usize,
+    max_attachments: usize,
+) -> Result<Transcoded, ParserError> {
+    let form = BytesAs::Attachments {
+        max: max_attachments,
+    };
+    let mut transcoder = Transcoder::new(message, input, form);
+    transcoder.items(items, 0)?;
+    match transcoder.input.rest() {
+        [] => Ok(transcoder.finish()),
+        _ => Err(ParserError::new("more behind the value")),
+    }
 }
 
 struct Transcoder<'m> {
@@ -70,6 +79,18 @@ struct Transcoder<'m> {
 }
 
 impl<'m> Transcoder<'m> {
+    fn new(message: &'m Bytes, input: Reader<'m>, form: BytesAs) -> Self {
+        Self {
+            message,
+            form,
+            // Most values take a little more room as text. Large ones may be bytes, which take none.
+            out: Vec::with_capacity((input.rest().len() * 5 / 4).min(4096)),
+            input,
+            attachments: Vec::new(),
+            forged: Vec::new(),
+        }
+    }
+
     fn value(&mut self, depth: usize) -> Result<(), ParserError> {
         match self.input.head()? {
             Head::Nil => self.raw("null"),
@@ -78,10 +99,7 @@ impl<'m> Transcoder<'m> {
             Head::Unsigned(number) => self.json(&number)?,
             Head::Signed(number) => self.json(&number)?,
             Head::Float(number) => self.json(&number)?,
-            Head::Text(len) => {
-                let text = self.text(len)?;
-                self.json(&text)?;
-            }
+            Head::Text(len) => self.text(len)?,
             Head::Bytes(len) => {
                 let bytes = self.input.take(len)?;
                 self.bytes(bytes)?;
@@ -101,15 +119,20 @@ impl<'m> Transcoder<'m> {
             }
             Head::Array(items) => {
                 self.out.push(b'[');
-                for item in 0..items {
-                    if item > 0 {
-                        self.out.push(b',');
-                    }
-                    self.value(depth + 1)?;
-                }
+                self.items(items, depth + 1)?;
                 self.out.push(b']');
             }
             Head::Map(pairs) => self.map(pairs, depth)?,
+        }
+        Ok(())
+    }
+
+    fn items(&mut self, items: usize, depth: usize) -> Result<(), ParserError> {
+        for item in 0..items {
+            if item > 0 {
+                self.out.push(b',');
+            }
+            self.value(depth)?;
         }
         Ok(())
     }
@@ -144,10 +167,7 @@ impl<'m> Transcoder<'m> {
     /// What JavaScript takes any key for: its text.
     fn key(&mut self) -> Result<(), ParserError> {
         match self.input.head()? {
-            Head::Text(len) | Head::Bytes(len) => {
-                let text = self.text(len)?;
-                self.json(&text)
-            }
+            Head::Text(len) | Head::Bytes(len) => self.text(len),
             Head::Nil => self.json("null"),
             Head::Bool(value) => self.json(&value.to_string()),
             Head::Unsigned(number) => self.json(&number.to_string()),
@@ -161,8 +181,15 @@ impl<'m> Transcoder<'m> {
     }
 
     /// Node reads what is no UTF-8 with U+FFFD in its place.
-    fn text(&mut self, len: usize) -> Result<Cow<'m, str>, ParserError> {
-        Ok(String::from_utf8_lossy(self.input.take(len)?))
+    fn text(&mut self, len: usize) -> Result<(), ParserError> {
+        let bytes = self.input.take(len)?;
+        if is_plain_ascii(bytes) {
+            self.out.push(b'"');
+            self.out.extend_from_slice(bytes);
+            self.out.push(b'"');
+            return Ok(());
+        }
+        self.json(&String::from_utf8_lossy(bytes))
     }
 
     fn extension(&mut self, kind: i8, data: &'m [u8]) -> Result<(), ParserError> {
@@ -252,4 +279,12 @@ impl<'m> Transcoder<'m> {
             attachments: self.attachments,
         }
     }
+}
+
+/// Whether a text is the same in JSON, between quotes. Most are.
+fn is_plain_ascii(text: &[u8]) -> bool {
+    // A fold that looks at every byte becomes vector instructions; a search that may stop does not.
+    text.iter().fold(true, |plain, &byte| {
+        plain & (0x20..0x80).contains(&byte) & (byte != b'"') & (byte != b'\\')
+    })
 }

@@ -10,16 +10,22 @@ const BYTES: Heads = Heads(None, Some(0xc4), 0xc5, 0xc6);
 const ARRAY: Heads = Heads(Some((0x90, 15)), None, 0xdc, 0xdd);
 const MAP: Heads = Heads(Some((0x80, 15)), None, 0xde, 0xdf);
 
-pub(super) fn nil(out: &mut Vec<u8>) {
+/// Nothing.
+pub fn nil(out: &mut Vec<u8>) {
     out.push(0xc0);
 }
 
-pub(super) fn bool(out: &mut Vec<u8>, value: bool) {
+/// A truth value.
+pub fn bool(out: &mut Vec<u8>, value: bool) {
     out.push(if value { 0xc3 } else { 0xc2 });
 }
 
 /// A number of the JSON grammar. Whole ones of up to 64 bits keep all of their digits.
-pub(super) fn number(out: &mut Vec<u8>, token: &str) -> Result<(), ParserError> {
+///
+/// # Errors
+///
+/// When it is no number.
+pub fn number(out: &mut Vec<u8>, token: &str) -> Result<(), ParserError> {
     if let Ok(value) = token.parse() {
         unsigned(out, value);
     } else if let (Ok(value), false) = (token.parse(), token == "-0") {
@@ -27,13 +33,14 @@ pub(super) fn number(out: &mut Vec<u8>, token: &str) -> Result<(), ParserError> 
     } else {
         // What is too large for one is infinite, as it is to JavaScript.
         let value: f64 = token.parse().map_err(ParserError::new)?;
-        out.push(0xcb);
-        out.extend_from_slice(&value.to_be_bytes());
+        float(out, value);
     }
     Ok(())
 }
 
-pub(super) fn unsigned(out: &mut Vec<u8>, value: u64) {
+/// A whole number that is not below zero.
+#[inline]
+pub fn unsigned(out: &mut Vec<u8>, value: u64) {
     if let Ok(value) = u8::try_from(value) {
         if value > 0x7f {
             out.push(0xcc);
@@ -49,6 +56,20 @@ pub(super) fn unsigned(out: &mut Vec<u8>, value: u64) {
         out.push(0xcf);
         out.extend_from_slice(&value.to_be_bytes());
     }
+}
+
+/// A whole number.
+pub fn signed(out: &mut Vec<u8>, value: i64) {
+    match u64::try_from(value) {
+        Ok(value) => unsigned(out, value),
+        Err(_) => negative(out, value),
+    }
+}
+
+/// Any other number.
+pub fn float(out: &mut Vec<u8>, value: f64) {
+    out.push(0xcb);
+    out.extend_from_slice(&value.to_be_bytes());
 }
 
 fn negative(out: &mut Vec<u8>, value: i64) {
@@ -69,26 +90,59 @@ fn negative(out: &mut Vec<u8>, value: i64) {
     }
 }
 
-pub(super) fn text(out: &mut Vec<u8>, value: &str) -> Result<(), ParserError> {
-    len(out, value.len(), &TEXT)?;
+/// A text.
+///
+/// # Errors
+///
+/// When it is longer than 4 GiB.
+#[inline]
+pub fn text(out: &mut Vec<u8>, value: &str) -> Result<(), ParserError> {
+    // Keys and names, which most of all values are.
+    match u8::try_from(value.len()) {
+        Ok(len @ ..32) => out.push(0xa0 | len),
+        _ => len(out, value.len(), &TEXT)?,
+    }
     out.extend_from_slice(value.as_bytes());
     Ok(())
 }
 
-pub(super) fn bytes(out: &mut Vec<u8>, value: &[u8]) -> Result<(), ParserError> {
+/// Bytes.
+///
+/// # Errors
+///
+/// When there are more than 4 GiB.
+pub fn bytes(out: &mut Vec<u8>, value: &[u8]) -> Result<(), ParserError> {
     len(out, value.len(), &BYTES)?;
     out.extend_from_slice(value);
     Ok(())
 }
 
 /// The head of an array of so many values.
-pub(super) fn array(out: &mut Vec<u8>, items: usize) -> Result<(), ParserError> {
-    len(out, items, &ARRAY)
+///
+/// # Errors
+///
+/// When they are more than 32 bits can count.
+#[inline]
+pub fn array(out: &mut Vec<u8>, items: usize) -> Result<(), ParserError> {
+    match u8::try_from(items) {
+        Ok(items @ ..16) => out.push(0x90 | items),
+        _ => len(out, items, &ARRAY)?,
+    }
+    Ok(())
 }
 
 /// The head of a map of so many pairs.
-pub(super) fn map(out: &mut Vec<u8>, pairs: usize) -> Result<(), ParserError> {
-    len(out, pairs, &MAP)
+///
+/// # Errors
+///
+/// When they are more than 32 bits can count.
+#[inline]
+pub fn map(out: &mut Vec<u8>, pairs: usize) -> Result<(), ParserError> {
+    match u8::try_from(pairs) {
+        Ok(pairs @ ..16) => out.push(0x80 | pairs),
+        _ => len(out, pairs, &MAP)?,
+    }
+    Ok(())
 }
 
 fn len(out: &mut Vec<u8>, len: usize, heads: &Heads) -> Result<(), ParserError> {
