@@ -4,13 +4,14 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::future::BoxFuture;
-use futures_util::stream::BoxStream;
+use futures_util::future::{self, BoxFuture};
+use futures_util::stream::{self, BoxStream};
+use futures_util::{FutureExt, StreamExt};
 use sockeye_socket_proto::Args;
 
 use crate::{
-    Answer, BroadcastOptions, EventBody, Incomplete, Local, RecoveryStore, RoomEvent,
-    SocketDetails, Target,
+    Answer, BroadcastOptions, ClusterChange, ClusterCounts, ClusterState, EventBody, Incomplete,
+    Local, RecoveryStore, RoomEvent, SocketDetails, Target,
 };
 
 /// A cluster that a server is to be a member of: it opens an [`Adapter`] for each namespace.
@@ -24,6 +25,59 @@ pub trait Cluster: fmt::Debug + Send + Sync + 'static {
     /// whose table is locked. The server keeps both adapter and `local` for as long as the namespace lives; a task of the
     /// adapter's should hold `local` weakly, or end with [`close`](Adapter::close) and when the adapter is dropped.
     fn open(&self, local: Arc<dyn Local>) -> Arc<dyn Adapter>;
+
+    /// A server wants to be the one that this is for, which is asked once and last of all, when nothing else can be wrong with
+    /// its configuration. Says whether it may: what only one server can have is refused to a second one, which was given a
+    /// clone of the same configuration, even when the first is gone. Default: it may.
+    fn claim(&self) -> bool {
+        true
+    }
+
+    /// An adapter for somebody who has no sockets, and only tells the servers of a cluster what to do: it is not counted
+    /// among them, hears nothing, and is asked for nothing. Default: there is none.
+    fn emitter(&self, namespace: &str) -> Option<Arc<dyn Adapter>> {
+        let _ = namespace;
+        None
+    }
+
+    /// Whether the others can be reached. Default: they always can.
+    fn state(&self) -> ClusterState {
+        ClusterState::Up
+    }
+
+    /// Waits until the others can be heard in what this server has joined so far, and have been sent what was sent. Default:
+    /// that is so at once.
+    fn settled(&self) -> BoxFuture<'static, ()> {
+        future::ready(()).boxed()
+    }
+
+    /// What happens to it from now on. Whoever does not take it for long misses the older of it. Default: nothing.
+    fn changes(&self) -> BoxStream<'static, ClusterChange> {
+        stream::empty().boxed()
+    }
+
+    /// What was counted. Default: nothing.
+    fn counts(&self) -> ClusterCounts {
+        ClusterCounts::default()
+    }
+}
+
+/// What a server can be configured with to become a member of a cluster: a [`Cluster`], or what one is made of.
+pub trait IntoCluster {
+    /// Makes it. Nothing is connected to yet.
+    fn into_cluster(self) -> Arc<dyn Cluster>;
+}
+
+impl IntoCluster for Arc<dyn Cluster> {
+    fn into_cluster(self) -> Self {
+        self
+    }
+}
+
+impl<T: Cluster> IntoCluster for T {
+    fn into_cluster(self) -> Arc<dyn Cluster> {
+        Arc::new(self)
+    }
 }
 
 /// The other servers of a cluster, for one namespace.
@@ -94,8 +148,15 @@ pub trait Adapter: Send + Sync + 'static {
     }
 
     /// The server closes, and this namespace with it: its sockets are gone. The future is ready when what is queued has been
-    /// sent and the others know that this server is none of them any more. It is waited for 5 s.
+    /// sent and the others know that this server is none of them any more. It is waited for as long as
+    /// [`close_timeout`](Self::close_timeout) says.
     fn close(&self) -> BoxFuture<'static, ()>;
+
+    /// How long the server waits for [`close`](Self::close). Default: 5 s, longer than its sockets take, as another machine has
+    /// to take what is queued.
+    fn close_timeout(&self) -> Duration {
+        Duration::from_secs(5)
+    }
 }
 
 /// When this server delivers a broadcast to its own sockets.

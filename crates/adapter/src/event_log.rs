@@ -186,7 +186,22 @@ impl EventLog {
             }
             self.forget_first();
         }
-        // All is lost, and nothing of single rooms any more.
+        self.be_empty();
+    }
+
+    /// Forgets the oldest event, before its time.
+    pub fn forget_oldest(&mut self) {
+        while matches!(self.events.front(), Some(None)) {
+            self.forget_first();
+        }
+        self.forget_first();
+        if self.events.is_empty() {
+            self.be_empty();
+        }
+    }
+
+    /// All is lost, and nothing of single rooms any more.
+    fn be_empty(&mut self) {
         self.lost = self.last();
         self.rooms.clear();
         self.sockets.clear();

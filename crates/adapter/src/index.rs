@@ -5,6 +5,7 @@ use std::{fmt, hash::BuildHasher, iter, sync::Arc};
 use foldhash::fast::RandomState;
 use hashbrown::{HashTable, hash_table};
 use slab::Slab;
+use sockeye_meter::{self as meter, Tally};
 
 use crate::slot_set::SlotSet;
 
@@ -58,6 +59,8 @@ pub struct RoomIndex<T> {
     hasher: RandomState,
     /// Serial number of the next member.
     next: u32,
+    /// What is counted of the rooms.
+    share: Tally<{ meter::ROOMS }>,
 }
 
 /// A member's place in a [`RoomIndex`], good until the member is removed.
@@ -113,6 +116,7 @@ impl<T> RoomIndex<T> {
             names: HashTable::new(),
             hasher: RandomState::default(),
             next: 0,
+            share: Tally::new(),
         }
     }
 
@@ -361,6 +365,7 @@ impl<T> RoomIndex<T> {
             .insert_unique(hasher.hash_one(room), number, |&other| {
                 hasher.hash_one(&*rooms[other as usize].name)
             });
+        self.share.set(self.rooms.len());
         number
     }
 
@@ -374,6 +379,7 @@ impl<T> RoomIndex<T> {
             entry.remove();
         }
         self.rooms.remove(number as usize);
+        self.share.set(self.rooms.len());
         true
     }
 }

@@ -26,19 +26,21 @@ mod rooms;
 mod secret_map;
 mod select;
 mod slot_set;
+mod status;
 mod target;
 
-pub use adapter::{Adapter, Cluster, Delivery};
+pub use adapter::{Adapter, Cluster, Delivery, IntoCluster};
 pub use details::{HandshakeDetails, SocketDetails};
 pub use event_log::{EventLog, LogLimits};
 pub use feed::RoomEvent;
 pub use index::{Joined, Left, LeftRoom, RoomIndex, Slot};
 pub use local::{AnswerTo, Local};
-pub use memory_store::{MemoryLimits, MemoryStore, Swept};
+pub use memory_store::{Budget, Budgeted, MemoryLimits, MemoryStore, Swept};
 pub use message::{Answer, BroadcastOptions, EventBody, Incomplete};
 pub use recovery::{
     Claim, KeptSocket, LoggedEvent, Progress, Receivers, RecoveryStore, Restored, Resume,
 };
 pub use rooms::Rooms;
 pub use secret_map::SecretMap;
+pub use status::{ClusterChange, ClusterCounts, ClusterState};
 pub use target::{RoomName, RoomNames, Target};

@@ -14,8 +14,12 @@ pub trait Local: Send + Sync + 'static {
     /// The namespace's name, with its slash.
     fn namespace(&self) -> &str;
 
-    /// How many sockets are meant: the cheap way to see that an event need not be decoded, as it is for nobody here.
+    /// How many sockets are meant: the cheap way to see that an event need not be decoded, as it is for nobody here. Those
+    /// that are just coming back count as well, whoever is meant.
     fn count(&self, target: &Target) -> usize;
+
+    /// Whether anybody is in this room, or has this id.
+    fn has_room(&self, room: &str) -> bool;
 
     /// Emits an event, which gets its [offset](BroadcastOptions::offset) as a further argument if it has one. Those are to
     /// come one at a time, in the order of the log. What cannot be encoded is logged.

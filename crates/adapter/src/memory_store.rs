@@ -1,11 +1,12 @@
 //! Kept sockets and their log, in the memory of a server that is alone.
 
+mod budget;
 #[cfg(test)]
 mod tests;
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
@@ -14,6 +15,8 @@ use serde_json::Value;
 use crate::event_log::{EventLog, LogLimits};
 use crate::recovery::{Claim, KeptSocket, LoggedEvent, Receivers, RecoveryStore, Restored, Resume};
 use crate::secret_map::SecretMap;
+use budget::Share;
+pub use budget::{Budget, Budgeted};
 
 /// The [`RecoveryStore`] of a server that is alone, with the log of what that has sent.
 ///
@@ -23,7 +26,7 @@ pub struct MemoryStore {
     /// What offsets begin with, so that one of an earlier process, or of another namespace, is none of this one.
     epoch: String,
     clock: fn() -> Instant,
-    state: Mutex<State>,
+    state: Arc<Mutex<Contents>>,
 }
 
 /// How much a [`MemoryStore`] keeps.
@@ -38,7 +41,8 @@ pub struct MemoryLimits {
     pub socket_bytes: usize,
 }
 
-struct State {
+struct Contents {
+    share: Share,
     log: EventLog,
     kept: SecretMap<Kept>,
     /// Their private ids, in the order in which their time ends.
@@ -87,19 +91,47 @@ impl MemoryStore {
     /// time.
     #[must_use]
     pub fn new(limits: MemoryLimits, epoch: String, clock: fn() -> Instant) -> Self {
-        Self {
-            limits,
-            epoch,
-            clock,
-            state: Mutex::new(State {
+        Self::with_budget(limits, epoch, clock, None)
+    }
+
+    /// One that shares a budget with others, if there is one.
+    #[must_use]
+    pub fn with_budget(
+        limits: MemoryLimits,
+        epoch: String,
+        clock: fn() -> Instant,
+        budget: Option<Budgeted>,
+    ) -> Self {
+        let state = Arc::new_cyclic(|this| {
+            Mutex::new(Contents {
+                share: Share::new(budget, Weak::clone(this)),
                 log: EventLog::new(limits.log),
                 kept: SecretMap::new(),
                 ends: BTreeMap::new(),
                 bytes: 0,
                 next: 0,
                 expired: Vec::new(),
-            }),
+            })
+        });
+        Self {
+            limits,
+            epoch,
+            clock,
+            state,
         }
+    }
+
+    /// Changes what is there, and sees to it that all stores of the budget have room for it.
+    fn change<R>(&self, change: impl FnOnce(&mut Contents) -> R) -> R {
+        let mut state = self.state.lock();
+        let result = change(&mut state);
+        state.bill();
+        let budget = state.share.budget().cloned();
+        drop(state);
+        if let Some(budget) = budget {
+            budget.settle();
+        }
+        result
     }
 
     /// The number of the last event.
@@ -118,24 +150,25 @@ impl MemoryStore {
     /// Logs an event, which gets the number and the offset that [`next`](Self::next) has given.
     pub fn log(&self, event: LoggedEvent, receivers: Receivers) -> Arc<LoggedEvent> {
         let now = (self.clock)();
-        self.state.lock().log.push(event, receivers, now)
+        self.change(|state| state.log.push(event, receivers, now))
     }
 
     /// Forgets what is too old, and says who has been forgotten since the last time.
     #[must_use]
     pub fn sweep(&self) -> Swept {
         let now = (self.clock)();
-        let mut state = self.state.lock();
-        while let Some((&end, _)) = state.ends.first_key_value()
-            && end.0 <= now
-        {
-            state.forget_first();
-        }
-        state.log.forget_old(now);
-        let ends = state.ends.keys().next().map(|end| end.0);
-        let next = ends.into_iter().chain(state.log.oldest_until()).min();
-        let expired = std::mem::take(&mut state.expired);
-        Swept { expired, next }
+        self.change(|state| {
+            while let Some((&end, _)) = state.ends.first_key_value()
+                && end.0 <= now
+            {
+                state.forget_first();
+            }
+            state.log.forget_old(now);
+            let ends = state.ends.keys().next().map(|end| end.0);
+            let next = ends.into_iter().chain(state.log.oldest_until()).min();
+            let expired = std::mem::take(&mut state.expired);
+            Swept { expired, next }
+        })
     }
 
     /// How many sockets are kept.
@@ -202,31 +235,32 @@ const MAX_DIGITS: usize = 11;
 impl RecoveryStore for MemoryStore {
     fn keep(&self, socket: KeptSocket, time: Duration) {
         let now = (self.clock)();
-        self.state.lock().keep(socket, now + time, &self.limits);
+        self.change(|state| state.keep(socket, now + time, &self.limits));
     }
 
     fn restore(&self, claim: Claim<'_>, resume: Resume) {
         let now = (self.clock)();
-        let mut state = self.state.lock();
-        let Some(kept) = state.take(claim.pid) else {
-            return;
-        };
-        let missed = match kept.end.0 > now {
-            true => self.missed(&state.log, &kept.socket, claim.offset),
-            false => None,
-        };
-        let Some(missed) = missed else {
-            state.expired.push(kept.socket);
-            return;
-        };
-        let restored = Restored {
-            socket: kept.socket,
-            missed,
-            left: kept.end.0 - now,
-        };
-        if let Some(restored) = resume(restored) {
-            state.keep(restored.socket, now + restored.left, &self.limits);
-        }
+        self.change(|state| {
+            let Some(kept) = state.take(claim.pid) else {
+                return;
+            };
+            let missed = match kept.end.0 > now {
+                true => self.missed(&state.log, &kept.socket, claim.offset),
+                false => None,
+            };
+            let Some(missed) = missed else {
+                state.expired.push(kept.socket);
+                return;
+            };
+            let restored = Restored {
+                socket: kept.socket,
+                missed,
+                left: kept.end.0 - now,
+            };
+            if let Some(restored) = resume(restored) {
+                state.keep(restored.socket, now + restored.left, &self.limits);
+            }
+        });
     }
 
     fn offset(&self) -> Option<String> {
@@ -234,7 +268,7 @@ impl RecoveryStore for MemoryStore {
     }
 }
 
-impl State {
+impl Contents {
     fn keep(&mut self, socket: KeptSocket, end: Instant, limits: &MemoryLimits) {
         let bytes = bytes_of(&socket);
         if let Some(earlier) = self.take(&socket.pid) {
@@ -260,6 +294,23 @@ impl State {
         self.ends.remove(&kept.end);
         self.bytes -= kept.bytes;
         Some(kept)
+    }
+
+    /// Forgets the oldest of that of which there is more, events or sockets.
+    fn shed(&mut self) {
+        match self.log.bytes() >= self.bytes {
+            true => self.log.forget_oldest(),
+            false => {
+                self.forget_first();
+                self.share.nudge();
+            }
+        }
+        self.bill();
+    }
+
+    /// Takes account of what is there.
+    fn bill(&mut self) {
+        self.share.bill(self.bytes + self.log.bytes());
     }
 
     /// Forgets the one whose time ends first.

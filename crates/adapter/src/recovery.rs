@@ -4,6 +4,8 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
 use serde_json::Value;
 use sockeye_socket_proto::Args;
 
@@ -133,6 +135,11 @@ pub trait RecoveryStore: fmt::Debug + Send + Sync + 'static {
     /// Keeps a socket for this long. One of the same private id is replaced.
     fn keep(&self, socket: KeptSocket, time: Duration);
 
+    /// Forgets a kept socket, if there is one. Only for stores that keep sockets while they are there. Default: nothing.
+    fn forget(&self, pid: &str) {
+        let _ = pid;
+    }
+
     /// Takes a kept socket out, if there is one with this private id and if all that it has missed is still known.
     /// What makes no sense is no error: there is no such socket then.
     ///
@@ -142,6 +149,11 @@ pub trait RecoveryStore: fmt::Debug + Send + Sync + 'static {
     /// meanwhile, and calls between two broadcasts. It may be called before this returns, and must not call `Local` while
     /// it is at that.
     fn restore(&self, claim: Claim<'_>, resume: Resume);
+
+    /// The future is ready when what was kept before is where other servers find it. Default: at once.
+    fn saved(&self) -> BoxFuture<'static, ()> {
+        std::future::ready(()).boxed()
+    }
 
     /// The offset of the last event that this server has been handed, for a socket that connects now. `None` if there is
     /// none to go back to.

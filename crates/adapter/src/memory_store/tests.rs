@@ -37,6 +37,15 @@ fn with(sockets: usize, socket_bytes: usize) -> MemoryStore {
     MemoryStore::new(limits, "EPOCH".to_owned(), now)
 }
 
+fn sharing(budget: &Arc<Budget>) -> MemoryStore {
+    let limits = store().limits;
+    let budgeted = Budgeted {
+        budget: Arc::clone(budget),
+        nudge: Box::new(|| ()),
+    };
+    MemoryStore::with_budget(limits, "EPOCH".to_owned(), now, Some(budgeted))
+}
+
 fn log(store: &MemoryStore, room: &str) -> Box<str> {
     let (_, offset) = store.next();
     let receivers = Receivers::Target(Target::all().to(room));
@@ -219,4 +228,46 @@ fn debug_shows_no_secrets() {
     let store = store();
     store.keep(kept("secret", progress(0, 0, 0)), KEEP);
     assert!(!format!("{store:?} {:?}", kept("secret", progress(0, 0, 0))).contains("secret"));
+}
+
+#[test]
+fn store_that_has_most_of_a_budget_makes_room_for_the_others() {
+    let limit = 10 * 1024;
+    let budget = Arc::new(Budget::new(limit));
+    let stores = [sharing(&budget), sharing(&budget)];
+    let [many, few] = &stores;
+    log(few, "room");
+    few.keep(kept("first", progress(0, 0, 1)), KEEP);
+    for _ in 0..100 {
+        log(many, "room");
+    }
+    assert!((limit - 1024..=limit).contains(&budget.used()));
+    for n in 0..6 {
+        few.keep(kept(&n.to_string(), progress(1, 1, 1)), KEEP);
+    }
+    assert!(budget.used() <= limit);
+    assert_eq!(few.kept(), 7);
+    assert_eq!(restore(few, "first", None), Some(vec![]));
+    // Beyond its part it is its own oldest that go, and somebody is told of them.
+    for n in 6..40 {
+        few.keep(kept(&n.to_string(), progress(1, 1, 1)), KEEP);
+    }
+    assert!(budget.used() <= limit);
+    assert!(many.state.lock().log.bytes() > limit / 3);
+    assert_eq!(restore(few, "0", None), None);
+    assert_eq!(restore(few, "39", None), Some(vec![]));
+    assert_eq!(few.sweep().expired.len() + few.kept(), 39);
+    drop(stores);
+    assert_eq!(budget.used(), 0);
+    assert!(budget.next().is_none());
+}
+
+#[test]
+fn what_is_too_much_for_a_budget_is_not_kept() {
+    let budget = Arc::new(Budget::new(100));
+    let store = sharing(&budget);
+    store.keep(kept("a", progress(0, 0, 0)), KEEP);
+    log(&store, "room");
+    assert_eq!((budget.used(), store.kept()), (0, 0));
+    assert_eq!(restore(&store, "a", None), None);
 }
