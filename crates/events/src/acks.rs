@@ -8,6 +8,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use parking_lot::Mutex;
+use sockeye_meter::{self as meter, Tally};
 use sockeye_socket_proto::{Args, FromArgs};
 use tokio::sync::oneshot;
 
@@ -19,11 +20,17 @@ use crate::{AckError, Deadline, EmitError, Refusal};
 /// answer, or that the socket was disconnected.
 #[derive(Default)]
 pub struct AckTable {
+    pending: Mutex<Pending>,
+}
+
+struct Pending {
     #[expect(
         clippy::box_collection,
         reason = "a map is six words, and idle sockets have none"
     )]
-    pending: Mutex<Option<Box<HashMap<u64, Waiter, foldhash::fast::RandomState>>>>,
+    table: Option<Box<HashMap<u64, Waiter, foldhash::fast::RandomState>>>,
+    /// What is counted of them.
+    share: Tally<{ meter::ACKS }>,
 }
 
 /// What is told when an acknowledgement comes, or that none will.
@@ -80,6 +87,17 @@ impl From<NoAnswer> for AckError {
 }
 
 impl AckTable {
+    /// A table whose acknowledgements are counted, as for a server's socket.
+    #[must_use]
+    pub const fn counted() -> Self {
+        Self {
+            pending: Mutex::new(Pending {
+                table: None,
+                share: Tally::new(),
+            }),
+        }
+    }
+
     /// Starts to wait for this id; at most `limit` acknowledgements may be pending.
     ///
     /// # Errors
@@ -87,22 +105,20 @@ impl AckTable {
     /// [`EmitError::TooManyPendingAcks`] if the limit is reached.
     pub fn insert(&self, id: u64, waiter: Waiter, limit: usize) -> Result<(), EmitError> {
         let mut pending = self.pending.lock();
-        let table = pending.get_or_insert_default();
+        let table = pending.table.get_or_insert_default();
         if table.len() >= limit {
             return Err(EmitError::TooManyPendingAcks);
         }
         table.insert(id, waiter);
+        pending.tidy();
         Ok(())
     }
 
     /// Stops waiting for this id, without telling its waiter.
     pub fn remove(&self, id: u64) -> Option<Waiter> {
         let mut pending = self.pending.lock();
-        let table = pending.as_mut()?;
-        let waiter = table.remove(&id);
-        if table.is_empty() {
-            *pending = None;
-        }
+        let waiter = pending.table.as_mut()?.remove(&id);
+        pending.tidy();
         waiter
     }
 
@@ -126,16 +142,14 @@ impl AckTable {
     /// Tells the waiters of these ids that no answer will come, as the socket is disconnected.
     pub fn fail_where(&self, mut is_lost: impl FnMut(u64) -> bool) {
         let mut pending = self.pending.lock();
-        let Some(table) = pending.as_mut() else {
+        let Some(table) = pending.table.as_mut() else {
             return;
         };
         let lost: Vec<_> = table
             .extract_if(|id, _| is_lost(*id))
             .map(|(_, waiter)| waiter)
             .collect();
-        if table.is_empty() {
-            *pending = None;
-        }
+        pending.tidy();
         drop(pending);
         for waiter in lost {
             waiter.tell(Err(NoAnswer::Disconnected));
@@ -145,22 +159,43 @@ impl AckTable {
     /// Whether something waits for this id.
     #[must_use]
     pub fn contains(&self, id: u64) -> bool {
-        self.pending
-            .lock()
-            .as_ref()
-            .is_some_and(|table| table.contains_key(&id))
+        let pending = self.pending.lock();
+        let table = pending.table.as_ref();
+        table.is_some_and(|table| table.contains_key(&id))
     }
 
     /// How many acknowledgements are pending.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.pending.lock().as_ref().map_or(0, |table| table.len())
+        self.pending.lock().len()
     }
 
     /// Whether none is pending.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+}
+
+impl Pending {
+    fn len(&self) -> usize {
+        self.table.as_ref().map_or(0, |table| table.len())
+    }
+
+    /// After a change.
+    fn tidy(&mut self) {
+        self.share.set(self.len());
+        self.table.take_if(|table| table.is_empty());
+    }
+}
+
+/// Nothing is pending, or counted.
+impl Default for Pending {
+    fn default() -> Self {
+        Self {
+            table: None,
+            share: Tally::uncounted(),
+        }
     }
 }
 
@@ -184,11 +219,11 @@ impl fmt::Debug for Waiter {
 /// later is ignored.
 #[must_use = "the answer is only had by awaiting it"]
 pub struct AckFuture<T> {
-    state: State,
+    state: Awaiting,
     answer: PhantomData<fn() -> T>,
 }
 
-enum State {
+enum Awaiting {
     Failed(Option<EmitError>),
     Waiting {
         receiver: oneshot::Receiver<Result<Args, NoAnswer>>,
@@ -201,6 +236,17 @@ enum State {
 struct Guard {
     id: u64,
     table: Weak<dyn AsRef<AckTable> + Send + Sync>,
+}
+
+impl Guard {
+    fn tell_timeout(&self) {
+        tracing::debug!(ack_id = self.id, "no answer in time");
+        if let Some(table) = self.table.upgrade()
+            && (*table).as_ref().pending.lock().share.is_counted()
+        {
+            meter::acks_timed_out(1);
+        }
+    }
 }
 
 impl Drop for Guard {
@@ -240,7 +286,7 @@ impl<T> AckFuture<T> {
         }
         let timeout = timeout.map(Deadline::after);
         Self {
-            state: State::Waiting {
+            state: Awaiting::Waiting {
                 receiver,
                 timeout,
                 guard,
@@ -252,7 +298,7 @@ impl<T> AckFuture<T> {
     /// A future that fails at once.
     pub const fn failed(error: EmitError) -> Self {
         Self {
-            state: State::Failed(Some(error)),
+            state: Awaiting::Failed(Some(error)),
             answer: PhantomData,
         }
     }
@@ -263,12 +309,14 @@ impl<T: FromArgs> Future for AckFuture<T> {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         match &mut self.state {
-            State::Failed(error) => {
+            Awaiting::Failed(error) => {
                 let error = error.take().expect("polled after it was ready");
                 Poll::Ready(Err(error.into()))
             }
-            State::Waiting {
-                receiver, timeout, ..
+            Awaiting::Waiting {
+                receiver,
+                timeout,
+                guard,
             } => {
                 if let Poll::Ready(answer) = Pin::new(receiver).poll(cx) {
                     return Poll::Ready(match answer {
@@ -277,7 +325,10 @@ impl<T: FromArgs> Future for AckFuture<T> {
                     });
                 }
                 match timeout.as_mut().map(|timeout| timeout.poll(cx)) {
-                    Some(Poll::Ready(())) => Poll::Ready(Err(AckError::Timeout)),
+                    Some(Poll::Ready(())) => {
+                        guard.tell_timeout();
+                        Poll::Ready(Err(AckError::Timeout))
+                    }
                     _ => Poll::Pending,
                 }
             }
@@ -288,8 +339,8 @@ impl<T: FromArgs> Future for AckFuture<T> {
 impl<T> fmt::Debug for AckFuture<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.state {
-            State::Failed(error) => f.debug_tuple("AckFuture").field(error).finish(),
-            State::Waiting { guard, .. } => f.debug_tuple("AckFuture").field(&guard.id).finish(),
+            Awaiting::Failed(error) => f.debug_tuple("AckFuture").field(error).finish(),
+            Awaiting::Waiting { guard, .. } => f.debug_tuple("AckFuture").field(&guard.id).finish(),
         }
     }
 }

@@ -19,7 +19,7 @@ use crate::{Event, ExtractError, FromEvent};
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot handle events",
     label = "a parameter or the result has a type that handlers cannot have",
-    note = "every parameter must be an extractor, by value: `Socket`, `Server`, `Data<T>` with `T: DeserializeOwned`, `Args`, `Ack<T>`, `State<T>` or `Extension<T>` with `T: Clone + Send + Sync`, `Captures<T>` with `T: DeserializeOwned`, `ParentNamespace`, `EventName`, `Handshake`, `DisconnectReason`, or `Result<X, ExtractError>` of one of these",
+    note = "every parameter must be an extractor, by value: `Socket`, `Server`, `Data<T>` with `T: DeserializeOwned`, `Args`, `Ack<T>`, `State<T>` or `Extension<T>` with `T: Clone + Send + Sync`, `Captures<T>` with `T: DeserializeOwned`, `ParentNamespace`, `EventName`, `Handshake`, `DisconnectReason`, `DisconnectDetail`, `EnginePacket`, or `Result<X, ExtractError>` of one of these",
     note = "the arguments of the event are one extractor: `Data(text): Data<String>`, `Data((a, b)): Data<(A, B)>`",
     note = "the result must be `()`, a number, string, `Bytes`, `Vec`, `Option`, map, tuple, `serde_json::Value`, `Args`, or a `Result` with one of these; return any other `Serialize` type as `Reply(value)`",
     note = "a handler may be async; its future must be `Send + 'static`, and the handler itself `Send + Sync + 'static`"

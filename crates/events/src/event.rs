@@ -20,6 +20,9 @@ pub trait EventSocket: Clone + Send + Sync + fmt::Debug + 'static {
 
     /// Takes note of an event that went wrong.
     fn report(&self, error: EventError);
+
+    /// Whether the time of its handlers is measured, as that of a server's sockets is. Default: it is not.
+    const IS_MEASURED: bool = false;
 }
 
 /// One event on its way to a handler: what extractors draw from.

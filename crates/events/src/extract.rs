@@ -1,5 +1,7 @@
 use std::any::type_name;
+use std::fmt;
 use std::marker::PhantomData;
+use std::sync::Arc;
 
 use serde::de::DeserializeOwned;
 use sockeye_socket_proto::{Args, ToArgs};
@@ -31,7 +33,7 @@ use crate::{DisconnectReason, EmitError, Event, EventSocket, ExtractError, IntoR
 /// ```
 #[diagnostic::on_unimplemented(
     message = "a handler cannot take `{Self}` as a parameter",
-    note = "parameters can be `Socket`, `Server`, `Data<T>`, `Args`, `Ack<T>`, `State<T>`, `Extension<T>`, `Captures<T>`, `ParentNamespace`, `EventName`, `Handshake`, `DisconnectReason`, or a `Result` of one of them",
+    note = "parameters can be `Socket`, `Server`, `Data<T>`, `Args`, `Ack<T>`, `State<T>`, `Extension<T>`, `Captures<T>`, `ParentNamespace`, `EventName`, `Handshake`, `DisconnectReason`, `DisconnectDetail`, `EnginePacket`, or a `Result` of one of them",
     note = "wrap the type of the arguments in `Data<…>`; several arguments are a tuple: `Data((a, b)): Data<(A, B)>`"
 )]
 pub trait FromEvent<S>: Sized {
@@ -95,6 +97,34 @@ impl<S> FromEvent<S> for DisconnectReason {
         event
             .reason()
             .ok_or(ExtractError::NotAvailable("a disconnect reason"))
+    }
+}
+
+/// What else is known of the end of a connection, for logs: what its transport said or did wrong, such as the code of a
+/// WebSocket's close frame. A parameter of handlers of `disconnecting`, `disconnect` and
+/// [`on_close`](crate::Listeners::on_close).
+///
+/// There is nothing to tell where a socket was disconnected while its connection goes on, nor where the
+/// [`DisconnectReason`] says all.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct DisconnectDetail(pub Option<Arc<str>>);
+
+impl DisconnectDetail {
+    /// Takes note of a cause, unless there was one before.
+    pub fn note(&mut self, cause: fmt::Arguments<'_>) {
+        self.0.get_or_insert_with(|| match cause.as_str() {
+            Some(text) => text.into(),
+            None => cause.to_string().into(),
+        });
+    }
+}
+
+impl<S> FromEvent<S> for DisconnectDetail {
+    fn from_event(event: &Event<'_, S>) -> Result<Self, ExtractError> {
+        let detail = event
+            .detail()
+            .and_then(|detail| detail.downcast_ref::<Self>());
+        Ok(detail.cloned().unwrap_or_default())
     }
 }
 

@@ -4,7 +4,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::handler::{BoxHandler, erase};
-use crate::names::{CLOSE, CONNECT, DISCONNECT, DISCONNECTING, DRAIN, END, UPGRADE};
+use crate::names::{
+    CLOSE, CONNECT, DISCONNECT, DISCONNECTING, DRAIN, END, HEARTBEAT, PACKET, UPGRADE, UPGRADING,
+};
 use crate::table::{ListenerId, ListenerTable};
 use crate::typed::erase_event;
 use crate::{Callback, EventCallback, EventSocket, IntoReply, Snapshot, TypedEvent};
@@ -53,6 +55,8 @@ pub struct Listeners<S> {
     table: Snapshot<ListenerTable<S>>,
     /// Whether there are handlers of outgoing events, so that emitting need not look.
     has_outgoing: AtomicBool,
+    /// Whether there are handlers of the connection's packets, so that nobody need look when one comes.
+    wants_packets: AtomicBool,
     /// What an event is called here that has another name.
     own_name: OwnName,
 }
@@ -165,7 +169,8 @@ impl<S: EventSocket> Listeners<S> {
     }
 
     /// Calls this handler when a socket is about to be disconnected, by whomever. It can take the
-    /// [`DisconnectReason`](crate::DisconnectReason) as a parameter.
+    /// [`DisconnectReason`](crate::DisconnectReason) as a parameter, and the [`DisconnectDetail`](crate::DisconnectDetail)
+    /// for what else is known.
     ///
     /// On a server: what the handler does before it first has to wait finds the socket still in its rooms. Emitting to
     /// the socket is an error already.
@@ -183,7 +188,8 @@ impl<S: EventSocket> Listeners<S> {
     }
 
     /// Calls this handler when a socket has been disconnected, by whomever: of a server's once, of a client's whenever
-    /// it is. It can take the [`DisconnectReason`](crate::DisconnectReason) as a parameter.
+    /// it is. It can take the [`DisconnectReason`](crate::DisconnectReason) as a parameter, and the
+    /// [`DisconnectDetail`](crate::DisconnectDetail) for what else is known.
     pub fn on_disconnect<M: 'static, F>(&self, handler: F) -> Added<'_, S>
     where
         F: Callback<S, M>,
@@ -217,7 +223,7 @@ impl<S: EventSocket> Listeners<S> {
 
     /// Calls this handler when the connection of a server's socket has gone over from long-polling to another transport, which
     /// its `transport` tells. It is told once at most, and to the sockets that are connected then; a connection that began
-    /// on a WebSocket or a stream stays there. At a client, the client's events tell.
+    /// on a WebSocket or a stream stays there. At a client, `ClientEvent::Upgrade` tells.
     pub fn on_upgrade<M: 'static, F>(&self, handler: F) -> Added<'_, S>
     where
         F: Callback<S, M>,
@@ -226,9 +232,43 @@ impl<S: EventSocket> Listeners<S> {
         self.add(|table| table.on_stream(UPGRADE, erase(handler)))
     }
 
+    /// Calls this handler when the client of a server's socket, whose connection is on long-polling, has tried another
+    /// transport and is answered on it: the connection is about to go over, of which [`on_upgrade`](Self::on_upgrade) tells.
+    /// If the client thinks better of it, that never comes.
+    pub fn on_upgrading<M: 'static, F>(&self, handler: F) -> Added<'_, S>
+    where
+        F: Callback<S, M>,
+        F::Output: IntoReply,
+    {
+        self.add(|table| table.on_stream(UPGRADING, erase(handler)))
+    }
+
+    /// Calls this handler when a packet has come over the connection, before anything else is done with it: messages,
+    /// which are Socket.IO's packets and attachments, and heartbeats. It takes the packet as an `EnginePacket`. Peers that
+    /// speak in lines send none, and what came before a socket was connected is not told to it.
+    ///
+    /// Each packet is copied for the handlers. Without any, it costs a look at a flag for each socket of the connection.
+    pub fn on_packet<M: 'static, F>(&self, handler: F) -> Added<'_, S>
+    where
+        F: Callback<S, M>,
+        F::Output: IntoReply,
+    {
+        self.add(|table| table.on_stream(PACKET, erase(handler)))
+    }
+
+    /// Calls this handler when the peer has been heard: at a server when the answer to its ping has come, or the ping of a
+    /// peer of Engine.IO 3; at a client when the server's ping has come, or its answer.
+    pub fn on_heartbeat<M: 'static, F>(&self, handler: F) -> Added<'_, S>
+    where
+        F: Callback<S, M>,
+        F::Output: IntoReply,
+    {
+        self.add(|table| table.on_stream(HEARTBEAT, erase(handler)))
+    }
+
     /// Calls this handler when a connection over which a socket was connected is closed for good: after `disconnect`,
     /// when what waited is written or given up. It can take the [`DisconnectReason`](crate::DisconnectReason), which is
-    /// why the socket was disconnected.
+    /// why the socket was disconnected, and the [`DisconnectDetail`](crate::DisconnectDetail) of the connection's end.
     ///
     /// A server's socket that has left the namespace before, with the connection going on, is told then, too; if it came
     /// and went more than once, its last stay is. One that has left a namespace which was made on demand is not told, as
@@ -245,9 +285,9 @@ impl<S: EventSocket> Listeners<S> {
 /// Removing and counting. Each of these is about the handlers that were added here, a namespace's or a socket's own.
 impl<S: EventSocket> Listeners<S> {
     /// Removes the handlers of one event; says how many there were. What [`on_end`](Self::on_end),
-    /// [`on_drain`](Self::on_drain), [`on_upgrade`](Self::on_upgrade) and [`on_close`](Self::on_close) have added goes by
-    /// `end`, `drain`, `upgrade` and `close`, here
-    /// and in [`event_names`](Self::event_names), beside the handlers of events that are called so.
+    /// [`on_drain`](Self::on_drain), [`on_upgrading`](Self::on_upgrading), [`on_upgrade`](Self::on_upgrade),
+    /// [`on_packet`](Self::on_packet), [`on_heartbeat`](Self::on_heartbeat) and [`on_close`](Self::on_close) have added goes
+    /// by `end`, `drain`, `upgrading`, `upgrade`, `packet`, `heartbeat` and `close`, here and in [`event_names`](Self::event_names), beside the handlers of events that are called so.
     pub fn off(&self, name: &str) -> usize {
         self.change(|table| table.off((self.own_name)(name)))
     }
@@ -278,6 +318,26 @@ impl<S: EventSocket> Listeners<S> {
     #[must_use]
     pub fn event_names(&self) -> Vec<String> {
         self.table.load().event_names()
+    }
+
+    /// The handlers of one event, in the order in which they run, each by what [removes](Self::remove_listener) it. Those of
+    /// every event are not among them.
+    #[must_use]
+    pub fn listeners(&self, name: &str) -> Vec<ListenerId> {
+        self.table.load().listeners((self.own_name)(name))
+    }
+
+    /// The handlers of [`on_any`](Self::on_any) and [`prepend_any`](Self::prepend_any), in the order in which they run.
+    #[must_use]
+    pub fn listeners_any(&self) -> Vec<ListenerId> {
+        self.table.load().listeners_any()
+    }
+
+    /// The handlers of [`on_any_outgoing`](Self::on_any_outgoing) and
+    /// [`prepend_any_outgoing`](Self::prepend_any_outgoing), in the order in which they run.
+    #[must_use]
+    pub fn listeners_any_outgoing(&self) -> Vec<ListenerId> {
+        self.table.load().listeners_any_outgoing()
     }
 
     /// How many handlers one event has. Those of every event do not count.
@@ -313,6 +373,8 @@ impl<S: EventSocket> Listeners<S> {
             let result = change(table);
             self.has_outgoing
                 .store(table.has_outgoing(), Ordering::Release);
+            self.wants_packets
+                .store(table.has_stream(PACKET), Ordering::Release);
             result
         })
     }
@@ -335,10 +397,21 @@ impl<S: EventSocket> Listeners<S> {
         self.table.load()
     }
 
+    /// Whether there are handlers of outgoing events.
+    #[inline]
+    pub fn has_outgoing(&self) -> bool {
+        self.has_outgoing.load(Ordering::Acquire)
+    }
+
     /// The handlers as they stand, if there are some of outgoing events.
     pub fn load_outgoing(&self) -> Option<Arc<ListenerTable<S>>> {
-        let has_outgoing = self.has_outgoing.load(Ordering::Acquire);
-        has_outgoing.then(|| self.load())
+        self.has_outgoing().then(|| self.load())
+    }
+
+    /// Whether there are handlers of the connection's packets.
+    #[inline]
+    pub fn wants_packets(&self) -> bool {
+        self.wants_packets.load(Ordering::Acquire)
     }
 
     /// For a reader who asks again and again, with [`Cached::read`](crate::Cached::read).
@@ -393,6 +466,7 @@ impl<S> Default for Listeners<S> {
         Self {
             table: Snapshot::default(),
             has_outgoing: AtomicBool::new(false),
+            wants_packets: AtomicBool::new(false),
             own_name: |name| name,
         }
     }

@@ -1,10 +1,14 @@
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll, Waker, ready};
+use std::time::Instant;
 
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
+use sockeye_meter::{self as meter, Moment};
+
+use crate::EventSocket;
 
 /// A handler that did not finish at once.
 pub type HandlerFuture = Pin<Box<dyn Future<Output = ()> + Send>>;
@@ -56,13 +60,39 @@ struct Set {
 struct Weighed {
     handler: HandlerFuture,
     bytes: usize,
+    since: Stopwatch,
 }
 
 impl Future for Weighed {
     type Output = usize;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<usize> {
-        self.handler.as_mut().poll(cx).map(|()| self.bytes)
+        ready!(self.handler.as_mut().poll(cx));
+        self.since.stop();
+        Poll::Ready(self.bytes)
+    }
+}
+
+/// When a handler was called, if that is measured.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Stopwatch(Moment);
+
+impl Stopwatch {
+    pub(crate) const OFF: Self = Self(Moment::NONE);
+
+    /// One for a handler that is about to be called.
+    #[inline]
+    pub(crate) fn start<S: EventSocket>() -> Self {
+        match S::IS_MEASURED {
+            true => Self(meter::moment(Instant::now)),
+            false => Self::OFF,
+        }
+    }
+
+    /// It is done.
+    #[inline]
+    pub(crate) fn stop(self) {
+        meter::handled(self.0, Instant::now);
     }
 }
 
@@ -78,24 +108,30 @@ pub enum Started {
 impl Running {
     /// Polls a handler for the first time, in place, and keeps it if it is not done.
     pub fn start(&mut self, handler: HandlerFuture, cx: &mut Context<'_>) -> Started {
-        self.start_with(handler, || 0, cx)
+        self.start_with(handler, || 0, Stopwatch::OFF, cx)
     }
 
     /// The same for a handler that may hold so many bytes of what its event has brought, until it is done. They are
     /// asked for only if it waits.
-    pub fn start_with(
+    pub(crate) fn start_with(
         &mut self,
         mut handler: HandlerFuture,
         bytes: impl FnOnce() -> usize,
+        since: Stopwatch,
         cx: &mut Context<'_>,
     ) -> Started {
         if handler.as_mut().poll(cx).is_ready() {
+            since.stop();
             return Started::Done;
         }
         let set = self.set.get_or_insert_default();
         let bytes = bytes();
         set.held = set.held.saturating_add(bytes);
-        set.handlers.push(Weighed { handler, bytes });
+        set.handlers.push(Weighed {
+            handler,
+            bytes,
+            since,
+        });
         // The handler has stored the task's own waker. The set polls it again with a waker of
         // its own, which needs one poll of the set to happen.
         cx.waker().wake_by_ref();
@@ -184,10 +220,11 @@ mod tests {
         let (sender, receiver) = tokio::sync::oneshot::channel::<()>();
         let mut cx = Context::from_waker(Waker::noop());
         let unasked = || unreachable!("it does not wait");
-        running.start_with(Box::pin(async {}), unasked, &mut cx);
+        running.start_with(Box::pin(async {}), unasked, Stopwatch::OFF, &mut cx);
         running.start_with(
             Box::pin(async move { receiver.await.unwrap() }),
             || 1000,
+            Stopwatch::OFF,
             &mut cx,
         );
         running.start(Box::pin(std::future::pending()), &mut cx);

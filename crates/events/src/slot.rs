@@ -10,12 +10,12 @@ pub struct AckSlot {
     pub(crate) id: u64,
     /// Made where more than one may answer: several handlers, or one and an [`Ack`](crate::Ack) of its. One handler
     /// alone answers once at most by returning.
-    shared: OnceLock<Arc<Mutex<Shared>>>,
+    shared: OnceLock<Arc<Mutex<Agreement>>>,
 }
 
 /// What those agree on who may answer.
 #[derive(Debug)]
-struct Shared {
+struct Agreement {
     phase: Phase,
     /// How many may still answer: handlers that have not returned, each `Ack`, and who calls the handlers.
     busy: u32,
@@ -90,9 +90,9 @@ impl AckSlot {
         is_answer
     }
 
-    fn shared(&self) -> &Mutex<Shared> {
+    fn shared(&self) -> &Mutex<Agreement> {
         self.shared.get_or_init(|| {
-            Arc::new(Mutex::new(Shared {
+            Arc::new(Mutex::new(Agreement {
                 phase: Phase::Open,
                 busy: 1,
             }))

@@ -6,6 +6,7 @@ use std::task::Context;
 
 use crate::handler::BoxHandler;
 use crate::reply::Role;
+use crate::running::Stopwatch;
 use crate::{Event, EventSocket, HandlerFuture, Running};
 
 /// The handlers of a namespace or of one socket, by event name.
@@ -141,9 +142,26 @@ impl<S: EventSocket> ListenerTable<S> {
     /// name. Those of every event do not count.
     #[must_use]
     pub fn count(&self, name: &str) -> usize {
+        self.listeners(name).len()
+    }
+
+    /// The handlers of this event, or of what happens to the connection under this name, in the order in which they run.
+    #[must_use]
+    pub fn listeners(&self, name: &str) -> Vec<ListenerId> {
         let tables = [&self.named, &self.stream];
-        let listeners = tables.iter().filter_map(|table| table.get(name)).flatten();
-        listeners.filter(|listener| !listener.is_spent()).count()
+        ids(tables.iter().filter_map(|table| table.get(name)).flatten())
+    }
+
+    /// The catch-all handlers, in the order in which they run.
+    #[must_use]
+    pub fn listeners_any(&self) -> Vec<ListenerId> {
+        ids(&self.any)
+    }
+
+    /// The handlers of outgoing events, in the order in which they run.
+    #[must_use]
+    pub fn listeners_any_outgoing(&self) -> Vec<ListenerId> {
+        ids(&self.any_outgoing)
     }
 
     /// Whether outgoing events have a handler.
@@ -189,6 +207,12 @@ impl<S: EventSocket> ListenerTable<S> {
             .for_each(start);
     }
 
+    /// Whether there are handlers of what happens to the connection under this name.
+    #[must_use]
+    pub fn has_stream(&self, name: &str) -> bool {
+        self.stream.contains_key(name)
+    }
+
     /// Whether there are handlers of this event, as opposed to those of every one.
     #[must_use]
     pub fn has_named(&self, name: &str) -> bool {
@@ -206,7 +230,7 @@ impl<S: EventSocket> ListenerTable<S> {
             self.reached_by(event.name()).named,
             event,
             Role::Handler,
-            &mut start,
+            &mut |future, _| start(future),
         )
     }
 
@@ -247,6 +271,12 @@ impl<S: EventSocket> Reached<'_, S> {
     }
 }
 
+fn ids<'l, S: 'l>(listeners: impl IntoIterator<Item = &'l Listener<S>>) -> Vec<ListenerId> {
+    let listeners = listeners.into_iter();
+    let left = listeners.filter(|listener| !listener.is_spent());
+    left.map(|listener| listener.id).collect()
+}
+
 #[inline]
 fn run<S: EventSocket>(
     listeners: &[Listener<S>],
@@ -255,8 +285,8 @@ fn run<S: EventSocket>(
     running: &mut Running,
     cx: &mut Context<'_>,
 ) -> bool {
-    call(listeners, event, role, &mut |future| {
-        running.start_with(future, || event.size(), cx);
+    call(listeners, event, role, &mut |future, since| {
+        running.start_with(future, || event.size(), since, cx);
     })
 }
 
@@ -265,7 +295,7 @@ fn call<S: EventSocket>(
     listeners: &[Listener<S>],
     event: &Event<'_, S>,
     role: Role,
-    start: &mut impl FnMut(HandlerFuture),
+    start: &mut impl FnMut(HandlerFuture, Stopwatch),
 ) -> bool {
     let mut used_up = false;
     for listener in listeners {
@@ -275,8 +305,10 @@ fn call<S: EventSocket>(
                 continue;
             }
         }
-        if let Some(future) = listener.handler.call(event, role) {
-            start(future);
+        let since = Stopwatch::start::<S>();
+        match listener.handler.call(event, role) {
+            Some(future) => start(future, since),
+            None => since.stop(),
         }
     }
     used_up

@@ -471,6 +471,36 @@ fn names_are_in_the_order_of_their_oldest_handlers() {
 }
 
 #[test]
+fn handlers_are_listed_in_the_order_in_which_they_run() {
+    let listeners = Listeners::<Fake>::default();
+    let any = listeners.on_any(|| ()).id();
+    let first = listeners.prepend_any(|| ()).id();
+    let outgoing = listeners.on_any_outgoing(|| ()).id();
+    let before = listeners.prepend_any_outgoing(|| ()).id();
+    assert_eq!(listeners.listeners_any(), [first, any]);
+    assert_eq!(listeners.listeners_any_outgoing(), [before, outgoing]);
+
+    let one = listeners.on("a", || ()).id();
+    let two = listeners.once("a", || ()).id();
+    listeners.on("b", || ());
+    assert_eq!(listeners.listeners("a"), [one, two]);
+    assert_eq!(listeners.listeners("c"), []);
+    let close = [
+        listeners.on("close", || ()).id(),
+        listeners.on_close(|| ()).id(),
+    ];
+    assert_eq!(listeners.listeners("close"), close);
+
+    // Each is what removes it.
+    for id in listeners.listeners_any() {
+        assert!(listeners.remove_listener(id));
+    }
+    listeners.remove_listener(before);
+    assert_eq!(listeners.listeners_any(), []);
+    assert_eq!(listeners.listeners_any_outgoing(), [outgoing]);
+}
+
+#[test]
 fn handlers_of_the_connection_are_removed_as_others_are() {
     let socket = Fake::default();
     let mut listeners = ListenerTable::default();
