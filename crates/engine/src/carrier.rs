@@ -25,6 +25,7 @@ use crate::request::Request;
 use crate::unheard::Unheard;
 
 pub use polling::Polling;
+pub(crate) use polling::fill;
 pub use requests::{Exchange, Reply, Requests};
 pub use stream::{Early, NothingEarly, Wire};
 
@@ -177,14 +178,11 @@ pub trait Upper {
     fn handle_message(&mut self, message: Incoming<'_>, cx: &mut Context<'_>);
 
     /// Steps the session by a packet; gives what is in it for the application.
-    fn step<'a>(&mut self, packet: Packet<'a>) -> Option<Message<'a>> {
-        let now = self.now();
-        self.session().handle_packet(now, Lane::Current, packet)
-    }
+    fn step<'a>(&mut self, packet: Packet<'a>, cx: &mut Context<'_>) -> Option<Message<'a>>;
 
     /// Hands on a packet; whether what comes next may be handled at once.
     fn handle_packet(&mut self, packet: Packet<'_>, cx: &mut Context<'_>) -> bool {
-        if let Some(message) = self.step(packet) {
+        if let Some(message) = self.step(packet, cx) {
             self.handle_message(Incoming::of(&message), cx);
         }
         self.goes_on()

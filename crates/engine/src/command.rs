@@ -16,7 +16,11 @@ pub(crate) enum Command {
     /// Close after what waits is written.
     Close,
     /// Close now.
-    Abort(CloseReason),
+    Abort {
+        reason: CloseReason,
+        /// What is to be known beyond the reason.
+        cause: &'static str,
+    },
     /// Be gone in this turn: the server closes, and its time for last words is over.
     Vanish,
 }
@@ -28,7 +32,7 @@ impl fmt::Debug for Command {
             Self::Upgrade(_) => "Upgrade",
             Self::End => "End",
             Self::Close => "Close",
-            Self::Abort(_) => "Abort",
+            Self::Abort { .. } => "Abort",
             Self::Vanish => "Vanish",
         })
     }

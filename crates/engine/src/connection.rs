@@ -3,7 +3,7 @@ use std::task::{Context, Poll};
 use std::time::Instant;
 
 use bytes::Bytes;
-use sockeye_engine_proto::{CloseReason, Message, TransportKind};
+use sockeye_engine_proto::{CloseReason, Message, Packet, TransportKind};
 
 /// The upper layer of one session. All of its methods run on the session's driver task, one at
 /// a time.
@@ -57,19 +57,36 @@ pub trait Connection: Send + 'static {
         let _ = cx;
     }
 
+    /// The peer of this server tries another transport, which answers: the session is about to go over to it.
+    fn handle_upgrading(&mut self, transport: TransportKind, cx: &mut Context<'_>) {
+        let _ = (transport, cx);
+    }
+
     /// Another transport carries the session from now on: it has gone over from long-polling.
     fn handle_upgrade(&mut self, transport: TransportKind, cx: &mut Context<'_>) {
         let _ = (transport, cx);
     }
 
-    /// The server's heartbeat was answered; the next one is due before this time. Called for the
-    /// sessions of clients of revision 4 only; by when the first one is due, is
-    /// said when a session is opened.
+    /// Whether [`handle_packet`](Self::handle_packet) is to be called for messages, too. Asked for each, so it must be
+    /// cheap.
+    #[inline]
+    fn wants_packets(&self) -> bool {
+        false
+    }
+
+    /// A packet came on the transport that carries the session, and is about to be handled: a message only if
+    /// [that is wanted](Self::wants_packets).
+    fn handle_packet(&mut self, packet: &Packet<'_>, cx: &mut Context<'_>) {
+        let _ = (packet, cx);
+    }
+
+    /// The peer's part of a heartbeat came: a ping, or the answer to one. If this side waits for the next, it is due before
+    /// this time; by when the first one is due, a client is told when its session is opened.
     ///
-    /// The session looks at the time itself. This is for programs that distrust the clock which
+    /// The session looks at the time itself. It is for programs that distrust the clock which
     /// timers follow, as it may stand still while the machine sleeps.
-    fn handle_heartbeat(&mut self, due: Instant) {
-        let _ = due;
+    fn handle_heartbeat(&mut self, due: Option<Instant>, cx: &mut Context<'_>) {
+        let _ = (due, cx);
     }
 
     /// The next heartbeat may come as late as this, later than was
@@ -79,11 +96,11 @@ pub trait Connection: Send + 'static {
         let _ = due;
     }
 
-    /// Something is known about why the session ends, beyond the reason that
-    /// [`handle_close`](Self::handle_close) is called with right after this: for logs and error
-    /// messages. Called at most once, and only for the sessions of a client.
-    fn handle_close_detail(&mut self, detail: &str) {
-        let _ = detail;
+    /// Something is known about why the session is about to end, beyond the reason that
+    /// [`handle_close`](Self::handle_close) will be called with: for logs and error messages. May be called more than
+    /// once, and then it is the first cause that counts.
+    fn note(&mut self, cause: fmt::Arguments<'_>) {
+        let _ = cause;
     }
 
     /// The session is closed: nothing comes any more and nothing can be sent. Called once.
@@ -115,6 +132,17 @@ impl<'a> Incoming<'a> {
         match message {
             Message::Text(text) => Self::Text(text),
             Message::Binary(data) => Self::Binary(data),
+        }
+    }
+
+    /// How many bytes it has.
+    #[must_use]
+    #[expect(clippy::len_without_is_empty, reason = "nobody asks for that")]
+    pub const fn len(&self) -> usize {
+        match self {
+            Self::Text(text) => text.len(),
+            Self::Binary(data) => data.len(),
+            Self::Owned(data) => data.len(),
         }
     }
 

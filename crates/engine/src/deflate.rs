@@ -169,7 +169,7 @@ impl Compression {
 const NEVER: u32 = u32::MAX;
 
 /// What is done to one message: a [`Compression`] as one number, of which the highest bit says that the message may be
-/// compressed. Nearly always there is nothing to do, and that is all that is looked at.
+/// compressed.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Packing(u64);
 
@@ -192,11 +192,15 @@ impl Packing {
         self.0 & Self::MAY != 0
     }
 
-    /// How it is to be compressed, if it is long enough.
+    /// How it is to be compressed, if its packet is long enough. Most connections compress nothing, and of the messages of
+    /// the others most are short: that is all that is looked at.
     #[inline]
-    pub(crate) fn wanted(self) -> Option<Compression> {
-        let is_on = self.0 & u64::from(NEVER) != u64::from(NEVER);
-        (is_on && self.is_allowed()).then(|| Compression::from_bits(self.0))
+    pub(crate) fn wanted(self, packet_len: impl FnOnce() -> usize) -> Option<Compression> {
+        let from = self.0 & u64::from(NEVER);
+        if from == u64::from(NEVER) || (packet_len() as u64) < from {
+            return None;
+        }
+        self.is_allowed().then(|| Compression::from_bits(self.0))
     }
 }
 

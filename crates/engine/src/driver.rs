@@ -12,7 +12,7 @@ use std::task::{Context, Poll};
 use std::time::Instant;
 
 use sockeye_engine_proto::{
-    CloseReason, Lane, Output, Packet, Revision, Role, Session, TransportEnd, TransportKind,
+    CloseReason, Lane, Output, Packet, Role, Session, TransportEnd, TransportKind,
 };
 
 use crate::carrier::{AnyCarrier, Carrier, Gone, Probe, Upper};
@@ -202,7 +202,12 @@ impl<S: Side, C: Connection> Driver<S, C> {
             Command::Upgrade(probe) => self.apart(now).1.begin_upgrade(probe),
             Command::End => self.session.end(now, self.handle.queued() > 0),
             Command::Close => self.session.close(now, self.handle.queued() > 0),
-            Command::Abort(reason) => self.session.abort(reason),
+            Command::Abort { reason, cause } => {
+                if !self.session.is_closed() {
+                    self.connection.note(format_args!("{cause}"));
+                }
+                self.session.abort(reason);
+            }
             Command::Vanish => {
                 self.session.abort(CloseReason::ForcedClose);
                 self.carry_out(now, cx);
@@ -322,14 +327,14 @@ impl<S: Side, C: Connection> Driver<S, C> {
             self.handle.shared().lock().outbox.clear();
         }
         for output in outputs {
+            if let Output::Send { lane, packet } = &output {
+                tracing::trace!(packet = packet.name(), ?lane, "send");
+            }
             match output {
                 Output::Send {
                     lane: Lane::Current,
                     packet,
                 } => {
-                    if matches!(packet, Packet::Pong(_)) && self.session.role() == Role::Client {
-                        self.tell_heartbeat();
-                    }
                     let mut state = self.handle.shared().lock();
                     state.push(|outbox| outbox.push_control(packet));
                 }
@@ -339,6 +344,11 @@ impl<S: Side, C: Connection> Driver<S, C> {
                 } => {
                     if let Some(probe) = &mut self.probe {
                         probe.send(&packet, self.session.revision());
+                    }
+                    if packet == Packet::PROBE_PONG
+                        && let Some(to) = self.session.upgrading()
+                    {
+                        self.connection.handle_upgrading(to, cx);
                     }
                 }
                 Output::Upgraded { to, .. } => {
@@ -351,24 +361,13 @@ impl<S: Side, C: Connection> Driver<S, C> {
                     self.begin_end(now);
                     if reason == CloseReason::TransportClose {
                         // Unless it has been noted that the transport itself came to an end.
-                        self.side
-                            .note(format_args!("transport closed by the server"));
-                    }
-                    if let Some(detail) = self.side.noted() {
-                        self.connection.handle_close_detail(detail);
+                        let peer = self.session.role().peer();
+                        self.connection
+                            .note(format_args!("transport closed by the {peer}"));
                     }
                     self.connection.handle_close(reason, cx);
                 }
             }
-        }
-    }
-
-    /// Tells a client's upper layer when the next heartbeat is due.
-    fn tell_heartbeat(&mut self) {
-        if self.session.revision() == Revision::V4
-            && let Some(due) = self.session.heartbeat_due()
-        {
-            self.connection.handle_heartbeat(due);
         }
     }
 

@@ -168,13 +168,13 @@ impl<F: Format> FrameReader<F> {
     }
 
     /// Reads once, and hands on the events until `handle` breaks. What is left then waits for
-    /// the next call.
+    /// the next call. Says how many bytes were read.
     pub fn poll_events(
         &mut self,
         io: &mut Io,
         cx: &mut Context<'_>,
         handle: impl FnMut(F::Event<'_>) -> ControlFlow<()>,
-    ) -> Poll<Result<(), ReadError<F::Error>>> {
+    ) -> Poll<Result<usize, ReadError<F::Error>>> {
         let mut scratch;
         let (buf, kept) = match &mut self.unfinished {
             None => {
@@ -182,7 +182,7 @@ impl<F: Format> FrameReader<F> {
                 (scratch.bytes(), 0)
             }
             Some(unfinished) if unfinished.may_be_decoded() => {
-                return Poll::Ready(self.decode_kept(handle));
+                return Poll::Ready(self.decode_kept(handle).map(|()| 0));
             }
             Some(unfinished) => {
                 scratch = Scratch::take();
@@ -191,7 +191,7 @@ impl<F: Format> FrameReader<F> {
                     Need::More if kept.len() > scratch::SIZE / 2 => {
                         let read = nonzero(ready!(io.poll_read(cx, buf))?)?;
                         kept.extend_from_slice(&buf[..read]);
-                        return Poll::Ready(self.decode_kept(handle));
+                        return Poll::Ready(self.decode_kept(handle).map(|()| read));
                     }
                     Need::Bytes(wanted) if wanted > scratch::SIZE => {
                         // A large frame: read no further than its end, so that its buffer holds
@@ -203,8 +203,8 @@ impl<F: Format> FrameReader<F> {
                         kept.reserve_exact(kept.len().min(missing).max(read));
                         kept.extend_from_slice(&buf[..read]);
                         return Poll::Ready(match kept.len() < wanted {
-                            true => Ok(()),
-                            false => self.decode_kept(handle),
+                            true => Ok(read),
+                            false => self.decode_kept(handle).map(|()| read),
                         });
                     }
                     _ => {}
@@ -219,7 +219,7 @@ impl<F: Format> FrameReader<F> {
         let buf = &mut buf[..kept + read];
         let (used, need) = self.decode(buf, handle)?;
         self.keep(&buf[used..], need);
-        Poll::Ready(Ok(()))
+        Poll::Ready(Ok(read))
     }
 
     fn decode_kept(
@@ -364,7 +364,7 @@ mod tests {
                 })
             });
             match read.await {
-                Ok(()) => {}
+                Ok(_) => {}
                 Err(ReadError::End) => return seen,
                 Err(error) => panic!("{error:?}"),
             }
@@ -513,7 +513,7 @@ mod tests {
                     }
                 });
                 match read {
-                    Poll::Ready(Ok(())) => {}
+                    Poll::Ready(Ok(_)) => {}
                     Poll::Ready(Err(ReadError::End)) => break,
                     other => panic!("{other:?}"),
                 }

@@ -6,13 +6,15 @@ use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::task::{Poll, Waker};
 
 use parking_lot::{Mutex, MutexGuard};
+use sockeye_engine_proto::payload::Encoder;
 use sockeye_engine_proto::{
     CloseReason, OpenPacket, Packet, RequestError, Revision, TransportKind, WireKind,
 };
+use sockeye_meter::{self as meter, Tally};
 use thiserror::Error;
 use tokio::sync::oneshot;
 
-use crate::carrier::Probe;
+use crate::carrier::{Outgoing, Probe, fill};
 use crate::command::Command;
 use crate::deflate::{Compression, Packing};
 use crate::dialect::Dialect;
@@ -30,7 +32,7 @@ use crate::turn::{self, Deferred};
 ///
 /// Cheap to clone. It does not keep the session open.
 #[derive(Clone)]
-pub struct SessionHandle(Arc<Shared>);
+pub struct SessionHandle(Arc<SessionCore>);
 
 /// How to send.
 #[derive(Clone, Copy, Debug, Default)]
@@ -74,7 +76,7 @@ pub enum SendError {
 }
 
 /// What the driver of a session shares with everyone who holds a handle.
-pub(crate) struct Shared {
+pub(crate) struct SessionCore {
     id: SessionId,
     revision: Revision,
     dialect: Dialect,
@@ -82,11 +84,11 @@ pub(crate) struct Shared {
     compression: AtomicU64,
     /// A [`Reading`].
     reading: AtomicU8,
-    state: Mutex<State>,
+    state: Mutex<SessionMailbox>,
 }
 
 // Every session has one of these for as long as it lives.
-const _: () = assert!(size_of::<Shared>() <= 200);
+const _: () = assert!(size_of::<SessionCore>() <= 200 + size_of::<Tally<{ meter::OUTBOX }>>());
 
 /// Whether what the peer sends is read and handed on.
 #[derive(Clone, Copy, Debug)]
@@ -99,22 +101,22 @@ enum Reading {
 }
 
 /// Everything that others may touch, behind one short lock.
-pub(crate) type State = Mailbox<Outbox, Command>;
+pub(crate) type SessionMailbox = Mailbox<Outbox, Command>;
 
 /// The state, locked. Tasks that waited for room are woken after it is unlocked: on some
 /// executors they run at once, and want the lock.
-pub(crate) struct Locked<'s>(Option<MutexGuard<'s, State>>);
+pub(crate) struct Locked<'s>(Option<MutexGuard<'s, SessionMailbox>>);
 
 impl Deref for Locked<'_> {
-    type Target = State;
+    type Target = SessionMailbox;
 
-    fn deref(&self) -> &State {
+    fn deref(&self) -> &SessionMailbox {
         self.0.as_ref().expect("unlocked only when dropped")
     }
 }
 
 impl DerefMut for Locked<'_> {
-    fn deref_mut(&mut self) -> &mut State {
+    fn deref_mut(&mut self) -> &mut SessionMailbox {
         self.0.as_mut().expect("unlocked only when dropped")
     }
 }
@@ -124,6 +126,10 @@ impl Drop for Locked<'_> {
         let Some(mut state) = self.0.take() else {
             return;
         };
+        // What somebody is about to write need not be counted as what waits.
+        if !state.will_be_written() {
+            state.outbox.tell_waiting();
+        }
         if !state.outbox.owes_wakes() {
             return;
         }
@@ -151,7 +157,7 @@ impl SessionHandle {
             .limit(limits.outbox_limit)
             .high_water_mark(limits.high_water_mark);
         let state = Mutex::new(Mailbox::new(outbox));
-        Self(Arc::new(Shared {
+        Self(Arc::new(SessionCore {
             id,
             revision,
             dialect,
@@ -161,7 +167,12 @@ impl SessionHandle {
         }))
     }
 
-    pub(crate) fn shared(&self) -> &Shared {
+    /// What it sends, and what waits for its peer, is counted from now on, as for a server's session.
+    pub fn measure(&self) {
+        self.0.lock().outbox.measure();
+    }
+
+    pub(crate) fn shared(&self) -> &SessionCore {
         &self.0
     }
 
@@ -257,6 +268,7 @@ impl SessionHandle {
         self.prepare(messages, packing);
         self.send_with(options, is_wanted, |outbox| {
             for message in messages {
+                outbox.count(|| message.len());
                 outbox.push(message, packing);
             }
         })
@@ -302,17 +314,20 @@ impl SessionHandle {
         is_wanted: impl FnOnce() -> bool,
     ) -> Result<(), SendError> {
         let packing = self.0.packing(options);
-        let compressed = packing.wanted().and_then(|compression| {
+        let compression = packing.wanted(|| buf.len() - start + 1);
+        let compressed = compression.and_then(|compression| {
             let packet = type_text(buf, start);
             compression.frame(WireKind::Text, &buf[packet..])
         });
         self.prepare(rest, packing);
         self.send_with(options, is_wanted, |outbox| {
+            outbox.count(|| buf.len() - start);
             match &compressed {
                 Some(frame) => outbox.push_compressed(frame),
                 None => outbox.push_scratch(buf, start, packing),
             }
             for message in rest {
+                outbox.count(|| message.len());
                 outbox.push(message, packing);
             }
         })
@@ -321,11 +336,10 @@ impl SessionHandle {
     /// Compresses messages before the lock is taken.
     #[inline]
     fn prepare(&self, messages: &[Message], packing: Packing) {
-        let Some(compression) = packing.wanted() else {
-            return;
-        };
         for message in messages {
-            message.compressed(compression, self.0.revision);
+            if let Some(compression) = packing.wanted(|| message.packet_len()) {
+                message.compressed(compression, self.0.revision);
+            }
         }
     }
 
@@ -364,6 +378,16 @@ impl SessionHandle {
         drop(state);
         wake(waker);
         Ok(())
+    }
+
+    /// Moves what waits into a payload, as much as fits: for the answer that opens a session on long-polling, before
+    /// its peer can poll.
+    pub fn take_first(&self, payload: &mut Encoder) {
+        fill(
+            payload,
+            &mut Outgoing(&mut self.0.lock().outbox),
+            usize::MAX,
+        );
     }
 
     /// Waits until less than half of the outbox is taken.
@@ -449,9 +473,9 @@ impl SessionHandle {
         self.command(Command::Close);
     }
 
-    /// Closes the session at once, for this reason.
-    pub fn abort(&self, reason: CloseReason) {
-        self.command(Command::Abort(reason));
+    /// Closes the session at once, for this reason; `cause` says more, for logs and error messages.
+    pub fn abort(&self, reason: CloseReason, cause: &'static str) {
+        self.command(Command::Abort { reason, cause });
     }
 
     /// How its first carrier takes what goes out; to be called before anything is sent.
@@ -519,7 +543,7 @@ impl SessionHandle {
     }
 }
 
-impl Shared {
+impl SessionCore {
     /// What carries the session from now on, and how that takes what goes out.
     pub(crate) fn carry(&self, transport: TransportKind, outlet: Outlet) {
         let mut state = self.lock();
@@ -555,14 +579,14 @@ impl Shared {
     }
 }
 
-impl Deferred for Shared {
+impl Deferred for SessionCore {
     fn flush_deferred(&self) {
         let waker = self.lock().keep_promise();
         wake(waker);
     }
 }
 
-impl State {
+impl SessionMailbox {
     /// Whether a volatile message may go: to a peer that takes everything at once, or on a bare
     /// stream if it would not wait behind much.
     fn takes_volatile(&self) -> bool {
@@ -594,7 +618,7 @@ impl fmt::Debug for SessionHandle {
     }
 }
 
-impl fmt::Debug for Shared {
+impl fmt::Debug for SessionCore {
     /// Without the id, which is a secret.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Session")

@@ -104,6 +104,15 @@ impl Message {
         }
     }
 
+    /// The length of the [packet](Self::packet), if it stands somewhere.
+    #[inline]
+    pub(crate) fn packet_len(&self) -> usize {
+        match &self.repr {
+            Repr::Text(text) => text.frame.len() - usize::from(text.packet),
+            Repr::Binary(data) => data.len(),
+        }
+    }
+
     /// The text of a text message.
     #[must_use]
     pub fn as_text(&self) -> Option<&str> {

@@ -11,6 +11,7 @@ use std::task::Waker;
 
 use bytes::Bytes;
 use sockeye_engine_proto::{Packet, Revision, TransportKind};
+use sockeye_meter::{self as meter, Tally};
 use sockeye_websocket::OpCode;
 
 use crate::deflate::{Agreed, Compression, Packing};
@@ -54,6 +55,8 @@ pub(crate) struct Outbox {
     above: bool,
     /// They have been written since, and nobody was told yet.
     drained: bool,
+    /// What is counted of what waits.
+    share: Tally<{ meter::OUTBOX }>,
 }
 
 #[derive(Debug)]
@@ -159,7 +162,19 @@ impl Outbox {
             high_water: usize::MAX,
             above: false,
             drained: false,
+            share: Tally::uncounted(),
         }
+    }
+
+    /// What waits and what is written is counted from now on.
+    pub(crate) fn measure(&mut self) {
+        self.share = Tally::new();
+    }
+
+    /// What waits now does so for a while.
+    #[inline]
+    pub(crate) fn tell_waiting(&mut self) {
+        self.share.set(self.queued);
     }
 
     /// How many bytes may wait before nothing more is accepted.
@@ -291,6 +306,14 @@ impl Outbox {
         self.queued = 0;
     }
 
+    /// A message of so many bytes is about to be appended.
+    #[inline]
+    pub(crate) fn count(&self, bytes: impl FnOnce() -> usize) {
+        if self.share.is_counted() {
+            meter::packet_sent(bytes);
+        }
+    }
+
     /// Appends a message, compressed like this if it may be at all.
     pub(crate) fn push(&mut self, message: &Message, packing: impl Into<Packing>) {
         let packing = packing.into();
@@ -304,7 +327,7 @@ impl Outbox {
                 waiting.push_back(item);
             }
             Sink::Stream(stream) => {
-                self.queued += match packing.wanted() {
+                self.queued += match packing.wanted(|| message.packet_len()) {
                     Some(compression) => {
                         stream.push_packed(message, compression, self.revision, self.base64)
                     }
@@ -474,7 +497,11 @@ impl Outbox {
         &mut self,
         write: impl FnMut(&[IoSlice<'_>]) -> io::Result<usize>,
     ) -> Flushed {
+        let before = self.queued;
         let flushed = self.write_with(write);
+        if self.share.is_counted() {
+            meter::sent(before - self.queued);
+        }
         self.blocked = flushed == Flushed::Blocked;
         flushed
     }

@@ -36,9 +36,12 @@ pub struct PollPayload {
 /// What becomes of a POST.
 pub type PostVerdict = Result<(), RequestError>;
 
+/// The body of a POST, or why it cannot be had.
+type PostBody = Result<(WireKind, Bytes), RequestError>;
+
 /// A POST whose body may still be on its way.
 pub struct Post {
-    body: oneshot::Receiver<(WireKind, Bytes)>,
+    body: oneshot::Receiver<PostBody>,
     verdict: oneshot::Sender<PostVerdict>,
 }
 
@@ -46,7 +49,7 @@ pub struct Post {
 /// that the body cannot be had, which ends it: the packets in it are lost.
 #[derive(Debug)]
 pub struct PendingPost {
-    body: oneshot::Sender<(WireKind, Bytes)>,
+    body: oneshot::Sender<PostBody>,
     verdict: oneshot::Receiver<PostVerdict>,
 }
 
@@ -86,9 +89,13 @@ impl Request {
 }
 
 impl Post {
-    /// Waits for the body; `None` if it cannot be had.
-    pub(crate) fn poll_body(&mut self, cx: &mut Context<'_>) -> Poll<Option<(WireKind, Bytes)>> {
-        Pin::new(&mut self.body).poll(cx).map(Result::ok)
+    /// Waits for the body. If it cannot be had, the error may say why.
+    pub(crate) fn poll_body(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<(WireKind, Bytes), Option<RequestError>>> {
+        let body = Pin::new(&mut self.body).poll(cx);
+        body.map(|body| body.map_err(|_| None)?.map_err(Some))
     }
 
     pub(crate) fn answer(self, verdict: PostVerdict) {
@@ -103,10 +110,7 @@ impl PendingPost {
     /// # Errors
     ///
     /// What the request is to be refused with.
-    pub async fn finish(
-        mut self,
-        body: impl Future<Output = Result<(WireKind, Bytes), RequestError>>,
-    ) -> PostVerdict {
+    pub async fn finish(mut self, body: impl Future<Output = PostBody>) -> PostVerdict {
         let mut body = pin!(body);
         let begun = poll_fn(|cx| match body.as_mut().poll(cx) {
             Poll::Ready(body) => Poll::Ready(Ok(body)),
@@ -114,9 +118,13 @@ impl PendingPost {
         });
         let verdict = match begun.await {
             Ok(body) => {
+                let refused = body.as_ref().err().cloned();
                 // Whoever does not take it has given the verdict already.
-                let _ = self.body.send(body?);
-                self.verdict.await
+                let _ = self.body.send(body);
+                match refused {
+                    Some(error) => return Err(error),
+                    None => self.verdict.await,
+                }
             }
             Err(early) => early,
         };

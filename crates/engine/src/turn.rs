@@ -6,9 +6,12 @@
 //! ten. Code that runs outside a turn, such as a task of the application, writes directly.
 
 use std::cell::RefCell;
+use std::fmt;
+use std::mem;
 use std::sync::Arc;
 
-use tokio::runtime::RuntimeFlavor;
+use parking_lot::Mutex;
+use tokio::runtime::{Handle, RuntimeFlavor};
 
 thread_local! {
     /// The outboxes that the running turn has appended to; `None` outside a turn.
@@ -45,16 +48,22 @@ impl Turn {
         });
         Self { outermost }
     }
+
+    /// Ends the turn without flushing. `None` if it is over, or goes on around this.
+    fn end(&mut self) -> Option<Vec<Arc<dyn Deferred>>> {
+        if !mem::take(&mut self.outermost) {
+            return None;
+        }
+        // The list is taken out first, so that nothing that happens afterwards can find it borrowed.
+        TURN.with_borrow_mut(Option::take)
+    }
 }
 
 impl Drop for Turn {
     fn drop(&mut self) {
-        if !self.outermost {
-            return;
+        if let Some(waiting) = self.end() {
+            flush_all(waiting);
         }
-        // The list is taken out first, so that nothing that happens below can find it borrowed.
-        let waiting = TURN.with_borrow_mut(Option::take).unwrap_or_default();
-        flush_all(waiting);
     }
 }
 
@@ -76,15 +85,90 @@ pub fn batch<R>(work: impl FnOnce() -> R) -> R {
     work()
 }
 
+/// Batches that are flushed together: for what comes piece by piece, from somebody who does not say which piece is the last
+/// one for now.
+///
+/// A task flushes them when whoever brings the pieces lets it have its turn, which is when there are no more.
+#[derive(Default)]
+pub struct LateBatch(Arc<Late>);
+
+#[derive(Default)]
+struct Late(Mutex<Gathered>);
+
+#[derive(Default)]
+struct Gathered {
+    outboxes: Vec<Arc<dyn Deferred>>,
+    /// How much has been emitted, to whomever.
+    bytes: usize,
+}
+
+/// How much is emitted before it is flushed at once, so that no outbox gets full of what its peer would have taken.
+const LATE_BYTES: usize = 16 * 1024;
+
+impl LateBatch {
+    /// Runs `work`, which emits about so many bytes to each receiver. Inside a turn this is just a call.
+    pub fn add<R>(&self, bytes: usize, work: impl FnOnce() -> R) -> R {
+        let mut turn = Turn::begin();
+        let result = work();
+        if let Some(waiting) = turn.end() {
+            self.flush_soon(waiting, bytes);
+        }
+        result
+    }
+
+    fn flush_soon(&self, waiting: Vec<Arc<dyn Deferred>>, bytes: usize) {
+        let Some(runtime) = other_workers() else {
+            return flush_all(waiting);
+        };
+        let Late(gathered) = &*self.0;
+        let mut gathered = gathered.lock();
+        let is_first = gathered.outboxes.is_empty() && !waiting.is_empty();
+        gathered.outboxes.extend(waiting);
+        gathered.bytes += bytes;
+        if gathered.bytes >= LATE_BYTES {
+            let Gathered { outboxes, .. } = mem::take(&mut *gathered);
+            drop(gathered);
+            flush_all(outboxes);
+        } else if is_first {
+            drop(gathered);
+            let promise = Promise(Arc::clone(&self.0));
+            runtime.spawn(async move { drop(promise) });
+        }
+    }
+}
+
+impl fmt::Debug for LateBatch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LateBatch").finish_non_exhaustive()
+    }
+}
+
+/// Flushes what was gathered when it is dropped, be it with the runtime.
+struct Promise(Arc<Late>);
+
+impl Drop for Promise {
+    fn drop(&mut self) {
+        let Late(gathered) = &*self.0;
+        let Gathered { outboxes, .. } = mem::take(&mut *gathered.lock());
+        flush_all(outboxes);
+    }
+}
+
+/// The runtime of this thread, if it has others that can do something for it. One of another kind has nobody else; and if it
+/// is not run any more, it would do it never.
+fn other_workers() -> Option<Handle> {
+    let runtime = Handle::try_current().ok()?;
+    (runtime.runtime_flavor() == RuntimeFlavor::MultiThread).then_some(runtime)
+}
+
 fn flush_all(waiting: Vec<Arc<dyn Deferred>>) {
     let mut own = Slice(waiting);
-    let Ok(runtime) = tokio::runtime::Handle::try_current() else {
-        return;
-    };
-    // Another runtime has nobody else to do it; and one that is not run any more would do it never.
-    if runtime.runtime_flavor() != RuntimeFlavor::MultiThread {
+    if own.0.len() <= FLUSH_SLICE {
         return;
     }
+    let Some(runtime) = other_workers() else {
+        return;
+    };
     while own.0.len() > FLUSH_SLICE {
         let mut slice = Slice(own.0.split_off(own.0.len() - FLUSH_SLICE));
         runtime.spawn(async move { slice.flush() });
@@ -106,5 +190,106 @@ impl Slice {
 impl Drop for Slice {
     fn drop(&mut self) {
         self.flush();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use tokio::runtime::Builder;
+    use tokio::task::yield_now;
+
+    use super::*;
+
+    /// Counts how often it is flushed.
+    #[derive(Default)]
+    struct Counted(AtomicUsize);
+
+    impl Deferred for Counted {
+        fn flush_deferred(&self) {
+            self.0.fetch_add(1, Ordering::SeqCst);
+        }
+    }
+
+    impl Counted {
+        fn flushed(&self) -> usize {
+            self.0.load(Ordering::SeqCst)
+        }
+
+        /// Something emits to it; what is promised twice is flushed twice here.
+        fn append(self: &Arc<Self>) {
+            assert!(defer(Arc::clone(self) as Arc<dyn Deferred>));
+        }
+    }
+
+    /// Its only worker has one turn at a time.
+    fn one_worker() -> tokio::runtime::Runtime {
+        Builder::new_multi_thread()
+            .worker_threads(1)
+            .build()
+            .unwrap()
+    }
+
+    fn run(work: impl Future<Output = ()> + Send + 'static) {
+        let runtime = one_worker();
+        runtime.block_on(runtime.spawn(work)).unwrap();
+    }
+
+    #[test]
+    fn late_batches_are_flushed_when_no_more_of_them_come() {
+        run(async {
+            let (late, outbox) = (LateBatch::default(), Arc::new(Counted::default()));
+            for _ in 0..3 {
+                late.add(100, || outbox.append());
+            }
+            assert_eq!(outbox.flushed(), 0);
+            while outbox.flushed() < 3 {
+                yield_now().await;
+            }
+            late.add(100, || outbox.append());
+            assert_eq!(outbox.flushed(), 3);
+            while outbox.flushed() < 4 {
+                yield_now().await;
+            }
+        });
+    }
+
+    #[test]
+    fn late_batches_do_not_wait_behind_much() {
+        run(async {
+            let (late, outbox) = (LateBatch::default(), Arc::new(Counted::default()));
+            late.add(LATE_BYTES - 1, || outbox.append());
+            assert_eq!(outbox.flushed(), 0);
+            late.add(1, || ());
+            assert_eq!(outbox.flushed(), 1);
+        });
+    }
+
+    #[test]
+    fn late_batches_end_with_the_turn_around_them_and_without_other_workers_at_once() {
+        let (late, outbox) = (LateBatch::default(), Arc::new(Counted::default()));
+        batch(|| {
+            late.add(100, || outbox.append());
+            assert_eq!(outbox.flushed(), 0);
+        });
+        assert_eq!(outbox.flushed(), 1);
+        late.add(100, || outbox.append());
+        assert_eq!(outbox.flushed(), 2);
+        let alone = Builder::new_current_thread().build().unwrap();
+        alone.block_on(async { late.add(100, || outbox.append()) });
+        assert_eq!(outbox.flushed(), 3);
+    }
+
+    #[test]
+    fn late_batches_are_flushed_when_the_runtime_ends() {
+        let (late, outbox) = (LateBatch::default(), Arc::new(Counted::default()));
+        let runtime = one_worker();
+        {
+            let _entered = runtime.enter();
+            late.add(100, || outbox.append());
+        }
+        drop(runtime);
+        assert_eq!(outbox.flushed(), 1);
     }
 }

@@ -296,7 +296,7 @@ async fn whoever_falls_silent_on_it_is_noticed() {
 
 #[tokio::test(start_paused = true)]
 async fn session_moves_to_it_from_long_polling() {
-    let dialect = payload::Dialect::new(REVISION);
+    let dialect = payload::PayloadDialect::new(REVISION);
     let polling = AnyCarrier::other(Polling::new(dialect));
     let (session, mut log) = server(TransportKind::Polling, polling);
     let body = Bytes::from_static(b"4by POST");

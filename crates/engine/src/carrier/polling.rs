@@ -4,8 +4,9 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::task::{Context, Poll};
 
-use sockeye_engine_proto::payload::{self, Dialect};
+use sockeye_engine_proto::payload::{self, PayloadDialect};
 use sockeye_engine_proto::{BadRequest, Packet, PollVerdict, RequestError, TransportEnd, WireKind};
+use sockeye_meter as meter;
 use tokio::sync::oneshot;
 
 use super::{Carrier, Outgoing, Upper};
@@ -14,7 +15,7 @@ use crate::request::{PollAnswer, PollPayload, Post, Request};
 
 /// Long-polling as the server has it: requests come, and are answered.
 pub struct Polling {
-    dialect: Dialect,
+    dialect: PayloadDialect,
     /// The GET that waits for something to send.
     pending: Option<oneshot::Sender<PollAnswer>>,
     post: Posting,
@@ -33,7 +34,7 @@ enum Posting {
 impl Polling {
     /// Before the first request.
     #[must_use]
-    pub const fn new(dialect: Dialect) -> Self {
+    pub const fn new(dialect: PayloadDialect) -> Self {
         Self {
             dialect,
             pending: None,
@@ -52,6 +53,7 @@ impl Polling {
                 let _ = answer.send(Ok(self.take_payload(upper)));
             }
             PollVerdict::Refuse(error) => {
+                note_overlap(&error, upper);
                 let _ = answer.send(Err(error));
             }
         }
@@ -67,6 +69,7 @@ impl Polling {
                 {
                     first.answer(Err(RequestError::Overlap));
                 }
+                note_overlap(&error, upper);
                 post.answer(Err(error));
             }
         }
@@ -80,6 +83,7 @@ impl Polling {
         upper: &mut dyn Upper,
         cx: &mut Context<'_>,
     ) {
+        meter::received(body.len(), || true);
         let now = upper.now();
         let limits = upper.limits().payload();
         let mut backlog = VecDeque::new();
@@ -91,7 +95,12 @@ impl Polling {
                 Ok(packet) => backlog.push_back(packet.into_owned()),
                 Err(error) => {
                     tracing::debug!(%error, "undecodable payload");
-                    post.answer(Err(upper.session().handle_payload_error(now, error)));
+                    let cause = format!("undecodable payload: {error}");
+                    let refusal = upper.session().handle_payload_error(now, error);
+                    if upper.session().is_closed() {
+                        upper.note(format_args!("{cause}"));
+                    }
+                    post.answer(Err(refusal));
                     return;
                 }
             }
@@ -135,10 +144,9 @@ impl Polling {
             let taken = encoder.push(&Packet::Noop);
             debug_assert!(taken, "the first packet of a payload is always taken");
         }
-        PollPayload {
-            encoded: encoder.finish(),
-            compress,
-        }
+        let encoded = encoder.finish();
+        meter::sent(encoded.body.len());
+        PollPayload { encoded, compress }
     }
 }
 
@@ -159,8 +167,14 @@ impl Carrier for Polling {
                 return false;
             }
             Posting::Body(mut post) => match post.poll_body(cx) {
-                Poll::Ready(Some(body)) => self.handle_body(&body, post, upper, cx),
-                Poll::Ready(None) => upper.handle_closed(TransportEnd::PostDropped),
+                Poll::Ready(Ok(body)) => self.handle_body(&body, post, upper, cx),
+                Poll::Ready(Err(why)) => {
+                    match why {
+                        Some(error) => upper.note(format_args!("{error}")),
+                        None => upper.note(format_args!("a POST ended before its body")),
+                    }
+                    upper.handle_closed(TransportEnd::PostDropped);
+                }
                 Poll::Pending => {
                     self.post = Posting::Body(post);
                     return false;
@@ -195,11 +209,15 @@ impl Carrier for Polling {
     fn handle_request(&mut self, request: Request, upper: &mut dyn Upper) {
         match request {
             Request::Poll(answer) => self.handle_poll(answer, upper),
-            Request::PollLost if upper.session().has_poll() => {
-                upper.handle_closed(TransportEnd::PollDropped);
+            Request::PollLost => {
+                upper.note(format_args!("a poll was given up before it had its answer"));
+                let end = match upper.session().has_poll() {
+                    true => TransportEnd::PollDropped,
+                    // The answer was on its way already, and what it carried is lost with it.
+                    false => TransportEnd::Error,
+                };
+                upper.handle_closed(end);
             }
-            // The answer was on its way already, and what it carried is lost with it.
-            Request::PollLost => upper.handle_closed(TransportEnd::Error),
             Request::Post(post) => self.handle_post(post, upper),
         }
     }
@@ -231,6 +249,13 @@ impl fmt::Debug for Polling {
     }
 }
 
+/// A request that came while another one was pending has ended the session.
+fn note_overlap(error: &RequestError, upper: &mut dyn Upper) {
+    if *error == RequestError::Overlap {
+        upper.note(format_args!("{error}"));
+    }
+}
+
 /// All packets of a POST are handled.
 fn finish(post: Post, upper: &mut dyn Upper) {
     upper.session().end_post();
@@ -239,7 +264,7 @@ fn finish(post: Post, upper: &mut dyn Upper) {
 
 /// Moves packets into the payload until it is full, or has this many; whether a message may be compressed that is in it
 /// now.
-pub(super) fn fill(
+pub(crate) fn fill(
     encoder: &mut payload::Encoder,
     outgoing: &mut Outgoing<'_>,
     max_packets: usize,

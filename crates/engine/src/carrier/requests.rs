@@ -6,7 +6,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use sockeye_engine_proto::payload::{self, Dialect, PayloadError};
+use sockeye_engine_proto::payload::{self, PayloadDialect, PayloadError};
 use sockeye_engine_proto::{Packet, PollVerdict, TransportEnd, WireKind};
 
 use super::polling::fill;
@@ -35,7 +35,7 @@ pub trait Exchange: Send {
 /// Long-polling as the client has it: requests go out.
 pub struct Requests {
     exchange: Box<dyn Exchange>,
-    dialect: Dialect,
+    dialect: PayloadDialect,
     /// How many bytes the server takes at once.
     max_payload: usize,
     /// How many packets go into one body.
@@ -70,7 +70,7 @@ impl Requests {
     /// `backlog` are the packets that came behind the open packet. The upgrade begins at once.
     pub fn new(
         exchange: Box<dyn Exchange>,
-        dialect: Dialect,
+        dialect: PayloadDialect,
         max_payload: usize,
         max_packets: usize,
         backlog: VecDeque<Packet<'static>>,

@@ -9,7 +9,7 @@ use std::io;
 use std::ops::ControlFlow;
 use std::task::{Context, Poll};
 
-use sockeye_engine_proto::{TransportEnd, TransportKind};
+use sockeye_engine_proto::{TextEncoding, TransportEnd, TransportKind};
 use sockeye_websocket::{Event, OpCode, Role};
 
 use super::{Carrier, Probe, Upper};
@@ -37,6 +37,8 @@ pub struct Wire {
     own_half: OwnHalf,
     /// When the peer closes its half, this side goes on until it has had enough too.
     outlives_peer: bool,
+    /// Of text in WebSocket frames.
+    text: TextEncoding,
 }
 
 /// How the stream is cut into packets.
@@ -114,6 +116,7 @@ impl Wire {
             fate: Fate::Open,
             own_half: OwnHalf::Open,
             outlives_peer: false,
+            text: TextEncoding::Once,
         }
     }
 
@@ -136,6 +139,11 @@ impl Wire {
         if let Frames::Native(frames) = &mut self.frames {
             frames.format_mut().expect_compressed();
         }
+    }
+
+    /// The peer may be one that encodes text twice.
+    pub const fn examine_text(&mut self) {
+        self.text = TextEncoding::Unknown;
     }
 
     /// The peer has said nothing yet, and is taken for one that speaks in lines.
@@ -239,7 +247,11 @@ impl Carrier for Wire {
         let mut whole = false;
         let revision = upper.session().revision();
         let Self {
-            io, frames, fate, ..
+            io,
+            frames,
+            fate,
+            text,
+            ..
         } = self;
         // The reader's context and the handlers' are one and the same task's.
         let waker = cx.waker().clone();
@@ -255,7 +267,7 @@ impl Carrier for Wire {
                         upper.handle_closed(TransportEnd::Eof);
                         return ControlFlow::Break(());
                     }
-                    handle_event(&event, revision, upper, &mut handler_cx)
+                    handle_event(&event, revision, text, upper, &mut handler_cx)
                 });
                 self.settle(read, whole, upper, cx)
             }

@@ -4,7 +4,7 @@ use std::fmt;
 use std::task::Context;
 use std::time::Instant;
 
-use sockeye_engine_proto::Session;
+use sockeye_engine_proto::{CloseReason, Lane, Message, Packet, Session};
 
 use super::timer::Moment;
 use super::unfinished::Unfinished;
@@ -48,8 +48,19 @@ impl<S: Side, C: Connection> Upper for Borrowed<'_, S, C> {
         is_ready(self.connection, self.handle)
     }
 
+    fn step<'a>(&mut self, packet: Packet<'a>, cx: &mut Context<'_>) -> Option<Message<'a>> {
+        match packet {
+            Packet::Message(_) if !self.connection.wants_packets() => {
+                let lane = Lane::Current;
+                self.session.handle_packet(self.now, lane, packet)
+            }
+            packet => self.step_in_sight(packet, cx),
+        }
+    }
+
     fn handle_message(&mut self, message: Incoming<'_>, cx: &mut Context<'_>) {
         *self.unfinished = None;
+        tracing::trace!(bytes = message.len(), "message");
         self.connection.handle_message(message, cx);
     }
 
@@ -58,7 +69,7 @@ impl<S: Side, C: Connection> Upper for Borrowed<'_, S, C> {
     }
 
     fn note(&mut self, cause: fmt::Arguments<'_>) {
-        self.side.note(cause);
+        self.connection.note(cause);
     }
 
     fn begin_upgrade(&mut self, probe: Box<dyn Probe>) {
@@ -90,5 +101,28 @@ impl<S: Side, C: Connection> Upper for Borrowed<'_, S, C> {
             self.connection.handle_drain(cx);
         }
         is_told
+    }
+}
+
+impl<S: Side, C: Connection> Borrowed<'_, S, C> {
+    /// Steps the session by a packet of which the upper layer is told.
+    #[cold]
+    fn step_in_sight<'a>(
+        &mut self,
+        packet: Packet<'a>,
+        cx: &mut Context<'_>,
+    ) -> Option<Message<'a>> {
+        let beats = matches!(packet, Packet::Ping(_) | Packet::Pong(_)) && self.session.is_open();
+        if self.session.is_open() {
+            self.connection.handle_packet(&packet, cx);
+        }
+        let message = self.session.handle_packet(self.now, Lane::Current, packet);
+        if beats && self.session.is_open() {
+            let due = self.session.heartbeat_due();
+            self.connection.handle_heartbeat(due, cx);
+        } else if beats && self.session.close_reason() == Some(CloseReason::TransportError) {
+            self.note(format_args!("a heartbeat came in the wrong direction"));
+        }
+        message
     }
 }

@@ -1,6 +1,5 @@
 //! What tells the two ends of a session apart.
 
-use std::fmt;
 use std::time::Duration;
 
 use crate::handle::SessionHandle;
@@ -13,16 +12,6 @@ pub trait Side: Send + 'static {
 
     /// How much later than planned a timer may fire before the peer is excused for it.
     fn slack(&self) -> Duration;
-
-    /// Takes note of why the session is about to end. Servers are not interested.
-    fn note(&mut self, cause: fmt::Arguments<'_>) {
-        let _ = cause;
-    }
-
-    /// The first cause that was noted.
-    fn noted(&self) -> Option<&str> {
-        None
-    }
 
     /// The session is over. May be called more than once.
     fn forget(&self, session: &SessionHandle);

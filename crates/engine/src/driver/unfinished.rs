@@ -83,7 +83,7 @@ impl<S: Side, C: Connection> Driver<S, C> {
         self.unfinished = None;
         let error = LeftUnfinished(self.side.limits().unfinished_timeout);
         tracing::debug!(%error, "a peer is given up");
-        self.side.note(format_args!("{error}"));
+        self.connection.note(format_args!("{error}"));
         let (carrier, mut upper) = self.apart(now);
         carrier.give_up(&error, &mut upper, cx);
     }

@@ -87,7 +87,7 @@ impl Stream {
         stream
     }
 
-    /// Appends a message that may be compressed; returns how many bytes that is.
+    /// Appends a message that is to be compressed, where that can be done to it; returns how many bytes that is.
     pub(super) fn push_packed(
         &mut self,
         message: &Message,
@@ -95,9 +95,9 @@ impl Stream {
         revision: Revision,
         base64: bool,
     ) -> usize {
-        let packet = message.packet(revision).filter(|(kind, packet)| {
-            compression.takes(packet.len()) && !(base64 && *kind == WireKind::Binary)
-        });
+        let packet = message
+            .packet(revision)
+            .filter(|(kind, _)| !(base64 && *kind == WireKind::Binary));
         let Some((kind, packet)) = packet else {
             return self.push(message, revision, base64);
         };
@@ -199,11 +199,9 @@ impl Stream {
         start: usize,
         packing: Packing,
     ) -> usize {
-        if self.deflater.is_some()
-            && let Some(compression) = packing.wanted()
-        {
+        if self.deflater.is_some() {
             let packet = type_text(buf, start);
-            if compression.takes(buf.len() - packet) {
+            if packing.wanted(|| buf.len() - packet).is_some() {
                 return self.push_in_turn(OpCode::Text, &buf[packet..]);
             }
         }
@@ -464,25 +462,84 @@ fn take_from(buf: &mut Vec<u8>, start: usize) -> Bytes {
     }
 }
 
-/// One write buffer per thread that connections borrow for the length of a turn.
+/// Write buffers of a thread that connections borrow for the length of a turn, or of a broadcast.
 mod spare {
-    use std::cell::Cell;
+    use std::cell::RefCell;
 
-    thread_local! {
-        static SPARE: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+    /// The one that was given last is the first to be taken: it is the warmest, and roomy if bursts are usual.
+    struct Spares {
+        bufs: Vec<Vec<u8>>,
+        /// What they take together.
+        bytes: usize,
     }
 
-    /// A larger buffer is not kept: one burst should not cost memory for ever.
-    const MAX: usize = 256 * 1024;
+    thread_local! {
+        static SPARES: RefCell<Spares> = const {
+            RefCell::new(Spares {
+                bufs: Vec::new(),
+                bytes: 0,
+            })
+        };
+    }
+
+    /// As many as the receivers of most broadcasts.
+    const MAX: usize = 64;
+
+    /// More is not kept: one burst should not cost memory for ever.
+    const MAX_BYTES: usize = 256 * 1024;
 
     pub(super) fn take() -> Vec<u8> {
-        SPARE.take()
+        SPARES.with_borrow_mut(|spares| {
+            let buf = spares.bufs.pop().unwrap_or_default();
+            spares.bytes -= buf.capacity();
+            buf
+        })
     }
 
     pub(super) fn give(mut buf: Vec<u8>) {
-        if (1..=MAX).contains(&buf.capacity()) {
-            buf.clear();
-            SPARE.set(buf);
+        let capacity = buf.capacity();
+        if capacity == 0 {
+            return;
+        }
+        SPARES.with_borrow_mut(|spares| {
+            if spares.bufs.len() < MAX && spares.bytes + capacity <= MAX_BYTES {
+                buf.clear();
+                spares.bytes += capacity;
+                spares.bufs.push(buf);
+            }
+        });
+    }
+
+    #[cfg(test)]
+    mod tests {
+        use super::*;
+
+        fn kept() -> usize {
+            std::iter::repeat_with(take)
+                .take_while(|buf| buf.capacity() > 0)
+                .count()
+        }
+
+        #[test]
+        fn as_many_are_kept_as_take_little() {
+            for _ in 0..2 * MAX {
+                give(vec![0; 100]);
+            }
+            assert_eq!(kept(), MAX);
+            give(Vec::with_capacity(MAX_BYTES + 1));
+            assert_eq!(kept(), 0, "that is too much for one");
+            for _ in 0..3 {
+                give(Vec::with_capacity(MAX_BYTES / 2));
+            }
+            assert_eq!(kept(), 2, "and that for three");
+        }
+
+        #[test]
+        fn last_one_is_taken_first_and_is_empty() {
+            give(vec![0; 100]);
+            give(vec![0; 1000]);
+            let buf = take();
+            assert!(buf.is_empty() && buf.capacity() >= 1000);
         }
     }
 }

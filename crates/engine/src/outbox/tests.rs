@@ -254,6 +254,18 @@ fn of_pings_that_pile_up_the_newest_is_answered() {
     assert_eq!(written, b"\x81\x064waits\x81\x013\x8a\x0599999");
 }
 
+/// The largest pings that there are. npm's `ws` leaves 60 unanswered ones at most, which takes about as much.
+#[test]
+fn pending_pongs_of_a_peer_that_reads_are_bounded() {
+    let mut outbox = Outbox::new(Revision::V4, false);
+    become_stream(&mut outbox, Framing::WebSocket, Vec::new());
+    for _ in 0..1000 {
+        outbox.push_pong(&[0; 125]);
+        let waits = outbox.queued();
+        assert!((127..=60 * 127).contains(&waits), "{waits} bytes wait");
+    }
+}
+
 #[test]
 fn pings_that_come_together_are_answered_one_by_one() {
     let mut outbox = Outbox::new(Revision::V4, false);

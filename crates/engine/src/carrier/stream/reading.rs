@@ -5,7 +5,10 @@ use std::ops::ControlFlow;
 use std::task::{Context, Poll};
 
 use sockeye_engine_proto::frame::FrameError;
-use sockeye_engine_proto::{Lane, Message, Packet, PacketError, Revision, TransportEnd};
+use sockeye_engine_proto::{
+    Lane, Message, Packet, PacketError, Revision, Role, TextEncoding, TransportEnd,
+};
+use sockeye_meter as meter;
 use sockeye_websocket::{Event, Payload, ProtocolError};
 
 use super::{Fate, Frames, Framing, Wire};
@@ -19,16 +22,20 @@ impl Wire {
     /// What came of a read; whether something did.
     pub(super) fn settle<E: Violation>(
         &mut self,
-        read: Poll<Result<(), ReadError<E>>>,
+        read: Poll<Result<usize, ReadError<E>>>,
         is_whole: bool,
         upper: &mut dyn Upper,
         cx: &mut Context<'_>,
     ) -> bool {
         match read {
             Poll::Pending => return false,
-            // A part of a frame, or a fragment of a message, says nothing yet.
-            Poll::Ready(Ok(())) if !is_whole => {}
-            Poll::Ready(Ok(())) => upper.note_life(),
+            Poll::Ready(Ok(bytes)) => {
+                meter::received(bytes, || upper.session().role() == Role::Server);
+                // A part of a frame, or a fragment of a message, says nothing yet.
+                if is_whole {
+                    upper.note_life();
+                }
+            }
             Poll::Ready(Err(error)) => {
                 self.handle_end(&error, upper, cx);
                 upper.note_life();
@@ -96,7 +103,8 @@ impl Wire {
         match error {
             ReadError::Format(violation) => {
                 tracing::debug!(%violation, "protocol violation");
-                upper.note(format_args!("the server broke the protocol: {violation}"));
+                let peer = upper.session().role().peer();
+                upper.note(format_args!("the {peer} broke the protocol: {violation}"));
                 self.fate = Fate::Violated(violation.close_code());
                 match violation.close_code() {
                     1009 => TransportEnd::TooBig,
@@ -170,6 +178,7 @@ fn judge(peer: &dyn Unheard, upper: &mut dyn Upper) -> Mistaken {
 
 /// What has come can be no line.
 pub(super) fn refuse_line(why: &dyn fmt::Display, upper: &mut dyn Upper, cx: &mut Context<'_>) {
+    upper.note(format_args!("{why}"));
     upper.connection().handle_undecodable(why, cx);
     let now = upper.now();
     upper.session().handle_decode_error(now, Lane::Current);
@@ -185,7 +194,7 @@ pub(super) fn handle_frame(
         Incoming::Text(text) => hand_on(Packet::decode_text(Revision::V4, text), upper, cx),
         Incoming::Binary(data) => flow(upper.handle_packet(Packet::binary(*data), cx)),
         Incoming::Owned(data) => {
-            if upper.step(Packet::binary(&data[..])).is_some() {
+            if upper.step(Packet::binary(&data[..]), cx).is_some() {
                 upper.handle_message(Incoming::Owned(data.clone()), cx);
             }
             flow(upper.goes_on())
@@ -196,15 +205,19 @@ pub(super) fn handle_frame(
 pub(super) fn handle_event(
     event: &Event<'_>,
     revision: Revision,
+    encoding: &mut TextEncoding,
     upper: &mut dyn Upper,
     cx: &mut Context<'_>,
 ) -> ControlFlow<()> {
     match event {
-        Event::Text(text) => hand_on(Packet::decode_text(revision, text), upper, cx),
+        Event::Text(text) => {
+            let text = encoding.read(text);
+            hand_on(Packet::decode_text(revision, &text), upper, cx)
+        }
         // A large binary message has its own buffer already; the packet is the end of it.
         Event::Binary(Payload::Owned(data)) => match Packet::decode_binary(revision, data) {
             Ok(packet) => {
-                if let Some(Message::Binary(content)) = upper.step(packet) {
+                if let Some(Message::Binary(content)) = upper.step(packet, cx) {
                     let content = data.slice(data.len() - content.len()..);
                     upper.handle_message(Incoming::Owned(content), cx);
                 }
