@@ -1,5 +1,6 @@
 mod error;
 mod hooks;
+mod old_clients;
 
 use std::future::Future;
 use std::sync::Arc;
@@ -18,6 +19,7 @@ use crate::cookie::Cookie;
 use crate::cors::Cors;
 use crate::handshake::Handshake;
 use crate::http::{Body, HttpCompression, Layers, RequestBody, RequestService, StaticFile};
+use crate::origins::Origins;
 use sockeye_engine::SessionLimits;
 use tower_layer::Layer;
 use tower_service::Service;
@@ -33,6 +35,9 @@ pub struct EngineConfig {
     pub(crate) limits: SessionLimits,
     pub(crate) allow_v3: bool,
     pub(crate) missing_revision: MissingRevision,
+    pub(crate) jsonp: bool,
+    pub(crate) merge_first_packets: bool,
+    pub(crate) origins: Option<Origins>,
     pub(crate) transports: Vec<TransportKind>,
     pub(crate) allow_upgrades: bool,
     pub(crate) stream_compression: Option<usize>,
@@ -68,6 +73,9 @@ impl Default for EngineConfig {
             limits: SessionLimits::default(),
             allow_v3: true,
             missing_revision: MissingRevision::default(),
+            jsonp: false,
+            merge_first_packets: false,
+            origins: None,
             transports: vec![TransportKind::Polling, TransportKind::WebSocket],
             allow_upgrades: true,
             stream_compression: Some(1024),
@@ -388,6 +396,9 @@ impl EngineConfig {
         }
         if let Some(cors) = &self.cors {
             cors.check()?;
+        }
+        if let Some(origins) = &self.origins {
+            origins.check()?;
         }
         Ok(self)
     }

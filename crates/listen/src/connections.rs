@@ -20,7 +20,7 @@ pub(crate) use requests::{Owner, RequestConnection, Serving, Watched, Writing};
 /// All connections, in total and by address.
 pub(crate) struct Connections {
     limits: ConnectionLimits,
-    state: Mutex<State>,
+    state: Mutex<Census>,
 }
 
 /// How many connections there may be.
@@ -31,7 +31,7 @@ pub(crate) struct ConnectionLimits {
 }
 
 #[derive(Default)]
-struct State {
+struct Census {
     total: usize,
     origins: HashMap<Origin, Row, foldhash::fast::RandomState>,
     /// Those that carry requests, by their numbers.
@@ -151,7 +151,7 @@ impl Connections {
         !dispensable.is_empty()
     }
 
-    fn seat(self: &Arc<Self>, state: &mut State, origin: Origin) -> Admitted {
+    fn seat(self: &Arc<Self>, state: &mut Census, origin: Origin) -> Admitted {
         let row = state.origins.entry(origin).or_insert_with(|| {
             let peers = Arc::new(Peers {
                 connections: Arc::clone(self),
@@ -170,7 +170,7 @@ impl Connections {
         }
     }
 
-    fn warn(&self, state: &mut State, full: Full) {
+    fn warn(&self, state: &mut Census, full: Full) {
         let now = now();
         let recently = |at: Instant| now.saturating_duration_since(at) < WARNING_PAUSE;
         if !state.warned.is_some_and(recently) {
@@ -180,7 +180,7 @@ impl Connections {
     }
 }
 
-impl State {
+impl Census {
     /// Of the connections that can be done without, those from where most come, and of these the
     /// ones that have done nothing for longest: so whoever takes all there are loses the first.
     ///

@@ -133,6 +133,14 @@ mod tests {
     }
 
     #[test]
+    fn cookie_is_http_only_whatever_else_is_said_of_it() {
+        let cookie = Cookie::new("sid").path(None).secure(true);
+        let cookie = cookie.same_site(SameSite::None).domain("example.org");
+        let header = cookie.max_age(Duration::ZERO).header("v").unwrap();
+        assert!(header.to_str().unwrap().contains("; HttpOnly;"));
+    }
+
+    #[test]
     fn every_attribute_is_written() {
         let cookie = Cookie::new("sid")
             .path(None)

@@ -7,7 +7,6 @@ use std::time::Duration;
 use sockeye_engine_proto::{
     Compression, OpenPacket, RequestError, Revision, Session, TransportKind, payload,
 };
-use sockeye_websocket::Role;
 
 use crate::application::Application;
 use crate::config::{ConfigError, EngineConfig};
@@ -15,28 +14,30 @@ use crate::connections::Connections;
 use crate::gate::{Fate, Gate, Place};
 use crate::handshake::Handshake;
 use crate::http::{Deliveries, RequestService};
+use crate::trace;
 use sessions::Sessions;
 use sockeye_engine::Framing;
 use sockeye_engine::SessionId;
 use sockeye_engine::SessionLimits;
 use sockeye_engine::now;
-use sockeye_engine::{Agreed, AnyCarrier, Carrier, Driver, Polling, Side, Upgraded, Wire};
+use sockeye_engine::{Agreed, AnyCarrier, Carrier, Driver, Polling, Side, Wire};
 use sockeye_engine::{Dialect, SessionHandle};
+use tracing::Instrument;
 
 /// An Engine.IO server: its sessions, and the application on top of them.
 ///
 /// Cheap to clone. It does nothing by itself until requests or streams are given to it: by
 /// [`listen`](Self::listen), or as a tower [`service`](Self::service) or [`layer`](Self::layer).
 pub struct Engine<A> {
-    inner: Arc<Inner<A>>,
+    inner: Arc<EngineCore<A>>,
 }
 
 /// An [`Engine`] that it does not keep alive.
 pub struct WeakEngine<A> {
-    inner: Weak<Inner<A>>,
+    inner: Weak<EngineCore<A>>,
 }
 
-struct Inner<A> {
+struct EngineCore<A> {
     config: EngineConfig,
     application: A,
     sessions: Sessions,
@@ -63,7 +64,7 @@ impl<A: Application> Engine<A> {
     /// [`ConfigError`] names the setting that cannot work.
     pub fn new(config: EngineConfig, application: A) -> Result<Self, ConfigError> {
         let config = config.checked()?;
-        let inner = Inner {
+        let inner = EngineCore {
             gate: Gate::new(config.max_sessions),
             connections: Connections::new(config.connection_limits),
             deliveries: Arc::default(),
@@ -198,10 +199,10 @@ impl<A: Application> Engine<A> {
             let verdict = allow(Arc::clone(handshake)).await;
             verdict.map_err(|text| RequestError::Forbidden(Some(text.into())))?;
         }
-        self.inner.gate.reserve().ok_or_else(|| {
-            let text = "the server takes no more sessions";
-            RequestError::Forbidden(Some(text.into()))
-        })
+        self.inner
+            .gate
+            .reserve()
+            .ok_or_else(|| RequestError::Forbidden(Some(trace::FULL.into())))
     }
 
     /// Opens a session on long-polling.
@@ -210,7 +211,7 @@ impl<A: Application> Engine<A> {
         place: Place,
         handshake: Arc<Handshake>,
         revision: Revision,
-        dialect: payload::Dialect,
+        dialect: payload::PayloadDialect,
     ) -> Option<SessionHandle> {
         let registered = self.register(
             place,
@@ -235,13 +236,11 @@ impl<A: Application> Engine<A> {
         handshake: Arc<Handshake>,
         revision: Revision,
         base64: bool,
-        stream: Upgraded,
+        wire: Wire,
+        agreed: Agreed,
     ) {
         let kind = TransportKind::WebSocket;
         if let Some(registered) = self.register(place, revision, kind, Dialect::Packets, base64) {
-            let limit = self.config().limits.max_payload;
-            let agreed = stream.deflate.into();
-            let wire = Wire::websocket(stream, limit, Role::Server);
             self.drive_wire(registered, handshake, wire, agreed);
         }
     }
@@ -276,11 +275,18 @@ impl<A: Application> Engine<A> {
             }
             Dialect::Lines => Session::plain(transport, now),
         };
-        let connection = self.application().connect(session.clone(), handshake);
+        let span = trace::connection(handshake.remote_addr());
+        let connect = || self.application().connect(session.clone(), handshake);
+        let connection = span.in_scope(connect);
         let engine = self.clone();
         let driver = Driver::new(engine, session, state, connection, carrier, now);
         registered.hand_over();
-        tokio::spawn(driver);
+        // A task with a place for a span is larger: one that nobody wants is not to cost that.
+        if span.is_disabled() {
+            tokio::spawn(driver);
+        } else {
+            tokio::spawn(driver.instrument(span));
+        }
     }
 
     /// The open packet.
@@ -323,6 +329,7 @@ impl<A: Application> Engine<A> {
             .ok()?;
         let limits = &self.config().limits;
         let session = SessionHandle::new(id, revision, transport, dialect, base64, limits);
+        session.measure();
         self.inner.sessions.insert(session.clone());
         place.take();
         let registered = Registered {

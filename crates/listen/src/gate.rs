@@ -14,13 +14,13 @@ use tokio::sync::Notify;
 /// it, and none is once the engine closes.
 pub(crate) struct Gate {
     max_sessions: usize,
-    state: Mutex<State>,
+    state: Mutex<Occupancy>,
     /// Told of every change that somebody may wait for.
     changed: Notify,
 }
 
 #[derive(Debug)]
-struct State {
+struct Occupancy {
     phase: Phase,
     /// Sessions that are open, and places that are kept for those about to be.
     sessions: usize,
@@ -57,7 +57,7 @@ pub(crate) struct Place(Option<Arc<Gate>>);
 /// A way in; the engine is not gone before all of them are closed.
 pub(crate) struct Door(Arc<Gate>);
 
-impl State {
+impl Occupancy {
     /// What others wait for: nobody does for fewer sessions, only for none.
     fn awaited(&self) -> (Phase, bool, bool) {
         (
@@ -76,7 +76,7 @@ impl Gate {
     pub(crate) fn new(max_sessions: usize) -> Arc<Self> {
         Arc::new(Self {
             max_sessions,
-            state: Mutex::new(State {
+            state: Mutex::new(Occupancy {
                 phase: Phase::Open,
                 sessions: 0,
                 doors: 0,
@@ -148,7 +148,7 @@ impl Gate {
 
     /// Changes something that may be waited for. Those who do are told once the state is unlocked: on some
     /// executors they run at once, and want the lock.
-    fn change(&self, change: impl FnOnce(&mut State)) {
+    fn change(&self, change: impl FnOnce(&mut Occupancy)) {
         let mut state = self.state.lock();
         let before = state.awaited();
         change(&mut state);
@@ -191,7 +191,7 @@ impl Gate {
             .await;
     }
 
-    async fn until(&self, condition: impl Fn(&State) -> bool) {
+    async fn until(&self, condition: impl Fn(&Occupancy) -> bool) {
         loop {
             // It hears of every change from here on, polled or not.
             let changed = self.changed.notified();

@@ -15,6 +15,8 @@ mod gate;
 mod handshake;
 mod http;
 mod listener;
+mod origins;
+mod trace;
 mod websocket;
 
 pub use application::Application;

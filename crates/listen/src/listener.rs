@@ -3,6 +3,7 @@
 mod acceptor;
 mod bare;
 mod bound;
+mod given;
 mod guarded;
 mod http;
 mod options;
@@ -29,6 +30,7 @@ use crate::application::Application;
 use crate::engine::Engine;
 use acceptor::Acceptor;
 use bound::bind;
+pub(crate) use given::GivenStream;
 pub(crate) use guarded::Guarded;
 pub use options::ListenOptions;
 use options::Manners;

@@ -141,7 +141,7 @@ impl WebSocket {
                 }
             });
             match ready!(read) {
-                Ok(()) => {}
+                Ok(_) => {}
                 Err(ReadError::Format(error)) => {
                     self.out.close(Some(error.close_code()));
                     return Poll::Ready(Err(error.into()));

@@ -266,7 +266,9 @@ async fn unread_answer_does_not_outlive_its_session_for_long() {
     let (client, mut session) = rig.open(Case::POLLING).await;
     fill(&session);
     let first = poll_without_reading(&rig.net, &client).await;
-    session.handle.abort(CloseReason::PingTimeout);
+    session
+        .handle
+        .abort(CloseReason::PingTimeout, "by the test");
     assert_eq!(session.closed().await, CloseReason::PingTimeout);
     rig.net
         .until("none", || rig.engine.connection_count() == 0)

@@ -182,6 +182,22 @@ async fn body_in_more_chunks_than_there_may_be_is_413() {
 }
 
 #[tokio::test]
+async fn ten_thousand_chunks_are_taken_and_no_more() {
+    let mut rig = EngineRig::tcp(config()).await;
+    for (chunks, status) in [(10_000, 200), (10_001, 413)] {
+        let (client, mut session) = rig.open(Case::POLLING).await;
+        let mut http = begin_chunked(&rig, &client).await;
+        let body = format!("1\r\n4\r\n{}0\r\n\r\n", "1\r\nx\r\n".repeat(chunks - 1));
+        http.write(body.as_bytes()).await;
+        assert_eq!(http.response().await.unwrap().status, status);
+        match status {
+            200 => assert!(matches!(session.seen().await, Some(Seen::Text(_)))),
+            _ => assert_eq!(session.closed().await, CloseReason::TransportError),
+        }
+    }
+}
+
+#[tokio::test]
 async fn body_of_known_length_may_come_in_any_number_of_pieces() {
     let mut rig = EngineRig::tcp(config().max_body_chunks(1)).await;
     let (client, mut session) = rig.open(Case::POLLING).await;

@@ -116,7 +116,9 @@ async fn waiting_for_room_ends_with_the_session() {
     let handle = session.handle.clone();
     let room = tokio::spawn(async move { handle.ready().await });
     tokio::task::yield_now().await;
-    session.handle.abort(CloseReason::TransportError);
+    session
+        .handle
+        .abort(CloseReason::TransportError, "by the test");
     assert_eq!(room.await.unwrap(), Err(SendError::Closed));
 }
 

@@ -159,6 +159,13 @@ async fn other_paths_are_not_found() {
     for path in ["/", "/engine.iox", "/favicon.ico"] {
         let request = Request::get(&format!("{path}?{}", Case::POLLING.query()));
         assert_eq!(rig.net.request(&request).await.brief(), (404, ""), "{path}");
+        // Nobody is left waiting with an upgrade that is for somebody else.
+        let upgrade = Request::get(&format!("{path}?{}", Case::WEBSOCKET.query()))
+            .header("connection", "upgrade")
+            .header("upgrade", "websocket")
+            .header("sec-websocket-version", "13")
+            .header("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ==");
+        assert_eq!(rig.net.request(&upgrade).await.brief(), (404, ""), "{path}");
     }
     for path in ["/engine.io", "/engine.io/", "/engine.io/more"] {
         let request = Request::get(&format!("{path}?{}", Case::POLLING.query()));

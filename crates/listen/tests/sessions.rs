@@ -167,7 +167,9 @@ async fn closing_the_session_flushes_what_waits(case: Case) {
 async fn aborting_the_session_drops_what_waits(case: Case) {
     let mut rig = EngineRig::tcp(config()).await;
     let (mut client, mut session) = rig.open(case).await;
-    session.handle.abort(CloseReason::TransportError);
+    session
+        .handle
+        .abort(CloseReason::TransportError, "by the test");
     match case.is_polling() {
         true => assert_eq!(client.get().await.status, 400),
         false => assert_eq!(client.websocket().closed().await, Some(None)),
@@ -205,7 +207,9 @@ async fn heartbeat_in_the_wrong_direction_is_a_transport_error(case: Case) {
 async fn sending_to_a_closed_session_is_refused(case: Case) {
     let mut rig = EngineRig::tcp(config()).await;
     let (mut client, mut session) = rig.open(case).await;
-    session.handle.abort(CloseReason::ForcedClose);
+    session
+        .handle
+        .abort(CloseReason::ForcedClose, "by the test");
     client.hung_up().await;
     session.closed().await;
     let message = [Message::text("late")];

@@ -282,7 +282,7 @@ async fn peer_that_does_not_hang_up_is_lingered_for() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn body_that_takes_too_long_is_408() {
+async fn body_that_takes_longer_than_thirty_seconds_is_408() {
     let mut rig = EngineRig::memory(config());
     let (mut client, mut session) = rig.open(Case::POLLING_V3).await;
     let head = rig

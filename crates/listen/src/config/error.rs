@@ -19,4 +19,13 @@ pub enum ConfigError {
     /// CORS allows what can be no page's origin.
     #[error("{0:?} is no origin such as https://example.org, and no page will have it")]
     CorsOrigin(String),
+    /// A pattern of origins is none.
+    #[error(
+        "{0:?} is no pattern of origins such as http://example.org:80, example.org:80, example.org:*, *:80 or *:*"
+    )]
+    Origins(String),
+    /// The configuration is a clone of one that another server has or had, and with it the same place in a cluster. A server
+    /// that is closed or dropped does not give its place back, as the others may not know yet that it is gone.
+    #[error("the place in the cluster is or was another server's; make one for each server")]
+    ClusterTaken,
 }

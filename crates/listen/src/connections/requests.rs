@@ -14,10 +14,10 @@ use super::{Admitted, Connections, Peers};
 pub(crate) struct RequestConnection {
     number: u64,
     peers: Arc<Peers>,
-    state: Mutex<State>,
+    state: Mutex<Fate>,
 }
 
-enum State {
+enum Fate {
     Live(Live),
     /// It is to end, and is not counted any more.
     Cut,
@@ -71,7 +71,7 @@ impl Connections {
         let connection = Arc::new(RequestConnection {
             number,
             peers,
-            state: Mutex::new(State::Live(Live {
+            state: Mutex::new(Fate::Live(Live {
                 seat,
                 serving: 0,
                 rested: now(),
@@ -96,8 +96,8 @@ impl RequestConnection {
 
     fn live<T>(&self, look: impl FnOnce(&mut Live) -> T) -> Option<T> {
         match &mut *self.state.lock() {
-            State::Live(live) => Some(look(live)),
-            State::Cut => None,
+            Fate::Live(live) => Some(look(live)),
+            Fate::Cut => None,
         }
     }
 
@@ -131,9 +131,9 @@ impl RequestConnection {
 
     /// Ends the connection: its next reading or writing fails.
     pub(crate) fn cut(&self) {
-        let cut = std::mem::replace(&mut *self.state.lock(), State::Cut);
+        let cut = std::mem::replace(&mut *self.state.lock(), Fate::Cut);
         // Outside of the lock: the seat takes another one when it is given back.
-        if let State::Live(Live { seat, task, .. }) = cut {
+        if let Fate::Live(Live { seat, task, .. }) = cut {
             drop(seat);
             wake(task);
         }
@@ -207,10 +207,10 @@ impl Watched {
     }
 
     fn take(&self) -> Option<Seat> {
-        let state = std::mem::replace(&mut *self.0.state.lock(), State::Cut);
+        let state = std::mem::replace(&mut *self.0.state.lock(), Fate::Cut);
         match state {
-            State::Live(live) => Some(live.seat),
-            State::Cut => None,
+            Fate::Live(live) => Some(live.seat),
+            Fate::Cut => None,
         }
     }
 }

@@ -67,7 +67,7 @@ impl Deliveries {
             return Ok(());
         };
         if underway.awaited.swap(true, Ordering::AcqRel) {
-            session.abort(CloseReason::TransportError);
+            session.abort(CloseReason::TransportError, "overlapping requests");
             return Err(RequestError::Overlap);
         }
         underway.wait().await;

@@ -4,6 +4,7 @@ mod body;
 mod delivery;
 mod encoding;
 mod files;
+mod jsonp;
 mod middleware;
 mod params;
 mod polling;
@@ -32,6 +33,7 @@ use crate::connections::Owner;
 use crate::engine::Engine;
 use crate::gate::Place;
 use crate::handshake::{ConnectionInfo, Handshake};
+use crate::trace;
 use params::Params;
 pub(crate) use upgrade::{requested, switching_protocols, upgraded};
 
@@ -125,6 +127,7 @@ where
         + 'static,
 {
     let upgrading = inside.on_upgrade.is_some();
+    let remote = inside.connection.remote_addr;
     let mut request = Request::from_parts(parts.clone(), RequestBody::new(body));
     request.extensions_mut().insert(inside);
     match service.answer(request).await {
@@ -132,6 +135,7 @@ where
         Err(cause) => {
             let error = RequestError::BadRequest(BadRequest::MiddlewareFailure);
             tracing::debug!(%cause, "a layer failed");
+            trace::refused(&error, remote);
             if let Some(hook) = &engine.config().hooks.connection_error {
                 hook(&ConnectionError::new(&error, parts).caused_by(&*cause));
             }
@@ -149,10 +153,11 @@ where
         + 'static,
 {
     let upgrading = inside.on_upgrade.is_some();
+    let remote = inside.connection.remote_addr;
     match route(engine, parts, body, inside).await {
         Ok(response) => response,
         Err(error) => {
-            tracing::debug!(code = error.code(), %error, "request refused");
+            trace::refused(&error, remote);
             if let Some(hook) = &engine.config().hooks.connection_error
                 && !error.is_about_session()
             {
@@ -186,6 +191,10 @@ where
         .transport
         .filter(|kind| matches!(kind, TransportKind::Polling | TransportKind::WebSocket))
         .filter(|kind| engine.config().has(*kind))
+        // Anything but a script would be no answer to such a page.
+        .filter(|kind| {
+            *kind != TransportKind::Polling || params.j.is_none() || engine.config().jsonp
+        })
         .ok_or(RequestError::UnknownTransport)?;
     let websocket = transport == TransportKind::WebSocket;
     if let Some(sid) = &params.sid {
@@ -201,8 +210,8 @@ where
             return Err(RequestError::BadRequest(BadRequest::ProtocolMismatch));
         }
         return match upgrade {
-            Some(on_upgrade) => upgrade::join_session(engine, parts, on_upgrade, session),
-            None => polling::request(engine, parts, body, &session, owner).await,
+            Some(on_upgrade) => upgrade::join_session(engine, parts, on_upgrade, session, &params),
+            None => polling::request(engine, parts, body, &session, owner, &params).await,
         };
     }
     if parts.method != Method::GET {
@@ -224,6 +233,10 @@ where
         secure,
         SystemTime::now(),
     ));
+    let origins = engine.config().origins.as_ref();
+    if origins.is_some_and(|origins| !origins.allow(&parts.headers)) {
+        return Err(RequestError::Forbidden(None));
+    }
     let place = engine.admit(&handshake).await?;
     let opening = Opening {
         place,

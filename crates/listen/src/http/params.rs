@@ -1,5 +1,7 @@
 use std::borrow::Cow;
 
+use http::HeaderMap;
+use http::header::{HOST, ORIGIN};
 use sockeye_engine_proto::{Revision, TransportKind};
 
 use crate::config::{EngineConfig, MissingRevision};
@@ -12,6 +14,8 @@ pub(super) struct Params<'a> {
     pub(super) eio: Option<Cow<'a, str>>,
     pub(super) t: Option<Cow<'a, str>>,
     pub(super) b64: Option<Cow<'a, str>>,
+    /// The callback of a page that can only load scripts.
+    pub(super) j: Option<Cow<'a, str>>,
 }
 
 impl<'a> Params<'a> {
@@ -24,6 +28,7 @@ impl<'a> Params<'a> {
                 "EIO" => params.eio = Some(value),
                 "t" => params.t = Some(value),
                 "b64" => params.b64 = Some(value),
+                "j" => params.j = Some(value),
                 _ => {}
             }
         }
@@ -39,11 +44,23 @@ impl<'a> Params<'a> {
         }
     }
 
+    /// Whether text on a WebSocket of this peer may be encoded twice, as clients of Socket.IO 1.0 do: in browsers they show
+    /// by the revision they ask for, in Node by an origin that is none, which the WebSockets of Socket.IO 1.0 to 1.2 send.
+    /// Others would be misread if they meant text that only looks like it.
+    pub(super) fn may_double_text(&self, headers: &HeaderMap) -> bool {
+        self.eio.as_deref() == Some("2")
+            || self.eio.as_deref() == Some("3")
+                && headers
+                    .get(ORIGIN)
+                    .is_some_and(|origin| headers.get(HOST) == Some(origin))
+    }
+
     /// The revision that is asked for, unless it is not served.
     pub(super) fn revision(&self, config: &EngineConfig) -> Option<Revision> {
         match self.eio.as_deref() {
             Some("4") => Some(Revision::V4),
-            Some("3") if config.allow_v3 => Some(Revision::V3),
+            // Browsers with Socket.IO 1.0 say 2, and mean the same as Node's clients of that time, which say 3.
+            Some("2" | "3") if config.allow_v3 => Some(Revision::V3),
             None if config.allow_v3 && config.missing_revision == MissingRevision::V3 => {
                 Some(Revision::V3)
             }
@@ -54,6 +71,8 @@ impl<'a> Params<'a> {
 
 #[cfg(test)]
 mod tests {
+    use http::HeaderValue;
+
     use super::*;
 
     #[test]
@@ -64,10 +83,26 @@ mod tests {
     }
 
     #[test]
+    fn clients_that_may_encode_text_twice_are_told_by_their_requests() {
+        let may = |query, origin: &'static str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(HOST, HeaderValue::from_static("example.org:80"));
+            headers.insert(ORIGIN, HeaderValue::from_static(origin));
+            Params::parse(query).may_double_text(&headers)
+        };
+        assert!(may("EIO=2", "http://example.org"));
+        assert!(may("EIO=3", "example.org:80"));
+        assert!(!may("EIO=3", "http://example.org:80"));
+        assert!(!may("EIO=4", "example.org:80"));
+        assert!(!may("", "example.org:80"));
+    }
+
+    #[test]
     fn revision_follows_the_configuration() {
         let config = EngineConfig::default();
         assert_eq!(Params::parse("EIO=4").revision(&config), Some(Revision::V4));
         assert_eq!(Params::parse("EIO=3").revision(&config), Some(Revision::V3));
+        assert_eq!(Params::parse("EIO=2").revision(&config), Some(Revision::V3));
         assert_eq!(Params::parse("EIO=5").revision(&config), None);
         assert_eq!(Params::parse("").revision(&config), None);
         let lenient = config.clone().missing_revision(MissingRevision::V3);

@@ -5,13 +5,13 @@ use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, SET_COOKIE};
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
 use http_body_util::BodyExt;
-use sockeye_engine_proto::payload::{self, Dialect};
-use sockeye_engine_proto::{BadRequest, Packet, RequestError, TransportKind};
+use sockeye_engine_proto::payload::{self, PayloadDialect};
+use sockeye_engine_proto::{BadRequest, Packet, RequestError, TransportKind, WireKind};
 
 use super::body::PIECE;
 use super::encoding::HttpCompression;
 use super::params::Params;
-use super::{Body, Deliveries, Opening, apply_polling_headers, text};
+use super::{Body, Deliveries, Opening, apply_polling_headers, jsonp, text};
 use crate::application::Application;
 use crate::connections::Owner;
 use crate::engine::Engine;
@@ -29,7 +29,11 @@ pub(super) fn open_session<A: Application>(
         handshake,
         revision,
     } = opening;
-    let dialect = Dialect::from_query(revision, params.t.as_deref(), params.b64.as_deref());
+    let mut dialect =
+        PayloadDialect::from_query(revision, params.t.as_deref(), params.b64.as_deref());
+    if params.j.is_some() {
+        dialect = dialect.force_base64();
+    }
     let mut payload = payload::Encoder::new(&dialect, engine.config().limits.max_payload);
     let session = engine
         .open_polling(place, handshake, revision, dialect)
@@ -39,7 +43,10 @@ pub(super) fn open_session<A: Application>(
         .to_json();
     let taken = payload.push(&Packet::Open(open.into()));
     debug_assert!(taken, "the first packet of a payload is always taken");
-    let open = Encoded::plain(payload.finish());
+    if engine.config().merge_first_packets {
+        session.take_first(&mut payload);
+    }
+    let open = Encoded::plain(payload.finish(), params);
     let mut response = answer(&parts.headers, open, Body::from);
     if let Some(cookie) = &engine.config().cookie
         && let Some(value) = cookie.header(session.id().as_str())
@@ -59,6 +66,7 @@ pub(super) async fn request<A, B>(
     body: B,
     session: &SessionHandle,
     owner: Option<Owner>,
+    params: &Params<'_>,
 ) -> Result<Response<Body>, RequestError>
 where
     A: Application,
@@ -78,7 +86,7 @@ where
                 }
             };
             let compression = engine.config().http_compression.as_ref();
-            let payload = Encoded::new(payload, &parts.headers, compression);
+            let payload = Encoded::new(payload, params, &parts.headers, compression);
             if payload.body.len() <= PIECE {
                 pending.finished();
                 return Ok(answer(&parts.headers, payload, Body::from));
@@ -93,7 +101,7 @@ where
             Ok(answer(&parts.headers, payload, body))
         }
         Method::POST => {
-            post(engine, parts, body, session).await?;
+            post(engine, parts, body, session, params.j.is_some()).await?;
             let mut response = text(StatusCode::OK, "ok", "text/html");
             apply_polling_headers(&parts.headers, response.headers_mut());
             Ok(response)
@@ -110,12 +118,13 @@ async fn poll(deliveries: &Deliveries, session: &SessionHandle) -> PollAnswer {
     }
 }
 
-/// Hands the packets of a body to the session.
+/// Hands the packets of a body, or of a form, to the session.
 async fn post<A, B>(
     engine: &Engine<A>,
     parts: &Parts,
     body: B,
     session: &SessionHandle,
+    is_form: bool,
 ) -> Result<(), RequestError>
 where
     A: Application,
@@ -130,7 +139,8 @@ where
         let discarded = discard(body, limit.saturating_mul(2));
         let linger = engine.config().limits.linger;
         tokio::spawn(tokio::time::timeout(linger, discarded));
-        return Err(RequestError::PayloadTooLarge);
+        let too_large = std::future::ready(Err(RequestError::PayloadTooLarge));
+        return pending.finish(too_large).await;
     }
     let max_chunks = match parts.headers.contains_key(CONTENT_LENGTH) {
         // These come in segments of the network, whose size the peer does not choose.
@@ -144,7 +154,14 @@ where
     let content = payload::content_kind(kind);
     let read = read(body, limit, max_chunks, engine.config().body_timeout);
     pending
-        .finish(async { read.await.map(|body| (content, body)) })
+        .finish(async {
+            let body = read.await?;
+            if !is_form {
+                return Ok((content, body));
+            }
+            let payload = jsonp::payload(&body).ok_or(RequestError::BadPayload)?;
+            Ok((WireKind::Text, payload))
+        })
         .await
 }
 
@@ -210,7 +227,18 @@ struct Encoded {
 }
 
 impl Encoded {
-    fn plain(payload: payload::Encoded) -> Self {
+    fn plain(payload: payload::Encoded, params: &Params<'_>) -> Self {
+        if let Some(callback) = &params.j
+            && payload.content == WireKind::Text
+        {
+            let text = str::from_utf8(&payload.body).expect("packets in text framing are text");
+            return Self {
+                content_type: jsonp::CONTENT_TYPE,
+                coding: None,
+                body: jsonp::script(callback, text),
+            };
+        }
+        // That is no script if the session was opened by requests that can take it, so that its peer is to blame.
         Self {
             content_type: payload.content_type(),
             coding: None,
@@ -221,10 +249,11 @@ impl Encoded {
     /// Compressed, if everybody agrees to that: the server, the client, and a message in it.
     fn new(
         payload: PollPayload,
+        params: &Params<'_>,
         request: &HeaderMap,
         compression: Option<&HttpCompression>,
     ) -> Self {
-        let mut encoded = Self::plain(payload.encoded);
+        let mut encoded = Self::plain(payload.encoded, params);
         if payload.compress
             && let Some(compression) = compression
             && let Some((coding, body)) = compression.encode(request, &encoded.body)

@@ -14,11 +14,10 @@ use super::params::Params;
 use super::{Body, Opening};
 use crate::application::Application;
 use crate::engine::Engine;
-use crate::listener::Guarded;
-#[cfg(feature = "tls")]
+use crate::listener::{GivenStream, Guarded};
 use sockeye_engine::Seated;
 use sockeye_engine::SessionHandle;
-use sockeye_engine::{Io, Seat, Upgraded, Wire};
+use sockeye_engine::{Agreed, Io, Seat, Upgraded, Wire};
 
 /// Takes the upgrade out of a request that asks for a WebSocket.
 pub(crate) fn requested<B>(request: &mut Request<B>) -> Option<OnUpgrade> {
@@ -39,6 +38,7 @@ pub(super) fn open_session<A: Application>(
 ) -> Result<Response<Body>, RequestError> {
     let (mut response, deflate) = switching_protocols(parts, deflate_of(engine))?;
     let base64 = params.b64.as_deref().is_some_and(|value| !value.is_empty());
+    let may_double_text = params.may_double_text(&parts.headers);
     if let Some(hook) = &engine.config().hooks.initial_headers {
         hook(response.headers_mut(), parts);
     }
@@ -58,8 +58,8 @@ pub(super) fn open_session<A: Application>(
                 handshake,
                 revision,
             } = opening;
-            let stream = Upgraded { io, read, deflate };
-            engine.open_stream(place, handshake, revision, base64, stream);
+            let (wire, agreed) = wire(&engine, Upgraded { io, read, deflate }, may_double_text);
+            engine.open_stream(place, handshake, revision, base64, wire, agreed);
         }
     });
     Ok(response)
@@ -71,8 +71,10 @@ pub(super) fn join_session<A: Application>(
     parts: &Parts,
     on_upgrade: OnUpgrade,
     session: SessionHandle,
+    params: &Params<'_>,
 ) -> Result<Response<Body>, RequestError> {
     let (response, deflate) = switching_protocols(parts, deflate_of(engine))?;
+    let may_double_text = params.may_double_text(&parts.headers);
     let engine = engine.clone();
     tokio::spawn(async move {
         // As for a new session: a server around the engine may never get so far.
@@ -81,13 +83,25 @@ pub(super) fn join_session<A: Application>(
             () = engine.gate().expired() => None,
         };
         if let Some((io, read)) = upgraded {
-            let limit = engine.config().limits.max_payload;
-            let agreed = deflate.into();
-            let wire = Wire::websocket(Upgraded { io, read, deflate }, limit, Role::Server);
+            let (wire, agreed) = wire(&engine, Upgraded { io, read, deflate }, may_double_text);
             session.upgrade(wire.probe(TransportKind::WebSocket, agreed));
         }
     });
     Ok(response)
+}
+
+/// What carries a session on this WebSocket, and what both ends have agreed on.
+fn wire<A: Application>(
+    engine: &Engine<A>,
+    stream: Upgraded,
+    may_double_text: bool,
+) -> (Wire, Agreed) {
+    let agreed = stream.deflate.into();
+    let mut wire = Wire::websocket(stream, engine.config().limits.max_payload, Role::Server);
+    if may_double_text {
+        wire.examine_text();
+    }
+    (wire, agreed)
 }
 
 fn deflate_of<A: Application>(engine: &Engine<A>) -> Option<&DeflateConfig> {
@@ -145,6 +159,13 @@ pub(crate) async fn upgraded(on_upgrade: OnUpgrade) -> Option<(Io, Bytes)> {
     };
     #[cfg(feature = "tls")]
     let upgraded = match upgraded.downcast::<TokioIo<Guarded<TlsStream<TcpStream>>>>() {
+        Ok(parts) => {
+            let (stream, seat) = parts.io.into_inner().into_parts()?;
+            return Some((Io::boxed(Seated::new(stream, Some(seat))), parts.read_buf));
+        }
+        Err(upgraded) => upgraded,
+    };
+    let upgraded = match upgraded.downcast::<TokioIo<Guarded<GivenStream>>>() {
         Ok(parts) => {
             let (stream, seat) = parts.io.into_inner().into_parts()?;
             return Some((Io::boxed(Seated::new(stream, Some(seat))), parts.read_buf));

@@ -25,6 +25,7 @@ use crate::connections::Admitted;
 use crate::engine::Engine;
 use crate::gate::Door;
 use crate::handshake::{ConnectionInfo, Handshake};
+use crate::trace;
 
 /// Accepts connections of one socket.
 pub(super) struct Acceptor<A, S> {
@@ -127,7 +128,7 @@ where
         let admitted = match self.engine.connections().admit(address.map(|at| at.ip())) {
             Ok(admitted) => admitted,
             Err(full) => {
-                tracing::debug!(%full, "a connection is refused");
+                trace::no_room(&full);
                 if let (Accepted::Tcp(stream, _), Some(_), false) =
                     (&accepted, &self.service, self.secure)
                 {

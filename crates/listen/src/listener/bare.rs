@@ -18,6 +18,7 @@ use crate::application::Application;
 use crate::engine::Engine;
 use crate::gate::Place;
 use crate::handshake::Handshake;
+use crate::trace::{self, Unopened};
 use opening::{BareOpening, Opening, listen_to};
 use unheard::Unheard;
 
@@ -71,26 +72,28 @@ async fn serve_again<A: Application>(engine: Engine<A>, io: Io, guest: Guest, sa
 
 async fn receive<A: Application>(engine: &Engine<A>, mut io: Io, guest: Guest, said: Vec<u8>) {
     let patience = engine.application().connect_timeout();
+    let remote = guest.handshake.remote_addr();
     let listening = listen_to(&mut io, guest.manners, said);
     let opening = match tokio::time::timeout(patience, listening).await {
         Ok(Ok(opening)) => opening,
         Ok(Err(error)) => {
-            tracing::debug!(%error, "a peer on a bare stream did not open a session");
+            trace::unopened(Unopened::Garbled(&error), remote);
             return;
         }
         Err(_) => {
-            tracing::debug!("a peer on a bare stream said nothing");
+            trace::unopened(Unopened::Silent, remote);
             return;
         }
     };
     let opening = match opening {
         Opening::Session(opening) => opening,
         Opening::Http => {
+            trace::unopened(Unopened::Http, remote);
             say_farewell(engine, &mut io, NOT_HTTP).await;
             return;
         }
         Opening::Unwanted => {
-            tracing::debug!("a peer speaks lines where only packets are taken");
+            trace::unopened(Unopened::Lines, remote);
             let text = "this listener takes packets only";
             let error = RequestError::Forbidden(Some(text.into()));
             say_farewell(engine, &mut io, &refusal(Framing::Lines, &error)).await;
@@ -100,7 +103,7 @@ async fn receive<A: Application>(engine: &Engine<A>, mut io: Io, guest: Guest, s
     match engine.admit(&guest.handshake).await {
         Ok(place) => open(engine, place, io, guest, &opening),
         Err(error) => {
-            tracing::debug!(%error, "a peer on a bare stream was refused");
+            trace::unopened(Unopened::Refused(&error), remote);
             say_farewell(engine, &mut io, &refusal(opening.framing, &error)).await;
         }
     }
