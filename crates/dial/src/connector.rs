@@ -4,8 +4,10 @@ mod config;
 mod error;
 mod exchange;
 mod http;
+mod options;
 mod stream;
 mod target;
+pub mod transport;
 
 use std::fmt;
 use std::future::Future;
@@ -30,6 +32,7 @@ use sockeye_engine::{Dialect, SessionHandle};
 
 pub use config::ConnectorConfig;
 pub use error::OpenError;
+pub use options::TransportOptions;
 
 /// Opens sessions with servers.
 ///
@@ -37,11 +40,11 @@ pub use error::OpenError;
 /// alive, and whether the last WebSocket worked.
 #[derive(Clone)]
 pub struct Connector {
-    shared: Arc<Shared>,
+    shared: Arc<ConnectorCore>,
 }
 
-struct Shared {
-    config: ConnectorConfig,
+struct ConnectorCore {
+    config: Arc<ConnectorConfig>,
     dialer: Dialer,
     /// For [`ConnectorConfig::remember_upgrade`].
     websocket_works: AtomicBool,
@@ -59,6 +62,12 @@ pub struct ConnectRequest {
     pub query: Vec<(String, String)>,
     /// Headers for every HTTP request, instead of those of the same name in the configuration.
     pub headers: HeaderMap,
+    /// The transports to use with an `http`, `https`, `ws` or `wss` URL, the one to begin with first; `None` for those of
+    /// the configuration.
+    pub transports: Option<Vec<TransportKind>>,
+    /// How many attempts there were since the last session, or since the client was told to connect: 0 for a first one.
+    /// It changes nothing; it is for whoever decides about the rest of the request.
+    pub attempt: u32,
     /// By when whoever asks wants to have the session, if that is limited. What is known of a server
     /// that stays silent is told just before, as [`OpenError::Silent`]; nothing else ends at this time.
     pub deadline: Option<Instant>,
@@ -85,7 +94,7 @@ pub struct Opened {
 }
 
 /// Runs one session: a future that is ready when the session is over and its connection has
-/// nothing left to do.
+/// nothing left to do. It tells why the session was closed.
 ///
 /// It is to be spawned, or polled otherwise, from the beginning: nothing is read and no heartbeat
 /// answered without. Dropping it drops the connection without a word.
@@ -95,31 +104,29 @@ pub struct ClientSession<C: Connection> {
     handle: SessionHandle,
 }
 
-/// How a session has ended.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Ended {
-    /// Why.
-    pub reason: CloseReason,
-    /// What else is known of it, for logs and error messages.
-    pub detail: Option<String>,
-}
-
 impl Connector {
     /// A connector, once its settings are found to work.
     ///
     /// # Errors
     ///
     /// [`ConnectorError`] names the setting that cannot work.
-    pub fn new(config: ConnectorConfig) -> Result<Self, ConnectorError> {
-        let config = config.checked()?;
-        let shared = Shared {
-            dialer: Dialer::new(&config.dial.clone().max_answer(config.limits.max_payload))?,
+    pub fn new(config: impl Into<Arc<ConnectorConfig>>) -> Result<Self, ConnectorError> {
+        let config = config.into();
+        config.check()?;
+        let shared = ConnectorCore {
+            dialer: Dialer::new(Arc::clone(&config.dial), config.limits.max_payload)?,
             config,
             websocket_works: AtomicBool::new(false),
         };
         Ok(Self {
             shared: Arc::new(shared),
         })
+    }
+
+    /// A request as the configuration has it.
+    #[must_use]
+    pub fn request(&self, url: ConnectUrl) -> ConnectRequest {
+        ConnectRequest::new(url).transports(self.shared.config.transports.iter().copied())
     }
 
     /// Opens a session: connects, shakes hands and reads the open packet. `build` makes the upper
@@ -163,7 +170,7 @@ struct Begun {
 impl Begun {
     fn run<C: Connection>(
         self,
-        shared: &Arc<Shared>,
+        shared: &Arc<ConnectorCore>,
         build: impl FnOnce(&Opened) -> C,
     ) -> Result<ClientSession<C>, OpenError> {
         // Only servers look sessions up by their ids, so that any will do for one that a foreign
@@ -187,7 +194,6 @@ impl Begun {
         let connection = build(&opened);
         let side = ClientSide {
             shared: Arc::clone(shared),
-            noted: None,
         };
         let session = handle.clone();
         let driver = Driver::new(side, session, self.state, connection, self.carrier, now());
@@ -203,6 +209,8 @@ impl ConnectRequest {
             url,
             query: Vec::new(),
             headers: HeaderMap::new(),
+            transports: None,
+            attempt: 0,
             deadline: None,
         }
     }
@@ -211,6 +219,13 @@ impl ConnectRequest {
     #[must_use]
     pub fn query(mut self, query: Vec<(String, String)>) -> Self {
         self.query = query;
+        self
+    }
+
+    /// Sets [`transports`](Self::transports).
+    #[must_use]
+    pub fn transports(mut self, transports: impl IntoIterator<Item = TransportKind>) -> Self {
+        self.transports = Some(transports.into_iter().collect());
         self
     }
 
@@ -238,26 +253,22 @@ impl<C: Connection> ClientSession<C> {
 }
 
 impl<C: Connection> Future for ClientSession<C> {
-    type Output = Ended;
+    type Output = CloseReason;
 
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Ended> {
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<CloseReason> {
         ready!(Pin::new(&mut self.driver).poll(cx));
         let (reason, side) = self.driver.outcome();
         let reason = reason.expect("a driver ends behind its session");
         if reason == CloseReason::TransportError {
             side.shared.websocket_works.store(false, Ordering::Relaxed);
         }
-        Poll::Ready(Ended {
-            reason,
-            detail: side.noted.clone(),
-        })
+        Poll::Ready(reason)
     }
 }
 
 /// What a driver needs to know of a client.
 struct ClientSide {
-    shared: Arc<Shared>,
-    noted: Option<String>,
+    shared: Arc<ConnectorCore>,
 }
 
 impl Side for ClientSide {
@@ -269,14 +280,6 @@ impl Side for ClientSide {
         // A client that has slept is to find out soon, rather than to give the server another
         // round of time: it has closed the session long since, and a new one is what it takes.
         Duration::MAX
-    }
-
-    fn note(&mut self, cause: fmt::Arguments<'_>) {
-        self.noted.get_or_insert_with(|| cause.to_string());
-    }
-
-    fn noted(&self) -> Option<&str> {
-        self.noted.as_deref()
     }
 
     fn forget(&self, _session: &SessionHandle) {}
@@ -299,6 +302,8 @@ impl fmt::Debug for ConnectRequest {
             .field("url", &self.url.origin().to_string())
             .field("query", &keys)
             .field("headers", &names)
+            .field("transports", &self.transports)
+            .field("attempt", &self.attempt)
             .field("deadline", &self.deadline)
             .finish()
     }

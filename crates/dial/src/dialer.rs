@@ -4,6 +4,8 @@ mod config;
 #[cfg_attr(not(feature = "cookies"), path = "dialer/no_cookies.rs")]
 mod cookies;
 mod error;
+mod given;
+mod link;
 mod pool;
 mod proxy;
 mod request;
@@ -21,10 +23,10 @@ use std::sync::Arc;
 pub use config::DialConfig;
 use cookies::Jar;
 pub use error::{ConnectorError, DialError, UnixProblem};
+use link::Link;
 use pool::Pool;
 pub use proxy::{ProxyUrl, ProxyUrlError};
 pub(crate) use request::{Answer, PostBody};
-use stream::Link;
 use tls::Tls;
 pub use tls::TlsOptions;
 
@@ -34,11 +36,13 @@ use sockeye_engine::net::Place;
 
 /// Opens streams to servers. Clones share everything.
 #[derive(Clone, Debug)]
-pub(crate) struct Dialer(Arc<Shared>);
+pub(crate) struct Dialer(Arc<DialerCore>);
 
 #[derive(Debug)]
-struct Shared {
-    config: DialConfig,
+struct DialerCore {
+    config: Arc<DialConfig>,
+    /// How large the body of an answer to a request may be, in bytes.
+    max_answer: usize,
     pool: Pool,
     tls: Tls,
     /// If cookies are kept at all.
@@ -47,18 +51,22 @@ struct Shared {
 
 impl Dialer {
     /// A dialer, once its settings are found to work.
-    pub(crate) fn new(config: &DialConfig) -> Result<Self, ConnectorError> {
+    pub(crate) fn new(config: Arc<DialConfig>, max_answer: usize) -> Result<Self, ConnectorError> {
         if config.request_timeout.is_some_and(|limit| limit.is_zero()) {
             return Err(ConnectorError::Zero("the request timeout"));
+        }
+        if config.opener.is_some() && config.proxy.is_some() {
+            return Err(ConnectorError::ProxyOfStreams);
         }
         if config.cookies && cfg!(not(feature = "cookies")) {
             return Err(ConnectorError::NoCookies);
         }
-        Ok(Self(Arc::new(Shared {
-            config: config.clone(),
-            pool: Pool::default(),
+        Ok(Self(Arc::new(DialerCore {
             tls: Tls::new(&config.tls)?,
             jar: config.cookies.then(Jar::default),
+            pool: Pool::default(),
+            config,
+            max_answer,
         })))
     }
 
@@ -68,12 +76,25 @@ impl Dialer {
     }
 
     async fn link(&self, url: &ConnectUrl) -> Result<Link, DialError> {
+        let DialerCore { config, tls, .. } = &*self.0;
+        if cfg!(not(feature = "tls")) && url.is_secure() {
+            return Err(DialError::NoTls { url: url.origin() });
+        }
+        if let Some(opener) = &config.opener {
+            let link = opener
+                .open(url)
+                .await
+                .map_err(|source| DialError::Connect {
+                    to: url.origin().to_string(),
+                    source,
+                })?;
+            return match url.is_secure() {
+                true => tls.connect(url, link).await,
+                false => Ok(link),
+            };
+        }
         match url.place() {
             Place::Host { host, port } => {
-                let Shared { config, tls, .. } = &*self.0;
-                if cfg!(not(feature = "tls")) && url.is_secure() {
-                    return Err(DialError::NoTls { url: url.origin() });
-                }
                 let stream = match &config.proxy {
                     None => stream::tcp(host, *port, config).await?,
                     Some(proxy) => proxy.connect(url, config).await?,

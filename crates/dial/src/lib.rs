@@ -9,8 +9,9 @@ mod connector;
 mod dialer;
 mod url;
 
+pub use connector::transport;
 pub use connector::{
-    ClientSession, ConnectRequest, Connector, ConnectorConfig, Ended, OpenError, Opened,
+    ClientSession, ConnectRequest, Connector, ConnectorConfig, OpenError, Opened, TransportOptions,
 };
 pub use dialer::{
     ConnectorError, DialConfig, DialError, ProxyUrl, ProxyUrlError, TlsOptions, UnixProblem,

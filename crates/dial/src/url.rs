@@ -20,7 +20,8 @@ use sockeye_engine::net::Place;
 /// | `unix:/path`, or a bare path with a slash or a dot in it | a Unix-domain socket |
 /// | `unix:@name` | a Unix-domain socket in Linux's abstract namespace |
 ///
-/// The host may be a name, an IPv4 address or an IPv6 address in brackets; where there is none, as in
+/// The host may be a name, an IPv4 address or an IPv6 address in brackets. With the feature `idna`, a name may have letters
+/// beyond ASCII, and becomes what resolvers know it by: `http://xn--bcher-kva.example` for `http://bücher.example`. Where there is none, as in
 /// `tcp://:5000`, it is `localhost`. The path names the namespace, and a fragment is ignored, as the
 /// JavaScript client does. A URL has at most 8000 characters.
 ///
@@ -70,6 +71,9 @@ pub enum ConnectUrlError {
     /// The host is no name and no address, such as an IPv6 address without brackets.
     #[error("the host is not a name, an IPv4 address, or an IPv6 address in brackets")]
     Host,
+    /// The host has letters beyond ASCII, and the library was built without the feature `idna`.
+    #[error("the host has letters beyond ASCII, and the feature `idna` is off")]
+    NoIdna,
     /// There are a user name and a password in front of the host.
     #[error("a user name in the URL is not sent; use a header instead")]
     UserInfo,
@@ -318,6 +322,8 @@ mod tests {
 
     #[test]
     fn path_is_the_namespace_and_query_stays_encoded() {
+        let equals = url("http://a?x=b=c==");
+        assert_eq!(equals.query(), Some("x=b=c=="));
         let url = url("https://example.com/a/b?x=%20&y#z");
         assert_eq!((url.namespace(), url.query()), ("/a/b", Some("x=%20&y")));
         assert_eq!((url.host(), url.port()), (Some("example.com"), Some(443)));
@@ -365,6 +371,51 @@ mod tests {
         assert_eq!(url("http://[fe80::1%eth0]:1").authority(), "[fe80::1]:1");
     }
 
+    #[cfg(feature = "idna")]
+    #[test]
+    fn host_beyond_ascii_is_written_as_resolvers_know_it() {
+        let host = |text: &str| url(text).host().unwrap().to_owned();
+        assert_eq!(host("http://bücher.example/ä"), "xn--bcher-kva.example");
+        assert_eq!(host("wss://BÜCHER.example:444"), "xn--bcher-kva.example");
+        assert_eq!(
+            host("tcp://bu\u{308}cher。example:1"),
+            "xn--bcher-kva.example"
+        );
+        // As RFC 5891 has it, and not as its predecessor.
+        assert_eq!(host("http://faß.example"), "xn--fa-hia.example");
+        assert_eq!(host("http://例え.テスト"), "xn--r8jz45g.xn--zckzah");
+        assert_eq!(host("http://１２７.0.0.1:80"), "127.0.0.1");
+        // ASCII is nobody's business.
+        assert_eq!(host("http://My_Host"), "My_Host");
+        assert_eq!(host("http://xn--a"), "xn--a");
+        let same = url("http://bücher.example/x?y");
+        assert_eq!(same, url("http://xn--bcher-kva.example/x?y"));
+        for wrong in [
+            "http://ü b",
+            "http://ü%41",
+            "http://ü％41",
+            "http://ü／a",
+            "http://ü＠b",
+            "http://ü：1",
+            "http://xn--ü",
+            "http://\u{ad}",
+            "http://[ü]:1",
+            "http://ü\u{202e}a.example",
+        ] {
+            let error = wrong.parse::<ConnectUrl>();
+            assert_eq!(error, Err(ConnectUrlError::Host), "{wrong}");
+        }
+        let long = format!("http://{}", "ü".repeat(300));
+        assert_eq!(long.parse::<ConnectUrl>(), Err(ConnectUrlError::Host));
+    }
+
+    #[cfg(not(feature = "idna"))]
+    #[test]
+    fn host_beyond_ascii_takes_its_feature() {
+        let error = "http://bücher.example".parse::<ConnectUrl>();
+        assert_eq!(error, Err(ConnectUrlError::NoIdna));
+    }
+
     #[test]
     fn what_is_wrong_is_named() {
         let error = |url: &str| url.parse::<ConnectUrl>().unwrap_err();
@@ -387,7 +438,6 @@ mod tests {
         assert_eq!(error("http://[::1]3000"), ConnectUrlError::Host);
         assert_eq!(error("http://[::1%]:1"), ConnectUrlError::Host);
         assert_eq!(error("http://a b"), ConnectUrlError::Host);
-        assert_eq!(error("http://bücher.example"), ConnectUrlError::Host);
         assert_eq!(error("http://me:secret@a"), ConnectUrlError::UserInfo);
         assert_eq!(error("http://a?b c"), ConnectUrlError::Query);
         assert_eq!(error("http://a?b\r\nc"), ConnectUrlError::Query);

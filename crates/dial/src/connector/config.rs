@@ -1,4 +1,5 @@
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::HeaderMap;
@@ -6,6 +7,8 @@ use http::uri::PathAndQuery;
 use sockeye_engine_proto::{Revision, TransportKind};
 use sockeye_websocket::{DeflateConfig, handshake};
 
+use super::options::TransportOptions;
+use super::transport::Transport;
 use crate::dialer::{ConnectorError, DialConfig};
 use crate::url::ConnectUrl;
 use sockeye_engine::{Dialect, SessionLimits};
@@ -16,11 +19,15 @@ use sockeye_engine::{Dialect, SessionLimits};
 /// checked once, when a [`Connector`](crate::Connector) is made of it.
 #[derive(Clone)]
 pub struct ConnectorConfig {
-    pub(super) dial: DialConfig,
+    pub(super) dial: Arc<DialConfig>,
     pub(super) transports: Vec<TransportKind>,
     pub(super) upgrade: bool,
     pub(super) remember_upgrade: bool,
     pub(super) try_all_transports: bool,
+    /// At most one for each kind.
+    pub(super) transport_options: Vec<(TransportKind, TransportOptions)>,
+    /// Likewise.
+    pub(super) own_transports: Vec<Arc<dyn Transport>>,
     pub(super) transport_timeout: Option<Duration>,
     pub(super) force_base64: bool,
     /// `None` to find it out.
@@ -41,11 +48,13 @@ pub struct ConnectorConfig {
 impl Default for ConnectorConfig {
     fn default() -> Self {
         Self {
-            dial: DialConfig::default(),
+            dial: Arc::default(),
             transports: vec![TransportKind::Polling, TransportKind::WebSocket],
             upgrade: true,
             remember_upgrade: false,
             try_all_transports: false,
+            transport_options: Vec::new(),
+            own_transports: Vec::new(),
             transport_timeout: Some(Duration::from_secs(5)),
             force_base64: false,
             revision: None,
@@ -70,13 +79,16 @@ impl ConnectorConfig {
     /// How servers are reached: TLS, proxy, cookies, sockets.
     #[must_use]
     pub fn dial(mut self, dial: DialConfig) -> Self {
-        self.dial = dial;
+        self.dial = Arc::new(dial);
         self
     }
 
     /// The transports that are used with `http`, `https`, `ws` and `wss` URLs, the one to begin
-    /// with first. Only polling and WebSocket can be; a URL of a bare stream has its own.
+    /// with first. Only polling and WebSocket can be, and the application's [own](Self::transport); a URL of a bare
+    /// stream has its own.
     /// Default: polling, then WebSocket.
+    ///
+    /// A [`ConnectRequest`](crate::ConnectRequest) may have others, and so may every attempt.
     #[must_use]
     pub fn transports(mut self, transports: impl IntoIterator<Item = TransportKind>) -> Self {
         self.transports = transports.into_iter().collect();
@@ -115,6 +127,37 @@ impl ConnectorConfig {
     pub fn transport_timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
         self.transport_timeout = timeout.into();
         self
+    }
+
+    /// Changes what is different on one transport: path, query, headers. Called again for the same one, it goes on where
+    /// it was. Default: nothing is.
+    #[must_use]
+    pub fn transport_options(
+        mut self,
+        transport: TransportKind,
+        change: impl FnOnce(TransportOptions) -> TransportOptions,
+    ) -> Self {
+        let all = &mut self.transport_options;
+        let known = all.iter().position(|(kind, _)| *kind == transport);
+        let options = known.map_or_else(TransportOptions::default, |at| all.swap_remove(at).1);
+        all.push((transport, change(options)));
+        self
+    }
+
+    /// Brings a transport along. Where [`transports`](Self::transports) names its kind, it is used instead of the one
+    /// that is built in, if there is one, for sessions that begin on it and for those that move to it. Default: none.
+    #[must_use]
+    pub fn transport(mut self, transport: impl Transport) -> Self {
+        let kind = transport.kind();
+        self.own_transports.retain(|own| own.kind() != kind);
+        self.own_transports.push(Arc::new(transport));
+        self
+    }
+
+    pub(super) fn options_of(&self, transport: TransportKind) -> Option<&TransportOptions> {
+        let mut all = self.transport_options.iter();
+        all.find(|(kind, _)| *kind == transport)
+            .map(|(_, options)| options)
     }
 
     /// Whether binary messages travel as base64 on every transport over HTTP. Default: no.
@@ -253,17 +296,20 @@ impl ConnectorConfig {
         self
     }
 
-    /// Finds settings that cannot work, and brings the path into its one form.
-    pub(super) fn checked(mut self) -> Result<Self, ConnectorError> {
-        if !self.path.starts_with('/') {
-            return Err(ConnectorError::Path(self.path));
-        }
-        // The HTTP library would take these for the end of the path.
-        let ends = self.path.contains(['?', '#']);
-        if ends || PathAndQuery::try_from(&*self.path).is_err() {
-            return Err(ConnectorError::UnwritablePath(self.path));
-        }
-        self.path.truncate(self.path.trim_end_matches('/').len());
+    /// Whether this is a transport over HTTP.
+    pub(super) fn can_use(&self, kind: TransportKind) -> bool {
+        matches!(kind, TransportKind::Polling | TransportKind::WebSocket)
+            || self.own_transport(kind).is_some()
+    }
+
+    pub(super) fn own_transport(&self, kind: TransportKind) -> Option<&dyn Transport> {
+        let mut own = self.own_transports.iter();
+        own.find(|own| own.kind() == kind).map(|own| &**own)
+    }
+
+    /// Finds settings that cannot work.
+    pub(super) fn check(&self) -> Result<(), ConnectorError> {
+        check_path(&self.path)?;
         if let Some(name) = self
             .sub_protocols
             .iter()
@@ -271,17 +317,32 @@ impl ConnectorConfig {
         {
             return Err(ConnectorError::SubProtocol(name.clone()));
         }
-        let possible = |kind: &TransportKind| {
-            matches!(kind, TransportKind::Polling | TransportKind::WebSocket)
-        };
-        if let Some(kind) = self.transports.iter().find(|kind| !possible(kind)) {
+        let with_options = self.transport_options.iter().map(|(kind, _)| kind);
+        let mut named = self.transports.iter().chain(with_options);
+        if let Some(kind) = named.find(|kind| !self.can_use(**kind)) {
             return Err(ConnectorError::Transport(*kind));
+        }
+        for (_, options) in &self.transport_options {
+            options.path.as_deref().map_or(Ok(()), check_path)?;
         }
         if let Some(name) = self.limits.zero() {
             return Err(ConnectorError::Zero(name));
         }
-        Ok(self)
+        Ok(())
     }
+}
+
+/// Finds paths that no request can have.
+fn check_path(path: &str) -> Result<(), ConnectorError> {
+    if !path.starts_with('/') {
+        return Err(ConnectorError::Path(path.to_owned()));
+    }
+    // The HTTP library would take these for the end of the path.
+    let ends = path.contains(['?', '#']);
+    if ends || PathAndQuery::try_from(path).is_err() {
+        return Err(ConnectorError::UnwritablePath(path.to_owned()));
+    }
+    Ok(())
 }
 
 /// Without the values of headers, which may be tokens.
@@ -291,6 +352,8 @@ impl fmt::Debug for ConnectorConfig {
         f.debug_struct("ConnectorConfig")
             .field("dial", &self.dial)
             .field("transports", &self.transports)
+            .field("transport_options", &self.transport_options)
+            .field("own_transports", &self.own_transports)
             .field("upgrade", &self.upgrade)
             .field("revision", &self.revision)
             .field("dialect", &self.dialect)
@@ -304,27 +367,27 @@ impl fmt::Debug for ConnectorConfig {
 mod tests {
     use super::*;
 
-    fn refused(config: ConnectorConfig) -> String {
-        config.checked().unwrap_err().to_string()
+    fn refused(config: &ConnectorConfig) -> String {
+        config.check().unwrap_err().to_string()
     }
 
     #[test]
     fn what_no_request_can_say_is_refused() {
         for path in ["/a b", "/a?b", "/a#b", "/\u{7f}"] {
-            let error = refused(ConnectorConfig::default().path(path));
+            let error = refused(&ConnectorConfig::default().path(path));
             assert!(
                 error.ends_with("cannot be written into a request"),
                 "{error}"
             );
         }
         for name in ["", "a b", "a,b", "é"] {
-            let error = refused(ConnectorConfig::default().sub_protocols(["chat", name]));
+            let error = refused(&ConnectorConfig::default().sub_protocols(["chat", name]));
             assert!(error.ends_with("is no name of a sub-protocol"), "{error}");
         }
         let config = ConnectorConfig::default()
             .path("/%20é/")
             .sub_protocols(["graphql-ws"]);
-        assert!(config.checked().is_ok());
+        assert!(config.check().is_ok());
     }
 
     #[test]

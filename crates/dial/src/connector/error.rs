@@ -4,6 +4,7 @@ use http::StatusCode;
 use sockeye_engine_proto::{Refusal, TransportKind};
 use thiserror::Error;
 
+use super::transport::TransportError;
 use crate::dialer::DialError;
 
 /// Why a session could not be opened.
@@ -62,6 +63,17 @@ pub enum OpenError {
         /// How long it had.
         limit: Duration,
     },
+    /// A transport is asked for that is none over HTTP.
+    #[error("{0} is no transport over http")]
+    ForeignTransport(TransportKind),
+    /// A [transport](crate::transport::Transport) of the application's own could not be opened.
+    #[error("no session over {transport}")]
+    Transport {
+        /// Which one.
+        transport: TransportKind,
+        /// What it said.
+        source: TransportError,
+    },
     /// The configuration leaves no transport to try.
     #[error("No transports available")]
     NoTransport,
@@ -76,7 +88,7 @@ impl OpenError {
     pub const fn is_retryable(&self) -> bool {
         match self {
             Self::Dial(error) => error.is_retryable(),
-            Self::NoTransport => false,
+            Self::NoTransport | Self::ForeignTransport(_) => false,
             _ => true,
         }
     }

@@ -1,31 +1,39 @@
 //! The requests of a session on long-polling.
 
 use std::error::Error;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::FutureExt;
 use http::StatusCode;
-use sockeye_engine_proto::{TransportKind, WireKind, payload};
+use sockeye_engine_proto::{WireKind, payload};
 
-use super::Shared;
+use super::ConnectorCore;
 use super::target::{Target, framing};
+use super::transport::{Opening, TransportError};
 use crate::dialer::{Answer, DialError, PostBody};
 use sockeye_engine::{Exchange, Probe, Reply, Wire};
 use sockeye_websocket::Role;
 
-/// How long the WebSocket of an upgrade may take to be there.
+/// How long a transport to move to may take to be there.
 const UPGRADE_TIMEOUT: Duration = Duration::from_secs(10);
 
 pub(super) struct HttpExchange {
-    shared: Arc<Shared>,
+    shared: Arc<ConnectorCore>,
     target: Target,
-    upgrades: bool,
+    /// What to move to, if the first of them can be opened, or else the next.
+    upgrades: Vec<Target>,
 }
 
 impl HttpExchange {
-    pub(super) const fn new(shared: Arc<Shared>, target: Target, upgrades: bool) -> Self {
+    pub(super) const fn new(
+        shared: Arc<ConnectorCore>,
+        target: Target,
+        upgrades: Vec<Target>,
+    ) -> Self {
         Self {
             shared,
             target,
@@ -34,11 +42,9 @@ impl HttpExchange {
     }
 
     fn request(&self, post: Option<PostBody>) -> Reply<Answer> {
-        let kind = TransportKind::Polling;
-        let path = self.target.path_and_query(kind);
-        let headers = self.target.headers(kind);
-        let dialer = &self.shared.dialer;
-        let answer = dialer.request(&self.target.url, &path, &headers, post);
+        let Target { url, headers, .. } = &self.target;
+        let path = self.target.path_and_query();
+        let answer = self.shared.dialer.request(url, &path, headers, post);
         Box::pin(async move {
             let answer = answer.await.map_err(|error| describe(&error))?;
             match answer.status {
@@ -69,25 +75,21 @@ impl Exchange for HttpExchange {
     }
 
     fn upgrade(&self) -> Option<Reply<Box<dyn Probe>>> {
-        if !self.upgrades {
+        if self.upgrades.is_empty() {
             return None;
         }
-        let (shared, target) = (Arc::clone(&self.shared), self.target.clone());
+        let (shared, upgrades) = (Arc::clone(&self.shared), self.upgrades.clone());
         Some(Box::pin(async move {
-            let kind = TransportKind::WebSocket;
-            let path = target.path_and_query(kind);
-            let headers = target.headers(kind);
-            let deflate = shared.config.per_message_deflate;
-            let dial = shared
-                .dialer
-                .websocket(&target.url, &path, &headers, deflate);
-            let Ok(dialed) = tokio::time::timeout(UPGRADE_TIMEOUT, dial).await else {
-                return Err("no WebSocket in time".to_owned());
-            };
-            let stream = dialed.map_err(|error| describe(&error))?;
-            let agreed = stream.deflate.into();
-            let max_payload = shared.config.limits.max_payload;
-            Ok(Wire::websocket(stream, max_payload, Role::Client).probe(kind, agreed))
+            let mut failure = String::new();
+            for target in &upgrades {
+                let opening = shared.open_probe(target);
+                match tokio::time::timeout(UPGRADE_TIMEOUT, opening).await {
+                    Ok(Ok(probe)) => return Ok(probe),
+                    Ok(Err(error)) => failure = error,
+                    Err(_) => failure = format!("no {} in time", target.transport),
+                }
+            }
+            Err(failure)
         }))
     }
 
@@ -97,9 +99,41 @@ impl Exchange for HttpExchange {
     }
 }
 
-/// An error with its causes, in one line.
+impl ConnectorCore {
+    /// Opens a transport for a session that has another one.
+    async fn open_probe(&self, target: &Target) -> Result<Box<dyn Probe>, String> {
+        if let Some(own) = self.config.own_transport(target.transport) {
+            let opening = caught(|| own.upgrade(target.handed_out(&self.config.limits)));
+            return opening.await.map_err(|error| chain(&*error));
+        }
+        let path = target.path_and_query();
+        let deflate = self.config.per_message_deflate;
+        let dialer = &self.dialer;
+        let dialed = dialer.websocket(&target.url, &path, &target.headers, deflate);
+        let stream = dialed.await.map_err(|error| describe(&error))?;
+        let agreed = stream.deflate.into();
+        let max_payload = self.config.limits.max_payload;
+        let wire = Wire::websocket(stream, max_payload, Role::Client);
+        Ok(wire.probe(target.transport, agreed))
+    }
+}
+
+/// Asks a transport of the application's; a panic in it is an error like any other.
+pub(super) async fn caught<T>(open: impl FnOnce() -> Opening<T>) -> Result<T, TransportError> {
+    let opened = AssertUnwindSafe(async { open().await }).catch_unwind();
+    opened
+        .await
+        .unwrap_or_else(|_| Err("the application's transport panicked".into()))
+}
+
+/// An error of a request, with its causes.
 fn describe(error: &DialError) -> String {
-    let mut text = format!("xhr poll error: {error}");
+    format!("xhr poll error: {}", chain(error))
+}
+
+/// An error with its causes, in one line.
+fn chain(error: &dyn Error) -> String {
+    let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {
         text.push_str(": ");

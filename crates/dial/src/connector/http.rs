@@ -7,12 +7,13 @@ use std::time::Duration;
 
 use http::StatusCode;
 use sockeye_engine_proto::payload;
-use sockeye_engine_proto::{Limits, Revision, Session, TransportKind};
+use sockeye_engine_proto::{Limits, OpenPacket, Revision, Session, TransportKind};
 use sockeye_websocket::Role;
 
-use super::exchange::HttpExchange;
+use super::exchange::{HttpExchange, caught};
 use super::stream::{read_first, read_open, to_open};
 use super::target::{Target, framing};
+use super::transport::{OpenedTransport, Transport};
 use super::{Begun, ConnectRequest, Connector, OpenError, now};
 use crate::dialer::{Answer, DialError};
 use sockeye_engine::Dialect;
@@ -31,7 +32,10 @@ impl Connector {
     pub(super) async fn open_http(&self, request: &ConnectRequest) -> Result<Begun, OpenError> {
         let config = &self.shared.config;
         let works = &self.shared.websocket_works;
-        let mut transports = config.transports.clone();
+        let mut transports = self.transports(request).to_vec();
+        if let Some(kind) = transports.iter().find(|kind| !config.can_use(**kind)) {
+            return Err(OpenError::ForeignTransport(*kind));
+        }
         if config.remember_upgrade && works.load(Ordering::Relaxed) {
             // A stable sort: the others stay in their order.
             transports.sort_by_key(|kind| *kind != TransportKind::WebSocket);
@@ -58,6 +62,12 @@ impl Connector {
         Err(failure)
     }
 
+    /// The transports to use, the one to begin with first.
+    fn transports<'a>(&'a self, request: &'a ConnectRequest) -> &'a [TransportKind] {
+        let configured = &self.shared.config.transports;
+        request.transports.as_ref().unwrap_or(configured)
+    }
+
     async fn open_within(
         &self,
         limit: Option<Duration>,
@@ -79,36 +89,55 @@ impl Connector {
         transport: TransportKind,
     ) -> Result<Begun, OpenError> {
         let asked = self.shared.config.revision;
-        let target = |revision| Target::new(&self.shared.config, request, revision);
-        match self
-            .open_target(target(asked.unwrap_or(Revision::V4)), transport)
-            .await
-        {
+        let first = asked.unwrap_or(Revision::V4);
+        match self.open_as(request, transport, first).await {
             Err(OpenError::UnsupportedRevision) if asked.is_none() => {
-                self.open_target(target(Revision::V3), transport).await
+                self.open_as(request, transport, Revision::V3).await
             }
             result => result,
         }
     }
 
-    async fn open_target(
+    async fn open_as(
         &self,
-        target: Target,
+        request: &ConnectRequest,
         transport: TransportKind,
+        revision: Revision,
     ) -> Result<Begun, OpenError> {
-        match transport {
-            TransportKind::WebSocket => self.open_websocket(target).await,
-            _ => self.open_polling(target).await,
+        let target = Target::new(&self.shared.config, request, transport, revision);
+        match (self.shared.config.own_transport(transport), transport) {
+            (Some(own), _) => self.open_own(own, &target).await,
+            (None, TransportKind::WebSocket) => self.open_websocket(target).await,
+            (None, _) => self.open_polling(target, request).await,
         }
     }
 
-    async fn open_polling(&self, mut target: Target) -> Result<Begun, OpenError> {
+    async fn open_own(&self, own: &dyn Transport, target: &Target) -> Result<Begun, OpenError> {
         let config = &self.shared.config;
-        let kind = TransportKind::Polling;
-        let path = target.path_and_query(kind);
-        let headers = target.headers(kind);
+        let transport = target.transport;
+        let opened = caught(|| own.open(target.handed_out(&config.limits))).await;
+        let OpenedTransport { open, carrier } =
+            opened.map_err(|source| OpenError::Transport { transport, source })?;
+        Ok(Begun {
+            state: Session::client(target.revision, transport, &open, now()),
+            sid: open.sid,
+            dialect: Dialect::Packets,
+            base64: config.force_base64,
+            carrier,
+            agreed: Agreed::Nothing,
+        })
+    }
+
+    async fn open_polling(
+        &self,
+        mut target: Target,
+        request: &ConnectRequest,
+    ) -> Result<Begun, OpenError> {
+        let config = &self.shared.config;
+        let path = target.path_and_query();
         let dialer = &self.shared.dialer;
-        let answer = dialer.request(&target.url, &path, &headers, None).await?;
+        let answer = dialer.request(&target.url, &path, &target.headers, None);
+        let answer = answer.await?;
         if answer.status != StatusCode::OK {
             return Err(OpenError::refusal(answer.status, &answer.body));
         }
@@ -116,7 +145,7 @@ impl Connector {
             target.revision = Revision::V3;
         }
 
-        let mut dialect = payload::Dialect::new(target.revision);
+        let mut dialect = payload::PayloadDialect::new(target.revision);
         if config.force_base64 {
             dialect = dialect.force_base64();
         }
@@ -131,12 +160,10 @@ impl Connector {
             .ok_or_else(|| OpenError::handshake("the first answer holds no packet"))?;
         let open = to_open(&first)?;
 
-        target.sid = Some(open.sid.clone());
+        let target = target.of(&open.sid);
         let revision = target.revision;
-        let upgrades = config.upgrade
-            && open.upgrades.contains(&TransportKind::WebSocket)
-            && config.transports.contains(&TransportKind::WebSocket);
-        let mut state = Session::client(revision, kind, &open, now());
+        let upgrades = self.upgrades(&target, request, &open);
+        let mut state = Session::client(revision, target.transport, &open, now());
         if !packets.is_empty() {
             // As if they had come by a GET: no upgrade is completed before they are handled.
             state.begin_poll(now());
@@ -162,14 +189,28 @@ impl Connector {
         })
     }
 
+    /// What a session on polling is to move to.
+    fn upgrades(
+        &self,
+        target: &Target,
+        request: &ConnectRequest,
+        open: &OpenPacket,
+    ) -> Vec<Target> {
+        let config = &self.shared.config;
+        let wanted = self.transports(request).iter();
+        wanted
+            .filter(|kind| config.upgrade && open.upgrades.contains(kind))
+            .filter(|kind| kind.is_upgrade_target())
+            .map(|kind| Target::new(config, request, *kind, target.revision).of(&open.sid))
+            .collect()
+    }
+
     async fn open_websocket(&self, target: Target) -> Result<Begun, OpenError> {
         let config = &self.shared.config;
-        let kind = TransportKind::WebSocket;
-        let path = target.path_and_query(kind);
-        let headers = target.headers(kind);
+        let path = target.path_and_query();
         let dialer = &self.shared.dialer;
         let deflate = config.per_message_deflate;
-        let dialed = dialer.websocket(&target.url, &path, &headers, deflate);
+        let dialed = dialer.websocket(&target.url, &path, &target.headers, deflate);
         let stream = match dialed.await {
             Err(DialError::Refused { status, body, .. }) => {
                 return Err(OpenError::refusal(status, body.as_bytes()));
@@ -185,7 +226,7 @@ impl Connector {
             && sends_first(&mut wire).await?;
         let revision = if old { Revision::V3 } else { target.revision };
         Ok(Begun {
-            state: Session::client(revision, kind, &open, now()),
+            state: Session::client(revision, target.transport, &open, now()),
             sid: open.sid,
             dialect: Dialect::Packets,
             base64: config.force_base64,

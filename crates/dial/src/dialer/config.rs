@@ -1,7 +1,12 @@
+use std::future::Future;
+use std::io;
 use std::net::IpAddr;
 use std::time::Duration;
 
-use super::{ProxyUrl, TlsOptions};
+use tokio::io::{AsyncRead, AsyncWrite};
+
+use super::given::Opener;
+use super::{ConnectUrl, ProxyUrl, TlsOptions};
 
 /// How servers are reached.
 ///
@@ -13,10 +18,10 @@ pub struct DialConfig {
     pub(crate) keep_alive: Option<Duration>,
     pub(crate) local_address: Option<IpAddr>,
     pub(crate) request_timeout: Option<Duration>,
-    pub(crate) max_answer: usize,
     pub(crate) cookies: bool,
     pub(crate) tls: TlsOptions,
     pub(crate) proxy: Option<ProxyUrl>,
+    pub(crate) opener: Option<Opener>,
 }
 
 impl Default for DialConfig {
@@ -26,10 +31,10 @@ impl Default for DialConfig {
             keep_alive: None,
             local_address: None,
             request_timeout: None,
-            max_answer: 16 * 1024 * 1024,
             cookies: false,
             tls: TlsOptions::default(),
             proxy: None,
+            opener: None,
         }
     }
 }
@@ -67,14 +72,6 @@ impl DialConfig {
         self
     }
 
-    /// How large the body of an answer to a request may be, in bytes: what the connector says of
-    /// payloads.
-    #[must_use]
-    pub(crate) const fn max_answer(mut self, bytes: usize) -> Self {
-        self.max_answer = bytes;
-        self
-    }
-
     /// Whether cookies that servers set are kept and sent back, as load balancers with sticky
     /// sessions need. They are shared by all connections of one connector, and at most 100.
     /// Takes the crate feature `cookies`. Default: no.
@@ -96,6 +93,34 @@ impl DialConfig {
     #[must_use]
     pub fn proxy(mut self, proxy: Option<ProxyUrl>) -> Self {
         self.proxy = proxy;
+        self
+    }
+
+    /// Opens every stream to a server by this function instead of by a socket: one in memory, one that
+    /// goes through something else, any that can be read and written. It gets the URL, and is asked as
+    /// often as a socket would be opened: once for a session on a WebSocket or a bare stream, several
+    /// times for one on long-polling, and again for each attempt to come back. TLS is spoken over the
+    /// stream where the URL says so. What is a matter of sockets has no meaning then, and a proxy is an error.
+    /// Default: sockets.
+    ///
+    /// Its error is that of the attempt. A [`TcpStream`](tokio::net::TcpStream) or `UnixStream` of its own is as good
+    /// as one that is opened here; on other streams all that is sent is written by the session's task, as on TLS.
+    #[must_use]
+    pub fn open_with<F, Fut, S>(mut self, open: F) -> Self
+    where
+        F: Fn(ConnectUrl) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = io::Result<S>> + Send + 'static,
+        S: AsyncRead + AsyncWrite + Send + 'static,
+    {
+        self.opener = Some(Opener::new(open));
+        self
+    }
+
+    /// Uses this stream, once: a second connection is an error. For a client that does not reconnect, and a URL whose
+    /// transport takes one connection: a WebSocket, or a bare stream.
+    #[must_use]
+    pub fn stream(mut self, stream: impl AsyncRead + AsyncWrite + Send + 'static) -> Self {
+        self.opener = Some(Opener::once(stream));
         self
     }
 }

@@ -168,8 +168,33 @@ mod tests {
         assert_eq!(sorted("http://one.test", "/"), "");
         keep(&jar, "https://one.test", "/", &["c=; Path=/; Max-Age=-1"]);
         assert_eq!(sorted("https://one.test", "/"), "");
+        // Names of attributes may be written in any case.
+        keep(&jar, "https://one.test", "/", &["e=5; PATH=/e; max-age=60"]);
+        assert_eq!(sorted("https://one.test", "/e"), "e=5");
+        assert_eq!(sorted("https://one.test", "/"), "");
+        keep(&jar, "https://one.test", "/", &["e=5; path=/e; MAX-AGE=0"]);
+        assert_eq!(sorted("https://one.test", "/e"), "");
         keep(&jar, "http://one.test", "/", &["d=4; Domain=two.test"]);
         assert_eq!(sorted("http://two.test", "/"), "");
+    }
+
+    #[test]
+    fn attributes_of_cookies_may_be_written_in_any_case() {
+        let jar = Jar::default();
+        let both = "https://one.test";
+        let set = ["a=1; PATH=/admin; sEcUrE", "b=x=y; path=/"];
+        keep(&jar, both, "/", &set);
+        assert_eq!(sent(&jar, both, "/"), "b=x=y");
+        assert_eq!(sent(&jar, "http://one.test", "/admin"), "b=x=y");
+        let path = "/admin/socket.io/";
+        assert!(sent(&jar, both, path).contains("a=1"));
+        for gone in ["a=; PATH=/admin; MAX-AGE=0", "b=; path=/; max-age=-5"] {
+            keep(&jar, both, "/", &[gone]);
+        }
+        assert_eq!(sent(&jar, both, path), "");
+        let past = "c=1; EXPIRES=Thu, 01 Jan 1970 00:00:00 GMT";
+        keep(&jar, both, "/", &["c=1", past]);
+        assert_eq!(sent(&jar, both, "/"), "");
     }
 
     #[test]

@@ -3,7 +3,8 @@ use std::fmt;
 use std::io;
 use std::time::Duration;
 
-use http::StatusCode;
+use http::header::LOCATION;
+use http::{HeaderMap, StatusCode};
 use sockeye_engine_proto::TransportKind;
 use thiserror::Error;
 
@@ -97,6 +98,17 @@ pub enum DialError {
         /// The beginning of the body, as text; at most 512 bytes of it.
         body: String,
     },
+    /// The server sends whoever asks to another place. That is not gone to, as it would be with all that was meant for
+    /// this one: headers, query, cookies.
+    #[error("{to} answered {status}, which leads to {}", Place(location))]
+    Redirected {
+        /// Who answered.
+        to: String,
+        /// The status.
+        status: StatusCode,
+        /// Where that leads, as the server says it; at most 512 bytes of it. What the message shows has no query.
+        location: String,
+    },
     /// The answer to a WebSocket handshake breaks the rules of one.
     #[error("{to} answered the WebSocket handshake wrongly")]
     Handshake {
@@ -186,6 +198,9 @@ pub enum ConnectorError {
     /// TLS options are set, and the library was built without the feature `tls`.
     #[error("there are TLS options, and the feature `tls` is off")]
     NoTls,
+    /// There is a proxy, and the application opens all streams itself.
+    #[error("there is a proxy for streams that the application opens itself")]
+    ProxyOfStreams,
     /// Cookies are to be kept, and the library was built without the feature `cookies`.
     #[error("cookies are to be kept, and the feature `cookies` is off")]
     NoCookies,
@@ -206,7 +221,26 @@ pub enum ConnectorError {
     Tls(#[source] Cause),
 }
 
+/// The longest place of a redirection that is kept, in bytes.
+const MAX_LOCATION: usize = 512;
+
 impl DialError {
+    /// What an answer is that leads elsewhere.
+    pub(super) fn redirection(
+        url: &ConnectUrl,
+        status: StatusCode,
+        headers: &HeaderMap,
+    ) -> Option<Self> {
+        let location = headers.get(LOCATION).filter(|_| status.is_redirection())?;
+        let location = location.as_bytes();
+        let location = &location[..location.len().min(MAX_LOCATION)];
+        Some(Self::Redirected {
+            to: url.origin().to_string(),
+            status,
+            location: String::from_utf8_lossy(location).into_owned(),
+        })
+    }
+
     /// Whether the same attempt may succeed later, without anything being changed on this side.
     #[must_use]
     pub const fn is_retryable(&self) -> bool {
@@ -244,6 +278,16 @@ fn spoke_first(error: &hyper::Error) -> bool {
         cause = error.source();
     }
     false
+}
+
+/// A place without its query, which may hold a secret.
+struct Place<'a>(&'a str);
+
+impl fmt::Display for Place<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let place = self.0.split(['?', '#']).next().unwrap_or_default();
+        write!(f, "{}", place.escape_debug())
+    }
 }
 
 /// A body behind a colon, if there is one.

@@ -22,10 +22,10 @@ pub(super) type Sender = SendRequest<Full<Bytes>>;
 
 /// The connections of one dialer that are at rest.
 #[derive(Default)]
-pub(super) struct Pool(Arc<Mutex<State>>);
+pub(super) struct Pool(Arc<Mutex<Stock>>);
 
 #[derive(Default)]
-struct State {
+struct Stock {
     idle: VecDeque<Idle>,
     /// The origins that hang up without a word, and until when nothing of theirs is kept.
     distrusted: VecDeque<(String, Instant)>,
@@ -133,7 +133,7 @@ async fn sweep(sweeper: Sweeper) {
 }
 
 /// When the task goes, be it with its runtime, the next connection begins another.
-struct Sweeper(Weak<Mutex<State>>);
+struct Sweeper(Weak<Mutex<Stock>>);
 
 impl Drop for Sweeper {
     fn drop(&mut self) {
@@ -143,7 +143,7 @@ impl Drop for Sweeper {
     }
 }
 
-impl State {
+impl Stock {
     /// Forgets the connections that are of no use any more, and learns from them.
     fn clear_out(&mut self) {
         let mut hung_up = Vec::new();

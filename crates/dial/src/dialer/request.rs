@@ -52,7 +52,7 @@ impl Dialer {
     /// Sends a GET request, or a POST request if there is a body, on a connection that is kept
     /// for the next one; `target` is the path with the query.
     ///
-    /// Redirections are not followed. Dropping the future closes the request's connection.
+    /// Redirections are not followed, but told as an error. Dropping the future closes the request's connection.
     pub(crate) fn request(
         &self,
         url: &ConnectUrl,
@@ -121,11 +121,12 @@ impl Dialer {
             }
         };
         let is_kept = !announces_close(&response);
+        let redirection = DialError::redirection(url, response.status(), response.headers());
         let answer = self.read(url, response).await?;
         if is_kept {
             pool.put(url.to_string(), sender);
         }
-        Ok(answer)
+        redirection.map_or(Ok(answer), Err)
     }
 
     /// A new connection for requests.
@@ -150,7 +151,7 @@ impl Dialer {
         url: &ConnectUrl,
         response: Response<Incoming>,
     ) -> Result<Answer, DialError> {
-        let limit = self.0.config.max_answer;
+        let limit = self.0.max_answer;
         let too_large = || DialError::TooLarge {
             to: url.to_string(),
             limit,

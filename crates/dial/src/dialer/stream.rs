@@ -1,28 +1,13 @@
-//! Byte streams to a server.
+//! Connecting over TCP.
 
-use std::io::{self, IoSlice};
+use std::io;
 use std::net::SocketAddr;
-use std::pin::Pin;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-#[cfg(unix)]
-use tokio::net::UnixStream;
 use tokio::net::{TcpSocket, TcpStream};
 
 use super::{ConnectUrl, DialConfig, DialError};
 use sockeye_engine::net;
-use sockeye_engine::{Io, Stream};
-
-/// A stream to a server, before it is known what runs over it.
-pub(super) enum Link {
-    Tcp(TcpStream),
-    #[cfg(unix)]
-    Unix(UnixStream),
-    #[cfg(feature = "tls")]
-    Boxed(Pin<Box<dyn Stream>>),
-}
 
 /// How long one of several addresses may take to answer, so that a route that swallows
 /// everything, as broken IPv6 does, leaves time for the next one.
@@ -79,75 +64,6 @@ async fn connect(address: SocketAddr, config: &DialConfig) -> io::Result<TcpStre
     let stream = socket.connect(address).await?;
     net::prepare(&stream, config.nodelay, config.keep_alive);
     Ok(stream)
-}
-
-impl Link {
-    /// The same for a driver: a bare socket, if it is one.
-    pub(super) fn into_io(self) -> Io {
-        match self {
-            Self::Tcp(stream) => Io::tcp(stream, None),
-            #[cfg(unix)]
-            Self::Unix(stream) => Io::unix(stream, None),
-            #[cfg(feature = "tls")]
-            Self::Boxed(stream) => Io::Boxed(Box::new(stream)),
-        }
-    }
-
-    fn stream(self: Pin<&mut Self>) -> Pin<&mut dyn Stream> {
-        match self.get_mut() {
-            Self::Tcp(stream) => Pin::<&mut TcpStream>::new(stream),
-            #[cfg(unix)]
-            Self::Unix(stream) => Pin::<&mut UnixStream>::new(stream),
-            #[cfg(feature = "tls")]
-            Self::Boxed(stream) => stream.as_mut(),
-        }
-    }
-}
-
-impl AsyncRead for Link {
-    fn poll_read(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        self.stream().poll_read(cx, buf)
-    }
-}
-
-impl AsyncWrite for Link {
-    fn poll_write(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        self.stream().poll_write(cx, buf)
-    }
-
-    fn poll_write_vectored(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        slices: &[IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        self.stream().poll_write_vectored(cx, slices)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        match self {
-            Self::Tcp(stream) => stream.is_write_vectored(),
-            #[cfg(unix)]
-            Self::Unix(stream) => stream.is_write_vectored(),
-            #[cfg(feature = "tls")]
-            Self::Boxed(stream) => stream.is_write_vectored(),
-        }
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.stream().poll_flush(cx)
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.stream().poll_shutdown(cx)
-    }
 }
 
 /// Says of a URL that its place is not what the code at hand is for.

@@ -9,12 +9,18 @@ mod streams;
 mod tls;
 mod websockets;
 
+use std::sync::Arc;
+
 use tokio::net::TcpListener;
 
 use super::{ConnectUrl, ConnectorError, DialConfig, DialError, Dialer, ProxyUrl, TlsOptions};
 
 fn dialer() -> Dialer {
-    Dialer::new(&DialConfig::default()).unwrap()
+    with(DialConfig::default()).unwrap()
+}
+
+fn with(config: DialConfig) -> Result<Dialer, ConnectorError> {
+    Dialer::new(Arc::new(config), 16 * 1024 * 1024)
 }
 
 fn url(text: &str) -> ConnectUrl {
@@ -38,13 +44,13 @@ async fn tls_without_the_feature_is_told() {
         assert!(!error.is_retryable());
     }
     let options = TlsOptions::default().danger_accept_invalid_certs(true);
-    let error = Dialer::new(&DialConfig::default().tls(options)).unwrap_err();
+    let error = with(DialConfig::default().tls(options)).unwrap_err();
     assert!(matches!(error, ConnectorError::NoTls));
 }
 
 #[test]
 fn limit_of_zero_is_refused() {
     let config = DialConfig::default().request_timeout(Some(std::time::Duration::ZERO));
-    let error = Dialer::new(&config).unwrap_err();
+    let error = with(config).unwrap_err();
     assert!(matches!(error, ConnectorError::Zero("the request timeout")));
 }

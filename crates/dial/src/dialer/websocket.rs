@@ -75,11 +75,15 @@ impl Dialer {
                     deflate: accepted.deflate,
                 })
             }
-            Switch::Refused { answer } => Err(DialError::Refused {
-                to: to(),
-                status: answer.status(),
-                body: answer.into_body(),
-            }),
+            Switch::Refused { answer } => {
+                let status = answer.status();
+                let redirection = DialError::redirection(url, status, answer.headers());
+                Err(redirection.unwrap_or_else(|| DialError::Refused {
+                    to: to(),
+                    status,
+                    body: answer.into_body(),
+                }))
+            }
         }
     }
 }

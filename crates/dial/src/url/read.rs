@@ -6,6 +6,7 @@
 //! query, where this says what is wrong (`what_is_wrong_is_named`). What would remain of it is less than what it brings: two
 //! dozen crates.
 
+use std::borrow::Cow;
 use std::net::Ipv6Addr;
 use std::str::FromStr;
 
@@ -104,11 +105,33 @@ pub(crate) fn host_and_port(authority: &str) -> Result<(String, Option<u16>), Co
         None => None,
     };
     let host = match host {
-        "" if port.is_some() => "localhost",
-        host if is_host(host) => host,
-        _ => return Err(ConnectUrlError::Host),
+        "" if port.is_some() => "localhost".into(),
+        host => to_ascii(host)?,
     };
-    Ok((host.to_owned(), port))
+    match is_host(&host) {
+        true => Ok((host.into_owned(), port)),
+        false => Err(ConnectUrlError::Host),
+    }
+}
+
+/// The name as resolvers, certificates and requests have it: `xn--bcher-kva.example` for `bücher.example`, as browsers
+/// read it (UTS #46).
+#[cfg(feature = "idna")]
+fn to_ascii(host: &str) -> Result<Cow<'_, str>, ConnectUrlError> {
+    if host.is_ascii() {
+        // Nothing is judged that is written as it is sent: names with an underscore, say, are none for browsers.
+        return Ok(host.into());
+    }
+    idna::domain_to_ascii_cow(host.as_bytes(), idna::AsciiDenyList::URL)
+        .map_err(|_| ConnectUrlError::Host)
+}
+
+#[cfg(not(feature = "idna"))]
+fn to_ascii(host: &str) -> Result<Cow<'_, str>, ConnectUrlError> {
+    match host.is_ascii() {
+        true => Ok(host.into()),
+        false => Err(ConnectUrlError::NoIdna),
+    }
 }
 
 fn is_host(host: &str) -> bool {

@@ -6,3 +6,4 @@ mod misbehaviour;
 mod opening;
 mod rig;
 mod sessions;
+mod transports;

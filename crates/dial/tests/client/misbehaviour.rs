@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use sockeye_dial::{ConnectorConfig, Ended};
+use sockeye_dial::ConnectorConfig;
 use sockeye_engine::{CloseReason, Message, Revision, SendOptions, TransportKind};
 use sockeye_listen::EngineConfig;
 use sockeye_testkit::Seen;
@@ -15,8 +15,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
 use crate::rig::{
-    OPEN, Peer, accept, accept_websocket, agree, answer, native, open, polling, raw, read_head,
-    read_text, send_frame, serve, until, websocket, within,
+    Ended, OPEN, Peer, accept, accept_websocket, agree, answer, native, open, polling, raw,
+    read_head, read_text, send_frame, serve, until, websocket, within,
 };
 
 #[tokio::test]

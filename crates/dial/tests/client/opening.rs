@@ -52,6 +52,22 @@ async fn refusal_of_the_application_has_its_status_and_message() {
     }
 }
 
+#[cfg(feature = "idna")]
+#[tokio::test]
+async fn server_sees_the_host_as_resolvers_know_it() {
+    let (listener, authority) = raw().await;
+    let port = authority.rsplit(':').next().unwrap();
+    let url = format!("http://ｌｏｃａｌｈｏｓｔ:{port}");
+    let (_failure, head) = tokio::join!(refused(polling(), &url), async {
+        let mut stream = accept(&listener).await;
+        let head = read_head(&mut stream).await;
+        answer(&mut stream, "404 Not Found", "").await;
+        head
+    });
+    let host = format!("\r\nhost: localhost:{port}\r\n");
+    assert!(head.contains(&host), "{head}");
+}
+
 #[tokio::test]
 async fn other_statuses_are_errors_that_name_them() {
     let (listener, authority) = raw().await;
@@ -143,6 +159,19 @@ async fn last_transport_is_not_cut_short() {
         answer(&mut stream, "500 Oops", "").await;
     });
     assert!(matches!(failure, OpenError::Status { .. }), "{failure:?}");
+}
+
+#[tokio::test]
+async fn first_transport_that_is_named_is_begun_with() {
+    let (_rig, url) = serve(EngineConfig::default(), "http://127.0.0.1:0").await;
+    let (polling, websocket) = (TransportKind::Polling, TransportKind::WebSocket);
+    for order in [[polling, websocket], [websocket, polling]] {
+        let config = ConnectorConfig::default().transports(order);
+        let peer = open(config, &url).await.unwrap();
+        assert_eq!(peer.opened.transport, order[0]);
+        let session = peer.opened.session.clone();
+        until(|| session.transport() == websocket).await;
+    }
 }
 
 #[tokio::test]

@@ -2,12 +2,13 @@
 
 #![expect(clippy::unwrap_used, reason = "what fails here fails the test")]
 
+use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use sockeye_dial::{ConnectRequest, Connector, ConnectorConfig, Ended, OpenError, Opened};
+use sockeye_dial::{ConnectRequest, Connector, ConnectorConfig, OpenError, Opened};
 use sockeye_engine::{CloseReason, Connection, Incoming, Message, SendOptions, TransportKind};
 use sockeye_listen::{EngineConfig, ListenOptions};
 use sockeye_testkit::{EngineRig, Seen};
@@ -25,7 +26,15 @@ pub(crate) struct Peer {
     detail: mpsc::UnboundedReceiver<String>,
     ready: Arc<AtomicBool>,
     polls: Arc<AtomicUsize>,
-    task: JoinHandle<Ended>,
+    task: JoinHandle<CloseReason>,
+}
+
+/// How a session has ended.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Ended {
+    pub(crate) reason: CloseReason,
+    /// What else was noted of it first.
+    pub(crate) detail: Option<String>,
 }
 
 struct Recorder {
@@ -59,8 +68,8 @@ impl Connection for Recorder {
         assert!(!self.closed, "the end has been told");
     }
 
-    fn handle_close_detail(&mut self, detail: &str) {
-        let _ = self.detail.send(detail.to_owned());
+    fn note(&mut self, cause: fmt::Arguments<'_>) {
+        let _ = self.detail.send(cause.to_string());
     }
 
     fn handle_close(&mut self, reason: CloseReason, _: &mut Context<'_>) {
@@ -156,10 +165,10 @@ impl Peer {
         };
         let ended = self.task.await.unwrap();
         assert_eq!(self.seen.recv().await, None, "nothing follows the end");
-        assert_eq!(ended.reason, reason);
-        assert_eq!(ended.detail, self.detail.recv().await);
+        assert_eq!(ended, reason);
         assert!(!self.opened.session.is_open());
-        ended
+        let detail = self.detail.recv().await;
+        Ended { reason, detail }
     }
 
     /// Drops the session where it stands, as a process that dies does.

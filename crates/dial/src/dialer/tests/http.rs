@@ -10,7 +10,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 
 use super::super::{Answer, PostBody};
-use super::{ConnectUrl, DialConfig, DialError, Dialer, dialer, local, url};
+use super::{ConnectUrl, DialConfig, DialError, Dialer, dialer, local, url, with};
 
 /// Reads the head of a request and whatever of the body `Content-Length` announces.
 pub(super) async fn read_request(stream: &mut TcpStream) -> Option<String> {
@@ -278,6 +278,27 @@ async fn request_says_what_is_expected_of_it() {
 }
 
 #[tokio::test]
+async fn redirection_is_an_error_that_says_where_to() {
+    let to = "/elsewhere/?a=secret";
+    let found = format!("HTTP/1.1 302 Found\r\nLocation: {to}\r\nContent-Length: 0\r\n\r\n");
+    let url = answering(found).await;
+    let error = get(&dialer(), &url).await.unwrap_err();
+    let text = format!("{url} answered 302 Found, which leads to /elsewhere/");
+    assert_eq!(error.to_string(), text);
+
+    // Where it leads is what the server says, be it for the eyes of a terminal.
+    let nonsense = "x\u{1b}[31m".repeat(200);
+    let found = format!("HTTP/1.1 307 No\r\nLocation: \u{fc}{nonsense}\r\n\r\n");
+    let error = get(&dialer(), &answering(found).await).await.unwrap_err();
+    assert!(error.to_string().len() < 2000 && !error.to_string().contains('\u{1b}'));
+
+    // Without a place there is nothing to say but the status.
+    let answer = answering("HTTP/1.1 304 Not Modified\r\n\r\n").await;
+    let answer = get(&dialer(), &answer).await.unwrap();
+    assert_eq!(answer.status, StatusCode::NOT_MODIFIED);
+}
+
+#[tokio::test]
 async fn header_or_path_that_cannot_be_written_is_refused() {
     let error = dialer()
         .request(&url("http://localhost"), "/a b", &HeaderMap::new(), None)
@@ -289,7 +310,7 @@ async fn header_or_path_that_cannot_be_written_is_refused() {
 
 #[tokio::test]
 async fn body_past_the_limit_is_refused() {
-    let dialer = Dialer::new(&DialConfig::default().max_answer(4)).unwrap();
+    let dialer = Dialer::new(Default::default(), 4).unwrap();
     let chunked = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n";
     let announced = "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n";
     let endless = "HTTP/1.1 200 OK\r\n\r\nabcde";
@@ -307,7 +328,7 @@ async fn body_past_the_limit_is_refused() {
 #[tokio::test(start_paused = true)]
 async fn request_without_an_answer_times_out() {
     let after = Duration::from_secs(7);
-    let dialer = Dialer::new(&DialConfig::default().request_timeout(Some(after))).unwrap();
+    let dialer = with(DialConfig::default().request_timeout(Some(after))).unwrap();
     for answer in ["", "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n1"] {
         let url = answering(answer).await;
         let begin = tokio::time::Instant::now();
@@ -393,7 +414,7 @@ async fn name_of_a_header_is_no_secret_but_its_value_stays_out_of_errors() {
 #[cfg(not(feature = "cookies"))]
 #[test]
 fn cookies_take_their_feature() {
-    let error = Dialer::new(&DialConfig::default().cookies(true)).unwrap_err();
+    let error = with(DialConfig::default().cookies(true)).unwrap_err();
     assert!(matches!(error, crate::ConnectorError::NoCookies));
 }
 
@@ -402,7 +423,7 @@ fn cookies_take_their_feature() {
 async fn cookies_come_back_on_both_transports() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = local("http", &listener);
-    let dialer = Dialer::new(&DialConfig::default().cookies(true)).unwrap();
+    let dialer = with(DialConfig::default().cookies(true)).unwrap();
     let server = async {
         let mut seen = Vec::new();
         let mut open = Vec::new();

@@ -9,12 +9,12 @@ use tokio::sync::mpsc;
 
 use super::super::PostBody;
 use super::http::read_request;
-use super::{DialConfig, DialError, Dialer, ProxyUrl, local, url};
+use super::{DialConfig, DialError, Dialer, ProxyUrl, local, url, with};
 use sockeye_engine::Socket;
 
 fn through(proxy: &str) -> Dialer {
     let proxy: ProxyUrl = proxy.parse().unwrap();
-    Dialer::new(&DialConfig::default().proxy(Some(proxy))).unwrap()
+    with(DialConfig::default().proxy(Some(proxy))).unwrap()
 }
 
 /// A proxy, its address, and what it was asked.

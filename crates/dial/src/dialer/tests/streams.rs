@@ -6,8 +6,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpSocket, UnixListener};
 
 use super::super::UnixProblem;
-use super::{DialConfig, DialError, Dialer, dialer, url};
-use sockeye_engine::Io;
+use super::{ConnectorError, DialConfig, DialError, dialer, url, with};
+use sockeye_engine::{Io, Socket};
 
 /// A folder of its own for the sockets of one test.
 struct Folder(PathBuf);
@@ -94,7 +94,7 @@ async fn connection_comes_from_the_local_address() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
     let config = DialConfig::default().local_address(Some([127, 0, 0, 1].into()));
-    let dialer = Dialer::new(&config).unwrap();
+    let dialer = with(config).unwrap();
     let _io = dialer.stream(&url(&port.to_string())).await.unwrap();
     let (_, peer) = listener.accept().await.unwrap();
     assert!(peer.ip().is_loopback() && peer.is_ipv4());
@@ -216,4 +216,38 @@ async fn socket_without_write_permission_is_denied() {
         let problem = unix_problem(&folder.socket()).await;
         assert_eq!(problem, UnixProblem::Denied);
     }
+}
+
+#[tokio::test]
+async fn socket_of_the_application_is_as_good_as_one_of_ours() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let config = DialConfig::default().open_with(move |_| tokio::net::TcpStream::connect(address));
+    let io = with(config).unwrap().stream(&url("tcp://nowhere:1")).await;
+    let io = io.unwrap();
+    assert!(matches!(io, Io::Bare(Socket::Tcp(_))));
+    let (server, _) = listener.accept().await.unwrap();
+    assert_joined(io, server).await;
+
+    let (near, far) = tokio::net::UnixStream::pair().unwrap();
+    let dialer = with(DialConfig::default().stream(near)).unwrap();
+    let io = dialer.stream(&url("ws://nowhere")).await.unwrap();
+    assert!(matches!(io, Io::Bare(Socket::Unix(_))));
+    assert_joined(io, far).await;
+
+    let (near, far) = tokio::io::duplex(64);
+    let dialer = with(DialConfig::default().stream(near)).unwrap();
+    let io = dialer.stream(&url("unix:nowhere")).await.unwrap();
+    assert!(matches!(io, Io::Boxed(_)));
+    assert_joined(io, far).await;
+    let error = dialer.stream(&url("unix:nowhere")).await.unwrap_err();
+    assert_eq!(error.to_string(), "cannot connect to unix:nowhere");
+}
+
+#[test]
+fn proxy_is_none_of_the_applications_streams() {
+    let (near, _far) = tokio::io::duplex(64);
+    let config = DialConfig::default().stream(near);
+    let error = with(config.proxy(Some("http://proxy".parse().unwrap())));
+    assert!(matches!(error, Err(ConnectorError::ProxyOfStreams)));
 }

@@ -16,7 +16,9 @@ use tokio_rustls::rustls::server::WebPkiClientVerifier;
 use tokio_rustls::rustls::{RootCertStore, ServerConfig};
 
 use super::proxies::Proxy;
-use super::{ConnectUrl, ConnectorError, DialConfig, DialError, Dialer, TlsOptions, local, url};
+use super::{
+    ConnectUrl, ConnectorError, DialConfig, DialError, Dialer, TlsOptions, local, url, with,
+};
 
 /// An authority of our own.
 struct Authority(CertifiedIssuer<'static, KeyPair>);
@@ -100,7 +102,7 @@ async fn server(certificate: &Signed, clients: Option<&Authority>) -> ConnectUrl
 }
 
 fn dialer(tls: TlsOptions) -> Dialer {
-    Dialer::new(&DialConfig::default().tls(tls)).unwrap()
+    with(DialConfig::default().tls(tls)).unwrap()
 }
 
 /// Trusting only this authority.
@@ -221,7 +223,7 @@ async fn tls_goes_through_proxies_to_the_server() {
         let config = DialConfig::default()
             .tls(trusting(&authority))
             .proxy(Some(proxy.parse().unwrap()));
-        let dialer = Dialer::new(&config).unwrap();
+        let dialer = with(config).unwrap();
         assert_eq!(asked(&dialer, &url).await.unwrap(), "localhost");
     }
 }
@@ -244,7 +246,7 @@ async fn peer_without_tls_is_an_error() {
 fn options_are_checked_when_they_are_set() {
     let error = |options: TlsOptions| {
         let config = DialConfig::default().tls(options);
-        Dialer::new(&config).unwrap_err()
+        with(config).unwrap_err()
     };
     let authority = Authority::new();
     let own = authority.sign(&["a.test"]);

@@ -80,6 +80,30 @@ async fn refusal_has_status_and_a_piece_of_the_body() {
 }
 
 #[tokio::test]
+async fn redirection_is_named() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = local("ws", &listener);
+    let to = "https://example.org/socket.io/?EIO=4&token=secret";
+    let redirection =
+        format!("HTTP/1.1 301 Moved Permanently\r\nLocation: {to}\r\nContent-Length: 0\r\n\r\n");
+    let (opened, _stream) = tokio::join!(
+        async { dialer().websocket(&url, "/", &HeaderMap::new(), None).await },
+        answer(&listener, &redirection)
+    );
+    let error = opened.unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        format!(
+            "{url} answered 301 Moved Permanently, which leads to https://example.org/socket.io/"
+        )
+    );
+    let DialError::Redirected { location, .. } = error else {
+        panic!("{error:?}")
+    };
+    assert_eq!(location, to);
+}
+
+#[tokio::test]
 async fn only_the_beginning_of_a_long_refusal_is_kept() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = local("ws", &listener);

@@ -1,9 +1,7 @@
 //! No TLS, and clear words about it.
 
-use tokio::net::TcpStream;
-
 use super::TlsOptions;
-use crate::dialer::stream::Link;
+use crate::dialer::link::Link;
 use crate::dialer::{ConnectorError, DialError};
 use crate::url::ConnectUrl;
 
@@ -19,10 +17,10 @@ impl Tls {
     }
 
     /// Nobody gets here: such URLs are refused before anything is connected.
-    pub(in crate::dialer) async fn connect(
+    pub(in crate::dialer) async fn connect<S>(
         &self,
         url: &ConnectUrl,
-        _stream: TcpStream,
+        _stream: S,
     ) -> Result<Link, DialError> {
         Err(DialError::NoTls { url: url.origin() })
     }

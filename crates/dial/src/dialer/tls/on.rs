@@ -4,7 +4,7 @@ use std::fmt;
 use std::io;
 use std::sync::{Arc, OnceLock};
 
-use tokio::net::TcpStream;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::rustls::client::WebPkiServerVerifier;
 use tokio_rustls::rustls::client::danger::{
@@ -18,7 +18,7 @@ use tokio_rustls::rustls::{
 };
 
 use super::{ClientCertificate, TlsOptions};
-use crate::dialer::stream::Link;
+use crate::dialer::link::Link;
 use crate::dialer::{ConnectorError, DialError};
 use crate::url::ConnectUrl;
 
@@ -50,11 +50,11 @@ impl Tls {
         })
     }
 
-    /// Shakes hands over a connection to the URL's host.
+    /// Shakes hands over a stream to the URL's host.
     pub(in crate::dialer) async fn connect(
         &self,
         url: &ConnectUrl,
-        stream: TcpStream,
+        stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
     ) -> Result<Link, DialError> {
         let failed = |source| DialError::Tls {
             to: url.origin().to_string(),
