@@ -1,14 +1,17 @@
 use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use sockeye_dial::ConnectUrl;
 use sockeye_engine::TransportKind;
 use sockeye_events::EventError;
 use sockeye_socket_proto::ClientConnection;
 
-use crate::socket::shared::{Alive, Shared};
-use crate::{ClientConfig, ClientEvent, ConfigError, Socket, SocketConfig};
+use crate::config::check_timeout;
+use crate::run;
+use crate::socket::shared::{Alive, ClientCore};
+use crate::{ClientConfig, ClientEvent, ConfigError, Reconnection, Socket, SocketConfig};
 
 /// The connection to one server, shared by the [`Socket`]s of all its namespaces.
 ///
@@ -49,10 +52,10 @@ impl Client {
     )]
     pub fn with_config(url: impl ToString, config: ClientConfig) -> Result<Self, ConfigError> {
         let url: ConnectUrl = url.to_string().parse()?;
-        Ok(Self(Shared::start(url, config)?))
+        Ok(Self(ClientCore::start(url, config)?))
     }
 
-    fn shared(&self) -> &Arc<Shared> {
+    fn shared(&self) -> &Arc<ClientCore> {
         &self.0.0
     }
 
@@ -132,10 +135,75 @@ impl Client {
         &self.shared().url
     }
 
-    /// The configuration.
+    /// The configuration, as it was given.
     #[must_use]
     pub fn config(&self) -> &ClientConfig {
         &self.shared().config
+    }
+
+    /// How a lost connection is brought back now; `None` for not at all.
+    #[must_use]
+    pub fn reconnection(&self) -> Option<Reconnection> {
+        self.shared().settings().reconnection
+    }
+
+    /// Changes [how a lost connection is brought back](ClientConfig::reconnection), from the next delay on.
+    ///
+    /// `None` is for not at all. If the next attempt is waited for just then, it is not made: the sockets are not
+    /// [active](Socket::active) any more, a [`connect`](Socket::connect) that is awaited is
+    /// [cancelled](crate::ConnectError::Cancelled), and what was emitted stays for the next connect. A connection that is
+    /// open, or being opened, goes on.
+    ///
+    /// ```
+    /// # use sockeye_client as sockeye;
+    /// use std::time::Duration;
+    ///
+    /// use sockeye::Client;
+    ///
+    /// # fn example(client: Client) -> Result<(), sockeye::ConfigError> {
+    /// let slower = client.reconnection().unwrap_or_default();
+    /// client.set_reconnection(slower.delay_max(Duration::from_secs(60)))?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] names the setting that cannot work; nothing is changed then.
+    pub fn set_reconnection(
+        &self,
+        reconnection: impl Into<Option<Reconnection>>,
+    ) -> Result<(), ConfigError> {
+        let reconnection = reconnection.into();
+        if let Some(reconnection) = &reconnection {
+            reconnection.check()?;
+        }
+        let is_off = reconnection.is_none();
+        let shared = self.shared();
+        shared.change_settings(|settings| settings.reconnection = reconnection);
+        if is_off {
+            run::give_up(shared);
+        }
+        Ok(())
+    }
+
+    /// How long one attempt may take now; `None` for as long as it takes.
+    #[must_use]
+    pub fn timeout(&self) -> Option<Duration> {
+        self.shared().settings().timeout
+    }
+
+    /// Changes [how long one attempt may take](ClientConfig::timeout), from the next one on; `None` for as long as it takes.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] if it is zero; nothing is changed then.
+    pub fn set_timeout(&self, timeout: impl Into<Option<Duration>>) -> Result<(), ConfigError> {
+        let timeout = timeout.into();
+        check_timeout(timeout)?;
+        self.shared()
+            .change_settings(|settings| settings.timeout = timeout);
+        Ok(())
     }
 
     /// The transport of the session that is open.

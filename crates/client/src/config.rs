@@ -22,7 +22,8 @@ use crate::{ConfigError, ConnectError};
 /// [`connection`](Self::connection) for the limits of the Socket.IO protocol.
 #[derive(Clone, Debug)]
 pub struct ClientConfig {
-    pub(crate) connector: ConnectorConfig,
+    /// Shared with the connector that is made of it.
+    pub(crate) connector: Arc<ConnectorConfig>,
     pub(crate) connection: ConnectionConfig,
     pub(crate) lines: LinesConfig,
     pub(crate) parser: Option<Arc<dyn Parser>>,
@@ -106,7 +107,7 @@ pub(crate) enum Auth {
 impl Default for ClientConfig {
     fn default() -> Self {
         Self {
-            connector: ConnectorConfig::default(),
+            connector: Arc::default(),
             connection: ConnectionConfig::default(),
             lines: LinesConfig::default(),
             parser: None,
@@ -131,7 +132,7 @@ impl ClientConfig {
     /// proxy, the dialect of bare streams, limits of the outbox.
     #[must_use]
     pub fn connector(mut self, change: impl FnOnce(ConnectorConfig) -> ConnectorConfig) -> Self {
-        self.connector = change(self.connector);
+        self.connector = Arc::new(change(Arc::unwrap_or_clone(self.connector)));
         self
     }
 
@@ -250,8 +251,9 @@ impl ClientConfig {
     }
 
     /// Asks this function before every attempt to connect. It gets the request as configured and
-    /// gives it back, perhaps with another URL, query or headers (a fresh token, say). Its error
-    /// is that of the attempt. Default: nothing is changed.
+    /// gives it back, perhaps with another URL, query, headers (a fresh token, say) or transports; the
+    /// request's [`attempt`](ConnectRequest::attempt) says how many have failed before. Its error is
+    /// that of the attempt. Default: nothing is changed.
     #[must_use]
     pub fn before_connect<F, Fut>(mut self, hook: F) -> Self
     where
@@ -266,13 +268,18 @@ impl ClientConfig {
 
     /// Finds settings that cannot work.
     pub(crate) fn check(&self) -> Result<(), ConfigError> {
-        if self.timeout.is_some_and(|timeout| timeout.is_zero()) {
-            return Err(ConfigError::Zero("the timeout"));
-        }
+        check_timeout(self.timeout)?;
         if let Some(reconnection) = &self.reconnection {
             reconnection.check()?;
         }
         Ok(())
+    }
+}
+
+pub(crate) fn check_timeout(timeout: Option<Duration>) -> Result<(), ConfigError> {
+    match timeout {
+        Some(Duration::ZERO) => Err(ConfigError::Zero("the timeout")),
+        _ => Ok(()),
     }
 }
 
@@ -317,7 +324,7 @@ impl Reconnection {
         self
     }
 
-    fn check(&self) -> Result<(), ConfigError> {
+    pub(crate) fn check(&self) -> Result<(), ConfigError> {
         if self.delay.is_zero() {
             return Err(ConfigError::Zero("the reconnection delay"));
         }

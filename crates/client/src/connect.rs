@@ -1,12 +1,14 @@
 //! Connecting a socket.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use tokio::sync::oneshot;
+use tracing::{Instrument, Span};
 
 use crate::run::run;
-use crate::socket::shared::Shared;
-use crate::socket::{Inner, Waiter};
+use crate::socket::shared::ClientCore;
+use crate::socket::{ClientSocket, Waiter};
 use crate::{ConnectError, Socket};
 
 impl Socket {
@@ -55,22 +57,40 @@ impl Socket {
 /// # Panics
 ///
 /// Outside of a tokio runtime, if there never was a task.
-fn start(client: &Arc<Shared>) {
+fn start(client: &Arc<ClientCore>) {
     if let Some(task) = client.begin() {
-        client.run(run(task));
+        let span = span(client);
+        // A task with a place for a span is larger: one that nobody wants is not to cost that.
+        if span.is_disabled() {
+            client.run(run(task));
+        } else {
+            client.run(run(task).instrument(span));
+        }
     }
+}
+
+/// The span of a client's task. Like those of a server's connections it has a number, and no secrets: the URL is without
+/// its query.
+fn span(client: &ClientCore) -> Span {
+    static STARTED: AtomicU64 = AtomicU64::new(1);
+    tracing::info_span!(
+        parent: None,
+        "client",
+        n = STARTED.fetch_add(1, Ordering::Relaxed),
+        url = ?client.url,
+    )
 }
 
 /// An attempt that somebody waits for: given up if nobody does any more.
 struct Attempt {
-    socket: Arc<Inner>,
+    socket: Arc<ClientSocket>,
     /// In here, so that it is closed when the others are counted.
     outcome: oneshot::Receiver<Result<(), ConnectError>>,
 }
 
 impl Attempt {
     /// Begins to wait; `None` if the socket is connected.
-    fn begin(socket: &Arc<Inner>) -> Option<Self> {
+    fn begin(socket: &Arc<ClientSocket>) -> Option<Self> {
         let (sender, outcome) = oneshot::channel();
         let waits = socket.lock().membership.want_for(sender);
         waits.then(|| Self {

@@ -10,11 +10,14 @@ use std::task::{Context, Poll};
 use std::time::Instant;
 
 use sockeye_dial::Opened;
-use sockeye_engine::{CloseReason, Dialect, Incoming, SessionHandle};
-use sockeye_events::names::{CLOSE, CONNECT, DISCONNECT, DRAIN, END};
-use sockeye_events::{DisconnectReason, Event, EventError, EventErrorKind, EventSocket};
+use sockeye_engine::{CloseReason, Dialect, Incoming, Packet, SessionHandle, TransportKind};
+use sockeye_events::names::{CLOSE, CONNECT, DISCONNECT, DRAIN, END, HEARTBEAT, PACKET};
+use sockeye_events::{
+    DisconnectDetail, DisconnectReason, Event, EventError, EventErrorKind, EventSocket,
+};
 use sockeye_link::{
-    Inbox, Said, disconnect_reason, packet, read_line, received, refusal, socket_revision,
+    EnginePacket, Inbox, Said, disconnect_reason, packet, read_line, received, refusal,
+    socket_revision, wants_packets,
 };
 use sockeye_socket_proto::parser::Decoder;
 use sockeye_socket_proto::{
@@ -26,18 +29,18 @@ use crate::clock::now;
 use crate::life::recovery::Recovery;
 use crate::life::retry::RetryQueue;
 use crate::life::stays::Stays;
-use crate::socket::Inner;
-use crate::socket::shared::Shared;
-use crate::{ClientEvent, ConnectError, DisconnectDetail, Socket};
+use crate::socket::ClientSocket;
+use crate::socket::shared::ClientCore;
+use crate::{ClientEvent, ConnectError, Socket};
 use join::Joins;
 
 /// The upper layer of one session, owned by the session's driver.
 pub(crate) struct Connection {
-    shared: Arc<Shared>,
+    shared: Arc<ClientCore>,
     session: SessionHandle,
     /// The session's id, from which those of old servers' sockets are derived.
     sid: String,
-    stays: Stays<Arc<Inner>>,
+    stays: Stays<Arc<ClientSocket>>,
     /// What reads the server's packets, if these have another format than the standard one.
     decoder: Option<Box<dyn Decoder>>,
     inbox: Inbox<Socket>,
@@ -57,7 +60,7 @@ pub(crate) struct Connection {
 impl Connection {
     /// The connection of a session that was just opened; `ended` is told when it is over.
     pub(crate) fn new(
-        shared: &Arc<Shared>,
+        shared: &Arc<ClientCore>,
         opened: &Opened,
         ended: oneshot::Sender<DisconnectReason>,
     ) -> Self {
@@ -76,7 +79,7 @@ impl Connection {
             stays: Stays::new(
                 proto,
                 opened.dialect == Dialect::Lines,
-                shared.config.timeout,
+                shared.settings().timeout,
             ),
             decoder: shared
                 .config
@@ -131,7 +134,7 @@ impl Connection {
                     if let Err(error) = self.inbox.hold(key, name, args, ack_id) {
                         tracing::debug!(%error, "closing");
                         self.forget_session(key);
-                        self.close_for(DisconnectReason::ParseError);
+                        self.close_for(&error);
                     }
                     return;
                 }
@@ -210,7 +213,7 @@ impl Connection {
             (None, Dialect::Packets, "/") => Some(self.sid.as_str().into()),
             (None, Dialect::Packets, name) => Some(format!("{name}#{}", self.sid).into()),
         };
-        inner.handle_connected(id, recovery);
+        inner.handle_connected(id, recovery, self.stays.proto.uses_counted_acks());
         let socket = Socket::of_session(inner, self.session.clone());
         self.inbox.insert(key, socket);
         self.finish_connect(key, cx);
@@ -275,7 +278,12 @@ impl Connection {
     }
 
     /// A socket is not connected any more, or will not be over this session.
-    fn end_stay(&mut self, socket: Arc<Inner>, reason: DisconnectReason, stays_active: bool) {
+    fn end_stay(
+        &mut self,
+        socket: Arc<ClientSocket>,
+        reason: DisconnectReason,
+        stays_active: bool,
+    ) {
         let error = ConnectError::Ended(reason);
         let was_connected = socket.session().is_some();
         if !socket.handle_left(&error, stays_active) {
@@ -299,7 +307,7 @@ impl Connection {
         }
     }
 
-    fn tell_disconnect(&mut self, socket: Arc<Inner>, reason: DisconnectReason) {
+    fn tell_disconnect(&mut self, socket: Arc<ClientSocket>, reason: DisconnectReason) {
         tracing::info!(namespace = socket.namespace(), %reason, "disconnected");
         let socket = Socket::of_session(socket, self.session.clone());
         let event = Event::disconnect(&socket, DISCONNECT, reason);
@@ -336,10 +344,10 @@ impl Connection {
             }
             Said::Ack { id, args } => self.handle_input(ClientInput::Ack { key, id, args }, cx),
             Said::Error { kind, close } => {
-                self.report_to(key, kind);
                 if close {
-                    self.close_for(DisconnectReason::ParseError);
+                    self.close_for(&kind);
                 }
+                self.report_to(key, kind);
             }
             Said::Nothing => {}
         }
@@ -363,13 +371,17 @@ impl Connection {
     fn handle_violation(&mut self, violation: &Violation) {
         tracing::debug!(%violation, "protocol violation");
         self.report(|| EventErrorKind::Undecodable(violation.to_string().into()));
-        self.close_for(DisconnectReason::ParseError);
+        self.close_for(violation);
     }
 
     /// Tells the handlers of every socket what has happened to the connection.
-    fn tell_all(&self, name: &str) {
+    fn tell_all(&self, name: &str, packet: Option<&EnginePacket>) {
         for (_, socket) in self.inbox.sockets() {
-            socket.dispatch_stream(&Event::local(socket, name));
+            let event = Event::local(socket, name);
+            socket.dispatch_stream(&match packet {
+                Some(packet) => event.with_detail(packet),
+                None => event,
+            });
         }
     }
 
@@ -389,7 +401,7 @@ impl Connection {
 
     /// Whether there is another session after this one.
     fn comes_back(&self) -> bool {
-        self.shared.config.reconnection.is_some()
+        self.shared.settings().reconnection.is_some()
     }
 
     /// The attempts of sockets that wait for the server's answer are over.
@@ -408,7 +420,7 @@ impl Connection {
     /// The attempt that the socket is in has failed. One that only somebody waits for is over; one
     /// that is to be connected in any case goes on waiting, as the server has been asked, and
     /// cannot be asked again before it answers.
-    fn fail_attempt(&mut self, socket: &Arc<Inner>, error: ConnectError) {
+    fn fail_attempt(&mut self, socket: &Arc<ClientSocket>, error: ConnectError) {
         let tell = Arc::clone(socket).handle_failure(&error, self.comes_back());
         if socket.is_active() {
             let namespace = socket.namespace();
@@ -421,9 +433,12 @@ impl Connection {
         }
     }
 
-    fn close_for(&mut self, reason: DisconnectReason) {
-        self.verdict.get_or_insert(reason);
-        self.session.abort(CloseReason::ParseError);
+    /// What the server has sent cannot be understood.
+    fn close_for(&mut self, error: &dyn fmt::Display) {
+        self.detail.note(format_args!("{error}"));
+        self.verdict.get_or_insert(DisconnectReason::ParseError);
+        let cause = DisconnectReason::ParseError.as_str();
+        self.session.abort(CloseReason::ParseError, cause);
     }
 
     /// Closes the session if no socket wants it any more.
@@ -555,22 +570,45 @@ impl sockeye_engine::Connection for Connection {
     }
 
     fn handle_end(&mut self, _cx: &mut Context<'_>) {
-        self.tell_all(END);
+        self.tell_all(END, None);
     }
 
     fn handle_drain(&mut self, _cx: &mut Context<'_>) {
-        self.tell_all(DRAIN);
+        self.tell_all(DRAIN, None);
+    }
+
+    fn handle_upgrade(&mut self, transport: TransportKind, _cx: &mut Context<'_>) {
+        self.shared.hooks.tell(&ClientEvent::Upgrade(transport));
     }
 
     fn handle_gone(&mut self, _cx: &mut Context<'_>) {
         for (socket, reason) in std::mem::take(&mut self.left) {
-            socket.dispatch_stream(&Event::disconnect(&socket, CLOSE, reason));
+            socket.dispatch_stream(
+                &Event::disconnect(&socket, CLOSE, reason).with_detail(&self.detail),
+            );
         }
     }
 
-    fn handle_heartbeat(&mut self, due: Instant) {
-        self.shared.heartbeat.expect(due, now());
-        self.shared.hooks.tell(&ClientEvent::Ping);
+    fn wants_packets(&self) -> bool {
+        let mut sockets = self.inbox.sockets();
+        sockets.any(|(_, socket)| wants_packets(socket))
+    }
+
+    fn handle_packet(&mut self, packet: &Packet<'_>, _cx: &mut Context<'_>) {
+        if self.wants_packets() {
+            let packet = EnginePacket::of(packet);
+            self.tell_all(PACKET, Some(&packet));
+        }
+    }
+
+    fn handle_heartbeat(&mut self, due: Option<Instant>, _cx: &mut Context<'_>) {
+        if self.session.revision() == sockeye_engine::Revision::V4
+            && let Some(due) = due
+        {
+            self.shared.heartbeat.expect(due, now());
+            self.shared.hooks.tell(&ClientEvent::Ping);
+        }
+        self.tell_all(HEARTBEAT, None);
     }
 
     fn handle_progress(&mut self, due: Instant) {
@@ -580,8 +618,8 @@ impl sockeye_engine::Connection for Connection {
         }
     }
 
-    fn handle_close_detail(&mut self, detail: &str) {
-        self.detail = DisconnectDetail(Some(detail.into()));
+    fn note(&mut self, cause: fmt::Arguments<'_>) {
+        self.detail.note(cause);
     }
 
     fn handle_close(&mut self, reason: CloseReason, cx: &mut Context<'_>) {

@@ -3,6 +3,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt;
+use sockeye_engine::TransportKind;
 use sockeye_events::{DisconnectReason, Snapshot};
 
 use crate::ConnectError;
@@ -14,6 +15,8 @@ use crate::ConnectError;
 pub enum ClientEvent {
     /// A session with the server is open; the sockets join their namespaces next.
     Open,
+    /// The session has gone over from long-polling to this transport.
+    Upgrade(TransportKind),
     /// The session is over.
     Close(DisconnectReason),
     /// The server has sent its heartbeat. Servers of Engine.IO 3 send none.
@@ -26,12 +29,12 @@ pub enum ClientEvent {
     ReconnectAttempt(u32),
     /// It has failed.
     ReconnectError(ConnectError),
-    /// The attempts to bring the connection back are given up: there were as many as may be, or
-    /// the last one has failed with what no other one can mend. Sockets that are connected by
-    /// this begin anew.
+    /// The attempts to bring the connection back are given up: there were as many as may be, the
+    /// last one has failed with what no other one can mend, or the application
+    /// [wants none any more](crate::Client::set_reconnection) while the next one is waited for.
+    /// Sockets that are connected by this begin anew.
     ///
-    /// Only told after a [`ReconnectAttempt`](Self::ReconnectAttempt): a first attempt after
-    /// which there is no other one is told by [`Error`](Self::Error) alone.
+    /// A first attempt after which there is no other one is told by [`Error`](Self::Error) alone.
     ReconnectFailed,
     /// The connection is back, after this many attempts.
     Reconnect(u32),

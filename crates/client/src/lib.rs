@@ -31,7 +31,7 @@ pub use config::{BufferPolicy, ClientConfig, Reconnection, SocketConfig};
 pub use error::{ConfigError, ConnectError};
 pub use events::{EventStream, ReceivedEvent};
 pub use hooks::ClientEvent;
-pub use socket::{DisconnectDetail, Socket};
+pub use socket::Socket;
 pub use typed::{ReceivedTypedEvent, TypedEventStream};
 
 /// One emit, with options: what [`Socket::timeout`], [`Socket::volatile`] and [`Socket::compress`]
@@ -45,9 +45,11 @@ pub type Emission<'s> = sockeye_link::Emission<'s, Socket>;
 /// `send(answer)` sends it, or does nothing if none is wanted or another handler was first.
 pub type Ack<T = sockeye_socket_proto::Args> = sockeye_events::Ack<Socket, T>;
 
+pub use sockeye_dial::transport;
 pub use sockeye_dial::{
     ConnectRequest, ConnectUrl, ConnectUrlError, ConnectorConfig, ConnectorError, DialConfig,
-    DialError, OpenError, ProxyUrl, ProxyUrlError, ResponseError, TlsOptions, UnixProblem,
+    DialError, OpenError, ProxyUrl, ProxyUrlError, ResponseError, TlsOptions, TransportOptions,
+    UnixProblem,
 };
 pub use sockeye_engine::{
     DeflateConfig, Dialect, NetSocket, Revision, SessionLimits, TransportKind,
@@ -55,12 +57,12 @@ pub use sockeye_engine::{
 #[doc(hidden)]
 pub use sockeye_events::__private;
 pub use sockeye_events::{
-    AckError, AckFuture, Added, Callback, Data, DisconnectReason, EmitError, Event, EventArgs,
-    EventCallback, EventError, EventErrorKind, EventName, EventParam, EventReply, ExtractError,
-    Failure, FromEvent, IntoRefusal, IntoReply, ListenerId, Listeners, NoAck, Ordering, Outcome,
-    Refusal, Reply, State, TypedEvent,
+    AckError, AckFuture, Added, Callback, Data, DisconnectDetail, DisconnectReason, EmitError,
+    Event, EventArgs, EventCallback, EventError, EventErrorKind, EventName, EventParam, EventReply,
+    ExtractError, Failure, FromEvent, IntoRefusal, IntoReply, ListenerId, Listeners, NoAck,
+    Ordering, Outcome, Refusal, Reply, State, TypedEvent,
 };
-pub use sockeye_link::{InboxLimits, IntoVerdict, Next};
+pub use sockeye_link::{EnginePacket, InboxLimits, IntoVerdict, Next};
 pub use sockeye_socket_proto::lines::{BadLines, LinesConfig};
 pub use sockeye_socket_proto::parser;
 pub use sockeye_socket_proto::{

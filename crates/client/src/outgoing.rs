@@ -21,7 +21,7 @@ use crate::clock::now;
 use crate::life::buffer::{Full, Waiting};
 use crate::life::member::{Flush, NotKept};
 use crate::life::retry::RetryQueue;
-use crate::socket::{Inner, is_in};
+use crate::socket::{ClientSocket, is_in};
 
 impl Emitter for Socket {
     fn emit_with<A: ToArgs + ?Sized>(
@@ -348,7 +348,7 @@ enum Sent {
     Gone,
 }
 
-impl Inner {
+impl ClientSocket {
     /// Some servers let everyone into `/` without being asked, so that there is nothing to show what
     /// was configured with. Said once, and without what it is.
     fn warn_of_unseen_auth(&self, session: &SessionHandle) {
@@ -368,7 +368,8 @@ impl Inner {
     fn is_live(&self, session: &SessionHandle) -> bool {
         let overdue = self.heartbeat.is_overdue() && !session.is_paused() && session.is_open();
         if overdue {
-            session.abort(sockeye_engine::CloseReason::PingTimeout);
+            let cause = "the machine has slept past the heartbeat";
+            session.abort(sockeye_engine::CloseReason::PingTimeout, cause);
         }
         !overdue
     }

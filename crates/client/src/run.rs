@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
-use sockeye_dial::{ClientSession, ConnectRequest, Opened};
+use sockeye_dial::{ClientSession, Opened};
 use sockeye_events::DisconnectReason;
 use sockeye_link::disconnect_reason;
 use tokio::sync::oneshot;
@@ -12,7 +12,7 @@ use tokio::sync::oneshot;
 use crate::connection::Connection;
 use crate::hooks::caught;
 use crate::life::attempts::{Attempts, Next};
-use crate::socket::shared::{Shared, Task};
+use crate::socket::shared::{ClientCore, Task};
 use crate::{ClientEvent, ConnectError};
 
 /// Does what is [next](Next) until nothing is.
@@ -28,7 +28,7 @@ pub(crate) async fn run(mut task: Task) {
                     0 => tokio::task::yield_now().await,
                     _ => shared.hooks.tell(&ClientEvent::ReconnectAttempt(attempt)),
                 }
-                connect(&shared).await;
+                connect(&shared, attempt).await;
             }
             Next::Schedule(delay) => {
                 shared.hooks.tell(&ClientEvent::ReconnectScheduled(delay));
@@ -52,12 +52,12 @@ async fn sleep_until(time: Option<Instant>) {
 ///
 /// In one function: the future of another one would have room for the session twice, where it is handed in and where it is
 /// run, for as long as the client lives.
-async fn connect(shared: &Arc<Shared>) {
+async fn connect(shared: &Arc<ClientCore>, attempt: u32) {
     let (tell, mut ended) = oneshot::channel();
     let opened = tokio::select! {
         biased;
         () = shared.lapsed() => return,
-        opened = open(shared, tell) => opened,
+        opened = open(shared, attempt, tell) => opened,
     };
     let mut session = match opened {
         Ok(session) => session,
@@ -74,7 +74,7 @@ async fn connect(shared: &Arc<Shared>) {
     }
     let reason = tokio::select! {
         biased;
-        over = &mut session => ended.try_recv().unwrap_or_else(|_| disconnect_reason(over.reason)),
+        over = &mut session => ended.try_recv().unwrap_or_else(|_| disconnect_reason(over)),
         Ok(reason) = &mut ended => {
             // The sockets know. What is left are the last words, which a dead server makes last:
             // the next session does not wait for them.
@@ -90,10 +90,11 @@ async fn connect(shared: &Arc<Shared>) {
 }
 
 /// No session was had.
-fn fail(shared: &Shared, error: ConnectError) {
+fn fail(shared: &ClientCore, error: ConnectError) {
     shared.hooks.tell(&ClientEvent::Error(error.clone()));
-    let (retryable, reconnection) = (error.is_retryable(), shared.config.reconnection.as_ref());
-    let failure = shared.attempts(|attempts| attempts.handle_failure(retryable, reconnection));
+    let (retryable, reconnection) = (error.is_retryable(), shared.settings().reconnection);
+    let failure =
+        shared.attempts(|attempts| attempts.handle_failure(retryable, reconnection.as_ref()));
     let sockets = shared.sockets().into_iter();
     // All of them know before one is told: it may connect others.
     let failures: Vec<_> = sockets
@@ -111,15 +112,31 @@ fn fail(shared: &Shared, error: ConnectError) {
     }
 }
 
+/// The connection is not to be brought back any more. Whoever waits for that, waits for nothing; what is open, or being
+/// opened, is not concerned.
+pub(crate) fn give_up(shared: &ClientCore) {
+    if !shared.attempts(|attempts| attempts.is_waiting()) {
+        return;
+    }
+    let sockets = shared.sockets().into_iter();
+    let gave_up = sockets.filter(|socket| socket.inner().give_up()).count() > 0;
+    shared.poke();
+    if gave_up {
+        shared.hooks.tell(&ClientEvent::ReconnectFailed);
+    }
+}
+
 /// Opens a session. What becomes of it is told by `tell`.
 async fn open(
-    shared: &Arc<Shared>,
+    shared: &Arc<ClientCore>,
+    attempt: u32,
     tell: oneshot::Sender<DisconnectReason>,
 ) -> Result<ClientSession<Connection>, ConnectError> {
-    let deadline = (shared.config.timeout)
+    let deadline = (shared.settings().timeout)
         .and_then(|timeout| tokio::time::Instant::now().checked_add(timeout));
     let work = async {
-        let mut request = ConnectRequest::new(shared.url.clone());
+        let mut request = shared.connector.request(shared.url.clone());
+        request.attempt = attempt;
         request.query.clone_from(&shared.config.query.0);
         if let Some(hook) = &shared.config.request {
             request = caught(async { (hook.0)(request).await }, "before_connect").await?;

@@ -21,8 +21,8 @@ use sockeye_socket_proto::{FromArgs, RawArgs, ToArgs};
 use crate::config::SocketConfig;
 use crate::life::recovery::offset_of;
 use crate::{ConnectError, Emission};
-use shared::{Alive, Shared};
-pub(crate) use state::{Inner, Waiter, is_in};
+use shared::{Alive, ClientCore};
+pub(crate) use state::{ClientSocket, Waiter, is_in};
 
 /// This side of one namespace.
 ///
@@ -57,7 +57,7 @@ pub(crate) use state::{Inner, Waiter, is_in};
 /// ```
 #[derive(Clone)]
 pub struct Socket {
-    inner: Arc<Inner>,
+    inner: Arc<ClientSocket>,
     /// What the application holds; the client's own references do without.
     alive: Option<Arc<Alive>>,
     /// For a socket that an event came by: the session, as the answers to what came by it must not
@@ -67,8 +67,8 @@ pub struct Socket {
 
 impl Socket {
     /// The socket of a namespace, for what the library itself does with it.
-    pub(crate) fn new(namespace: &str, client: &Arc<Shared>, config: SocketConfig) -> Self {
-        Self::internal(Inner::new(namespace, client, config))
+    pub(crate) fn new(namespace: &str, client: &Arc<ClientCore>, config: SocketConfig) -> Self {
+        Self::internal(ClientSocket::new(namespace, client, config))
     }
 
     /// The same socket for the application.
@@ -86,7 +86,7 @@ impl Socket {
     }
 
     /// For what the library itself does with a socket.
-    pub(crate) const fn internal(inner: Arc<Inner>) -> Self {
+    pub(crate) const fn internal(inner: Arc<ClientSocket>) -> Self {
         Self {
             inner,
             alive: None,
@@ -94,7 +94,7 @@ impl Socket {
         }
     }
 
-    pub(crate) fn of_session(inner: Arc<Inner>, origin: SessionHandle) -> Self {
+    pub(crate) fn of_session(inner: Arc<ClientSocket>, origin: SessionHandle) -> Self {
         Self {
             inner,
             alive: None,
@@ -139,7 +139,9 @@ impl Socket {
     }
 
     /// Whether the socket is connected, or will be without further ado: false before
-    /// `connect`, after `disconnect`, and after the server has refused or disconnected it.
+    /// `connect`, after `disconnect`, after the server has refused or disconnected it, and when the
+    /// attempts to connect are given up. In the last case it stays true in JavaScript, although
+    /// nothing is tried any more.
     #[must_use]
     pub fn active(&self) -> bool {
         self.inner.is_active()
@@ -271,7 +273,7 @@ impl Socket {
 
 /// What the client does with its sockets.
 impl Socket {
-    pub(crate) const fn inner(&self) -> &Arc<Inner> {
+    pub(crate) const fn inner(&self) -> &Arc<ClientSocket> {
         &self.inner
     }
 
@@ -364,20 +366,6 @@ impl FromEvent<Socket> for ConnectError {
         error
             .cloned()
             .ok_or(ExtractError::NotAvailable("a connect error"))
-    }
-}
-
-/// What else is known of the end of a connection, for logs: the code of a WebSocket's close frame,
-/// or the error of the transport. A parameter of handlers of `disconnect`.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct DisconnectDetail(pub Option<Arc<str>>);
-
-impl FromEvent<Socket> for DisconnectDetail {
-    fn from_event(event: &Event<'_, Socket>) -> Result<Self, ExtractError> {
-        let detail = event
-            .detail()
-            .and_then(|detail| detail.downcast_ref::<Self>());
-        Ok(detail.cloned().unwrap_or_default())
     }
 }
 

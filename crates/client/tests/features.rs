@@ -682,6 +682,7 @@ async fn talk_to_an_old_server(change: impl FnOnce(ClientBuilder) -> ClientBuild
     let client = socket.client();
     let other = client.socket("/other");
     soon(other.connect()).await.unwrap();
+    assert!(!socket.recovered() && !other.recovered());
     let sid = socket.id().unwrap();
     assert_eq!(*other.id().unwrap(), format!("/other#{sid}"));
     for (socket, namespace) in [(&socket, "/"), (&other, "/other")] {

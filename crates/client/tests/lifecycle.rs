@@ -12,7 +12,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use sockeye_client::{
     AckError, BufferPolicy, Client, ClientConfig, ClientEvent, ConnectError, Dialect,
-    DisconnectReason, EmitError, OpenError, Reconnection, Socket, SocketConfig,
+    DisconnectReason, EmitError, EnginePacket, OpenError, Reconnection, Socket, SocketConfig,
 };
 use sockeye_server::{Args, Data, Refusal, Server, Socket as Peer};
 use tokio::sync::mpsc;
@@ -168,6 +168,33 @@ async fn attempt_that_cannot_succeed_later_is_the_last_one() {
     hears(&mut story, "failed").await;
     socket.client().closed().await;
     assert!(!socket.active());
+}
+
+#[tokio::test(start_paused = true)]
+async fn socket_that_is_given_up_is_not_active_and_comes_back_by_itself_alone() {
+    let url = place();
+    let socket = Client::builder(&url)
+        .reconnection(Reconnection::default().attempts(1))
+        .build()
+        .unwrap();
+    let mut story = story(&socket);
+    socket.connect_lazy();
+    let failed = "connect_error: the server cannot be reached";
+    hears(&mut story, &format!("{failed}, active")).await;
+    hears(&mut story, "attempt 1").await;
+    hears(&mut story, failed).await;
+    hears(&mut story, "failed").await;
+    socket.client().closed().await;
+    assert!(!socket.active());
+
+    let io = Server::new();
+    let _ = io.of("/other");
+    io.listen(&url).await.unwrap();
+    let other = socket.client().socket("/other");
+    other.connect().await.unwrap();
+    assert!(!socket.active() && !socket.connected());
+    socket.connect().await.unwrap();
+    assert!(socket.active() && socket.connected());
 }
 
 #[tokio::test(start_paused = true)]
@@ -903,4 +930,162 @@ async fn server_that_says_much_waits_until_kept_events_are_sent() {
     }
     hears(&mut story, "connect").await;
     assert!(story.try_recv().is_err(), "it stays connected");
+}
+
+#[tokio::test(start_paused = true)]
+async fn reconnection_is_changed_while_it_goes_on() {
+    let url = place();
+    let socket = Client::builder(&url)
+        .reconnection(no_jitter())
+        .build()
+        .unwrap();
+    let client = socket.client();
+    let mut story = annals(&socket);
+    socket.connect_lazy();
+    for expected in ["0 error", "0 connect_error", "0 again in 1s"] {
+        hears(&mut story, expected).await;
+    }
+    let other = client.reconnection().unwrap();
+    let other = other
+        .delay(Duration::from_secs(20))
+        .delay_max(Duration::from_secs(30));
+    client.set_reconnection(other.attempts(2)).unwrap();
+    for expected in [
+        "1 attempt 1",
+        "1 error",
+        "1 connect_error",
+        "1 attempt failed",
+        // The second delay, by the new measure.
+        "1 again in 30s",
+        "31 attempt 2",
+        "31 error",
+        "31 connect_error",
+        "31 attempt failed",
+        "31 given up",
+    ] {
+        hears(&mut story, expected).await;
+    }
+    // What cannot work changes nothing.
+    let wrong = client.reconnection().unwrap().randomization(2.0);
+    assert!(client.set_reconnection(wrong).is_err());
+    assert!(client.set_timeout(Duration::ZERO).is_err());
+    let delay = client.reconnection();
+    assert!(format!("{delay:?}").contains("delay: 20s"), "{delay:?}");
+    assert_eq!(client.timeout(), Some(Duration::from_secs(20)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn reconnection_that_is_switched_off_is_waited_for_no_longer() {
+    let url = place();
+    let io = serve(&url).await;
+    let socket = socket(&url);
+    let client = socket.client();
+    let mut story = story(&socket);
+    socket.connect().await.unwrap();
+    hears(&mut story, "connect").await;
+
+    // While it is connected: it stays so, and does not come back.
+    client.set_reconnection(None).unwrap();
+    assert!(client.reconnection().is_none() && socket.connected());
+    io.close().await;
+    drop(io);
+    hears(&mut story, "disconnect: transport close").await;
+    client.closed().await;
+    assert!(!socket.active());
+
+    // While it waits for the next attempt.
+    client.set_reconnection(Reconnection::default()).unwrap();
+    socket.connect_lazy();
+    hears(
+        &mut story,
+        "connect_error: the server cannot be reached, active",
+    )
+    .await;
+    let waiting = tokio::spawn({
+        let socket = socket.clone();
+        async move { socket.connect().await }
+    });
+    // Between two attempts, which last no time.
+    hears(&mut story, "attempt 1").await;
+    hears(
+        &mut story,
+        "connect_error: the server cannot be reached, active",
+    )
+    .await;
+    assert!(waiting.await.unwrap().is_err());
+    let waiting = tokio::spawn({
+        let socket = socket.clone();
+        async move { socket.connect().await }
+    });
+    tokio::task::yield_now().await;
+    socket.emit("collect", 1).unwrap();
+    client.set_reconnection(None).unwrap();
+    hears(&mut story, "failed").await;
+    assert!(matches!(
+        waiting.await.unwrap(),
+        Err(ConnectError::Cancelled)
+    ));
+    client.closed().await;
+    assert!(!socket.active());
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    assert!(story.try_recv().is_err());
+
+    // What was kept is for whoever connects.
+    assert_eq!(socket.waiting_events(), 1);
+    let io = serve(&url).await;
+    let (sender, mut collected) = mpsc::unbounded_channel();
+    io.on("collect", move |Data(n): Data<u32>| sender.send(n).unwrap());
+    socket.connect().await.unwrap();
+    assert_eq!(collected.recv().await, Some(1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn time_of_an_attempt_is_changed() {
+    // A server that takes connections and says nothing.
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", silent.local_addr().unwrap());
+    let socket = socket(&url);
+    let client = socket.client();
+    for seconds in [3, 50] {
+        client.set_timeout(Duration::from_secs(seconds)).unwrap();
+        let begun = Instant::now();
+        let error = socket.connect().await.unwrap_err();
+        assert_eq!(begun.elapsed().as_secs(), seconds, "{error:?}");
+    }
+    drop(silent);
+}
+
+#[tokio::test(start_paused = true)]
+async fn packets_and_pings_of_the_server_are_told() {
+    let url = place();
+    let io = serve(&url).await;
+    io.on("send back", |socket: Peer| socket.emit("back", ()));
+    let socket = socket(&url);
+    socket.connect().await.unwrap();
+    let (sender, mut story) = mpsc::unbounded_channel();
+    let tell = sender.clone();
+    socket.on_packet(move |packet: EnginePacket| {
+        let text = packet.text().unwrap_or_default();
+        tell.send(format!("packet {} {text}", packet.kind()))
+            .unwrap();
+    });
+    let tell = sender.clone();
+    socket.on_heartbeat(move || tell.send("heartbeat".to_owned()).unwrap());
+    let tell = sender.clone();
+    socket.on("back", move || tell.send("event".to_owned()).unwrap());
+    socket.client().on_client_event(move |event| {
+        if matches!(event, ClientEvent::Ping) {
+            sender.send("ping".to_owned()).unwrap();
+        }
+    });
+    let answer: u32 = socket.emit_with_ack("echo", 7).await.unwrap();
+    assert_eq!(answer, 7);
+    hears(&mut story, "packet message 30[7]").await;
+    socket.emit("send back", ()).unwrap();
+    // Before anything else is done with them.
+    hears(&mut story, r#"packet message 2["back"]"#).await;
+    hears(&mut story, "event").await;
+    for expected in ["packet ping ", "ping", "heartbeat"] {
+        hears(&mut story, expected).await;
+    }
 }

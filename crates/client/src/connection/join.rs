@@ -17,12 +17,12 @@ use crate::config::Auth;
 use crate::hooks::caught;
 use crate::life::membership::Leave;
 use crate::life::stays::{Gone, Join};
-use crate::socket::Inner;
+use crate::socket::ClientSocket;
 use crate::{ConfigError, ConnectError};
 
 /// Sockets that wait for what they are to say about themselves.
 #[derive(Default)]
-pub(super) struct Joins(Vec<(Arc<Inner>, AuthFuture)>);
+pub(super) struct Joins(Vec<(Arc<ClientSocket>, AuthFuture)>);
 
 type AuthFuture = Pin<Box<dyn Future<Output = Result<Value, ConnectError>> + Send>>;
 
@@ -31,7 +31,7 @@ impl Joins {
         self.0.clear();
     }
 
-    fn remove(&mut self, socket: &Arc<Inner>) {
+    fn remove(&mut self, socket: &Arc<ClientSocket>) {
         self.0.retain(|(other, _)| !Arc::ptr_eq(other, socket));
     }
 
@@ -39,7 +39,7 @@ impl Joins {
     fn poll_next(
         &mut self,
         cx: &mut Context<'_>,
-    ) -> Option<(Arc<Inner>, Result<Value, ConnectError>)> {
+    ) -> Option<(Arc<ClientSocket>, Result<Value, ConnectError>)> {
         for (index, (_, future)) in self.0.iter_mut().enumerate() {
             if let Poll::Ready(auth) = future.as_mut().poll(cx) {
                 let (socket, _) = self.0.swap_remove(index);
@@ -65,7 +65,7 @@ impl Connection {
     }
 
     /// Takes a socket out that does not want to be in.
-    pub(super) fn leave(&mut self, socket: &Arc<Inner>) {
+    pub(super) fn leave(&mut self, socket: &Arc<ClientSocket>) {
         let leave = socket.let_go();
         if leave == Leave::Stays {
             return;
@@ -83,7 +83,7 @@ impl Connection {
     }
 
     /// Forgets a socket that is in, or wanted to be.
-    pub(super) fn let_go(&mut self, socket: &Arc<Inner>) -> Option<Gone> {
+    pub(super) fn let_go(&mut self, socket: &Arc<ClientSocket>) -> Option<Gone> {
         self.joins.remove(socket);
         let gone = self.stays.let_go(socket)?;
         self.inbox.remove(gone.key);
@@ -91,7 +91,7 @@ impl Connection {
         Some(gone)
     }
 
-    fn begin_join(&mut self, socket: &Arc<Inner>, cx: &mut Context<'_>) {
+    fn begin_join(&mut self, socket: &Arc<ClientSocket>, cx: &mut Context<'_>) {
         match &socket.config.auth {
             // Nobody is told who speaks in lines, and what the server says meanwhile must not be
             // lost.
@@ -125,7 +125,7 @@ impl Connection {
     }
 
     /// Asks the server to let a socket in.
-    fn join(&mut self, socket: &Arc<Inner>, auth: Option<&Value>, cx: &mut Context<'_>) {
+    fn join(&mut self, socket: &Arc<ClientSocket>, auth: Option<&Value>, cx: &mut Context<'_>) {
         match self.stays.join(socket, socket.namespace(), now()) {
             Join::Ask => self.send_request(socket, auth),
             Join::Expect => {}
@@ -135,7 +135,7 @@ impl Connection {
         }
     }
 
-    fn send_request(&self, socket: &Inner, auth: Option<&Value>) {
+    fn send_request(&self, socket: &ClientSocket, auth: Option<&Value>) {
         let resume = socket.lock().membership.recovery().resume();
         let recovery = resume.as_ref().map(|(pid, offset)| (&**pid, &**offset));
         with_buffers(|buffers| {
@@ -155,7 +155,7 @@ impl Connection {
     }
 
     /// A socket cannot even ask.
-    fn refuse(&mut self, socket: &Arc<Inner>, error: &ConnectError) {
+    fn refuse(&mut self, socket: &Arc<ClientSocket>, error: &ConnectError) {
         socket.handle_refused(error);
         self.close_if_unwanted();
     }

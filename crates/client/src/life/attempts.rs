@@ -71,6 +71,11 @@ impl Attempts {
         matches!(self.phase, Phase::Opening | Phase::Waiting(_))
     }
 
+    /// Whether the next attempt has to wait.
+    pub(crate) const fn is_waiting(&self) -> bool {
+        matches!(self.phase, Phase::Lost | Phase::Waiting(_))
+    }
+
     /// What is to be done; `wanted` says whether a socket wants to be connected, `random` is uniform in `0.0..1.0`.
     pub(crate) fn next(
         &mut self,

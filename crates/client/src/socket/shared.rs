@@ -1,6 +1,7 @@
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
+use std::time::Duration;
 
 use parking_lot::Mutex;
 use sockeye_dial::{ConnectUrl, Connector};
@@ -14,10 +15,10 @@ use crate::clock::{now, random};
 use crate::heartbeat::Heartbeat;
 use crate::hooks::Hooks;
 use crate::life::attempts::{Attempts, Next};
-use crate::{ClientConfig, ConfigError, Socket};
+use crate::{ClientConfig, ConfigError, Reconnection, Socket};
 
 /// What the handles of a client, its sockets and its task share.
-pub(crate) struct Shared {
+pub(crate) struct ClientCore {
     pub(crate) config: Arc<ClientConfig>,
     pub(crate) inbox_limits: Arc<InboxLimits>,
     pub(crate) url: ConnectUrl,
@@ -30,7 +31,7 @@ pub(crate) struct Shared {
     alive: Mutex<Weak<Alive>>,
     /// Whether the session goes over TLS.
     pub(crate) secure: AtomicBool,
-    state: Mutex<State>,
+    state: Mutex<ClientState>,
     /// Where the task runs, or did.
     runtime: Mutex<Option<Handle>>,
     /// A socket wants something else than it did.
@@ -44,18 +45,27 @@ pub(crate) struct Shared {
 pub(crate) type ErrorHook = Arc<dyn Fn(&Socket, &EventError) + Send + Sync>;
 
 #[derive(Default)]
-struct State {
+struct ClientState {
     sockets: Vec<Socket>,
     /// There is a task, unless they rest.
     attempts: Attempts,
     session: Option<SessionHandle>,
     /// Sessions that are over for the sockets, but have last words to write.
     lingering: usize,
+    /// What the application has changed of the configuration.
+    changed: Option<Box<Settings>>,
+}
+
+/// What can be set anew while the client lives.
+#[derive(Clone)]
+pub(crate) struct Settings {
+    pub(crate) reconnection: Option<Reconnection>,
+    pub(crate) timeout: Option<Duration>,
 }
 
 /// Held by every handle of the application, and by nobody else: when the last one goes, the
 /// client disconnects.
-pub(crate) struct Alive(pub(crate) Arc<Shared>);
+pub(crate) struct Alive(pub(crate) Arc<ClientCore>);
 
 impl Drop for Alive {
     fn drop(&mut self) {
@@ -63,7 +73,7 @@ impl Drop for Alive {
     }
 }
 
-impl Shared {
+impl ClientCore {
     /// The state of a new client, kept alive by what is returned.
     pub(crate) fn start(url: ConnectUrl, config: ClientConfig) -> Result<Arc<Alive>, ConfigError> {
         config.check()?;
@@ -72,7 +82,7 @@ impl Shared {
             config.connector.check_for(&url)?;
         }
         let shared = Arc::new(Self {
-            connector: Connector::new(config.connector.clone())?,
+            connector: Connector::new(Arc::clone(&config.connector))?,
             inbox_limits: Arc::new(config.inbox),
             config: Arc::new(config),
             url,
@@ -136,6 +146,28 @@ impl Shared {
         .await;
     }
 
+    /// The settings as they are now.
+    pub(crate) fn settings(&self) -> Settings {
+        let state = self.state.lock();
+        let changed = state.changed.as_deref().cloned();
+        changed.unwrap_or_else(|| self.configured())
+    }
+
+    fn configured(&self) -> Settings {
+        Settings {
+            reconnection: self.config.reconnection.clone(),
+            timeout: self.config.timeout,
+        }
+    }
+
+    pub(crate) fn change_settings(&self, change: impl FnOnce(&mut Settings)) {
+        let mut state = self.state.lock();
+        let settings = state
+            .changed
+            .get_or_insert_with(|| self.configured().into());
+        change(settings);
+    }
+
     /// Tells the machine something.
     pub(crate) fn attempts<T>(&self, tell: impl FnOnce(&mut Attempts) -> T) -> T {
         tell(&mut self.state.lock().attempts)
@@ -183,10 +215,10 @@ impl Shared {
     }
 
     fn next(&self) -> Next {
-        let reconnection = self.config.reconnection.as_ref();
+        let reconnection = self.settings().reconnection;
         let mut state = self.state.lock();
         let wanted = state.is_wanted();
-        let next = (state.attempts).next(wanted, reconnection, now(), random());
+        let next = (state.attempts).next(wanted, reconnection.as_ref(), now(), random());
         drop(state);
         if next == Next::Rest {
             self.rested.notify_waiters();
@@ -208,7 +240,7 @@ impl Shared {
         .await;
     }
 
-    async fn wait(&self, news: &Notify, is_so: impl Fn(&State) -> bool) {
+    async fn wait(&self, news: &Notify, is_so: impl Fn(&ClientState) -> bool) {
         loop {
             let new = news.notified();
             if is_so(&self.state.lock()) {
@@ -284,7 +316,7 @@ impl Shared {
 
 /// The client's task, as long as it has something to do.
 pub(crate) struct Task {
-    pub(crate) shared: Arc<Shared>,
+    pub(crate) shared: Arc<ClientCore>,
     ended: bool,
 }
 
@@ -317,7 +349,7 @@ impl Drop for Task {
 }
 
 /// A session that finishes by itself, unless its runtime is shut down before.
-struct Lingering(Arc<Shared>);
+struct Lingering(Arc<ClientCore>);
 
 impl Drop for Lingering {
     fn drop(&mut self) {
@@ -326,13 +358,13 @@ impl Drop for Lingering {
     }
 }
 
-impl State {
+impl ClientState {
     fn is_wanted(&self) -> bool {
         self.sockets.iter().any(|socket| socket.active())
     }
 }
 
-impl fmt::Debug for Shared {
+impl fmt::Debug for ClientCore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Client")
             .field("url", &self.url)

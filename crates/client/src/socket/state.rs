@@ -17,13 +17,13 @@ use crate::config::SocketConfig;
 use crate::heartbeat::Heartbeat;
 use crate::life::member::Member;
 use crate::life::membership::Leave;
-use crate::socket::shared::Shared;
+use crate::socket::shared::ClientCore;
 use crate::{ClientConfig, ConnectError};
 
 /// One namespace of a client, as its handles, its task and its connection share it.
-pub(crate) struct Inner {
+pub(crate) struct ClientSocket {
     namespace: Box<str>,
-    client: Weak<Shared>,
+    client: Weak<ClientCore>,
     states: Arc<StateMap>,
     pub(crate) heartbeat: Arc<Heartbeat>,
     pub(crate) client_config: Arc<ClientConfig>,
@@ -41,30 +41,34 @@ pub(crate) struct Inner {
     pub(crate) has_warned_of_auth: AtomicBool,
     reporting: Reporting,
     pub(crate) acks: AckTable,
-    state: Mutex<State>,
+    state: Mutex<SocketMember>,
 }
 
 /// What changes.
-pub(crate) type State = Member<SessionHandle, Waiter>;
+pub(crate) type SocketMember = Member<SessionHandle, Waiter>;
 
 pub(crate) type Waiter = oneshot::Sender<Result<(), ConnectError>>;
 
 /// A socket is itself alone.
-impl PartialEq for Inner {
+impl PartialEq for ClientSocket {
     fn eq(&self, other: &Self) -> bool {
         std::ptr::eq(self, other)
     }
 }
 
-impl AsRef<Reporting> for Inner {
+impl AsRef<Reporting> for ClientSocket {
     fn as_ref(&self) -> &Reporting {
         &self.reporting
     }
 }
 
-impl Inner {
-    pub(crate) fn new(namespace: &str, client: &Arc<Shared>, config: SocketConfig) -> Arc<Self> {
-        let state = State::new(config.retries);
+impl ClientSocket {
+    pub(crate) fn new(
+        namespace: &str,
+        client: &Arc<ClientCore>,
+        config: SocketConfig,
+    ) -> Arc<Self> {
+        let state = SocketMember::new(config.retries);
         Arc::new(Self {
             namespace: namespace.into(),
             client: Arc::downgrade(client),
@@ -88,11 +92,11 @@ impl Inner {
         &self.namespace
     }
 
-    pub(crate) fn client(&self) -> Option<Arc<Shared>> {
+    pub(crate) fn client(&self) -> Option<Arc<ClientCore>> {
         self.client.upgrade()
     }
 
-    pub(crate) fn lock(&self) -> MutexGuard<'_, State> {
+    pub(crate) fn lock(&self) -> MutexGuard<'_, SocketMember> {
         self.state.lock()
     }
 
@@ -129,7 +133,7 @@ impl Inner {
 }
 
 /// Connecting and disconnecting: does what the [`Membership`](crate::life::membership::Membership) says.
-impl Inner {
+impl ClientSocket {
     /// Wants to be connected, for good; false if that is nothing new.
     pub(crate) fn want(&self) -> bool {
         self.lock().membership.want()
@@ -176,6 +180,14 @@ impl Inner {
         })
     }
 
+    /// The attempt that the socket waits for will not be made; whether it did.
+    pub(crate) fn give_up(&self) -> bool {
+        let waiters = self.lock().membership.handle_failure(false);
+        let did = waiters.is_some();
+        tell(waiters.unwrap_or_default(), &Err(ConnectError::Cancelled));
+        did
+    }
+
     /// The client's task is gone without having ended its session: its runtime was shut down, or
     /// something in it panicked.
     pub(crate) fn handle_lost_task(self: &Arc<Self>) {
@@ -216,9 +228,10 @@ impl Inner {
         &self,
         id: Option<Arc<str>>,
         recovery: Option<(&str, Option<&str>)>,
+        counted_acks: bool,
     ) {
         self.recovers.store(recovery.is_some(), Ordering::Relaxed);
-        self.counted_acks.store(false, Ordering::Relaxed);
+        self.counted_acks.store(counted_acks, Ordering::Relaxed);
         self.lock().membership.handle_accepted(id, recovery);
     }
 
@@ -251,7 +264,7 @@ impl Inner {
 }
 
 /// Whether a socket is connected over this session.
-pub(crate) fn is_in(state: &State, session: &SessionHandle) -> bool {
+pub(crate) fn is_in(state: &SocketMember, session: &SessionHandle) -> bool {
     let own = state.membership.session();
     own.is_some_and(|own| own.is_same(session))
 }
@@ -262,7 +275,7 @@ fn tell(waiters: Vec<Waiter>, result: &Result<(), ConnectError>) {
     }
 }
 
-impl AsRef<AckTable> for Inner {
+impl AsRef<AckTable> for ClientSocket {
     fn as_ref(&self) -> &AckTable {
         &self.acks
     }
