@@ -11,6 +11,7 @@ use futures_util::stream::BoxStream;
 use futures_util::{Stream, StreamExt};
 use sockeye_adapter::Answer;
 use sockeye_events::{AckError, Deadline, EmitError, NoAnswer, Waiter};
+use sockeye_meter as meter;
 use sockeye_socket_proto::{Args, FromArgs};
 use tokio::sync::mpsc;
 
@@ -176,6 +177,7 @@ pub(crate) struct LocalAcks {
     id: u64,
     asked: usize,
     deadline: Deadline,
+    is_late: bool,
     waiting: HashMap<Arc<str>, Socket, foldhash::fast::RandomState>,
     failed: Vec<(Socket, EmitError)>,
     sender: Option<mpsc::UnboundedSender<LocalAnswer>>,
@@ -192,6 +194,7 @@ impl LocalAcks {
             id,
             asked: 0,
             deadline: Deadline::after(timeout),
+            is_late: false,
             waiting: HashMap::default(),
             failed: Vec::new(),
             sender: Some(sender),
@@ -252,15 +255,29 @@ impl Stream for LocalAcks {
         if self.waiting.is_empty() {
             return Poll::Ready(None);
         }
-        self.deadline.poll(cx).map(|()| None)
+        ready!(self.deadline.poll(cx));
+        // It may be asked again while others are waited for.
+        if !std::mem::replace(&mut self.is_late, true) {
+            meter::acks_timed_out(self.waiting.len());
+            // Whoever keeps this for longer does not keep the sockets waiting.
+            self.forget();
+        }
+        Poll::Ready(None)
+    }
+}
+
+impl LocalAcks {
+    /// No answer is waited for any more.
+    fn forget(&self) {
+        for socket in self.waiting.values() {
+            socket.acks().remove(self.id);
+        }
     }
 }
 
 impl Drop for LocalAcks {
     fn drop(&mut self) {
-        for socket in self.waiting.values() {
-            socket.acks().remove(self.id);
-        }
+        self.forget();
     }
 }
 

@@ -1,7 +1,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use sockeye_adapter::Cluster;
+use sockeye_adapter::{Cluster, IntoCluster};
 use sockeye_link::InboxLimits;
 use sockeye_listen::EngineConfig;
 use sockeye_socket_proto::ConnectionConfig;
@@ -163,10 +163,11 @@ impl ServerConfig {
     }
 
     /// Makes the server a member of a cluster: its broadcasts reach the sockets of the other servers, too. Default: none, the
-    /// server is alone.
+    /// server is alone. It is one server's place: a second server with a clone of this configuration
+    /// [is refused](crate::ConfigError::ClusterTaken).
     #[must_use]
-    pub fn cluster(mut self, cluster: impl Cluster) -> Self {
-        self.cluster = Some(Arc::new(cluster));
+    pub fn cluster(mut self, cluster: impl IntoCluster) -> Self {
+        self.cluster = Some(cluster.into_cluster());
         self
     }
 

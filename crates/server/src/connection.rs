@@ -10,14 +10,21 @@ use std::sync::atomic;
 use std::task::{Context, Poll};
 use std::time::Instant;
 
-use sockeye_engine::{CloseReason, Dialect, Incoming, SendOptions, SessionHandle, TransportKind};
-use sockeye_events::names::{CLOSE, DISCONNECT, DISCONNECTING, DRAIN, END, UPGRADE};
-use sockeye_events::{DisconnectReason, Event, EventError, EventErrorKind, EventSocket};
+use sockeye_engine::{
+    CloseReason, Dialect, Incoming, Packet, SendOptions, SessionHandle, TransportKind,
+};
+use sockeye_events::names::{
+    CLOSE, DISCONNECT, DISCONNECTING, DRAIN, END, HEARTBEAT, PACKET, UPGRADE, UPGRADING,
+};
+use sockeye_events::{
+    DisconnectDetail, DisconnectReason, Event, EventError, EventErrorKind, EventSocket, Listeners,
+};
 use sockeye_link::packet::{self, with_buffers};
 use sockeye_link::{
-    Inbox, Peer, Receiver, Said, disconnect_reason, further, read_line, received, refusal,
-    socket_revision,
+    EnginePacket, Inbox, Peer, Receiver, Said, disconnect_reason, further, read_line, received,
+    refusal, socket_revision, wants_packets,
 };
+use sockeye_meter as meter;
 use sockeye_socket_proto::parser::Decoder;
 use sockeye_socket_proto::{self as proto, Input, NamespaceKey, Violation};
 
@@ -27,7 +34,7 @@ use crate::{Socket, trace};
 use joining::Joins;
 
 /// The upper layer of one session, owned by the session's driver task.
-pub struct Connection {
+pub struct ServerConnection {
     server: Arc<Common>,
     link: Arc<Link>,
     proto: proto::Connection,
@@ -45,20 +52,24 @@ struct Seldom {
     decoder: Option<Box<dyn Decoder>>,
     /// Why the sockets are disconnected, where it is this side that closes the session.
     verdict: Option<DisconnectReason>,
+    /// What else is known of why the session ends.
+    detail: DisconnectDetail,
     /// The sockets that are to hear of the end: the last one of each namespace.
     closed: Vec<(Socket, DisconnectReason)>,
+    /// That it is there is counted, if anybody counts.
+    counted: Option<meter::Session>,
 }
 
 // Every connection has one of these for as long as it lives, in a task whose size grows in large steps.
-const _: () = assert!(size_of::<Connection>() <= 200);
+const _: () = assert!(size_of::<ServerConnection>() <= 200);
 
-impl fmt::Debug for Connection {
+impl fmt::Debug for ServerConnection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Connection").finish_non_exhaustive()
+        f.debug_struct("ServerConnection").finish_non_exhaustive()
     }
 }
 
-impl Connection {
+impl ServerConnection {
     pub(crate) fn new(
         server: Arc<Common>,
         session: SessionHandle,
@@ -70,7 +81,7 @@ impl Connection {
         if packet::is_on_stream(&session) {
             proto = proto.with_peer_errors();
         }
-        let link = Arc::new(Link::new(session, request));
+        let link = Arc::new(Link::new(session, request, proto.uses_counted_acks()));
         let inbox = Inbox::new(Arc::clone(server.inbox_limits()));
         trace::opened(&link);
         let peer = Peer {
@@ -78,9 +89,12 @@ impl Connection {
             parser: server.config().parser.as_deref(),
         };
         let decoder = peer.decoder(&server.config().connection);
-        let seldom = decoder.map(|decoder| {
+        let counted = meter::Session::open(link.session.transport().name(), link.revision_name());
+        let is_needed = decoder.is_some() || counted.is_some();
+        let seldom = is_needed.then(|| {
             Box::new(Seldom {
-                decoder: Some(decoder),
+                decoder,
+                counted,
                 ..Seldom::default()
             })
         });
@@ -133,6 +147,7 @@ impl Connection {
                     || args.as_raw().as_json().len(),
                     ack_id,
                 );
+                meter::events_received(1);
                 self.inbox.deliver(key, name, args, ack_id, cx);
             }
             Input::Ack { key, id, args } => {
@@ -142,7 +157,9 @@ impl Connection {
                         .store(true, atomic::Ordering::Relaxed);
                 }
                 if let Some(socket) = self.inbox.socket(key) {
-                    socket.acks().answer(id, || args.into_args());
+                    let bytes = args.as_raw().as_json().len();
+                    let is_awaited = socket.acks().answer(id, || args.into_args());
+                    trace::answer(socket, id, bytes, is_awaited);
                 }
             }
             Input::Connect {
@@ -182,11 +199,12 @@ impl Connection {
             }
             Said::Ack { id, args } => self.handle_input(Input::Ack { key, id, args }, cx),
             Said::Error { kind, close } => {
-                self.report_to(key, kind);
                 if close {
-                    self.decide(DisconnectReason::ParseError);
-                    self.link.session.abort(CloseReason::ParseError);
+                    self.decide(DisconnectReason::ParseError, &kind);
+                    let cause = CloseReason::ParseError.as_str();
+                    self.link.session.abort(CloseReason::ParseError, cause);
                 }
+                self.report_to(key, kind);
             }
             Said::Nothing => {}
         }
@@ -220,15 +238,30 @@ impl Connection {
         }
     }
 
+    /// Changes what is counted of the connection, if anybody counts.
+    fn count(&mut self, change: impl FnOnce(&mut meter::Session, &Inbox<Socket>)) {
+        if let Some(seldom) = &mut self.seldom
+            && let Some(counted) = &mut seldom.counted
+        {
+            change(counted, &self.inbox);
+        }
+    }
+
+    /// A socket has come or gone.
+    fn count_sockets(&mut self) {
+        self.count(|counted, inbox| counted.sockets(inbox.sockets().count()));
+    }
+
     /// Why this side closes the session, if it does.
     fn verdict(&self) -> Option<DisconnectReason> {
         self.seldom.as_ref()?.verdict
     }
 
     /// This side closes the session, for this reason unless there was one before.
-    fn decide(&mut self, reason: DisconnectReason) {
+    fn decide(&mut self, reason: DisconnectReason, cause: &dyn fmt::Display) {
         let seldom = self.seldom.get_or_insert_default();
         seldom.verdict.get_or_insert(reason);
+        seldom.detail.note(format_args!("{cause}"));
     }
 
     /// Reports something that concerns one socket, if it is there.
@@ -252,7 +285,7 @@ impl Connection {
             true => DisconnectReason::ForcedClose,
             false => DisconnectReason::ForcedServerClose,
         };
-        self.decide(reason);
+        self.decide(reason, violation);
         if violation.is_decode_error() {
             self.report(|| EventErrorKind::Undecodable(violation.to_string().into()));
         }
@@ -314,15 +347,21 @@ impl Connection {
         cx: &mut Context<'_>,
     ) -> Option<Socket> {
         let socket = self.inbox.remove(key)?;
+        self.count_sockets();
+        let detail = self.seldom.as_ref().map(|seldom| seldom.detail.clone());
+        let detail = detail.unwrap_or_default();
         let may_return = socket.start_leaving(reason);
-        self.inbox
-            .dispatch(&Event::disconnect(&socket, DISCONNECTING, reason), cx);
+        let event = Event::disconnect(&socket, DISCONNECTING, reason).with_detail(&detail);
+        self.inbox.dispatch(&event, cx);
         let kept = may_return.then(|| socket.to_keep()).flatten();
         socket.exit();
-        trace::disconnected(&socket, reason);
-        self.inbox
-            .dispatch(&Event::disconnect(&socket, DISCONNECT, reason), cx);
+        trace::disconnected(&socket, reason, kept.is_some());
+        let event = Event::disconnect(&socket, DISCONNECT, reason).with_detail(&detail);
+        self.inbox.dispatch(&event, cx);
         socket.depart(kept);
+        if !may_return {
+            socket.renounce();
+        }
         Some(socket)
     }
 
@@ -344,11 +383,12 @@ impl Connection {
     }
 }
 
-impl sockeye_engine::Connection for Connection {
+impl sockeye_engine::Connection for ServerConnection {
     fn handle_message(&mut self, message: Incoming<'_>, cx: &mut Context<'_>) {
         if self.verdict().is_some() {
             return;
         }
+        meter::packet_received(|| message.len());
         if self.decoder().is_some() {
             return self.handle_foreign(message, cx);
         }
@@ -397,6 +437,8 @@ impl sockeye_engine::Connection for Connection {
     fn handle_close(&mut self, reason: CloseReason, cx: &mut Context<'_>) {
         self.handle_requests(cx);
         let reason = self.verdict().unwrap_or_else(|| self.reason(reason));
+        trace::closed(&self.link, reason);
+        self.count(|counted, _| counted.closed(reason.as_str()));
         self.inbox.close(cx);
         // Whoever has not joined yet goes without a word.
         for joining in self.joining.take().iter().flat_map(|set| set.iter()) {
@@ -410,43 +452,80 @@ impl sockeye_engine::Connection for Connection {
     }
 
     fn handle_end(&mut self, cx: &mut Context<'_>) {
-        self.tell_all(END, cx);
+        self.tell_all(END, None, cx);
     }
 
     fn handle_drain(&mut self, cx: &mut Context<'_>) {
-        self.tell_all(DRAIN, cx);
+        self.tell_all(DRAIN, None, cx);
     }
 
-    fn handle_upgrade(&mut self, _transport: TransportKind, cx: &mut Context<'_>) {
-        self.tell_all(UPGRADE, cx);
+    fn handle_upgrading(&mut self, _transport: TransportKind, cx: &mut Context<'_>) {
+        self.tell_all(UPGRADING, None, cx);
+    }
+
+    fn handle_upgrade(&mut self, transport: TransportKind, cx: &mut Context<'_>) {
+        trace::upgraded(transport);
+        self.count(|counted, _| counted.upgraded(transport.name()));
+        self.tell_all(UPGRADE, None, cx);
+    }
+
+    fn wants_packets(&self) -> bool {
+        let mut sockets = self.inbox.sockets();
+        sockets.any(|(_, socket)| wants_packets(socket))
+    }
+
+    fn handle_packet(&mut self, packet: &Packet<'_>, cx: &mut Context<'_>) {
+        if self.wants_packets() {
+            let packet = EnginePacket::of(packet);
+            self.tell_all(PACKET, Some(&packet), cx);
+        }
+    }
+
+    fn handle_heartbeat(&mut self, _due: Option<Instant>, cx: &mut Context<'_>) {
+        self.tell_all(HEARTBEAT, None, cx);
+    }
+
+    fn note(&mut self, cause: fmt::Arguments<'_>) {
+        self.seldom.get_or_insert_default().detail.note(cause);
     }
 
     fn handle_gone(&mut self, cx: &mut Context<'_>) {
-        for (socket, reason) in self
-            .seldom
-            .take()
-            .into_iter()
-            .flat_map(|seldom| seldom.closed)
-        {
-            self.dispatch_stream(&Event::disconnect(&socket, CLOSE, reason), cx);
+        let Some(seldom) = self.seldom.take() else {
+            return;
+        };
+        let Seldom { closed, detail, .. } = *seldom;
+        for (socket, reason) in closed {
+            let event = Event::disconnect(&socket, CLOSE, reason).with_detail(&detail);
+            self.dispatch_stream(&event, cx);
         }
     }
 }
 
-impl Connection {
+impl ServerConnection {
     /// Tells the handlers of every socket what has happened to the connection.
-    fn tell_all(&mut self, name: &str, cx: &mut Context<'_>) {
-        let members: Vec<_> = self.inbox.sockets().map(cloned).collect();
-        for (_, socket) in members {
-            self.dispatch_stream(&Event::local(&socket, name), cx);
+    fn tell_all(&mut self, name: &str, packet: Option<&EnginePacket>, cx: &mut Context<'_>) {
+        let sockets = self.inbox.sockets().map(|(_, socket)| socket);
+        // Nearly always there are no handlers.
+        let told: Vec<_> = sockets
+            .filter(|socket| {
+                all_listeners(socket).any(|listeners| listeners.load().has_stream(name))
+            })
+            .cloned()
+            .collect();
+        for socket in told {
+            let event = Event::local(&socket, name);
+            let event = match packet {
+                Some(packet) => event.with_detail(packet),
+                None => event,
+            };
+            self.dispatch_stream(&event, cx);
         }
     }
 
     /// Runs the handlers of what has happened to the connection: those of the namespace, then the
     /// socket's own.
     fn dispatch_stream(&mut self, event: &Event<'_, Socket>, cx: &mut Context<'_>) {
-        let socket = event.socket();
-        for listeners in std::iter::once(socket.shared()).chain(further(socket)) {
+        for listeners in all_listeners(event.socket()) {
             let table = listeners.load();
             table.dispatch_stream(event, |future| self.inbox.start(future, cx));
         }
@@ -463,11 +542,16 @@ impl Connection {
     }
 }
 
+/// The handlers of the namespace, then the socket's own.
+fn all_listeners(socket: &Socket) -> impl Iterator<Item = &Listeners<Socket>> {
+    std::iter::once(socket.shared()).chain(further(socket))
+}
+
 fn cloned((key, socket): (NamespaceKey, &Socket)) -> (NamespaceKey, Socket) {
     (key, socket.clone())
 }
 
-impl Drop for Connection {
+impl Drop for ServerConnection {
     /// Sockets must not stay behind in their rooms, even if the runtime is being shut down under
     /// a connection that is still open.
     fn drop(&mut self) {

@@ -1,9 +1,12 @@
 use std::fmt;
 use std::ops::Deref;
 use std::sync::Arc;
+use std::time::UNIX_EPOCH;
 
 use serde::Serializer;
 use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
+use sockeye_adapter::HandshakeDetails;
 use sockeye_engine::SessionHandle;
 use sockeye_socket_proto::from_json;
 
@@ -55,6 +58,41 @@ impl Handshake {
     /// If it does not have the shape of `T`.
     pub fn auth<T: DeserializeOwned>(&self) -> Result<T, serde_json::Error> {
         from_json(self.auth_json())
+    }
+
+    /// The same as a value, in the form in which other servers of a cluster are told it, and Node has it. It is made anew each
+    /// time.
+    #[must_use]
+    pub fn details(&self) -> HandshakeDetails {
+        let time = self.time();
+        let issued = time.duration_since(UNIX_EPOCH).unwrap_or_default();
+        let address = self.remote_addr().map(|address| address.ip());
+        let mut details = HandshakeDetails::default();
+        for (name, value) in self.headers().iter() {
+            let value = String::from_utf8_lossy(value).into_owned();
+            add(&mut details.headers, name.to_ascii_lowercase(), value);
+        }
+        for (key, value) in self.query() {
+            add(&mut details.query, key.into_owned(), value.into_owned());
+        }
+        details.time = httpdate::fmt_http_date(time);
+        details.address = address.map_or_else(String::new, |address| address.to_string());
+        details.xdomain = self.is_cross_domain();
+        details.secure = self.is_secure();
+        details.issued = u64::try_from(issued.as_millis()).unwrap_or(u64::MAX);
+        details.url = self.url().to_owned();
+        details.auth = self.auth().unwrap_or_default();
+        details
+    }
+}
+
+/// Adds a value; what has several becomes a list, as in Node.
+fn add(map: &mut Map<String, Value>, name: String, value: String) {
+    let value = Value::String(value);
+    match map.get_mut(&name) {
+        None => drop(map.insert(name, value)),
+        Some(Value::Array(values)) => values.push(value),
+        Some(first) => *first = Value::Array(vec![first.take(), value]),
     }
 }
 

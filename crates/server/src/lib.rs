@@ -9,6 +9,7 @@
 mod acks;
 mod broadcast;
 mod captures;
+mod cluster;
 mod common;
 mod config;
 mod connection;
@@ -33,6 +34,7 @@ mod typed;
 
 pub use acks::{AckSummary, Answerer, BroadcastAcks};
 pub use broadcast::{BroadcastOperator, RemoteSocket};
+pub use cluster::ClusterView;
 pub use config::{ServerConfig, SlowReceiver};
 pub use extract::{Captures, Extension};
 pub use files::{ClientFiles, ClientFilesError};
@@ -42,7 +44,7 @@ pub use parent::ParentNamespace;
 pub use pattern::PatternError;
 pub use recovery::RecoveryConfig;
 pub use request::NamespaceRequest;
-pub use server::{Server, ServerLayer, ServerService};
+pub use server::{Server, ServerLayer, ServerService, WeakServer};
 pub use server_side::{ServerSide, ServerSideError};
 
 /// Answers one event at a time of the handler's choosing, instead of by return value.
@@ -72,7 +74,8 @@ pub type Emission<'s> = sockeye_link::Emission<'s, Socket>;
 /// What other servers of a cluster are made of: for whoever writes an adapter.
 pub use sockeye_adapter as adapter;
 pub use sockeye_adapter::{
-    HandshakeDetails, Incomplete, KeptSocket, RoomEvent, RoomName, RoomNames, Target,
+    ClusterChange, ClusterCounts, ClusterState, HandshakeDetails, Incomplete, KeptSocket,
+    RoomEvent, RoomName, RoomNames, Target,
 };
 pub use sockeye_engine::{
     DeflateConfig, Dialect, NetSocket, PeerCredentials, Revision, SessionLimits, TransportKind,
@@ -81,12 +84,12 @@ pub use sockeye_engine::{
 #[doc(hidden)]
 pub use sockeye_events::__private;
 pub use sockeye_events::{
-    AckError, AckFuture, Added, Callback, Data, DisconnectReason, EmitError, Event, EventArgs,
-    EventCallback, EventError, EventErrorKind, EventName, EventParam, EventReply, ExtractError,
-    Failure, FromEvent, IntoRefusal, IntoReply, ListenerId, Listeners, NoAck, Ordering, Outcome,
-    Refusal, Reply, State, TypedEvent,
+    AckError, AckFuture, Added, Callback, Data, DisconnectDetail, DisconnectReason, EmitError,
+    Event, EventArgs, EventCallback, EventError, EventErrorKind, EventName, EventParam, EventReply,
+    ExtractError, Failure, FromEvent, IntoRefusal, IntoReply, ListenerId, Listeners, NoAck,
+    Ordering, Outcome, Refusal, Reply, State, TypedEvent,
 };
-pub use sockeye_link::{InboxLimits, IntoVerdict, Next};
+pub use sockeye_link::{EnginePacket, InboxLimits, IntoVerdict, Next};
 /// The request that opened a connection.
 pub use sockeye_listen::Handshake as SessionHandshake;
 #[cfg(feature = "tls")]

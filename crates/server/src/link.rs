@@ -2,7 +2,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use parking_lot::Mutex;
-use sockeye_engine::SessionHandle;
+use sockeye_engine::{Dialect, Revision, SessionHandle};
 use sockeye_events::HandlerFuture;
 use sockeye_listen::Handshake;
 use sockeye_socket_proto::NamespaceKey;
@@ -37,13 +37,26 @@ pub(crate) enum Request {
 pub(crate) const ACK_ID_LIMIT: u32 = 1 << 30;
 
 impl Link {
-    pub(crate) const fn new(session: SessionHandle, request: Arc<Handshake>) -> Self {
+    pub(crate) const fn new(
+        session: SessionHandle,
+        request: Arc<Handshake>,
+        counted_acks: bool,
+    ) -> Self {
         Self {
             session,
             request,
             next_ack: AtomicU32::new(0),
-            counted_acks: AtomicBool::new(false),
+            counted_acks: AtomicBool::new(counted_acks),
             requests: Mutex::new(None),
+        }
+    }
+
+    /// What the peer speaks, for logs and what is counted.
+    pub(crate) fn revision_name(&self) -> &'static str {
+        match (self.session.dialect(), self.session.revision()) {
+            (Dialect::Lines, _) => "lines",
+            (Dialect::Packets, Revision::V3) => "3",
+            (Dialect::Packets, Revision::V4) => "4",
         }
     }
 

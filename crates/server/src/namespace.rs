@@ -1,4 +1,5 @@
 mod broadcasting;
+mod early;
 mod local;
 mod logged;
 mod server_side;
@@ -10,8 +11,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Once, OnceLock, Weak};
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use sockeye_adapter::{Adapter, RoomEvent};
+use sockeye_adapter::{Adapter, Budget, RoomEvent};
 use sockeye_events::{Callback, EventError, EventErrorKind, Listeners, StateMap};
 use sockeye_link::middleware::{self, BoxMiddleware, IntoVerdict};
 
@@ -46,9 +48,9 @@ pub use socket::Socket;
 /// });
 /// ```
 #[derive(Clone)]
-pub struct Namespace(Arc<Inner>);
+pub struct Namespace(Arc<NamespaceCore>);
 
-pub(crate) struct Inner {
+pub(crate) struct NamespaceCore {
     local: Arc<LocalSockets>,
     /// The other servers of the cluster, if this one is in one.
     adapter: Option<Arc<dyn Adapter>>,
@@ -74,7 +76,7 @@ struct Asked {
     captures: Ranges,
     /// Those that are for this namespace alone, which few have.
     own: OnceLock<Box<Handlers<Socket>>>,
-    directory: Weak<Directory<Inner>>,
+    directory: Weak<Directory<NamespaceCore>>,
 }
 
 /// How a namespace comes into being.
@@ -85,8 +87,19 @@ pub(crate) enum Origin {
     Asked {
         family: SharedFamily,
         captures: Ranges,
-        directory: Weak<Directory<Inner>>,
+        directory: Weak<Directory<NamespaceCore>>,
+        /// What all of them may keep for sockets that come back.
+        budget: Option<Arc<Budget>>,
     },
+}
+
+impl Origin {
+    fn budget(&self) -> Option<Arc<Budget>> {
+        match self {
+            Self::Made => None,
+            Self::Asked { budget, .. } => budget.clone(),
+        }
+    }
 }
 
 impl Namespace {
@@ -158,6 +171,14 @@ impl Namespace {
         drop(index);
         sockets.sort_unstable_by_key(Socket::number);
         sockets
+    }
+
+    /// How many sockets of this server are connected to the namespace. It looks at each, and copies none.
+    #[must_use]
+    pub fn socket_count(&self) -> usize {
+        let index = self.0.local.rooms.read();
+        let sockets = index.iter().map(|(_, socket)| socket);
+        sockets.filter(|socket| socket.connected()).count()
     }
 
     /// The connected socket of this server with this id.
@@ -314,7 +335,7 @@ impl Namespace {
     }
 }
 
-impl Inner {
+impl NamespaceCore {
     pub(crate) fn new(
         name: &str,
         config: Arc<ServerConfig>,
@@ -334,8 +355,13 @@ impl Inner {
             });
         }
         if let Some(config) = local.config.recovery
-            && let Some(recovery) = Recovery::open(config, adapter.as_deref(), name)
+            && let Some(recovery) =
+                Recovery::open(config, adapter.as_deref(), name, origin.budget())
         {
+            if let Some(early) = recovery.early() {
+                let early = Arc::clone(early);
+                local.rooms.watch(move |event| early.room_changed(event));
+            }
             let _ = local.recovery.set(Arc::new(recovery));
         }
         let kind = match origin {
@@ -344,6 +370,7 @@ impl Inner {
                 family,
                 captures,
                 directory,
+                budget: _,
             } => Kind::Asked(Asked {
                 family,
                 captures,
@@ -363,11 +390,12 @@ impl Inner {
     fn close(&self) -> Option<BoxFuture<'static, ()>> {
         let adapter = self.adapter.as_ref()?;
         let was_closed = self.is_closed.swap(true, Ordering::AcqRel);
-        (!was_closed).then(|| adapter.close())
+        let timeout = adapter.close_timeout();
+        (!was_closed).then(|| in_time(adapter.close(), timeout).boxed())
     }
 }
 
-impl Drop for Inner {
+impl Drop for NamespaceCore {
     /// Nobody is in it, and nobody has it any more.
     fn drop(&mut self) {
         let Kind::Asked(asked) = &self.kind else {
@@ -379,13 +407,17 @@ impl Drop for Inner {
         if let Some(closed) = self.close()
             && let Ok(runtime) = tokio::runtime::Handle::try_current()
         {
-            runtime.spawn(tokio::time::timeout(FAREWELL, closed));
+            runtime.spawn(closed);
         }
     }
 }
 
-/// How long adapters may take to close. Longer than the engine's sockets may, as another machine has to take what is queued.
-pub(crate) const FAREWELL: Duration = Duration::from_secs(5);
+/// Waits for an adapter to close, but no longer than it may take.
+async fn in_time(closed: BoxFuture<'static, ()>, timeout: Duration) {
+    if tokio::time::timeout(timeout, closed).await.is_err() {
+        tracing::warn!("an adapter has not closed in time");
+    }
+}
 
 /// What a peer does wrong is no news for whoever runs the server; what a handler does is.
 fn log(socket: &Socket, error: &EventError) {
@@ -406,8 +438,8 @@ impl Deref for Namespace {
     }
 }
 
-impl From<Arc<Inner>> for Namespace {
-    fn from(inner: Arc<Inner>) -> Self {
+impl From<Arc<NamespaceCore>> for Namespace {
+    fn from(inner: Arc<NamespaceCore>) -> Self {
         Self(inner)
     }
 }

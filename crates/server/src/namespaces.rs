@@ -4,11 +4,12 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
+use sockeye_adapter::Budget;
 use sockeye_events::{Snapshot, StateMap};
 
 use crate::directory::{Directory, Lasting, Lent};
 use crate::family::Family;
-use crate::namespace::{self, Origin, SharedFamily};
+use crate::namespace::{NamespaceCore, Origin, SharedFamily};
 use crate::pattern::Ranges;
 use crate::{Handshake, Namespace, NamespaceRequest, ServerConfig, Socket};
 
@@ -16,11 +17,13 @@ use crate::{Handshake, Namespace, NamespaceRequest, ServerConfig, Socket};
 pub(crate) struct Namespaces {
     config: Arc<ServerConfig>,
     state: Arc<StateMap>,
-    there: Arc<Directory<namespace::Inner>>,
+    there: Arc<Directory<NamespaceCore>>,
     /// In the order in which they are asked about a name.
     families: Snapshot<Vec<SharedFamily>>,
     /// Who is told of new namespaces.
     watchers: Snapshot<Vec<Watcher>>,
+    /// What those that are made on demand may keep for sockets that come back.
+    budget: Option<Arc<Budget>>,
 }
 
 type Watcher = Arc<dyn Fn(&Namespace) + Send + Sync>;
@@ -44,7 +47,9 @@ pub(crate) enum NoEntrance {
 
 impl Namespaces {
     pub(crate) fn new(config: Arc<ServerConfig>, state: Arc<StateMap>) -> Self {
+        let budget = config.recovery.map(|recovery| recovery.max_dynamic_bytes);
         Self {
+            budget: budget.map(|bytes| Arc::new(Budget::new(bytes))),
             config,
             state,
             there: Arc::default(),
@@ -181,12 +186,13 @@ impl Namespaces {
             family,
             captures,
             directory: Arc::downgrade(&self.there),
+            budget: self.budget.clone(),
         }
     }
 
-    fn make(&self, name: &str, origin: Origin) -> namespace::Inner {
+    fn make(&self, name: &str, origin: Origin) -> NamespaceCore {
         let (config, state) = (Arc::clone(&self.config), Arc::clone(&self.state));
-        namespace::Inner::new(name, config, state, origin)
+        NamespaceCore::new(name, config, state, origin)
     }
 
     /// Tells of a new namespace, if that was not done; returns when it is. So nobody joins it before those who are told

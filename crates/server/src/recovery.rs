@@ -8,28 +8,35 @@
 //! earlier would seem to have been got.
 
 mod config;
+mod early;
 mod hold;
+#[cfg(test)]
+mod orders;
 mod stay;
 
 use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use futures_util::future::BoxFuture;
 use parking_lot::{Mutex, MutexGuard};
 use serde::Deserialize;
 use serde_json::Value;
 use sockeye_adapter::{
-    Adapter, Claim, KeptSocket, LoggedEvent, MemoryStore, Receivers, RecoveryStore, Restored,
-    Resume, SecretMap, Swept,
+    Adapter, Budget, Budgeted, Claim, KeptSocket, LoggedEvent, MemoryStore, Receivers,
+    RecoveryStore, Restored, Resume, SecretMap, Swept,
 };
 use sockeye_engine::{CloseReason, SessionHandle, SessionId};
 use sockeye_events::DisconnectReason;
+use sockeye_meter as meter;
 use sockeye_socket_proto::from_json;
-use tokio::sync::oneshot;
+use tokio::sync::{Notify, oneshot};
 
+use early::Early;
 use hold::Holds;
 
 pub use config::RecoveryConfig;
+pub(crate) use early::Due;
 pub(crate) use hold::Returning;
 pub(crate) use stay::Stay;
 
@@ -42,6 +49,10 @@ pub(crate) struct Recovery {
     order: Mutex<()>,
     holds: Holds,
     live: Mutex<Live>,
+    /// Which of those who are there are to be kept, if any are.
+    early: Option<Arc<Early>>,
+    /// The store has forgotten somebody for the sake of other namespaces.
+    shed: Arc<Notify>,
 }
 
 /// Who is connected, by private id.
@@ -88,14 +99,15 @@ impl Shown {
 }
 
 impl Recovery {
-    /// That of a namespace; `None` if there is no way.
+    /// That of a namespace, which may share a budget with others; `None` if there is no way.
     pub(crate) fn open(
         config: RecoveryConfig,
         adapter: Option<&dyn Adapter>,
         namespace: &str,
+        budget: Option<Arc<Budget>>,
     ) -> Option<Self> {
         let Some(adapter) = adapter else {
-            let recovery = Self::in_memory(config);
+            let recovery = Self::in_memory(config, budget);
             return recovery
                 .inspect_err(|error| tracing::error!(%error, namespace, "no recovery"))
                 .ok();
@@ -104,15 +116,29 @@ impl Recovery {
             tracing::warn!(namespace, "no recovery: the cluster has none");
             return None;
         };
-        Some(Self::with(config, store, None))
+        let early = config.save_early;
+        let early = early.map(|pause| Arc::new(Early::new(pause, config.max_disconnection)));
+        let recovery = Self::with(config, store, None);
+        Some(Self { early, ..recovery })
     }
 
-    fn in_memory(config: RecoveryConfig) -> Result<Self, getrandom::Error> {
+    fn in_memory(
+        config: RecoveryConfig,
+        budget: Option<Arc<Budget>>,
+    ) -> Result<Self, getrandom::Error> {
         // As much as tells one process from another is enough: the private id is the secret.
         let epoch = SessionId::random()?.as_str()[..EPOCH_LEN].to_owned();
-        let store = Arc::new(MemoryStore::new(config.limits(), epoch, now));
+        let shed = Arc::new(Notify::new());
+        let budgeted = budget.map(|budget| {
+            let shed = Arc::clone(&shed);
+            let nudge = Box::new(move || shed.notify_one());
+            Budgeted { budget, nudge }
+        });
+        let store = MemoryStore::with_budget(config.limits(), epoch, now, budgeted);
+        let store = Arc::new(store);
         let log = Some(Arc::clone(&store));
-        Ok(Self::with(config, store, log))
+        let recovery = Self::with(config, store, log);
+        Ok(Self { shed, ..recovery })
     }
 
     fn with(
@@ -127,6 +153,8 @@ impl Recovery {
             order: Mutex::new(()),
             holds: Holds::default(),
             live: Mutex::default(),
+            early: None,
+            shed: Arc::default(),
         }
     }
 
@@ -162,7 +190,8 @@ impl Recovery {
         let mut live = self.live.lock();
         if let Some(session) = live.sessions.get(&pid) {
             // Its owner has a new connection and does not listen to the old one any more.
-            session.abort(CloseReason::TransportClose);
+            let cause = "the client has come back over another connection";
+            session.abort(CloseReason::TransportClose, cause);
             live.waiting.insert(pid.into(), Waiting { offset, sender });
             return receiver;
         }
@@ -208,6 +237,7 @@ impl Recovery {
         if let Some(kept) = kept {
             // Under the lock: it is there or it is kept, for whoever asks.
             self.store.keep(kept, self.config.max_disconnection);
+            meter::recovery(meter::Recovery::Kept);
         }
         live.sessions.remove(pid);
         let waiting = live.waiting.remove(pid);
@@ -217,9 +247,49 @@ impl Recovery {
         }
     }
 
+    /// Keeps sockets that are there; the future is ready when others find them.
+    pub(crate) fn save(&self, sockets: impl Iterator<Item = KeptSocket>) -> BoxFuture<'static, ()> {
+        for socket in sockets {
+            self.store.keep(socket, self.config.max_disconnection);
+        }
+        self.store.saved()
+    }
+
+    /// What is to be told of changes, if sockets are kept while they are there.
+    pub(crate) const fn early(&self) -> Option<&Arc<Early>> {
+        self.early.as_ref()
+    }
+
+    /// Keeps a socket, if it is there still.
+    pub(crate) fn keep_early(&self, socket: KeptSocket) {
+        // Under the lock, so that one that leaves meanwhile is not found.
+        let live = self.live.lock();
+        if live.sessions.get(&socket.pid).is_some() {
+            self.store.keep(socket, self.config.max_disconnection);
+        }
+        drop(live);
+    }
+
+    /// Forgets a socket that was kept while it was there.
+    pub(crate) fn forget(&self, pid: &str) {
+        if self.early.is_some() {
+            self.store.forget(pid);
+        }
+    }
+
+    /// How many are on their way back.
+    pub(crate) fn returning(&self) -> usize {
+        self.holds.count()
+    }
+
     /// Forgets what is too old, if it is for this server to do.
     pub(crate) fn sweep(&self) -> Option<Swept> {
         Some(self.log.as_ref()?.sweep())
+    }
+
+    /// What tells that there is something to [sweep](Self::sweep) before its time.
+    pub(crate) const fn shed(&self) -> &Arc<Notify> {
+        &self.shed
     }
 
     /// Whether somebody may come back, as far as this server knows.

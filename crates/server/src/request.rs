@@ -16,9 +16,9 @@ use crate::Handshake;
 /// They take the parameters of handlers that need no socket: [`State`](crate::State), [`Server`](crate::Server),
 /// [`Handshake`], and this itself. Cheap to clone.
 #[derive(Clone)]
-pub struct NamespaceRequest(Arc<Inner>);
+pub struct NamespaceRequest(Arc<RequestCore>);
 
-struct Inner {
+struct RequestCore {
     name: Box<str>,
     handshake: Handshake,
     state: Arc<StateMap>,
@@ -26,7 +26,7 @@ struct Inner {
 
 impl NamespaceRequest {
     pub(crate) fn new(name: &str, handshake: Handshake, state: Arc<StateMap>) -> Self {
-        Self(Arc::new(Inner {
+        Self(Arc::new(RequestCore {
             name: name.into(),
             handshake,
             state,

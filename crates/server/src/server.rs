@@ -13,16 +13,17 @@ use hyper::body::Incoming;
 use sockeye_engine::SessionHandle;
 use sockeye_events::{Callback, Event, EventSocket, ExtractError, FromEvent, StateMap};
 use sockeye_listen::{
-    Application, ConfigError, Engine, EngineLayer, EngineService, ListenError, ListenOptions,
-    Listener, WeakEngine,
+    Application, ConfigError, ConnectionInfo, Engine, EngineLayer, EngineService, ListenError,
+    ListenOptions, Listener, WeakEngine,
 };
+use sockeye_meter as meter;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tower_layer::Layer;
 use tower_service::Service;
 
 use crate::common::Common;
-use crate::connection::Connection;
+use crate::connection::ServerConnection;
 use crate::family::Family;
-use crate::namespace::FAREWELL;
 use crate::parent::with_slash;
 use crate::pattern::PatternError;
 use crate::{Namespace, NamespaceRequest, ParentNamespace, ServerConfig, ServerSide, Socket};
@@ -65,11 +66,46 @@ pub type ServerService = EngineService<App>;
 /// The server as the engine sees it. Public for the two above, and nobody else's affair.
 pub struct App(Arc<Common>);
 
-/// The server as handlers find it, among the states: it keeps these, and not the other way round.
+/// A server that is not kept: for what the server itself keeps, such as its handlers, which would keep each other for ever
+/// otherwise. Cheap to clone.
+///
+/// ```
+/// # use sockeye_server as sockeye;
+/// use sockeye::Server;
+///
+/// let io = Server::new();
+/// let server = io.downgrade();
+/// io.on_room_event(move |event| {
+///     if let Some(news) = server.namespace("/news") {
+///         let _ = news.emit("room", &**event.room());
+///     }
+/// });
+/// ```
 #[derive(Clone)]
-struct Itself {
+pub struct WeakServer {
     common: Weak<Common>,
     engine: WeakEngine<App>,
+}
+
+impl WeakServer {
+    /// The server, unless it is gone.
+    #[must_use]
+    pub fn upgrade(&self) -> Option<Server> {
+        let common = self.common.upgrade()?;
+        Some(Server {
+            root: common.namespaces().keep("/"),
+            engine: self.engine.upgrade()?,
+            common,
+        })
+    }
+
+    /// The namespace of this name, if it and the server are there. It costs less than to ask the
+    /// [server](Self::upgrade) for it. The slash in front may be left out.
+    #[must_use]
+    pub fn namespace(&self, name: &str) -> Option<Namespace> {
+        let common = self.common.upgrade()?;
+        common.namespaces().find(&with_slash(name))
+    }
 }
 
 impl FromEvent<Socket> for Server {
@@ -116,8 +152,10 @@ impl Server {
     ///
     /// # Errors
     ///
-    /// [`ConfigError`] names the setting that cannot work.
+    /// [`ConfigError`] names the setting that cannot work, or the [place in a cluster](ServerConfig::cluster) that is another
+    /// server's.
     pub fn with_config(config: ServerConfig) -> Result<Self, ConfigError> {
+        meter::attach();
         let mut engine_config = config.engine.clone();
         engine_config = crate::files::serve(
             engine_config,
@@ -126,27 +164,33 @@ impl Server {
         );
         let common = Arc::new(Common::new(config));
         let engine = Engine::new(engine_config, App(Arc::clone(&common)))?;
-        common.state().insert(Itself {
-            common: Arc::downgrade(&common),
-            engine: engine.downgrade(),
-        });
+        let cluster = common.config().cluster.as_ref();
+        if cluster.is_some_and(|cluster| !cluster.claim()) {
+            return Err(ConfigError::ClusterTaken);
+        }
         let root = common.namespaces().keep("/");
-        Ok(Self {
+        let server = Self {
             root,
             common,
             engine,
-        })
+        };
+        // Handlers find it among the states, which it keeps, and not the other way round.
+        server.common.state().insert(server.downgrade());
+        Ok(server)
     }
 
     /// The server that has these states, unless it is gone.
     fn find(state: &StateMap) -> Option<Self> {
-        let itself = state.cloned::<Itself>()?;
-        let common = itself.common.upgrade()?;
-        Some(Self {
-            root: common.namespaces().keep("/"),
-            engine: itself.engine.upgrade()?,
-            common,
-        })
+        state.cloned::<WeakServer>()?.upgrade()
+    }
+
+    /// The server, without keeping it.
+    #[must_use]
+    pub fn downgrade(&self) -> WeakServer {
+        WeakServer {
+            common: Arc::downgrade(&self.common),
+            engine: self.engine.downgrade(),
+        }
     }
 
     /// The namespace of this name, which is created if there is none. The slash in front may be
@@ -385,6 +429,38 @@ impl Server {
         self.engine.listen_with(url, options, service).await
     }
 
+    /// Serves HTTP, which is long-polling and WebSocket, on a connection that somebody else has accepted:
+    /// one that comes out of a tunnel, a socket between virtual machines, a pipe in memory. A task of its
+    /// own does it, until the connection ends or the server is closed. Requests that are not for the
+    /// server's path get status 404.
+    ///
+    /// It counts among the connections of the listeners and has the limits of time that `options` set; what
+    /// they say of sockets and TLS has no meaning here. As with TLS, nothing but the session's own task writes
+    /// to the stream.
+    ///
+    /// # Panics
+    ///
+    /// Outside of a tokio runtime.
+    pub fn serve_http<S>(&self, stream: S, info: ConnectionInfo, options: ListenOptions)
+    where
+        S: AsyncRead + AsyncWrite + Send + 'static,
+    {
+        self.engine.serve_http(stream, info, options);
+    }
+
+    /// The same for a [bare stream](Self::listen), with packets or JSON lines. Its transport is called `tcp` if
+    /// the peer has an address, and `unix` if it has none.
+    ///
+    /// # Panics
+    ///
+    /// Outside of a tokio runtime.
+    pub fn serve_stream<S>(&self, stream: S, info: ConnectionInfo, options: ListenOptions)
+    where
+        S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    {
+        self.engine.serve_stream(stream, info, options);
+    }
+
     /// The server as a tower layer: it answers what is for its path (`/socket.io` and all below
     /// it), the wrapped service the rest. The HTTP server around it must support upgrades, or
     /// there is no WebSocket.
@@ -412,7 +488,9 @@ impl Server {
     /// [`shutdown_timeout`](sockeye_listen::EngineConfig::shutdown_timeout), a second, give or take a
     /// tenth; peers that have not taken their last packets by then are dropped. To let everybody leave
     /// in peace, [drain](Self::close_when_idle) the server before, for as long as you like. A cluster is left
-    /// when the sockets are gone, which may take 5 s more if it does not respond. Handlers
+    /// when the sockets are gone, which may take 5 s more if it does not respond, or as long as its
+    /// settings say. Where sockets can
+    /// [come back](crate::ServerConfig::recovery) to other servers of a cluster, they are kept first, for which there are 2 s. Handlers
     /// that are still waiting for something are not waited for. A server that was closed stays closed.
     ///
     /// # Cancel safety
@@ -424,12 +502,13 @@ impl Server {
         self.common.set_closing();
         // With those that go with their last sockets, and would leave the cluster with nobody waiting for it.
         let mut namespaces = self.namespaces();
+        let saved = join_all(namespaces.iter().filter_map(Namespace::save));
+        if tokio::time::timeout(SAVING, saved).await.is_err() {
+            tracing::warn!("the sockets could not be kept in time, and may not come back");
+        }
         self.engine.close().await;
         namespaces.extend(self.namespaces());
-        let closed = join_all(namespaces.iter().filter_map(Namespace::close));
-        if tokio::time::timeout(FAREWELL, closed).await.is_err() {
-            tracing::warn!("an adapter has not closed in time");
-        }
+        join_all(namespaces.iter().filter_map(Namespace::close)).await;
     }
 
     /// Lets nobody in any more and returns when everybody has left by themselves, which is what
@@ -449,6 +528,9 @@ impl Server {
     }
 }
 
+/// How long the cluster may take to keep the sockets of a server that closes.
+const SAVING: Duration = Duration::from_secs(2);
+
 impl Default for Server {
     fn default() -> Self {
         Self::new()
@@ -464,15 +546,15 @@ impl Deref for Server {
 }
 
 impl Application for App {
-    type Connection = Connection;
+    type Connection = ServerConnection;
 
     fn connect(
         &self,
         session: SessionHandle,
         handshake: Arc<sockeye_listen::Handshake>,
-    ) -> Connection {
+    ) -> ServerConnection {
         let now = tokio::time::Instant::now().into_std();
-        let mut connection = Connection::new(Arc::clone(&self.0), session, handshake, now);
+        let mut connection = ServerConnection::new(Arc::clone(&self.0), session, handshake, now);
         // The driver polls everything once more with its own waker when it starts.
         connection.implicit_connect(&mut Context::from_waker(Waker::noop()));
         connection
@@ -488,6 +570,12 @@ impl fmt::Debug for Server {
         f.debug_struct("Server")
             .field("connections", &self.connection_count())
             .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for WeakServer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("WeakServer")
     }
 }
 

@@ -18,9 +18,9 @@ use thiserror::Error;
 /// [`Data`](crate::Data), [`Args`], [`EventName`](crate::EventName), [`State`](crate::State),
 /// [`Server`](crate::Server), and this itself.
 #[derive(Clone)]
-pub struct ServerSide(Arc<Inner>);
+pub struct ServerSide(Arc<ServerSideCore>);
 
-struct Inner {
+struct ServerSideCore {
     namespace: Arc<str>,
     state: Arc<StateMap>,
     answer: Mutex<Option<AnswerTo>>,
@@ -51,7 +51,7 @@ pub(crate) fn dispatch(
 ) {
     // There is one answer, and it is found by the event, so that any number will do.
     let ack_id = answer.is_some().then_some(0);
-    let server_side = ServerSide(Arc::new(Inner {
+    let server_side = ServerSide(Arc::new(ServerSideCore {
         namespace: Arc::clone(namespace),
         state: Arc::clone(state),
         answer: Mutex::new(answer),

@@ -1,13 +1,13 @@
 //! What is logged of sockets.
 //!
-//! Who comes and goes is told at the level of info, rooms and events in detail at debug, what is
-//! emitted at trace. Logs are read by others than the application: what an event carries does not
-//! get there, nor does an id from which the session could be had. Where nobody listens, each of
-//! these costs one look at an atomic.
+//! Who comes and goes is told at the level of info, sessions, rooms, events and answers in detail at
+//! debug, what is emitted at trace. Logs are read by others than the application: what an event
+//! carries does not get there, nor does an id from which the session could be had. Where nobody
+//! listens, each of these costs one look at an atomic.
 
 use std::fmt;
 
-use sockeye_engine::SessionId;
+use sockeye_engine::{SessionId, TransportKind};
 use sockeye_events::{DisconnectReason, Refusal};
 
 use crate::Socket;
@@ -17,9 +17,23 @@ use crate::link::Link;
 pub(crate) fn opened(link: &Link) {
     tracing::debug!(
         transport = link.session.transport().name(),
-        revision = ?link.session.revision(),
+        revision = link.revision_name(),
         remote = link.request.remote_addr().map(tracing::field::display),
         "session opened"
+    );
+}
+
+/// Another transport carries it from now on.
+pub(crate) fn upgraded(to: TransportKind) {
+    tracing::debug!(transport = to.name(), "session upgraded");
+}
+
+pub(crate) fn closed(link: &Link, reason: DisconnectReason) {
+    tracing::debug!(
+        transport = link.session.transport().name(),
+        %reason,
+        lasted = ?link.request.time().elapsed().unwrap_or_default(),
+        "session closed"
     );
 }
 
@@ -28,6 +42,7 @@ pub(crate) fn connected(socket: &Socket) {
         id = socket.loggable_id(),
         namespace = socket.namespace().name(),
         transport = socket.link().session.transport().name(),
+        recovered = socket.recovered().then_some(true),
         "connected"
     );
 }
@@ -41,11 +56,23 @@ pub(crate) fn no_namespace(name: &str, reason: &str) {
     tracing::info!(namespace = %Short(name), reason, "refused");
 }
 
-pub(crate) fn disconnected(socket: &Socket, reason: DisconnectReason) {
+/// What was missed since the connection was lost is sent to a socket that is back.
+pub(crate) fn missed(socket: &Socket, events: usize) {
+    tracing::debug!(
+        id = socket.loggable_id(),
+        namespace = socket.namespace().name(),
+        events,
+        "missed events are sent"
+    );
+}
+
+/// `is_kept` if it may come back.
+pub(crate) fn disconnected(socket: &Socket, reason: DisconnectReason, is_kept: bool) {
     tracing::info!(
         id = socket.loggable_id(),
         namespace = socket.namespace().name(),
         %reason,
+        kept = is_kept.then_some(true),
         "disconnected"
     );
 }
@@ -64,6 +91,18 @@ pub(crate) fn event<'s>(
         bytes = bytes(),
         wants_ack = ack_id.is_some(),
         "event"
+    );
+}
+
+/// The answer to an event has come; whether somebody has waited for it.
+pub(crate) fn answer(socket: &Socket, ack_id: u64, bytes: usize, is_awaited: bool) {
+    tracing::debug!(
+        id = socket.loggable_id(),
+        namespace = socket.namespace().name(),
+        ack_id,
+        bytes,
+        awaited = is_awaited,
+        "answer"
     );
 }
 

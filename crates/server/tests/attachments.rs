@@ -142,6 +142,32 @@ async fn more_attachments_than_the_limit_are_an_error_of_the_emit() {
 }
 
 #[tokio::test]
+async fn ten_attachments_are_taken_and_eleven_end_the_connection_of_their_sender() {
+    let (io, errors) = server();
+    io.on("count", |Data(parts): Data<Vec<Bytes>>| parts.len());
+    let rig = ServerRig::tcp(&io).await;
+    let mut others = [rig.connect().await];
+    let packet = |count: usize| {
+        let places = (0..count).map(|num| format!(r#"{{"_placeholder":true,"num":{num}}}"#));
+        let places: Vec<_> = places.collect();
+        format!(r#"5{count}-1["count",[{}]]"#, places.join(","))
+    };
+    for case in CASES {
+        let mut peer = rig.connect_as(case).await;
+        peer.send(&packet(10)).await;
+        for _ in 0..10 {
+            peer.send_binary(b"x").await;
+        }
+        let counted = if case.is_v3() { "30-1[10]" } else { "31[10]" };
+        let answer = peer.text().await;
+        assert!(answer == counted || answer == "31[10]", "{answer}");
+        peer.send(&packet(11)).await;
+        peer.ended().await;
+        refused(&mut others, &errors, "attachment").await;
+    }
+}
+
+#[tokio::test]
 async fn limit_of_attachments_can_be_changed() {
     let config = ServerConfig::default().connection(|connection| connection.max_attachments(11));
     let io = Server::with_config(config).unwrap();

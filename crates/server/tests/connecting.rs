@@ -75,6 +75,8 @@ async fn handshake_has_request_and_auth() {
     io.on_connect(move |socket: Socket, handshake: Handshake| {
         let auth: serde_json::Value = handshake.auth().unwrap();
         assert_eq!(socket.handshake().auth_json(), handshake.auth_json());
+        let age = handshake.time().elapsed().unwrap();
+        assert!(age < Duration::from_secs(60), "{age:?}");
         entries.push((
             auth.to_string(),
             handshake.query_value("room").map(|room| room.into_owned()),

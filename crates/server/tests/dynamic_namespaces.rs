@@ -609,3 +609,38 @@ async fn socket_that_has_left_a_dynamic_namespace_does_not_keep_it() {
     gone(&io, "/stayed").await;
     assert!(log.rest().is_empty());
 }
+
+#[tokio::test]
+async fn outgoing_events_are_heard_by_parent_child_and_socket_alone() {
+    let io = Server::new();
+    echo(&io);
+    let parent = io.of_pattern("/{name}").unwrap();
+    let child = parent.child("a").unwrap();
+    let rig = ServerRig::tcp(&io).await;
+    let mut peer = rig.connect().await;
+    peer.join("/a").await;
+    let socket = child.sockets().pop().unwrap();
+    let log = Log::new();
+    let note = |who: &'static str| {
+        let log = log.clone();
+        move || log.push(who)
+    };
+    for place in ["parent", "child", "socket"] {
+        match place {
+            "parent" => parent.on_any_outgoing(note(place)),
+            "child" => child.on_any_outgoing(note(place)),
+            _ => socket.on_any_outgoing(note(place)),
+        };
+        socket.emit("x", ()).unwrap();
+        child.emit("x", ()).unwrap();
+        assert_eq!(log.take(2).await, [place; 2]);
+        parent.off_any_outgoing();
+        child.off_any_outgoing();
+        socket.off_any_outgoing();
+        child.emit("x", ()).unwrap();
+        for _ in 0..3 {
+            peer.expect(r#"2/a,["x"]"#).await;
+        }
+        assert!(log.rest().is_empty(), "{place}");
+    }
+}

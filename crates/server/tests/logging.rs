@@ -1,23 +1,37 @@
 //! What the server logs: who comes and goes and what happens, and no secrets.
 
+use std::collections::HashMap;
 use std::fmt::{Debug, Write};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use sockeye_server::{Args, Server, Socket};
 use sockeye_testkit::{Case, Log, ServerRig};
 use tracing::field::{Field, Visit};
 use tracing::{Event, Level, Metadata, Subscriber, span};
 
-/// Keeps what is logged, a line each.
+/// Keeps what is logged, a line each, in front of which are the spans that it is in.
 #[derive(Clone, Default)]
-struct Lines(Arc<Mutex<Vec<(Level, String)>>>);
+struct Lines(Arc<Mutex<Logged>>);
+
+#[derive(Default)]
+struct Logged {
+    lines: Vec<(Level, String)>,
+    spans: u64,
+    /// Those that somebody has: how many, and what is in them.
+    open: HashMap<u64, (usize, String)>,
+    entered: Vec<u64>,
+}
 
 impl Lines {
     /// Those from this level on.
     fn up_to(&self, level: Level) -> Vec<String> {
-        let lines = self.0.lock().expect("nobody panics with it");
-        let lines = lines.iter().filter(|(its, _)| *its <= level);
+        let logged = self.lock();
+        let lines = logged.lines.iter().filter(|(its, _)| *its <= level);
         lines.map(|(_, line)| line.clone()).collect()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Logged> {
+        self.0.lock().expect("nobody panics with it")
     }
 }
 
@@ -34,8 +48,32 @@ impl Subscriber for Lines {
         true
     }
 
-    fn new_span(&self, _: &span::Attributes<'_>) -> span::Id {
-        span::Id::from_u64(1)
+    fn new_span(&self, span: &span::Attributes<'_>) -> span::Id {
+        let mut line = Line(format!("{} ", span.metadata().name()));
+        span.record(&mut line);
+        let logged = &mut *self.lock();
+        logged.spans += 1;
+        logged.open.insert(logged.spans, (1, line.0));
+        span::Id::from_u64(logged.spans)
+    }
+
+    fn clone_span(&self, id: &span::Id) -> span::Id {
+        let logged = &mut *self.lock();
+        let open = logged.open.get_mut(&id.into_u64());
+        open.expect("it is open").0 += 1;
+        id.clone()
+    }
+
+    fn try_close(&self, id: span::Id) -> bool {
+        let logged = &mut *self.lock();
+        let open = logged.open.get_mut(&id.into_u64());
+        let owners = &mut open.expect("it is open").0;
+        *owners -= 1;
+        let is_over = *owners == 0;
+        if is_over {
+            logged.open.remove(&id.into_u64());
+        }
+        is_over
     }
 
     fn record(&self, _: &span::Id, _: &span::Record<'_>) {}
@@ -45,13 +83,19 @@ impl Subscriber for Lines {
     fn event(&self, event: &Event<'_>) {
         let mut line = Line(String::new());
         event.record(&mut line);
-        let lines = &mut self.0.lock().expect("nobody panics with it");
-        lines.push((*event.metadata().level(), line.0));
+        let logged = &mut *self.lock();
+        let spans = logged.entered.iter().map(|id| &*logged.open[id].1);
+        let line = spans.collect::<String>() + &line.0;
+        logged.lines.push((*event.metadata().level(), line));
     }
 
-    fn enter(&self, _: &span::Id) {}
+    fn enter(&self, id: &span::Id) {
+        self.lock().entered.push(id.into_u64());
+    }
 
-    fn exit(&self, _: &span::Id) {}
+    fn exit(&self, id: &span::Id) {
+        assert_eq!(self.lock().entered.pop(), Some(id.into_u64()));
+    }
 }
 
 /// A client of this kind comes, has an event answered, joins rooms and goes.
@@ -134,4 +178,66 @@ async fn neither_secrets_nor_payloads_are_logged() {
             assert!(!line.contains("payload"), "{line}");
         }
     }
+}
+
+#[tokio::test]
+async fn what_happens_on_a_connection_is_logged_in_its_span() {
+    let lines = Lines::default();
+    let _guard = tracing::subscriber::set_default(lines.clone());
+    let io = Server::new();
+    let log = Log::new();
+    let gone = log.clone();
+    io.on("shout", async |args: Args| {
+        tracing::info!("the handler begins");
+        tokio::task::yield_now().await;
+        tracing::info!("the handler goes on");
+        args
+    })
+    .on_disconnect(move || gone.push(()));
+    let rig = ServerRig::tcp(&io).await;
+    let mut connections = Vec::new();
+    for case in [Case::WEBSOCKET, Case::POLLING, Case::WEBSOCKET_V3] {
+        let before = lines.lock().lines.len();
+        let mut peer = rig.connect_as(case).await;
+        peer.send(r#"21["shout"]"#).await;
+        peer.expect("31[]").await;
+        let told = lines.lock().lines[before..].to_vec();
+        let span = |line: &str| {
+            let span = line.strip_prefix("connection n=")?;
+            let (n, rest) = span.split_once(' ')?;
+            rest.starts_with("remote=127.0.0.1:").then(|| n.to_owned())
+        };
+        let of = |message: &str| {
+            let message = format!("message={message} ");
+            let mut lines = told.iter().map(|(_, line)| line);
+            let line = lines.find(|line| line.contains(&message));
+            let line = line.unwrap_or_else(|| panic!("{message}: {told:#?}"));
+            span(line).unwrap_or_else(|| panic!("{line}"))
+        };
+        let n = of("session opened");
+        for message in [
+            "connected",
+            "event",
+            "the handler begins",
+            "the handler goes on",
+        ] {
+            assert_eq!(of(message), n);
+        }
+        connections.push(n);
+        // Some go in good order, and some do not.
+        match connections.len() {
+            1 => peer.send("1").await,
+            _ => drop(peer),
+        }
+    }
+    connections.dedup();
+    assert_eq!(connections.len(), 3);
+    log.next().await;
+    io.close().await;
+    assert!(lines.lock().open.is_empty(), "{:?}", lines.lock().open);
+    let closed = lines.up_to(Level::DEBUG);
+    let closed = closed
+        .iter()
+        .filter(|line| line.contains("message=session closed"));
+    assert_eq!(closed.count(), 3);
 }

@@ -225,6 +225,21 @@ async fn socket_comes_back_once_and_again_after_each_loss() {
 }
 
 #[tokio::test]
+async fn who_is_broken_off_comes_back() {
+    let log = Log::default();
+    let io = server(&log);
+    let rig = ServerRig::tcp(&io).await;
+    let mut guest = Guest::new(&rig).await;
+    io.socket(&guest.answer.sid).unwrap().abort();
+    // Nobody has told it that it is disconnected.
+    guest.peer.ended().await;
+    expect(&log, ["new", "gone"]).await;
+    let again = guest.back(&rig, None).await;
+    assert_eq!(again.answer.sid, guest.answer.sid);
+    expect(&log, ["again"]).await;
+}
+
+#[tokio::test]
 async fn connection_that_is_dead_without_anybody_noticing_is_taken_over() {
     let log = Log::default();
     let io = server(&log);

@@ -395,6 +395,30 @@ async fn broadcast_with_acks_has_a_timeout_by_default() {
     assert!(start.elapsed() < Duration::from_secs(3));
 }
 
+#[tokio::test(start_paused = true)]
+async fn timeout_of_a_broadcast_removes_the_pending_ack_of_every_socket() {
+    use futures_util::StreamExt;
+    let io = with(ServerConfig::default().max_pending_acks(1));
+    let rig = ServerRig::memory(&io);
+    let _peers = rig.connect_many(3).await;
+    let broadcast = || {
+        let timeout = Duration::from_secs(1);
+        io.timeout(timeout).emit_with_ack::<()>("ask", ()).unwrap()
+    };
+    let mut first = broadcast();
+    // Each socket has as many as it may have.
+    assert_eq!(broadcast().await.missing.len(), 3);
+    let refused = |(_, error): &(_, AckError)| matches!(error, AckError::Emit(_));
+    assert!(broadcast().await.missing.iter().all(refused));
+    assert!(first.next().await.is_none());
+    // It is not dropped yet, and stands in nobody's way.
+    let again = broadcast().await;
+    assert_eq!(again.missing.len(), 3);
+    let late = |(_, error): &(_, AckError)| matches!(error, AckError::Timeout);
+    assert!(again.missing.iter().all(late), "{again:?}");
+    assert_eq!(first.await.missing.len(), 3);
+}
+
 #[tokio::test]
 async fn broadcast_and_direct_acks_do_not_mix() {
     let io = server();

@@ -167,6 +167,30 @@ async fn service_can_be_nested_as_its_own_path() {
 }
 
 #[tokio::test]
+async fn servers_share_an_application_by_their_paths() {
+    let nested = || {
+        let config = ServerConfig::default().engine(|engine| engine.path("/"));
+        Server::with_config(config).unwrap()
+    };
+    let servers = [("/socket.io", nested()), ("/live", nested())];
+    let mut app = site();
+    for (path, io) in &servers {
+        let name = *path;
+        io.on("who", move || name);
+        app = app.nest_service(path, io.service());
+    }
+    let net = serve(app).await;
+    for (path, io) in &servers {
+        let net = Net::tcp(net.address(), &format!("{path}/"));
+        let mut peer = Peer::open(&net, Case::WEBSOCKET).await;
+        peer.join("/").await;
+        peer.send(r#"21["who"]"#).await;
+        peer.expect(&format!(r#"31["{path}"]"#)).await;
+        assert_eq!(io.sockets().len(), 1);
+    }
+}
+
+#[tokio::test]
 async fn fallback_of_a_nested_router_can_be_the_service() {
     let io = server();
     let inner = Router::new()

@@ -14,12 +14,13 @@ use sockeye_events::{Event, EventError, EventErrorKind, EventSocket, Refusal};
 use sockeye_link::middleware::{self, Verdict};
 use sockeye_link::packet::{self, with_buffers};
 use sockeye_link::{Encoded, Next};
+use sockeye_meter as meter;
 use sockeye_socket_proto::{
     Args, NamespaceKey, encode_connect_accepted, encode_connect_error, encode_invalid_namespace,
 };
 use tokio::sync::oneshot;
 
-use super::Connection;
+use super::ServerConnection;
 use crate::handshake::{auth_of_query, legacy_id};
 use crate::namespace::SharedFamily;
 use crate::namespaces::{Entrance, NoEntrance};
@@ -70,7 +71,7 @@ pub(super) enum Thought {
 
 const ONCE: &str = "a future is not polled any more when it is ready";
 
-impl Connection {
+impl ServerConnection {
     pub(super) fn handle_connect(
         &mut self,
         key: NamespaceKey,
@@ -331,6 +332,7 @@ impl Connection {
         trace::connected(&socket);
         self.link.session.pause_on_connect();
         self.inbox.insert(key, socket.clone());
+        self.count_sockets();
         self.inbox.dispatch(&Event::local(&socket, CONNECT), cx);
     }
 
@@ -365,8 +367,9 @@ impl Connection {
         recovery: &Recovery,
         returning: Option<Returning>,
     ) -> bool {
-        let _order = recovery.order();
+        let order = recovery.order();
         let pid = stay.pid();
+        let is_back = returning.is_some();
         let is_accepted = match returning {
             None => {
                 stay.begin(recovery.last());
@@ -380,8 +383,9 @@ impl Connection {
                     self.accept(socket, Some((pid, None)))
                 }
                 None => {
-                    tracing::debug!("too much was emitted to a socket while it came back");
-                    self.link.session.abort(CloseReason::TransportError);
+                    let cause = "too much was emitted to a socket while it came back";
+                    tracing::debug!("{cause}");
+                    self.link.session.abort(CloseReason::TransportError, cause);
                     false
                 }
             },
@@ -389,10 +393,19 @@ impl Connection {
         if is_accepted {
             recovery.arrived(pid, self.link.session.clone());
         }
+        drop(order);
+        if is_accepted {
+            // Not under the lock, as an adapter that is told of it may count who is here.
+            socket.namespace().save_early(socket, is_back);
+            if is_back {
+                meter::recovery(meter::Recovery::Recovered);
+            }
+        }
         is_accepted
     }
 
     fn send_missed(&self, socket: &Socket, stay: &Stay, missed: &[Arc<LoggedEvent>]) {
+        trace::missed(socket, missed.len());
         let (namespace, config) = (socket.namespace().name(), self.server.config());
         for event in missed {
             let limits = config.connection.bytes_out().inline(!event.binary);
@@ -401,7 +414,14 @@ impl Connection {
                 Ok(encoded) => {
                     let messages = encoded.messages(self.peer());
                     // A session that is over is noticed by itself.
-                    let _ = self.link.session.send(messages, SendOptions::CONTROL);
+                    if self
+                        .link
+                        .session
+                        .send(messages, SendOptions::CONTROL)
+                        .is_ok()
+                    {
+                        meter::events_sent(1);
+                    }
                 }
                 // It was within the limits when it was emitted, here or on another server.
                 Err(error) => tracing::warn!(%error, namespace, "a missed event is dropped"),

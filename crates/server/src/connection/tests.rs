@@ -22,7 +22,7 @@ struct Rig {
     io: Server,
     client: Client,
     session: SessionHandle,
-    connection: Connection,
+    connection: ServerConnection,
 }
 
 impl Rig {
@@ -47,7 +47,7 @@ impl Rig {
         Self {
             io,
             client,
-            connection: Connection::new(common, session.clone(), request, now),
+            connection: ServerConnection::new(common, session.clone(), request, now),
             session,
         }
     }

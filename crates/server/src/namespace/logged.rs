@@ -5,6 +5,7 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
+use futures_util::future::BoxFuture;
 use sockeye_adapter::{
     BroadcastOptions, EventBody, KeptSocket, LoggedEvent, MemoryStore, Receivers, Target,
 };
@@ -12,10 +13,12 @@ use sockeye_engine::batch;
 use sockeye_events::EmitError;
 use sockeye_link::Encoded;
 use sockeye_link::packet::Flags;
+use sockeye_meter as meter;
 use sockeye_socket_proto::{Args, ToArgs};
 use tokio::runtime::Handle;
+use tokio::sync::Notify;
 
-use super::local::{LocalSockets, check_name, show};
+use super::local::{LocalSockets, check_name, show, size_of_event};
 use super::{Namespace, Socket};
 use crate::recovery::{Recovery, now};
 use crate::trace;
@@ -133,7 +136,7 @@ impl LocalSockets {
             Ok(encoded) => encoded,
             Err(error) => return self.drop_foreign(name, error),
         };
-        let receivers = batch(|| {
+        let receivers = self.foreign.add(size_of_event(event), || {
             let _order = recovery.order();
             recovery.offer(&Receivers::Target(options.target.clone()), || {
                 Arc::new(LoggedEvent::new(offset.into(), name, args))
@@ -181,6 +184,7 @@ impl LocalSockets {
     }
 
     pub(crate) fn tell_expired(&self, socket: &KeptSocket) {
+        meter::recovery(meter::Recovery::Expired);
         for hook in &*self.expiry_hooks.load() {
             if catch_unwind(AssertUnwindSafe(|| hook(socket))).is_err() {
                 tracing::error!("a hook for sockets that have not come back panicked");
@@ -212,10 +216,23 @@ impl Namespace {
         self
     }
 
+    /// Keeps its sockets where the other servers of the cluster find them, before anybody is told that this one closes:
+    /// whoever is told is on its way to them at once. `None` if there is no such place.
+    pub(crate) fn save(&self) -> Option<BoxFuture<'static, ()>> {
+        let recovery = self.here().recovery()?;
+        if recovery.log().is_some() {
+            return None;
+        }
+        Some(recovery.save(self.sockets().iter().filter_map(Socket::to_save)))
+    }
+
     /// Forgets kept sockets and events in time, from now on for as long as there are any. A namespace that is there while
     /// it is used stays for those who may come back to it.
     pub(super) fn sweep(&self) {
         let here = self.here();
+        let Some(shed) = here.recovery().map(|recovery| recovery.shed()) else {
+            return;
+        };
         let next = here.sweep_once();
         let Ok(runtime) = Handle::try_current() else {
             return;
@@ -225,17 +242,25 @@ impl Namespace {
         }
         let this = Arc::downgrade(here);
         let guest = self.family().map(|_| self.clone());
-        runtime.spawn(sweep(this, guest, next));
+        runtime.spawn(sweep(this, guest, Arc::clone(shed), next));
     }
 }
 
 /// `guest` is a namespace that is there while it is used: it is swept as long as somebody may come back, and any other as
 /// long as there is anything.
-async fn sweep(here: Weak<LocalSockets>, guest: Option<Namespace>, mut next: Option<Instant>) {
+async fn sweep(
+    here: Weak<LocalSockets>,
+    guest: Option<Namespace>,
+    shed: Arc<Notify>,
+    mut next: Option<Instant>,
+) {
     loop {
         let latest = now() + SWEEP_EVERY;
         let at = next.map_or(latest, |next| next.min(latest));
-        tokio::time::sleep_until(at.into()).await;
+        tokio::select! {
+            () = tokio::time::sleep_until(at.into()) => {}
+            () = shed.notified() => {}
+        }
         let Some(here) = here.upgrade() else { return };
         let is_done = |next: Option<Instant>| match guest {
             Some(_) => !here.recovery().is_some_and(|recovery| recovery.keeps_any()),

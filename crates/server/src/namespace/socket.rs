@@ -20,6 +20,7 @@ use sockeye_events::{
 };
 use sockeye_link::packet::{self, AckForm};
 use sockeye_link::{Own, Peer, Receiver, further, tell_error};
+use sockeye_meter::{self as meter, Tally};
 use sockeye_socket_proto::{Args, BytesOut, NamespaceKey, ToArgs};
 
 use crate::link::{Link, Request};
@@ -50,9 +51,9 @@ use crate::{Handshake, Namespace};
 /// });
 /// ```
 #[derive(Clone)]
-pub struct Socket(Arc<Inner>);
+pub struct Socket(Arc<SocketCore>);
 
-struct Inner {
+struct SocketCore {
     id: Arc<str>,
     /// Counts the sockets of this process.
     number: u64,
@@ -67,7 +68,9 @@ struct Inner {
 }
 
 // Every socket has one of these for as long as it lives, and so does every connection of the link.
-const _: () = assert!(size_of::<Inner>() <= 120 && size_of::<Link>() <= 40);
+const _: () = assert!(
+    size_of::<SocketCore>() <= 120 + size_of::<Tally<{ meter::ACKS }>>() && size_of::<Link>() <= 40
+);
 
 /// What few sockets have.
 #[derive(Default)]
@@ -100,7 +103,7 @@ impl Socket {
         key: NamespaceKey,
     ) -> Self {
         static NEXT: AtomicU64 = AtomicU64::new(0);
-        Self(Arc::new(Inner {
+        Self(Arc::new(SocketCore {
             id,
             number: NEXT.fetch_add(1, Ordering::Relaxed),
             namespace,
@@ -109,7 +112,7 @@ impl Socket {
             key,
             slot: OnceLock::new(),
             phase: AtomicU8::new(Phase::Joining as u8),
-            acks: AckTable::default(),
+            acks: AckTable::counted(),
             extras: OnceLock::new(),
         }))
     }
@@ -309,20 +312,28 @@ impl Socket {
         self.0.namespace.config().connection.bytes_out()
     }
 
+    /// Whether there are handlers of outgoing events. Asked for each receiver of each broadcast.
+    #[inline]
+    fn has_outgoing(&self) -> bool {
+        self.shared().has_outgoing()
+            || self.shared_further().is_some_and(Listeners::has_outgoing)
+            || self.own().is_some_and(|own| own.listeners.has_outgoing())
+    }
+
     /// Tells the handlers of outgoing events, if there are any.
+    #[inline]
     pub(crate) fn notify_outgoing<E>(
         &self,
         name: &str,
         args: impl FnOnce() -> Result<Args, E>,
     ) -> Result<(), E> {
-        let tables = iter::once(self.shared()).chain(further(self));
-        let mut listening = tables.filter_map(Listeners::load_outgoing);
-        let Some(first) = listening.next() else {
+        if !self.has_outgoing() {
             return Ok(());
-        };
+        }
         let args = args()?;
         let event = Event::incoming(self, name, args.as_raw(), None);
-        for table in iter::once(first).chain(listening) {
+        let tables = iter::once(self.shared()).chain(further(self));
+        for table in tables.filter_map(Listeners::load_outgoing) {
             for future in table.dispatch_outgoing(&event) {
                 self.0.link.request(Request::Run(future));
             }
@@ -332,6 +343,8 @@ impl Socket {
 }
 
 impl EventSocket for Socket {
+    const IS_MEASURED: bool = true;
+
     fn acknowledge<A: ToArgs + ?Sized>(&self, id: u64, args: &A) -> Result<(), EmitError> {
         if !self.connected() {
             return Err(EmitError::Disconnected);
@@ -390,7 +403,7 @@ impl Receiver for Socket {
     }
 }
 
-impl AsRef<AckTable> for Inner {
+impl AsRef<AckTable> for SocketCore {
     fn as_ref(&self) -> &AckTable {
         &self.acks
     }

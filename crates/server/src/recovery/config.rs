@@ -5,8 +5,8 @@ use sockeye_adapter::{LogLimits, MemoryLimits};
 /// How sockets come back after their connections were lost: what
 /// [`ServerConfig::recovery`](crate::ServerConfig::recovery) switches on.
 ///
-/// The limits are for each namespace. What does not fit is forgotten, oldest first, and whoever comes back for it is a new
-/// socket then. In a cluster the sizes are the affair of its adapter.
+/// The limits are for each namespace, but for that of all which are made on demand. What does not fit is forgotten, oldest
+/// first, and whoever comes back for it is a new socket then. In a cluster the sizes are the affair of its adapter.
 ///
 /// ```
 /// # use sockeye_server as sockeye;
@@ -26,6 +26,8 @@ pub struct RecoveryConfig {
     pub(crate) max_room_bytes: usize,
     pub(crate) max_sockets: usize,
     pub(crate) max_socket_bytes: usize,
+    pub(crate) max_dynamic_bytes: usize,
+    pub(crate) save_early: Option<Duration>,
 }
 
 /// How long the death of a connection may take to be noticed. What was sent to it meanwhile is to be there still when the
@@ -41,6 +43,8 @@ impl Default for RecoveryConfig {
             max_room_bytes: 1024 * 1024,
             max_sockets: 10_000,
             max_socket_bytes: 8 * 1024 * 1024,
+            max_dynamic_bytes: 64 * 1024 * 1024,
+            save_early: None,
         }
     }
 }
@@ -91,6 +95,33 @@ impl RecoveryConfig {
     #[must_use]
     pub const fn max_socket_bytes(mut self, bytes: usize) -> Self {
         self.max_socket_bytes = bytes;
+        self
+    }
+
+    /// How many bytes all namespaces together may take that were [made on demand](crate::Server::of_pattern), events and
+    /// sockets, each still within the other limits: peers say how many of these there are. If it is more, those forget
+    /// their oldest that have more than an equal part. Default: 64 MiB.
+    #[must_use]
+    pub const fn max_dynamic_bytes(mut self, bytes: usize) -> Self {
+        self.max_dynamic_bytes = bytes;
+        self
+    }
+
+    /// Sockets are kept while they are there as well, so that they come back even if their server has ended without a word: it
+    /// was killed, or its machine is gone. Only in a cluster, whose engine keeps them; a server alone has nowhere to keep
+    /// them. Default: no, as in Node's servers, whose sockets are kept when they lose their connections.
+    ///
+    /// The engine gets each socket when it has connected, after changes of its rooms or of its
+    /// [shared data](crate::Socket::set_shared_data), and twice in [`max_disconnection`](Self::max_disconnection), as what is
+    /// kept expires. Changes are put together for the time given here, which a server that ends loses: 100 ms, say. So each
+    /// socket costs one write in that time at most, and with 2 minutes one in a minute at least.
+    ///
+    /// A socket that comes back to another server while its own has not noticed yet that its connection is gone is
+    /// disconnected there, for which the others are told of each one that comes back. They know it by its id, as a room: who
+    /// else joins a room of that name on another server is disconnected with it.
+    #[must_use]
+    pub const fn save_early(mut self, pause: Duration) -> Self {
+        self.save_early = Some(pause);
         self
     }
 

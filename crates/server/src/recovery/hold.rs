@@ -52,6 +52,10 @@ impl Holds {
         hold
     }
 
+    pub(super) fn count(&self) -> usize {
+        self.count.load(Ordering::Acquire)
+    }
+
     fn close(&self, hold: &Arc<Hold>) {
         let mut holds = self.holds.lock();
         holds.retain(|other| !Arc::ptr_eq(other, hold));

@@ -1,5 +1,5 @@
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Instant;
 
 use sockeye_adapter::{KeptSocket, Progress};
@@ -11,6 +11,8 @@ use sockeye_adapter::{KeptSocket, Progress};
 pub(crate) struct Stay {
     pid: Box<str>,
     recovered: bool,
+    /// It was kept already, as the server is being closed.
+    saved: AtomicBool,
     joined: AtomicU64,
     sent: AtomicU64,
     /// [`GOING_ON`] as long as it is sent to.
@@ -36,6 +38,7 @@ impl Stay {
         Self {
             pid,
             recovered,
+            saved: AtomicBool::new(false),
             joined: AtomicU64::new(progress.joined),
             sent: AtomicU64::new(progress.sent),
             left: AtomicU64::new(GOING_ON),
@@ -75,6 +78,14 @@ impl Stay {
     /// It is kept.
     pub(crate) fn keep_until(&self, end: Instant) {
         let _ = self.kept_until.set(end);
+    }
+
+    pub(crate) fn set_saved(&self) {
+        self.saved.store(true, Ordering::Release);
+    }
+
+    pub(crate) fn is_saved(&self) -> bool {
+        self.saved.load(Ordering::Acquire)
     }
 
     /// Whether it may still come back, as far as that is known here.

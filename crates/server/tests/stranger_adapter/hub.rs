@@ -14,11 +14,13 @@ use futures_util::stream::{self, BoxStream};
 use futures_util::{FutureExt, StreamExt};
 use sockeye_adapter::{
     Adapter, Answer, AnswerTo, BroadcastOptions, Cluster, Delivery, EventBody, Incomplete, Local,
-    RoomEvent, SocketDetails, Target,
+    RecoveryStore, Resume, RoomEvent, SocketDetails, Target,
 };
 use sockeye_socket_proto::{Args, RawArgs};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::time::{Instant, timeout_at};
+
+use crate::store::{Shared, Store};
 
 /// What the channels of all servers meet in.
 #[derive(Default)]
@@ -27,6 +29,8 @@ pub(crate) struct Hub {
     next: AtomicU64,
     /// Broadcasts are logged, and say as their last argument where.
     has_log: bool,
+    /// Broadcasts are logged where sockets can come back for them.
+    store: Option<Arc<Shared>>,
     /// Broadcasts that were handed to a server.
     pub(crate) delivered: AtomicU64,
 }
@@ -36,13 +40,17 @@ struct Node {
     id: u64,
     server: &'static str,
     namespace: String,
+    local: Weak<dyn Local>,
     inbox: UnboundedSender<(u64, Message)>,
     rooms: HashSet<Arc<str>>,
     is_frozen: bool,
 }
 
-enum Message {
+pub(crate) enum Message {
     Broadcast(Event, BroadcastOptions),
+    /// The same, as it stands in the log under this number.
+    Logged(u64, Event, BroadcastOptions),
+    Restore(String, u64, Resume),
     Ask(u64, Event, BroadcastOptions),
     Fetch(u64, Target),
     Join(Target, Vec<Arc<str>>),
@@ -53,7 +61,7 @@ enum Message {
     Gone,
 }
 
-enum Reply {
+pub(crate) enum Reply {
     Answer(Answer),
     /// Sockets, as JSON.
     Sockets(String),
@@ -61,12 +69,14 @@ enum Reply {
     Gone,
 }
 
-struct Event {
+#[derive(Clone)]
+pub(crate) struct Event {
     name: String,
     args: Wire,
 }
 
-struct Wire {
+#[derive(Clone)]
+pub(crate) struct Wire {
     json: String,
     attachments: Vec<Bytes>,
 }
@@ -93,7 +103,7 @@ impl Event {
         }
     }
 
-    fn body(&self) -> EventBody<'_> {
+    pub(crate) fn body(&self) -> EventBody<'_> {
         EventBody {
             name: &self.name,
             args: self.args.raw(),
@@ -110,12 +120,52 @@ impl Hub {
         }
     }
 
+    /// One to whose servers sockets come back.
+    pub(crate) fn with_store() -> Self {
+        Self {
+            store: Some(Arc::default()),
+            ..Self::default()
+        }
+    }
+
+    pub(crate) const fn store(&self) -> Option<&Arc<Shared>> {
+        self.store.as_ref()
+    }
+
+    /// Logs a broadcast and hands it to all servers that have the namespace, all of them in the order of the log.
+    fn log(&self, shared: &Shared, namespace: &str, event: &Event, mut options: BroadcastOptions) {
+        let nodes = self.nodes.lock().unwrap();
+        let number = shared.append(namespace, event.clone(), options.clone());
+        options.offset = Some(number.to_string().into());
+        let of_namespace = nodes.iter().filter(|node| node.namespace == namespace);
+        for node in of_namespace.filter(|node| !node.is_frozen) {
+            let message = Message::Logged(number, event.clone(), options.clone());
+            let _ = node.inbox.send((node.id, message));
+        }
+    }
+
+    /// Sends to one server's end of a namespace.
+    pub(crate) fn send_to(&self, node: u64, message: Message) {
+        let nodes = self.nodes.lock().unwrap();
+        if let Some(node) = nodes.iter().find(|other| other.id == node) {
+            let _ = node.inbox.send((node.id, message));
+        }
+    }
+
     /// The cluster for one more server.
     pub(crate) fn server(self: &Arc<Self>, name: &'static str) -> Member {
         Member {
             hub: Arc::clone(self),
             name,
         }
+    }
+
+    /// What a server has of its main namespace.
+    pub(crate) fn local(&self, server: &str) -> Arc<dyn Local> {
+        let nodes = self.nodes.lock().unwrap();
+        let mut nodes = nodes.iter().filter(|node| node.server == server);
+        let node = nodes.find(|node| node.namespace == "/").unwrap();
+        node.local.upgrade().unwrap()
     }
 
     /// Nothing reaches the server any more, nor is anybody told.
@@ -183,7 +233,17 @@ impl Cluster for Member {
         let id = self.hub.next.fetch_add(1, Ordering::Relaxed);
         let namespace = local.namespace().to_owned();
         let weak = Arc::downgrade(&local);
+        let store = self.hub.store().map(|_| {
+            Arc::new(Store {
+                hub: Arc::clone(&self.hub),
+                node: id,
+                namespace: namespace.clone(),
+                local: Weak::clone(&weak),
+                handed: Arc::default(),
+            })
+        });
         let adapter = Arc::new(Channel {
+            store,
             hub: Arc::clone(&self.hub),
             id,
             namespace: namespace.clone(),
@@ -195,6 +255,7 @@ impl Cluster for Member {
             id,
             server: self.name,
             namespace,
+            local: Weak::clone(&weak),
             inbox,
             rooms: HashSet::new(),
             is_frozen: false,
@@ -205,6 +266,7 @@ impl Cluster for Member {
 }
 
 struct Channel {
+    store: Option<Arc<Store>>,
     hub: Arc<Hub>,
     id: u64,
     namespace: String,
@@ -243,6 +305,16 @@ impl Channel {
 
 impl Adapter for Channel {
     fn broadcast(&self, event: &EventBody<'_>, options: &BroadcastOptions) -> Delivery {
+        if let (Some(shared), false) = (self.hub.store(), options.volatile) {
+            let (hub, shared) = (Arc::clone(&self.hub), Arc::clone(shared));
+            let (event, options) = (Event::new(event), options.clone());
+            let namespace = self.namespace.clone();
+            tokio::spawn(async move {
+                tokio::task::yield_now().await;
+                hub.log(&shared, &namespace, &event, options);
+            });
+            return Delivery::Later;
+        }
         if !self.hub.has_log {
             let event = || Message::Broadcast(Event::new(event), options.clone());
             self.tell(Some(&options.target), event);
@@ -339,6 +411,10 @@ impl Adapter for Channel {
             RoomEvent::Deleted { room } => assert!(node.rooms.remove(room)),
             _ => {}
         }
+    }
+
+    fn recovery(&self) -> Option<Arc<dyn RecoveryStore>> {
+        Some(Arc::clone(self.store.as_ref()?) as _)
     }
 
     fn close(&self) -> BoxFuture<'static, ()> {
@@ -443,6 +519,15 @@ async fn receive(
             Message::Broadcast(event, options) => {
                 adapter.hub.delivered.fetch_add(1, Ordering::Relaxed);
                 local.broadcast(&event.body(), &options);
+            }
+            Message::Logged(number, event, options) => {
+                let store = adapter.store.as_ref().unwrap();
+                store.handed.store(number, Ordering::Relaxed);
+                local.broadcast(&event.body(), &options);
+            }
+            Message::Restore(pid, got, resume) => {
+                let store = adapter.store.as_ref().unwrap();
+                store.resume(&pid, got, resume);
             }
             Message::Ask(number, event, options) => {
                 let mut answers = local.ask(&event.body(), &options);

@@ -3,6 +3,8 @@
 #![expect(clippy::unwrap_used, reason = "all of this is test code")]
 
 mod hub;
+mod recovery;
+mod store;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;

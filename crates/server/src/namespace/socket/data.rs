@@ -47,6 +47,11 @@ impl Socket {
     pub fn set_shared_data(&self, value: impl Serialize) -> Result<(), serde_json::Error> {
         let value = serde_json::to_value(value)?;
         *self.extras().shared.lock() = Some(value);
+        if let Some(recovery) = self.namespace().here().recovery()
+            && let Some(early) = recovery.early()
+        {
+            early.changed(&self.shared_id());
+        }
         Ok(())
     }
 

@@ -6,6 +6,7 @@ use sockeye_engine::SendOptions;
 use sockeye_events::{AckFuture, EmitError};
 use sockeye_link::packet::{self, Flags};
 use sockeye_link::{EmitOptions, Emitter, Encoded};
+use sockeye_meter as meter;
 use sockeye_socket_proto::{Args, FromArgs, ToArgs};
 
 use super::Socket;
@@ -99,7 +100,9 @@ impl Socket {
         let event = (name, args, ack_id);
         packet::emit(self.peer(), namespace, event, flags, self.limits(), || {
             self.connected()
-        })
+        })?;
+        meter::events_sent(1);
+        Ok(())
     }
 
     /// Sends an event that was encoded for many.
@@ -112,7 +115,9 @@ impl Socket {
         let messages = event.messages(peer);
         peer.session
             .send_if(messages, options, || self.connected())
-            .map_err(packet::emit_error)
+            .map_err(packet::emit_error)?;
+        meter::events_sent(1);
+        Ok(())
     }
 }
 

@@ -64,11 +64,34 @@ impl Socket {
         Some(kept)
     }
 
+    /// What is to be kept of it while it is there, as the server is about to close. It is not kept again when it goes.
+    pub(crate) fn to_save(&self) -> Option<KeptSocket> {
+        let kept = self.to_keep_early()?;
+        self.stay()?.set_saved();
+        Some(kept)
+    }
+
+    /// What is kept of it while it is there, as its server may end without a word.
+    pub(crate) fn to_keep_early(&self) -> Option<KeptSocket> {
+        let mut kept = self.to_keep()?;
+        kept.data = self.shared_data();
+        Some(kept)
+    }
+
+    /// It may not come back, so that nobody is to find it.
+    pub(crate) fn renounce(&self) {
+        if let Some((recovery, stay)) = self.recovery() {
+            recovery.forget(stay.pid());
+        }
+    }
+
     /// It is gone, and its handlers know; it is kept if that is given.
     pub(crate) fn depart(&self, kept: Option<KeptSocket>) {
         let Some((recovery, stay)) = self.recovery() else {
             return;
         };
+        // Whoever was kept before may be on another server by now, which has it from there.
+        let kept = kept.filter(|_| !stay.is_saved());
         let is_kept = kept.is_some();
         let kept = kept.map(|mut kept| {
             kept.data = self.shared_data();

@@ -1,6 +1,6 @@
 //! What can be done with the connection below a socket.
 
-use sockeye_engine::NetSocket;
+use sockeye_engine::{CloseReason, NetSocket};
 
 use super::Socket;
 use crate::link::Request;
@@ -41,6 +41,16 @@ impl Socket {
     /// its namespace alone, there is [`disconnect`](Self::disconnect).
     pub fn close(&self) {
         self.link().request(Request::Close);
+    }
+
+    /// Breaks the connection off, as a network that fails does: what waits is lost, the peer is told nothing, and the sockets
+    /// on it may [come back](crate::RecoveryConfig). The reason is `transport close`.
+    ///
+    /// To end a connection, there is [`close`](Self::close); this is for those who try what happens when one is lost.
+    pub fn abort(&self) {
+        self.link()
+            .session
+            .abort(CloseReason::TransportClose, "broken off by this side");
     }
 
     /// Stops reading from the connection, until [`resume`](Self::resume): the peer's sending has
