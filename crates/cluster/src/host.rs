@@ -1,0 +1,160 @@
+//! The task of a server's part in a cluster.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use sockeye_adapter::ClusterState;
+use tokio::runtime::Handle;
+use tokio::time::MissedTickBehavior;
+
+use crate::bus::Bus;
+use crate::clock::now;
+use crate::config::ClusterConfig;
+use crate::link::{Link, Nodes};
+use crate::node::Node;
+use crate::post::Post;
+
+/// A bus, and the task that runs it from the first time that this is possible until the server has left.
+pub(crate) struct Host {
+    pub(crate) bus: Arc<dyn Bus>,
+    pub(crate) link: Link,
+    is_started: AtomicBool,
+}
+
+impl Host {
+    pub(crate) fn new(bus: impl Bus, config: ClusterConfig) -> Self {
+        let bus: Arc<dyn Bus> = Arc::new(bus);
+        let link = Link {
+            post: Arc::new(Post::new(bus.profile(), config)),
+            nodes: Arc::new(Nodes::default()),
+        };
+        Self {
+            bus,
+            link,
+            is_started: AtomicBool::new(false),
+        }
+    }
+
+    /// Begins the task, if there is a runtime for it and it was not begun before.
+    pub(crate) fn start(&self) {
+        if self.is_started.load(Ordering::Acquire) {
+            return;
+        }
+        if let Ok(runtime) = Handle::try_current()
+            && !self.is_started.swap(true, Ordering::AcqRel)
+        {
+            runtime.spawn(supervise(Arc::clone(&self.bus), self.link.clone()));
+        }
+    }
+
+    /// There is nothing more to be done; the future is ready when all that was queued is.
+    pub(crate) fn end(&self) -> BoxFuture<'static, ()> {
+        let post = Arc::clone(&self.link.post);
+        post.queue.end();
+        let is_started = self.is_started.load(Ordering::Acquire);
+        async move {
+            if is_started {
+                post.status.closed().await;
+            }
+        }
+        .boxed()
+    }
+
+    /// A namespace is closed. With the last one, the server has left.
+    pub(crate) fn closed(&self, node: &Arc<Node>) {
+        let Link { post, nodes } = &self.link;
+        let mut nodes = nodes.write();
+        let known = nodes.get(&node.namespace);
+        if known.is_some_and(|known| Arc::ptr_eq(known, node)) {
+            nodes.remove(&node.namespace);
+        }
+        if nodes.is_empty() {
+            post.queue.end();
+        }
+    }
+}
+
+impl Drop for Host {
+    /// Nobody has anything more to say: what is queued is still published, if there is time.
+    fn drop(&mut self) {
+        self.link.post.queue.end();
+    }
+}
+
+/// Runs the bus, and what has to be done in time, until the server has left.
+async fn supervise(bus: Arc<dyn Bus>, link: Link) {
+    let post = Arc::clone(&link.post);
+    let keeper = tokio::spawn(keep_time(link.clone()));
+    loop {
+        let mut run = tokio::spawn(Arc::clone(&bus).run(link.clone()));
+        let ended = tokio::select! {
+            ended = &mut run => ended,
+            () = overtime(&post) => {
+                // It does not come to an end by itself, as the engine is away.
+                run.abort();
+                break;
+            }
+        };
+        if post.queue.is_ended() && post.queue.is_empty() {
+            break;
+        }
+        let reason = match ended {
+            Ok(()) => "the bus has stopped",
+            Err(_) => "the bus has panicked",
+        };
+        post.status.set(ClusterState::Degraded(reason.into()));
+        tokio::time::sleep(PAUSE).await;
+    }
+    keeper.abort();
+    post.status.set(ClusterState::Closed);
+}
+
+/// How long a bus rests that has ended before its time.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// Ends when the bus has had its time for what is left. The server waits as long.
+async fn overtime(post: &Post) {
+    post.queue.ended().await;
+    tokio::time::sleep(post.config.leave_timeout).await;
+}
+
+/// Does what is due.
+async fn keep_time(link: Link) {
+    let post = &link.post;
+    let mut ticks = tokio::time::interval(TICK);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            _ = ticks.tick() => {}
+            () = post.urgent.notified() => {}
+        }
+        post.expire();
+        let nodes: Vec<_> = link.nodes.read().values().map(Arc::clone).collect();
+        let now = now();
+        for node in &nodes {
+            node.handle_timeout(now);
+        }
+        // One is enough, and the main one is what all servers have.
+        if let Some(main) = nodes.iter().min_by_key(|node| node.namespace.len()) {
+            main.count_from_time_to_time(now);
+        }
+        if let Some(since) = post.queue.held_since() {
+            match nodes.iter().all(|node| node.is_complete_since(since)) {
+                true => post.queue.release(),
+                false => {
+                    tokio::time::sleep(SHORT_TICK).await;
+                    post.urgent.notify_one();
+                }
+            }
+        }
+    }
+}
+
+/// How exact times are that are not somebody's waiting: those of heartbeats, and of messages in the queue.
+const TICK: Duration = Duration::from_millis(250);
+
+/// How often it is looked whether the other servers are back after an outage.
+const SHORT_TICK: Duration = Duration::from_millis(50);
