@@ -1,6 +1,6 @@
 use std::collections::VecDeque;
 
-use sockeye_engine_proto::payload::{self, Dialect};
+use sockeye_engine_proto::payload::{self, PayloadDialect};
 use sockeye_engine_proto::{Limits, Message, OpenPacket, Packet, Revision, TransportKind};
 
 use crate::{Frame, Net, Response, WebSocket};
@@ -160,7 +160,7 @@ impl Client {
 
     /// A POST with these packets.
     pub async fn post_packets(&self, packets: &[Packet<'_>]) -> Response {
-        let dialect = Dialect::new(self.case.revision);
+        let dialect = PayloadDialect::new(self.case.revision);
         let mut payload = payload::Encoder::new(&dialect, usize::MAX);
         for packet in packets {
             assert!(payload.push(packet), "a payload without end takes all");
@@ -289,7 +289,7 @@ fn packets(response: &Response, revision: Revision) -> Vec<Packet<'static>> {
     let limits = Limits::default()
         .max_payload(usize::MAX)
         .max_packets_per_payload(usize::MAX);
-    let mut dialect = Dialect::new(revision).trust_text();
+    let mut dialect = PayloadDialect::new(revision).trust_text();
     payload::decode(kind, &response.body, &limits, &mut dialect)
         .map(|packet| packet.expect("a valid payload").into_owned())
         .collect()

@@ -11,7 +11,10 @@
 )]
 
 mod client;
+pub mod cluster;
 mod engine;
+#[cfg(unix)]
+pub mod engines;
 mod http;
 mod io;
 mod log;

@@ -115,7 +115,8 @@ impl Peer {
             (true, other) => format!("{other}#{}", self.client.sid()),
             (false, _) => rest
                 .strip_prefix(r#"{"sid":""#)
-                .and_then(|rest| rest.strip_suffix(r#""}"#))
+                // Behind it may be the private id, and an offset.
+                .and_then(|rest| Some(rest.split_once('"')?.0))
                 .unwrap_or_else(|| panic!("{answer:?} has no id"))
                 .to_owned(),
         };
