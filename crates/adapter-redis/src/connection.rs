@@ -1,0 +1,287 @@
+//! What is done on the connections to Redis, and again when one of them is lost.
+
+use std::fmt;
+use std::sync::Arc;
+
+use futures_util::future::BoxFuture;
+use futures_util::stream::FuturesUnordered;
+use futures_util::{FutureExt, StreamExt};
+use redis::{RedisResult, Value};
+use sockeye_adapter::Cluster;
+use sockeye_cluster::{
+    Attempts, Bus, BusCluster, BusProfile, ClusterConfig, FindNodes, Job, Link, Publish,
+};
+use sockeye_cluster_proto::NodeId;
+use tokio::time::MissedTickBehavior;
+
+use crate::census::Census;
+use crate::commands::{Batch, Batches, Expected, count_command, finish};
+use crate::dialect::Dialect;
+use crate::endpoint::Endpoint;
+use crate::servers::{MAX_SENT, Over, PROBE_INTERVAL, Servers};
+use crate::slots;
+
+/// A bus on Redis.
+pub(crate) struct RedisBus<D> {
+    endpoint: Endpoint,
+    dialect: Arc<D>,
+}
+
+impl<D: Dialect> RedisBus<D> {
+    /// The cluster that meets on it.
+    pub(crate) fn cluster(
+        endpoint: Endpoint,
+        dialect: D,
+        config: ClusterConfig,
+    ) -> Arc<dyn Cluster> {
+        let bus = Self {
+            endpoint,
+            dialect: Arc::new(dialect),
+        };
+        Arc::new(BusCluster::new(bus, config))
+    }
+}
+
+impl<D: Dialect> Bus for RedisBus<D> {
+    fn profile(&self) -> BusProfile {
+        self.dialect.profile()
+    }
+
+    fn run(self: Arc<Self>, link: Link) -> BoxFuture<'static, ()> {
+        async move {
+            let mut attempts = Attempts::new(&link);
+            let (dialect, receiving) = (Arc::clone(&self.dialect), link.clone());
+            let receive =
+                move |channel: &str, payload| dialect.receive(&receiving, channel, payload);
+            let mut servers = Servers::new(Arc::new(receive));
+            loop {
+                let outcome = async {
+                    servers.reach(&self.endpoint, &*self.dialect).await?;
+                    let mut open = Connection::new(&self, &link, &mut servers).await?;
+                    let outcome = async {
+                        open.subscribe().await?;
+                        attempts.connected();
+                        open.serve().await
+                    };
+                    let outcome = outcome.await;
+                    open.give_up().await;
+                    outcome
+                };
+                match outcome.await {
+                    Ok(()) => return,
+                    Err(error) => attempts.failed(&error).await,
+                }
+            }
+        }
+        .boxed()
+    }
+}
+
+/// The bus while its servers are connected to.
+struct Connection<'b, D> {
+    bus: &'b RedisBus<D>,
+    link: &'b Link,
+    servers: &'b mut Servers,
+    /// What has been sent and is not answered.
+    sent: FuturesUnordered<BoxFuture<'static, Answered>>,
+    /// What servers have not taken because they do not have its channel, in the order in which it is to be sent to others.
+    again: Vec<Publish>,
+    /// In a Redis Cluster, the other servers have to be asked as well for the number of subscribers, unless channels are sharded.
+    census: Option<Arc<Census>>,
+    counting: FuturesUnordered<BoxFuture<'b, ()>>,
+}
+
+/// Which server something was sent to, what it was, and what Redis says to it.
+type Answered = (usize, Vec<Expected>, RedisResult<Vec<Value>>);
+
+impl<'b, D: Dialect> Connection<'b, D> {
+    async fn new(
+        bus: &'b RedisBus<D>,
+        link: &'b Link,
+        servers: &'b mut Servers,
+    ) -> RedisResult<Self> {
+        let mut census = None;
+        if !bus.dialect.verbs().is_sharded {
+            let server = &servers.each[0];
+            let asked = slots::ask(&mut server.redis(), "INFO").await;
+            let cluster = asked.inspect_err(|_| server.ears.end(Over::Lost))?;
+            census = cluster.map(|_| Arc::default());
+        }
+        Ok(Self {
+            bus,
+            link,
+            servers,
+            sent: FuturesUnordered::new(),
+            again: Vec::new(),
+            census,
+            counting: FuturesUnordered::new(),
+        })
+    }
+
+    /// Subscribes to all that is to be subscribed to. Where it is already, that changes nothing.
+    async fn subscribe(&mut self) -> RedisResult<()> {
+        let dialect = &*self.bus.dialect;
+        for place in 0..self.servers.each.len() {
+            if let Some(probe) = &self.servers.each[place].probe {
+                let mut batch = Batch::default();
+                batch.add(dialect.verbs().subscribe, probe, Expected::Subscribed);
+                self.send(place, batch);
+            }
+        }
+        for subscription in self.link.subscriptions() {
+            let namespace = &subscription.namespace;
+            let mut batches = self.batches();
+            // There may be a room for each socket.
+            for room in &subscription.rooms {
+                batches.enter(dialect, namespace, room);
+                if batches.is_full() {
+                    self.send_all(batches);
+                    while !self.has_room()
+                        && let Some(answered) = self.sent.next().await
+                    {
+                        self.answered(answered)?;
+                    }
+                    batches = self.batches();
+                }
+            }
+            batches.subscribe(dialect, namespace, &subscription.uid);
+            self.send_all(batches);
+        }
+        self.settle().await
+    }
+
+    /// Does the jobs until there are no more, or until a connection is lost.
+    async fn serve(&mut self) -> RedisResult<()> {
+        let alarm = Arc::clone(&self.servers.alarm);
+        let mut probes = tokio::time::interval(PROBE_INTERVAL);
+        probes.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                biased;
+                () = alarm.notified() => self.servers.trouble().map_or(Ok(()), Err)?,
+                Some(answered) = self.sent.next() => self.answered(answered)?,
+                Some(()) = self.counting.next() => {}
+                job = self.link.next(), if self.has_room() => {
+                    let Some(job) = job else {
+                        break;
+                    };
+                    let mut batches = self.batches();
+                    self.add(&mut batches, job);
+                    while !batches.is_full()
+                        && let Some(job) = self.link.try_next()
+                    {
+                        self.add(&mut batches, job);
+                    }
+                    self.send_all(batches);
+                }
+                _ = probes.tick() => self.probe(),
+            }
+        }
+        self.settle().await
+    }
+
+    /// Whether more may be sent.
+    fn has_room(&self) -> bool {
+        self.sent.len() < MAX_SENT && self.servers.have_room()
+    }
+
+    fn batches(&self) -> Batches<'_> {
+        Batches::new(&self.servers.routes, self.servers.each.len())
+    }
+
+    fn add(&self, batches: &mut Batches<'_>, job: Job) {
+        let dialect: &'b D = &self.bus.dialect;
+        match (job, &self.census) {
+            (Job::CountNodes(count), Some(census)) => {
+                let channel = dialect.counted_channel(&count.namespace);
+                let question = count_command(dialect.verbs().count, &channel);
+                let (census, redis) = (Arc::clone(census), self.servers.each[0].redis());
+                let endpoint = &self.bus.endpoint;
+                let counting = async move {
+                    if let Ok(servers) = census.count(endpoint, redis, question).await {
+                        count.answer(servers);
+                    }
+                };
+                self.counting.push(counting.boxed());
+            }
+            (Job::FindNodes(find), Some(census)) => {
+                let (census, redis) = (Arc::clone(census), self.servers.each[0].redis());
+                let endpoint = &self.bus.endpoint;
+                let question = move |find: &FindNodes, node: &NodeId| {
+                    let channel = dialect.own_channel(&find.namespace, node);
+                    count_command(dialect.verbs().count, &channel)
+                };
+                let finding = async move { census.find(endpoint, redis, find, question).await };
+                self.counting.push(finding.boxed());
+            }
+            (job, _) => batches.push(dialect, self.link, job),
+        }
+    }
+
+    fn send_all(&self, batches: Batches<'_>) {
+        for (place, batch) in batches.into_each() {
+            self.send(place, batch);
+        }
+    }
+
+    fn send(&self, place: usize, batch: Batch) {
+        let (expected, answers) = self.servers.each[place].send(batch);
+        let sending = async move { (place, expected, answers.await) };
+        self.sent.push(sending.boxed());
+    }
+
+    fn answered(&mut self, (place, expected, answers): Answered) -> RedisResult<()> {
+        let ears = &self.servers.each[place].ears;
+        if answers.is_err() {
+            ears.end(Over::Lost);
+        }
+        let mut again = Vec::new();
+        let outcome = finish(self.link, expected, answers, &mut again);
+        match ears.over() {
+            None => self.again.append(&mut again),
+            // It is not sure that it was this that the server has refused.
+            Some(over) => again
+                .iter()
+                .for_each(|publish| self.link.failed(publish, &over.error())),
+        }
+        outcome
+    }
+
+    /// Waits for all answers.
+    async fn settle(&mut self) -> RedisResult<()> {
+        while let Some(answered) = self.sent.next().await {
+            self.answered(answered)?;
+        }
+        Ok(())
+    }
+
+    /// Waits for what is on its way, and gives back what was not taken.
+    async fn give_up(mut self) {
+        while let Some(answered) = self.sent.next().await {
+            // The first trouble is known, and no other one is different.
+            let _ = self.answered(answered);
+        }
+        for publish in self.again.into_iter().rev() {
+            self.link.put_back(Job::Publish(publish));
+        }
+    }
+
+    fn probe(&mut self) {
+        let publish = self.bus.dialect.verbs().publish;
+        for place in 0..self.servers.each.len() {
+            let probe = self.servers.each[place].probe(publish, Expected::Nothing);
+            if let Some(batch) = probe {
+                self.send(place, batch);
+            }
+        }
+    }
+}
+
+impl<D: fmt::Debug> fmt::Debug for RedisBus<D> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RedisBus")
+            .field("endpoint", &self.endpoint)
+            .field("dialect", &self.dialect)
+            .finish()
+    }
+}
