@@ -41,12 +41,14 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
-use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
 use sockeye::{
-    Cors, EventName, Handshake, Next, Refusal, Reply, Server, ServerConfig, Socket, State, json,
+    ConfigError, Cors, EventName, Handshake, Next, Refusal, Reply, Server, ServerConfig, Socket,
+    State, json,
 };
+// Unlike that of std, it goes by the clock that tests can stop.
+use tokio::time::Instant;
 
 /// The pages that may use this server.
 const ORIGINS: [&str; 2] = ["http://localhost:3000", "http://localhost:8080"];
@@ -76,6 +78,16 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let url = std::env::args().nth(1);
     let url = url.as_deref().unwrap_or("http://localhost:3000");
 
+    let io = app()?;
+    let listener = io.listen(url).await?;
+    println!("listening on {}", listener.url());
+    tokio::signal::ctrl_c().await?;
+    io.close().await;
+    Ok(())
+}
+
+/// The server, which listens nowhere yet: tests begin with it, too.
+fn app() -> Result<Server, ConfigError> {
     let ann = User {
         name: "Ann",
         admin: false,
@@ -115,12 +127,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         },
     );
     io.state(io.clone());
-
-    let listener = io.listen(url).await?;
-    println!("listening on {}", listener.url());
-    tokio::signal::ctrl_c().await?;
-    io.close().await;
-    Ok(())
+    Ok(io)
 }
 
 /// Lets in who has a token that is known.
@@ -166,4 +173,74 @@ fn limit_rate(socket: Socket) {
         *left -= 1.0;
         Next::Pass
     });
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use sockeye::{AckError, ConnectError, Value, json, testing};
+
+    use super::app;
+
+    type Result = std::result::Result<(), Box<dyn std::error::Error>>;
+
+    async fn refusal(app: &testing::Server, namespace: &str, auth: Value) -> String {
+        match app.connect(namespace).auth(auth).await {
+            Err(ConnectError::Refused(refusal)) => refusal.message().to_owned(),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn only_those_get_in_who_may() -> Result {
+        let app = testing::Server::new(app()?);
+        let (ann, bob) = (
+            json!({ "token": "ann-secret" }),
+            json!({ "token": "bob-secret" }),
+        );
+        let guess = json!({ "token": "guess" });
+        assert_eq!(refusal(&app, "/", json!({})).await, "a token is needed");
+        assert_eq!(refusal(&app, "/", guess).await, "unknown token");
+        let admin = refusal(&app, "/admin", ann.clone()).await;
+        assert_eq!(admin, "administrators only");
+
+        let socket = app.connect("/").auth(ann).await?;
+        let user: Value = socket.emit_with_ack("whoami", ()).await?;
+        assert_eq!(user, json!({ "name": "Ann", "admin": false }));
+        let admin = app.connect("/admin").auth(bob).await?;
+        let users: Vec<String> = admin.emit_with_ack("users", ()).await?;
+        assert_eq!(users, ["Ann"]);
+        Ok(())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn page_from_elsewhere_gets_no_session() -> Result {
+        let app = testing::Server::new(app()?);
+        for (origin, status) in [("https://evil.example", 403), (super::ORIGINS[0], 200)] {
+            let page = app.peer(sockeye::TransportKind::Polling);
+            let page = page.header("origin", origin);
+            match status {
+                200 => drop(page.await),
+                _ => assert_eq!(page.refused().await.0, status),
+            }
+        }
+        Ok(())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn too_many_events_are_dropped_until_time_has_passed() -> Result {
+        let app = testing::Server::new(app()?);
+        let auth = json!({ "token": "ann-secret" });
+        let ann = app.connect("/").auth(auth).await?;
+        for _ in 0..20 {
+            ann.emit_with_ack::<Value>("whoami", ()).await?;
+        }
+        let refused = ann.emit_with_ack::<Value>("whoami", ()).await;
+        assert!(matches!(refused, Err(AckError::Refused(_))));
+        testing::pass(Duration::from_secs(1)).await;
+        let user: Value = ann.emit_with_ack("whoami", ()).await?;
+        assert_eq!(user["name"], "Ann");
+        Ok(())
+    }
 }

@@ -41,6 +41,16 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let url = std::env::args().nth(1);
     let url = url.as_deref().unwrap_or("http://localhost:3000");
 
+    let io = app();
+    let listener = io.listen(url).await?;
+    println!("chat on {}; Ctrl-C ends it", listener.url());
+    tokio::signal::ctrl_c().await?;
+    io.close().await;
+    Ok(())
+}
+
+/// The server, which listens nowhere yet: tests begin with it, too.
+fn app() -> Server {
     let io = Server::new();
     io.on("join", join)
         .on("say", say)
@@ -49,12 +59,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         .on_disconnecting(|socket: Socket, reason: DisconnectReason| {
             leave(&socket, reason.as_str());
         });
-
-    let listener = io.listen(url).await?;
-    println!("chat on {}; Ctrl-C ends it", listener.url());
-    tokio::signal::ctrl_c().await?;
-    io.close().await;
-    Ok(())
+    io
 }
 
 /// Joins a room under a name. The acknowledgement has the names of everyone there, or
@@ -111,5 +116,60 @@ fn leave(socket: &Socket, why: &str) {
         if let Err(error) = socket.to(room).emit("left", name) {
             eprintln!("{error}");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use sockeye::{AckError, Value, testing};
+
+    use super::app;
+
+    type Result = std::result::Result<(), Box<dyn std::error::Error>>;
+
+    #[tokio::test(start_paused = true)]
+    async fn everyone_in_the_room_reads_what_is_said() -> Result {
+        let app = testing::Server::new(app());
+        let ann = app.connect("/").await?;
+        let bob = app.connect("/").await?;
+        let eve = app.connect("/").await?;
+        eve.emit_with_ack::<Value>("join", ("hall", "Eve")).await?;
+
+        let names: Vec<String> = ann.emit_with_ack("join", ("room", "Ann")).await?;
+        assert_eq!(names, ["Ann"]);
+        let names: Vec<String> = bob.emit_with_ack("join", ("room", "Bob")).await?;
+        assert_eq!(names, ["Ann", "Bob"]);
+        assert_eq!(ann.next::<String>("joined").await, "Bob");
+
+        bob.emit("typing", ())?;
+        bob.emit("say", "hello")?;
+        assert_eq!(ann.next::<String>("typing").await, "Bob");
+        for reader in [&ann, &bob] {
+            let said: (String, String) = reader.next("said").await;
+            assert_eq!(said, ("Bob".to_owned(), "hello".to_owned()));
+        }
+        eve.hears_nothing().await;
+        bob.hears_nothing().await;
+        Ok(())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn name_is_taken_until_its_owner_leaves() -> Result {
+        let app = testing::Server::new(app());
+        let ann = app.connect("/").await?;
+        let other = app.connect("/").await?;
+        ann.emit_with_ack::<Value>("join", ("room", "Ann")).await?;
+        let taken = other.emit_with_ack::<Value>("join", ("room", "Ann")).await;
+        let Err(AckError::Refused(refusal)) = taken else {
+            panic!("{taken:?}");
+        };
+        assert_eq!(refusal.message(), "that name is taken");
+
+        // A connection that is lost is a farewell as well.
+        ann.network().down();
+        testing::pass(std::time::Duration::from_secs(1)).await;
+        let names: Vec<String> = other.emit_with_ack("join", ("room", "Ann")).await?;
+        assert_eq!(names, ["Ann"]);
+        Ok(())
     }
 }

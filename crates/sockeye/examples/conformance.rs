@@ -1,6 +1,6 @@
 //! A server with a fixed contract for protocol test-suites:
-//! `conformance HOST:PORT [--engine] [--msgpack | --json] [--deflate] [--http-compression] [--listen URL]…
-//! [--unfinished-timeout MS]`.
+//! `conformance HOST:PORT [--engine] [--msgpack | --json] [--deflate] [--http-compression] [--counted-acks]
+//! [--jsonp] [--merge] [--listen URL]… [--unfinished-timeout MS]`.
 //!
 //! Without `--engine`, Socket.IO at `/socket.io/` with the namespaces `/` and `/custom`:
 //!
@@ -30,11 +30,14 @@
 //!
 //! Each `--listen URL` adds a listener, such as `unix:/tmp/app.sock` or `tcp://127.0.0.1:5000`.
 //!
-//! Heartbeats are short (interval 300 ms, timeout 200 ms), the connect timeout is one second, and
-//! whoever takes nothing of an HTTP answer for two seconds is dropped. `--unfinished-timeout` is the
+//! Heartbeats are short (interval 300 ms, timeout 200 ms, or that of `--ping-timeout` in milliseconds), the connect timeout
+//! is one second, and whoever takes nothing of an HTTP answer for two seconds is dropped. `--unfinished-timeout` is the
 //! time for what is begun and not finished, in milliseconds; without it, it is the library's own.
 //!
 //! `--deflate` compresses messages on WebSockets, and `--http-compression` answers to polls; neither is done without.
+//!
+//! `--counted-acks` is for clients of Socket.IO 1.0.0 to 1.0.2, which need them; `--jsonp` serves pages that can only load
+//! scripts, and `--merge` puts the CONNECT of old clients into the handshake.
 //!
 //! `--recovery` lets sockets come back after a loss; `--max-disconnection` does so within a time in milliseconds.
 //!
@@ -62,19 +65,26 @@ use sockeye_socket_proto::parser::MessagePack;
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
     let usage = "usage: conformance HOST:PORT [--engine] [--msgpack | --json] [--deflate] [--http-compression] \
-                 [--recovery] [--max-disconnection MS] [--listen URL]… [--unfinished-timeout MS]";
+                 [--counted-acks] [--jsonp] [--merge] [--recovery] [--max-disconnection MS] [--listen URL]… [--unfinished-timeout MS] [--ping-timeout MS]";
     let mut args = std::env::args().skip(1);
     let mut urls = vec![format!("http://{}", args.next().ok_or(usage)?)];
     let mut bare = false;
     let mut unfinished = None;
+    let mut ping_timeout = Duration::from_millis(200);
     let mut config = ServerConfig::default();
     let mut recovery: Option<RecoveryConfig> = None;
     let (mut deflate, mut http_compression) = (None, None);
+    let (mut jsonp, mut merge) = (false, false);
     while let Some(arg) = args.next() {
         match arg.as_str() {
             "--engine" => bare = true,
             "--msgpack" => config = config.parser(MessagePack),
             "--json" => config = config.parser(Json::new()),
+            "--counted-acks" => {
+                config = config.connection(|connection| connection.counted_acks(true));
+            }
+            "--jsonp" => jsonp = true,
+            "--merge" => merge = true,
             "--listen" => urls.push(args.next().ok_or(usage)?),
             "--deflate" => deflate = Some(DeflateConfig::default()),
             "--recovery" => recovery = Some(recovery.unwrap_or_default()),
@@ -84,6 +94,9 @@ async fn main() -> Result<(), Box<dyn Error>> {
                 recovery = Some(recovery.unwrap_or_default().max_disconnection(time));
             }
             "--http-compression" => http_compression = Some(HttpCompression::default()),
+            "--ping-timeout" => {
+                ping_timeout = Duration::from_millis(args.next().ok_or(usage)?.parse()?);
+            }
             "--unfinished-timeout" => {
                 let millis = args.next().ok_or(usage)?.parse()?;
                 unfinished = Some(Duration::from_millis(millis));
@@ -93,8 +106,11 @@ async fn main() -> Result<(), Box<dyn Error>> {
     }
     let engine = |config| {
         let config = engine(config)
+            .session(|session| session.ping_timeout(ping_timeout))
             .per_message_deflate(deflate)
-            .http_compression(http_compression);
+            .http_compression(http_compression)
+            .jsonp(jsonp)
+            .merge_first_packets(merge);
         match unfinished {
             Some(timeout) => config.limits(|limits| limits.unfinished_timeout(timeout)),
             None => config,
@@ -157,11 +173,7 @@ fn stop() -> io::Result<impl Future<Output = ()>> {
 
 fn engine(config: EngineConfig) -> EngineConfig {
     config
-        .session(|session| {
-            session
-                .ping_interval(Duration::from_millis(300))
-                .ping_timeout(Duration::from_millis(200))
-        })
+        .session(|session| session.ping_interval(Duration::from_millis(300)))
         .limits(|limits| limits.max_payload(1_000_000))
         .cors(Cors::any())
 }

@@ -32,7 +32,9 @@
 
 use std::time::Duration;
 
-use sockeye::{Captures, Data, EmitError, Handshake, ParentNamespace, Refusal, Server, Socket};
+use sockeye::{
+    Captures, Data, EmitError, Handshake, ParentNamespace, PatternError, Refusal, Server, Socket,
+};
 
 /// What clients send as `auth`.
 #[derive(serde::Deserialize)]
@@ -44,15 +46,38 @@ struct Credentials {
 #[derive(Clone)]
 struct User(String);
 
+/// The names of the namespaces.
+const DOCUMENTS: &str = "/docs/{id}";
+
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let url = std::env::args().nth(1);
     let url = url.as_deref().unwrap_or("http://localhost:3000");
 
+    let io = app()?;
+
+    // To everyone in all of them.
+    let documents = io.of_pattern(DOCUMENTS)?;
+    tokio::spawn(async move {
+        loop {
+            tokio::time::sleep(Duration::from_secs(10)).await;
+            let _ = documents.emit("notice", "remember to save");
+        }
+    });
+
+    let listener = io.listen(url).await?;
+    println!("listening on {}", listener.url());
+    tokio::signal::ctrl_c().await?;
+    io.close().await;
+    Ok(())
+}
+
+/// The server, which listens nowhere yet: tests begin with it, too.
+fn app() -> Result<Server, PatternError> {
     let io = Server::new();
 
     // Any client may ask for any name of this pattern. What follows holds for all of these namespaces.
-    let documents = io.of_pattern("/docs/{id}")?;
+    let documents = io.of_pattern(DOCUMENTS)?;
 
     // Whom a middleware refuses does not get in, and if nobody else is, the namespace is gone again. A name whose capture is
     // no number is refused as well, as the parameter cannot be had.
@@ -89,17 +114,48 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     // Called before anybody is in, and again if everybody had left in between.
     io.on_new_namespace(|namespace| println!("{} is open", namespace.name()));
 
-    // To everyone in all of them.
-    tokio::spawn(async move {
-        loop {
-            tokio::time::sleep(Duration::from_secs(10)).await;
-            let _ = documents.emit("notice", "remember to save");
-        }
-    });
+    Ok(io)
+}
 
-    let listener = io.listen(url).await?;
-    println!("listening on {}", listener.url());
-    tokio::signal::ctrl_c().await?;
-    io.close().await;
-    Ok(())
+#[cfg(test)]
+mod tests {
+    use sockeye::{ConnectError, json, testing};
+
+    use super::app;
+
+    type Result = std::result::Result<(), Box<dyn std::error::Error>>;
+
+    #[tokio::test(start_paused = true)]
+    async fn documents_come_and_go_with_those_who_edit_them() -> Result {
+        let app = testing::Server::new(app()?);
+        let open = |name: &str, user: &str| app.connect(name).auth(json!({ "user": user }));
+        let ann = open("/docs/1", "ann").await?;
+        let bob = open("/docs/1", "bob").await?;
+        let eve = open("/docs/2", "eve").await?;
+
+        let answer: String = ann.emit_with_ack("edit", "a line").await?;
+        assert_eq!(answer, "document 1 has it");
+        let edited: (String, String) = bob.next("edited").await;
+        assert_eq!(edited, ("ann".to_owned(), "a line".to_owned()));
+        eve.hears_nothing().await;
+        let ids: Vec<String> = ann.emit_with_ack("open documents", ()).await?;
+        assert_eq!(ids, ["1", "2"]);
+
+        eve.disconnect();
+        testing::settle().await;
+        let ids: Vec<String> = ann.emit_with_ack("open documents", ()).await?;
+        assert_eq!(ids, ["1"]);
+        Ok(())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn document_without_a_number_or_a_user_is_refused() -> Result {
+        let app = testing::Server::new(app()?);
+        let refused = app.connect("/docs/1").await;
+        assert!(matches!(refused, Err(ConnectError::Refused(_))));
+        let refused = app.connect("/docs/one").auth(json!({ "user": "ann" }));
+        assert!(matches!(refused.await, Err(ConnectError::Refused(_))));
+        assert!(app.namespace("/docs/1").is_none());
+        Ok(())
+    }
 }

@@ -46,6 +46,16 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let url = std::env::args().nth(1);
     let url = url.as_deref().unwrap_or("http://localhost:3000");
 
+    let io = app();
+    let listener = io.listen(url).await?;
+    println!("listening on {}", listener.url());
+    tokio::signal::ctrl_c().await?;
+    io.close().await;
+    Ok(())
+}
+
+/// The server, which listens nowhere yet: tests begin with it, too.
+fn app() -> Server {
     let io = Server::new();
 
     // A room exists as long as somebody is in it. Every socket is in the room of its own id.
@@ -111,10 +121,50 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         everyone.sockets_join(&room);
         everyone.to(room).sockets().len()
     });
+    io
+}
 
-    let listener = io.listen(url).await?;
-    println!("listening on {}", listener.url());
-    tokio::signal::ctrl_c().await?;
-    io.close().await;
-    Ok(())
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use sockeye::{Value, testing};
+
+    use super::app;
+
+    type Result = std::result::Result<(), Box<dyn std::error::Error>>;
+
+    #[tokio::test(start_paused = true)]
+    async fn whoever_is_in_several_rooms_is_told_once() -> Result {
+        let app = testing::Server::new(app());
+        let a = app.connect("/").await?;
+        let b = app.connect("/").await?;
+        let c = app.connect("/").await?;
+        let rooms: Vec<String> = b.emit_with_ack("join", vec!["red", "blue"]).await?;
+        assert_eq!(rooms.len(), 3, "the one of its own id is among them");
+        c.emit_with_ack::<Value>("join", vec!["quiet"]).await?;
+
+        a.emit("tell", (vec!["red", "blue"], "once"))?;
+        assert_eq!(b.next::<String>("news").await, "once");
+        a.emit("announce", "loud")?;
+        assert_eq!(a.next::<String>("news").await, "loud");
+        assert_eq!(b.next::<String>("news").await, "loud");
+        b.hears_nothing().await;
+        c.hears_nothing().await;
+        Ok(())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn vote_is_over_in_a_second() -> Result {
+        let app = testing::Server::new(app());
+        let a = app.connect("/").on("vote", || "yes").await?;
+        let silent = app.connect("/").await?;
+        let began = tokio::time::Instant::now();
+        let outcome: Value = a.emit_with_ack("vote", "lunch?").await?;
+        assert_eq!(outcome["answers"][0], "yes");
+        assert_eq!(outcome["missing"], 1);
+        assert!(began.elapsed() < Duration::from_millis(1100));
+        assert_eq!(silent.next::<String>("vote").await, "lunch?");
+        Ok(())
+    }
 }

@@ -82,12 +82,15 @@
 //! * [`embedding`](guide::embedding): listening, axum, hyper, and which clients can connect
 //! * [`streams`](guide::streams): TCP and Unix-domain sockets, plain peers
 //! * [`client`](guide::client): the other end: connecting, coming back, what becomes of events
+//! * [`observability`](guide::observability): logs, spans and metrics
+//! * [`admin`](guide::admin): a page that shows what a server does
+//! * [`testing`](guide::testing): tests without ports and without waiting
 //! * [`from_socket_io_client`](guide::from_socket_io_client),
 //!   [`from_rust_socketio`](guide::from_rust_socketio), [`net_socket_io`](guide::net_socket_io):
 //!   for those who come from there, name by name
 //!
 //! The examples of the repository (`first`, `echo`, `chat`, `rooms`, `dynamic_namespaces`, `auth`, `axum`, `hyper`, `https`, `sum`,
-//! `ipc`) are whole programs to start from.
+//! `ipc`, `admin`) are whole programs to start from.
 //!
 //! # The main types
 //!
@@ -118,13 +121,22 @@
 //!
 //! # Features
 //!
+//! * `admin`: [a page](guide::admin) that shows what a server does, `@socket.io/admin-ui`. Off by default.
 //! * `axum`: WebSockets inside of [`axum::serve`](guide::embedding#axum) cost what they cost elsewhere. Off by default.
 //! * `client`, `server`: the two ends. Both on by default; a program that is but one of them does
 //!   with `default-features = false` and that.
+//! * `cluster`: [several servers as one](guide::cluster), as far as all engines have it in common; each engine
+//!   has a feature of its own that brings this one with it. Off by default.
 //! * `cookies`: clients can keep the cookies that servers set. Off by default.
+//! * `emitter`: [`Emitter`], for programs that tell the servers of a cluster what to do. Off by default.
+//! * `idna`: hosts of URLs may have letters beyond ASCII, as in `http://bücher.example`. It brings some thirty crates, and
+//!   170 KiB of tables. Off by default.
 //! * `macros`: `#[derive(Event)]` for [typed events](guide::typed). Off by default.
+//! * `metrics`: servers tell the recorder of the crate `metrics` [what they do](guide::observability#metrics). Off by default.
 //! * `msgpack`: packets as [MessagePack](guide::parsers). Off by default.
+//! * `redis`: [clusters](cluster) on Redis and Valkey. Off by default.
 //! * `regex`: [dynamic namespaces](guide::namespaces#namespaces-on-demand) by regular expression. Off by default.
+//! * `testing`: [servers and clients in memory](guide::testing), for the tests of applications. Off by default.
 //! * `tls`: listeners and clients for `https://`, `wss://` and `tls://`, by rustls. Off by default.
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
@@ -141,7 +153,17 @@ pub mod client {
 pub mod server {
     pub use sockeye_server::*;
 }
+/// What the page `@socket.io/admin-ui` has to know of a server, and what it may do there: see the chapter
+/// [`admin`](guide::admin) of the guide.
+#[cfg(feature = "admin")]
+pub mod admin {
+    pub use sockeye_admin::*;
+}
+#[cfg(feature = "server")]
+pub mod cluster;
 pub mod guide;
+#[cfg(feature = "testing")]
+pub mod testing;
 
 pub use bytes::Bytes;
 pub use serde_json::{Value, json};
@@ -150,6 +172,8 @@ pub use sockeye_client::{
     BufferPolicy, Client, ClientBuilder, ClientConfig, ClientEvent, ConnectError, Reconnection,
     SocketConfig, blocking,
 };
+#[cfg(feature = "emitter")]
+pub use sockeye_cluster::{Emitter, EmitterError};
 #[cfg(feature = "macros")]
 pub use sockeye_macros::Event;
 #[cfg(feature = "server")]
@@ -164,10 +188,10 @@ use sockeye_server as end;
 #[cfg(any(feature = "client", feature = "server"))]
 pub use end::{
     __private, AckError, AckFuture, Added, Args, ArgsError, ArgsWriter, BadLines, BytesOut,
-    Callback, ConnectionConfig, Data, DecodeError, DeflateConfig, Dialect, DisconnectReason,
-    EmitError, EncodeError, EncodeErrorKind, Event, EventArgs, EventCallback, EventError,
-    EventErrorKind, EventName, EventParam, EventReply, ExtractError, Failure, FromArgs, FromEvent,
-    InboxLimits, IntoRefusal, IntoReply, IntoVerdict, LinesConfig, ListenerId, Listeners,
-    NetSocket, Next, NoAck, Ordering, Outcome, RawArgs, Refusal, Reply, Revision, SessionLimits,
-    State, ToArgs, TransportKind, TypedEvent, from_json, parser,
+    Callback, ConnectionConfig, Data, DecodeError, DeflateConfig, Dialect, DisconnectDetail,
+    DisconnectReason, EmitError, EncodeError, EncodeErrorKind, EnginePacket, Event, EventArgs,
+    EventCallback, EventError, EventErrorKind, EventName, EventParam, EventReply, ExtractError,
+    Failure, FromArgs, FromEvent, InboxLimits, IntoRefusal, IntoReply, IntoVerdict, LinesConfig,
+    ListenerId, Listeners, NetSocket, Next, NoAck, Ordering, Outcome, RawArgs, Refusal, Reply,
+    Revision, SessionLimits, State, ToArgs, TransportKind, TypedEvent, from_json, parser,
 };
