@@ -137,6 +137,7 @@ pub(crate) struct Album {
 impl Album {
     /// Keeps a picture. Ids must rise.
     pub(crate) fn keep(&mut self, id: u64, kind: PictureType, data: Bytes) {
+        self.forget(id);
         while self.bytes + data.len() > MAX_ALBUM {
             let Some((_, oldest)) = self.pictures.pop_first() else {
                 break;

@@ -1,6 +1,6 @@
 //! What people may send: the limits of `assets/PROTOCOL.md`, and how a refusal sounds.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 /// Characters in the name of a person or room.
@@ -50,7 +50,7 @@ pub(crate) enum Refusal {
 }
 
 /// A picture that a browser can show.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 pub(crate) enum PictureType {
     #[serde(rename = "image/png")]
     Png,

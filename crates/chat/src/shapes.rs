@@ -3,7 +3,8 @@
 use std::collections::VecDeque;
 
 use bytes::Bytes;
-use serde::{Deserialize, Serialize, Serializer};
+use serde::de::Error;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::rules::{PictureType, Refusal};
 
@@ -28,7 +29,7 @@ pub(crate) struct UploadStart {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct PersonId(pub(crate) u64);
 
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 pub(crate) struct Person {
     pub(crate) id: PersonId,
     pub(crate) name: String,
@@ -40,7 +41,7 @@ pub(crate) struct Room {
     pub(crate) people: usize,
 }
 
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 pub(crate) struct Picture {
     pub(crate) id: u64,
     pub(crate) name: String,
@@ -49,7 +50,7 @@ pub(crate) struct Picture {
     pub(crate) size: usize,
 }
 
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 pub(crate) struct Message {
     pub(crate) id: u64,
     pub(crate) time: u64,
@@ -60,7 +61,7 @@ pub(crate) struct Message {
 }
 
 /// One of the two fields `text` and `picture`.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Body {
     Text(String),
@@ -93,7 +94,7 @@ pub(crate) struct Received {
     pub(crate) received: usize,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 pub(crate) struct Content {
     #[serde(rename = "type")]
     pub(crate) kind: PictureType,
@@ -107,6 +108,15 @@ pub(crate) struct Typing<'a> {
     pub(crate) typing: bool,
 }
 
+/// What a server of a cluster tells the others of who is in its chat.
+#[derive(Debug, Deserialize, Serialize)]
+pub(crate) struct Present {
+    /// Its `boot`.
+    pub(crate) server: String,
+    /// The rooms in which somebody is.
+    pub(crate) rooms: Vec<(String, Vec<Person>)>,
+}
+
 /// What an event is acknowledged with: what was asked for, or a sentence for people.
 #[derive(Serialize)]
 #[serde(untagged)]
@@ -118,6 +128,13 @@ pub(crate) enum Answer<T> {
 impl Serialize for PersonId {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(&self.0)
+    }
+}
+
+impl<'de> Deserialize<'de> for PersonId {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let id = String::deserialize(deserializer)?;
+        id.parse().map(Self).map_err(Error::custom)
     }
 }
 

@@ -1,10 +1,14 @@
 //! Everything that the chat's server knows: who is where, and what was said.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::time::Instant;
 
+use crate::others::{News, Others};
 use crate::pictures::{Album, Progress, Uploads};
 use crate::rules::{self, HISTORY, MAX_ROOMS, PictureType, Refusal};
-use crate::shapes::{self, Body, Content, Joined, Message, Person, PersonId, Picture, UploadStart};
+use crate::shapes::{
+    self, Body, Content, Joined, Message, Person, PersonId, Picture, Present, UploadStart,
+};
 
 /// The chat's state. Sockets are told apart by their ids, which stay in here: what people see of each
 /// other is a [`PersonId`]. Times are given as milliseconds since 1970.
@@ -22,6 +26,8 @@ pub(crate) struct Chat {
     album: Album,
     /// Counts how often a room became empty, to tell which has been so for longest.
     departures: u64,
+    /// Who is in the chats of other servers.
+    others: Others,
 }
 
 #[derive(Debug, Default)]
@@ -55,17 +61,19 @@ pub(crate) enum Change {
 const LOBBY: &str = "lobby";
 
 impl Chat {
-    /// An empty chat. `boot` tells it from those of earlier runs of the server.
-    pub(crate) fn new(boot: String) -> Self {
+    /// An empty chat. `boot` tells it from those of earlier runs of the server, and of other servers, whose numbers for
+    /// people and messages begin elsewhere than with the one after `base`.
+    pub(crate) fn new(boot: String, base: u64) -> Self {
         Self {
             boot,
             rooms: BTreeMap::from([(LOBBY.into(), Room::default())]),
             places: HashMap::new(),
-            visits: 0,
-            messages: 0,
+            visits: base,
+            messages: base,
             uploads: Uploads::default(),
             album: Album::default(),
             departures: 0,
+            others: Others::default(),
         }
     }
 
@@ -100,7 +108,7 @@ impl Chat {
             id: person.id,
             room: room.to_owned(),
             name: person.name.clone(),
-            people: self.people(room).to_vec(),
+            people: self.everybody(room),
             rooms: self.rooms(),
             messages: history.unwrap_or_default(),
         })
@@ -115,22 +123,76 @@ impl Chat {
     /// Who a socket is, and in which room.
     pub(crate) fn whereabouts(&self, id: &str) -> Option<(&Person, &str)> {
         let Place { person, room } = self.places.get(id)?;
-        let mut people = self.people(room).iter();
+        let mut people = self.people_here(room).iter();
         Some((people.find(|other| other.id == *person)?, room))
     }
 
-    /// Those in a room, in the order of their coming.
-    pub(crate) fn people(&self, room: &str) -> &[Person] {
+    /// Those in a room, in the order of their coming; those of other servers after those of this one.
+    pub(crate) fn everybody(&self, room: &str) -> Vec<Person> {
+        let here = self.people_here(room).iter();
+        here.chain(self.others.people(room)).cloned().collect()
+    }
+
+    fn people_here(&self, room: &str) -> &[Person] {
         self.rooms.get(room).map_or(&[], |room| &room.people)
     }
 
     /// All rooms, by name.
     pub(crate) fn rooms(&self) -> Vec<shapes::Room> {
-        let list = self.rooms.iter().map(|(name, room)| shapes::Room {
-            name: name.clone(),
-            people: room.people.len(),
+        let here = self.rooms.iter();
+        let mut rooms: BTreeMap<_, _> = here
+            .map(|(name, room)| (name.as_str(), room.people.len()))
+            .collect();
+        for (name, people) in self.others.rooms() {
+            *rooms.entry(name).or_default() += people;
+        }
+        let list = rooms.into_iter().map(|(name, people)| shapes::Room {
+            name: name.to_owned(),
+            people,
         });
         list.collect()
+    }
+
+    /// What other servers are told of who is here.
+    pub(crate) fn present(&self) -> Present {
+        let rooms = self.rooms.iter();
+        Present {
+            server: self.boot.clone(),
+            rooms: rooms
+                .filter(|(_, room)| !room.people.is_empty())
+                .map(|(name, room)| (name.clone(), room.people.clone()))
+                .collect(),
+        }
+    }
+
+    /// Takes in what another server has told.
+    pub(crate) fn hear(&mut self, present: Present, now: Instant) -> News {
+        self.others.hear(present, now)
+    }
+
+    /// Forgets the people of servers that tell nothing any more. Gives the rooms that they were in.
+    pub(crate) fn forget_silent(&mut self, now: Instant) -> Vec<String> {
+        self.others.forget_silent(now)
+    }
+
+    /// Adds a message of another server, unless there can be no room for it. Then nobody here is in that room.
+    pub(crate) fn adopt(&mut self, message: Message) -> Option<&Message> {
+        self.make_room(&message.room).ok()?;
+        self.rooms.entry(message.room.clone()).or_default();
+        self.keep(message)
+    }
+
+    /// Keeps a picture that another server has given, if its message is still there.
+    pub(crate) fn adopt_picture(&mut self, id: u64, picture: &Content) {
+        if self.is_told(id) {
+            self.album.keep(id, picture.kind, picture.data.clone());
+        }
+    }
+
+    /// Whether there is a picture of this number in a history.
+    pub(crate) fn is_told(&self, picture: u64) -> bool {
+        let mut messages = self.rooms.values().flat_map(|room| &room.history);
+        messages.any(|message| message.id == picture && matches!(message.body, Body::Picture(_)))
     }
 
     /// Adds a text to the room that its writer is in.
@@ -248,19 +310,23 @@ impl Chat {
 
     /// Adds the message with the latest number to its room; there is none if there is no such room.
     fn post(&mut self, room: String, from: Person, time: u64, body: Body) -> Option<&Message> {
-        let history = &mut self.rooms.get_mut(&room)?.history;
-        if history.len() >= HISTORY
-            && let Some(oldest) = history.pop_front()
-        {
-            self.album.forget_picture_of(&oldest);
-        }
-        history.push_back(Message {
+        self.keep(Message {
             id: self.messages,
             time,
             room,
             from,
             body,
-        });
+        })
+    }
+
+    fn keep(&mut self, message: Message) -> Option<&Message> {
+        let history = &mut self.rooms.get_mut(&message.room)?.history;
+        if history.len() >= HISTORY
+            && let Some(oldest) = history.pop_front()
+        {
+            self.album.forget_picture_of(&oldest);
+        }
+        history.push_back(message);
         history.back()
     }
 }
@@ -278,7 +344,7 @@ mod tests {
     use super::*;
 
     fn chat() -> Chat {
-        Chat::new("boot".into())
+        Chat::new("boot".into(), 0)
     }
 
     fn names(people: &[Person]) -> Vec<&str> {
@@ -310,13 +376,13 @@ mod tests {
         }
         assert_eq!(chat.join("2", "Bea", "lobby"), Ok(Change::Renamed));
         assert_eq!(chat.join("2", "Bea", "lobby"), Ok(Change::Nothing));
-        assert_eq!(names(chat.people("lobby")), ["Bea", "Ann", "Bob"]);
+        assert_eq!(names(&chat.everybody("lobby")), ["Bea", "Ann", "Bob"]);
         let left = Some("lobby".to_owned());
         assert_eq!(chat.join("2", "Bea", "x"), Ok(Change::Moved { left }));
-        assert_eq!(names(chat.people("lobby")), ["Ann", "Bob"]);
+        assert_eq!(names(&chat.everybody("lobby")), ["Ann", "Bob"]);
         assert_eq!(chat.leave("2").as_deref(), Some("x"));
         assert_eq!(chat.leave("2"), None);
-        assert!(chat.people("x").is_empty());
+        assert!(chat.everybody("x").is_empty());
     }
 
     #[test]
@@ -342,7 +408,7 @@ mod tests {
         chat.join("1", "Ann", "lobby").unwrap();
         assert!(chat.join("1", "", "other").is_err());
         assert!(chat.join("1", "Ann", "\u{7}").is_err());
-        assert_eq!(names(chat.people("lobby")), ["Ann"]);
+        assert_eq!(names(&chat.everybody("lobby")), ["Ann"]);
         assert_eq!(chat.rooms().len(), 1);
     }
 

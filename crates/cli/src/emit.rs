@@ -13,6 +13,7 @@ use crate::arguments::{ArgumentError, Arguments};
 use crate::headings::{ARGUMENTS, OPTIONS};
 use crate::json;
 use crate::peer::{PeerError, PeerOptions};
+use crate::publish::{PublishError, ViaOptions};
 use crate::report::{Exit, Explain};
 use crate::units::Span;
 
@@ -38,6 +39,9 @@ pub(crate) struct EmitOptions {
     /// How long to wait for the answer.
     #[arg(long, value_name = "TIME", default_value = "5s", help_heading = OPTIONS)]
     timeout: Span,
+
+    #[command(flatten)]
+    via: ViaOptions,
 }
 
 const HELP: &str = "\
@@ -70,6 +74,8 @@ pub(crate) enum Failure {
     NoAnswer,
     #[error("disconnected before the event was sent: {0}")]
     Disconnected(DisconnectReason),
+    #[error(transparent)]
+    Publish(#[from] PublishError),
     #[error("the answer cannot be written")]
     Output(#[source] io::Error),
 }
@@ -77,6 +83,12 @@ pub(crate) enum Failure {
 /// Connects, emits and leaves.
 pub(crate) async fn run(options: EmitOptions) -> Result<Exit, Failure> {
     let args = Arguments::parse(&options.arguments)?.encode()?;
+    if options.via.via {
+        let (url, namespace) = (&options.peer.url, options.peer.namespace());
+        let published = options.via.publish(url, namespace, &options.event, args);
+        published.await?;
+        return Ok(Exit::Success);
+    }
     options.peer.warn();
     let builder = options.peer.builder(None);
     let socket = builder
@@ -145,6 +157,7 @@ impl Explain for Failure {
         match self {
             Self::Argument(error) => Some(error.hint().to_owned()),
             Self::Peer(error) => error.hint(),
+            Self::Publish(error) => error.hint(),
             Self::Timeout(_) => Some(
                 "The server may not know the event, or not answer it; --timeout waits longer."
                     .into(),
@@ -156,6 +169,7 @@ impl Explain for Failure {
     fn exit(&self) -> Exit {
         match self {
             Self::Peer(error) => error.exit(),
+            Self::Publish(error) => error.exit(),
             Self::Timeout(_) => Exit::NoAnswer,
             Self::NoAnswer | Self::Disconnected(_) => Exit::Disconnected,
             Self::Emit(EmitError::Disconnected) => Exit::Disconnected,

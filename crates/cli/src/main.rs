@@ -10,6 +10,7 @@ mod headings;
 mod json;
 mod logging;
 mod peer;
+mod publish;
 mod report;
 mod serve;
 mod signals;

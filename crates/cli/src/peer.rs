@@ -127,6 +127,11 @@ impl PeerOptions {
         }
     }
 
+    /// The namespace that an option names.
+    pub(crate) fn namespace(&self) -> Option<&str> {
+        self.how.namespace.as_deref()
+    }
+
     /// Has a WebSocket opened right away if nothing else is said: what moves from one transport to
     /// another meanwhile cannot be measured.
     pub(crate) fn prefer_websocket(&mut self) {
@@ -318,8 +323,10 @@ fn unreachable_hint(error: &ConnectError) -> Option<&'static str> {
     let mut cause: &(dyn Error + 'static) = error;
     if let ConnectError::Open(open) = error {
         match &**open {
-            OpenError::Status { status, .. } if status.is_redirection() => {
-                return Some("Redirects are not followed; give the URL that it leads to.");
+            OpenError::Dial(DialError::Redirected { .. }) => {
+                return Some(
+                    "Redirects are not followed; give the URL of the server that this one leads to.",
+                );
             }
             OpenError::UnsupportedRevision => {
                 return Some("Leave --protocol out to have the version found out.");

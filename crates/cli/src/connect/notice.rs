@@ -11,7 +11,7 @@ use sockeye::client::{
     Ack, ClientEvent, ConnectError, DisconnectDetail, EventName, Socket, TransportKind,
 };
 use sockeye::{Args, DisconnectReason};
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 use tokio::task::coop::unconstrained;
 
 use crate::report::chain;
@@ -46,7 +46,8 @@ pub(super) enum Notice {
 
 /// What has happened and is to be shown.
 pub(super) struct Notices {
-    happened: mpsc::Receiver<Notice>,
+    happened: mpsc::UnboundedReceiver<Notice>,
+    room: Arc<Semaphore>,
     /// Answers that are waited for. They are in one place, rather than in a task for each, so that
     /// they are not shown in another order than they came in.
     answers: FuturesUnordered<Answer>,
@@ -61,46 +62,53 @@ const CAPACITY: usize = 256;
 
 /// Has everything that happens to a socket told.
 pub(super) fn listen(socket: &Socket) -> Notices {
-    let (sender, happened) = mpsc::channel(CAPACITY);
-    let tell = sender.clone();
+    let (teller, notices) = telling();
+    let tell = teller.clone();
     socket.on_connect(move |socket: Socket| {
-        tell_soon(
-            &tell,
-            Notice::Connected {
-                id: socket.id(),
-                transport: socket.transport(),
-                recovered: socket.recovered(),
-            },
-        )
+        tell.tell(Notice::Connected {
+            id: socket.id(),
+            transport: socket.transport(),
+            recovered: socket.recovered(),
+        })
     });
-    let tell = sender.clone();
+    let tell = teller.clone();
     socket.on_any(move |EventName(name): EventName, args: Args, ack: Ack| {
         let name = name.into();
-        tell_soon(&tell, Notice::Event { name, args, ack })
+        tell.tell(Notice::Event { name, args, ack })
     });
-    let tell = sender.clone();
+    let tell = teller.clone();
     socket.on_disconnect(move |reason: DisconnectReason, detail: DisconnectDetail| {
-        tell_soon(&tell, Notice::Disconnected(reason, detail.0))
+        tell.tell(Notice::Disconnected(reason, detail.0))
     });
-    let tell = sender.clone();
-    socket
-        .on_connect_error(move |error: ConnectError| tell_soon(&tell, Notice::ConnectError(error)));
+    let tell = teller.clone();
+    socket.on_connect_error(move |error: ConnectError| tell.tell(Notice::ConnectError(error)));
     let client = socket.client();
-    let tell = sender.clone();
+    let tell = teller.clone();
     client.on_client_event(move |event| {
         if let ClientEvent::ReconnectScheduled(delay) = event {
             // It cannot wait here. Whoever is that far behind has other news than this.
-            let _ = tell.try_send(Notice::Reconnecting(*delay));
+            tell.tell_if_room(Notice::Reconnecting(*delay));
         }
     });
-    client.on_error(move |_, error| {
-        let _ = sender.try_send(Notice::Problem(chain(error)));
-    });
-    Notices {
+    client.on_error(move |_, error| teller.tell_if_room(Notice::Problem(chain(error))));
+    notices
+}
+
+/// A teller, and what is told by it and its clones.
+fn telling() -> (Teller, Notices) {
+    let (sender, happened) = mpsc::unbounded_channel();
+    let room = Arc::new(Semaphore::new(CAPACITY));
+    let teller = Teller {
+        happened: sender,
+        room: Arc::clone(&room),
+    };
+    let notices = Notices {
         happened,
+        room,
         answers: FuturesUnordered::new(),
         ready: VecDeque::new(),
-    }
+    };
+    (teller, notices)
 }
 
 impl Notices {
@@ -119,7 +127,10 @@ impl Notices {
         tokio::select! {
             // Servers tell everybody first, and then the one who has asked that it is done.
             biased;
-            Some(notice) = self.happened.recv() => notice,
+            Some(notice) = self.happened.recv() => {
+                self.room.add_permits(1);
+                notice
+            }
             Some(answer) = next_answer(&mut self.answers, &mut self.ready) => answer,
             else => std::future::pending().await,
         }
@@ -149,11 +160,98 @@ async fn next_answer(
     ready.pop_front()
 }
 
-/// Tells; if there is no room for it now, then as soon as there is, in order.
-fn tell_soon(sender: &mpsc::Sender<Notice>, notice: Notice) -> impl Future<Output = ()> + use<> {
-    let sender = sender.clone();
-    async move {
+/// Tells what happens.
+///
+/// A notice has its place among the others when the handler is called, and only then waits for its room: a bounded
+/// channel would give both at once, to handlers that wait together in whichever order they are polled. They wait not
+/// only when it is full, but as soon as the runtime finds that the connection has done enough for one turn.
+#[derive(Clone)]
+struct Teller {
+    happened: mpsc::UnboundedSender<Notice>,
+    /// A permit for each notice that may wait; each that is taken gives one back.
+    room: Arc<Semaphore>,
+}
+
+impl Teller {
+    /// Tells, and waits until there is room for it.
+    fn tell(&self, notice: Notice) -> impl Future<Output = ()> + use<> {
         // At the end nobody listens any more.
-        let _ = sender.send(notice).await;
+        let _ = self.happened.send(notice);
+        let room = Arc::clone(&self.room);
+        async move {
+            if let Ok(permit) = room.acquire().await {
+                permit.forget();
+            }
+        }
+    }
+
+    /// Tells only if there is room at once.
+    fn tell_if_room(&self, notice: Notice) {
+        if let Ok(permit) = self.room.try_acquire() {
+            permit.forget();
+            let _ = self.happened.send(notice);
+        }
+    }
+}
+
+impl Drop for Notices {
+    /// Lets go of the handlers that wait for room.
+    fn drop(&mut self) {
+        self.room.close();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn numbered(number: u64) -> Notice {
+        Notice::Reconnecting(Duration::from_millis(number))
+    }
+
+    #[tokio::test]
+    async fn burst_keeps_its_order_whoever_is_polled_first() {
+        const BURST: u64 = 1000;
+        let (teller, mut notices) = telling();
+        // As a connection does it: every handler is polled where it is called, and those that wait go on together.
+        let connection = tokio::spawn(async move {
+            let waiting = FuturesUnordered::new();
+            for number in 0..BURST {
+                let mut told = Box::pin(teller.tell(numbered(number)));
+                if (&mut told).now_or_never().is_none() {
+                    waiting.push(told);
+                }
+            }
+            waiting.collect::<Vec<_>>().await.len()
+        });
+        for number in 0..BURST {
+            let Notice::Reconnecting(delay) = notices.next().await else {
+                unreachable!("nothing else was told");
+            };
+            assert_eq!(delay, Duration::from_millis(number));
+        }
+        assert_ne!(connection.await.expect("nobody panics"), 0);
+    }
+
+    #[tokio::test]
+    async fn what_cannot_wait_is_told_while_there_is_room() {
+        let (teller, mut notices) = telling();
+        for number in 0..300 {
+            teller.tell_if_room(numbered(number));
+        }
+        let mut late = Box::pin(teller.tell(numbered(300)));
+        assert!((&mut late).now_or_never().is_none());
+        let told = std::iter::from_fn(|| unconstrained(notices.next()).now_or_never()).count();
+        assert_eq!(told, CAPACITY + 1);
+        late.await;
+    }
+
+    #[tokio::test]
+    async fn nobody_waits_once_nobody_listens() {
+        let (teller, notices) = telling();
+        drop(notices);
+        for number in 0..300 {
+            teller.tell(numbered(number)).await;
+        }
     }
 }

@@ -1,10 +1,12 @@
 //! `sockeye serve`: a Socket.IO server, with the demo chat unless it is not wanted.
 
+mod metrics;
 mod options;
 mod site;
 
 use std::io::{self, Write};
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use sockeye::{ClientFilesError, ConfigError, ListenError, ListenOptions, Listener, Server};
 use thiserror::Error;
@@ -13,6 +15,7 @@ use crate::report::{ADDRESS, BOLD, BRAND, DIM, Exit, Explain};
 use crate::signals::Signals;
 pub(crate) use options::ServeOptions;
 
+use metrics::Metrics;
 use site::Site;
 
 /// Why the server does not start.
@@ -22,15 +25,27 @@ pub(crate) enum ServeError {
     ClientFiles(#[from] ClientFilesError),
     #[error("this cannot be served")]
     Config(#[from] ConfigError),
+    #[error("there is no such cluster")]
+    Cluster(#[from] sockeye::cluster::ClusterUrlError),
     #[error("cannot wait for signals")]
     Signals(#[source] io::Error),
+    #[error("no metrics can be read at {address}")]
+    Metrics { address: String, source: io::Error },
     #[error(transparent)]
     Listen(#[from] ListenError),
 }
 
+/// How long the server waits for its cluster before it begins alone.
+const CLUSTER_PATIENCE: Duration = Duration::from_secs(3);
+
 /// Serves until it is told to stop.
 pub(crate) async fn run(options: ServeOptions) -> Result<Exit, ServeError> {
     let mut signals = Signals::listen().map_err(ServeError::Signals)?;
+    // Before there is a server, which looks for who records what it does.
+    let metrics = match &options.metrics {
+        Some(address) => Some(record(address).await?),
+        None => None,
+    };
     let io = Server::with_config(options.config()?)?;
     let site = if options.no_demo {
         Site::health_only()
@@ -38,12 +53,20 @@ pub(crate) async fn run(options: ServeOptions) -> Result<Exit, ServeError> {
         sockeye_chat::open(&io);
         Site::with_chat(&options.path)
     };
+    if let Some(cluster) = io.cluster() {
+        // Who is told where this server is can rely on its being in the cluster, unless that is away.
+        let _ = tokio::time::timeout(CLUSTER_PATIENCE, cluster.ready()).await;
+    }
     let mut listeners = Vec::new();
     for url in &options.listen {
         let listening = io.listen_service(url, ListenOptions::default(), site.clone());
         listeners.push(listening.await?);
     }
-    welcome(&options, &listeners);
+    let readable = metrics.as_ref().and_then(Metrics::local_addr);
+    welcome(&options, &listeners, readable);
+    if let Some(metrics) = metrics {
+        tokio::spawn(metrics.serve());
+    }
 
     signals.next().await;
     say(format_args!(
@@ -55,8 +78,16 @@ pub(crate) async fn run(options: ServeOptions) -> Result<Exit, ServeError> {
     }
 }
 
-/// Tells where the server can be reached.
-fn welcome(options: &ServeOptions, listeners: &[Listener]) {
+async fn record(address: &str) -> Result<Metrics, ServeError> {
+    let listening = Metrics::listen(address).await;
+    listening.map_err(|source| ServeError::Metrics {
+        address: address.to_owned(),
+        source,
+    })
+}
+
+/// Tells where the server can be reached, and its metrics read.
+fn welcome(options: &ServeOptions, listeners: &[Listener], metrics: Option<SocketAddr>) {
     let version = env!("CARGO_PKG_VERSION");
     let what = match options.no_demo {
         true => "Socket.IO server",
@@ -70,6 +101,10 @@ fn welcome(options: &ServeOptions, listeners: &[Listener]) {
         say(format_args!(
             "  {ADDRESS}{url}{ADDRESS:#}{DIM}{note}{DIM:#}"
         ));
+    }
+    if let Some(address) = metrics {
+        let url = metrics::url(address);
+        say(format_args!("{DIM}Metrics are at {url}{DIM:#}"));
     }
     let path = &options.path;
     say(format_args!(
@@ -98,6 +133,8 @@ impl Explain for ServeError {
     fn hint(&self) -> Option<String> {
         match self {
             Self::Listen(error) => listen_hint(error),
+            Self::Cluster(error) => Some(crate::publish::url_hint(error)),
+            Self::Metrics { source, .. } => Some(metrics_hint(source.kind()).into()),
             Self::ClientFiles(_) => Some(
                 "--client-dir wants a directory with socket.io.js or its relatives, such as \
                  node_modules/socket.io/client-dist."
@@ -105,6 +142,17 @@ impl Explain for ServeError {
             ),
             _ => None,
         }
+    }
+}
+
+/// What helps where metrics cannot be listened for.
+const fn metrics_hint(error: io::ErrorKind) -> &'static str {
+    match error {
+        io::ErrorKind::AddrInUse => {
+            "Another program listens there already; take another port: --metrics localhost:9465"
+        }
+        io::ErrorKind::PermissionDenied => "Ports below 1024 need special rights on most systems.",
+        _ => "Write it like localhost:9464, or 0.0.0.0:9464 to let other machines read, too.",
     }
 }
 

@@ -3,8 +3,10 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use sockeye::{ClientFiles, ClientFilesError, Cors, ServerConfig};
+use sockeye::{ClientFiles, Cors, ServerConfig};
 
+use super::ServeError;
+use super::metrics::DEFAULT_ADDRESS;
 use crate::units::{Size, Span};
 
 /// What to serve, where, and within which bounds.
@@ -37,6 +39,16 @@ pub(crate) struct ServeOptions {
     /// Refuse clients of Engine.IO 3, which are those of Socket.IO 1 and 2.
     #[arg(long)]
     no_v3: bool,
+
+    /// Tell Prometheus, or who else asks, how the server does: http://ADDR/metrics, with a listener of its own. Give it
+    /// no address that strangers can reach.
+    #[arg(long, value_name = "ADDR", num_args = 0..=1, default_missing_value = DEFAULT_ADDRESS)]
+    pub(crate) metrics: Option<String>,
+
+    /// Be one with all servers that meet on this engine, Node's too: redis://HOST, redis+sharded://HOST, postgres://USER@HOST/DATABASE,
+    /// mongodb://HOST/DATABASE or nats://HOST. While it cannot be reached, this server goes on alone.
+    #[arg(long, value_name = "URL")]
+    cluster: Option<String>,
 
     #[command(flatten, next_help_heading = "Limits")]
     limits: Limits,
@@ -95,6 +107,7 @@ Examples:
   sockeye serve                                     the chat at http://localhost:3000
   sockeye serve --listen http://0.0.0.0:8080        for other machines too
   sockeye serve --listen unix:./app.sock            for programs on this machine
+  sockeye serve --metrics 0.0.0.0:9464              with figures for Prometheus at /metrics
   sockeye serve --no-demo --cors https://example.org --client-dir node_modules/socket.io/client-dist
   sockeye serve --ping-interval 5s --ping-timeout 3s --max-payload 10MB";
 
@@ -104,7 +117,7 @@ const MAX_QUEUED_EVENTS: usize = 64;
 
 impl ServeOptions {
     /// The configuration of the server.
-    pub(super) fn config(&self) -> Result<ServerConfig, ClientFilesError> {
+    pub(super) fn config(&self) -> Result<ServerConfig, ServeError> {
         let given = &self.limits;
         let mut config = ServerConfig::default()
             .inbox(|inbox| inbox.max_queued_events(MAX_QUEUED_EVENTS))
@@ -133,6 +146,9 @@ impl ServeOptions {
         }
         if let Some(dir) = &self.client_dir {
             config = config.client_files(ClientFiles::from_dir(dir)?);
+        }
+        if let Some(url) = &self.cluster {
+            config = config.cluster(sockeye::cluster::from_url(url)?);
         }
         Ok(config)
     }

@@ -123,6 +123,23 @@ fn end_of_input_waits_for_answers() {
 }
 
 #[test]
+fn burst_keeps_its_order() {
+    const BURST: u64 = 5000;
+    let server = PlainServer::start();
+    let mut pipe = Pipe::start(&server.url, &["--dialect", "lines", "--stay"]);
+    let mut peer = server.accept();
+    pipe.wait_for("connected");
+    let line = |number| format!(r#"{{"eventName":"tick","args":[{number}]}}"#);
+    let burst: Vec<_> = (0..BURST).map(line).collect();
+    let burst = burst.join("\r\n");
+    let sending = std::thread::spawn(move || peer.send(&burst));
+    for number in 0..BURST {
+        assert_eq!(pipe.wait_for("event")["args"], json!([number]));
+    }
+    sending.join().unwrap();
+}
+
+#[test]
 fn no_answer_in_time_is_3() {
     let server = Server::start(&[]);
     let mut pipe = Pipe::start(&server.url(), &["--timeout", "50ms"]);

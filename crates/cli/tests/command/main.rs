@@ -3,6 +3,8 @@
 #![expect(clippy::unwrap_used, reason = "all of this is test code")]
 
 mod bench;
+#[cfg(feature = "cluster")]
+mod cluster;
 mod connect;
 mod emit;
 mod help;

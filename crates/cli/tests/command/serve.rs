@@ -6,52 +6,7 @@ use std::process::{Command, Output};
 
 #[cfg(unix)]
 use crate::server::unused_path;
-use crate::server::{Server, run, sockeye};
-
-/// Somebody in the chat, over long-polling.
-struct Visitor<'a> {
-    server: &'a Server,
-    target: String,
-    /// Packets that were received and not asked for yet.
-    packets: Vec<String>,
-}
-
-impl<'a> Visitor<'a> {
-    fn enter(server: &'a Server) -> Self {
-        let target = "/socket.io/?EIO=4&transport=polling";
-        let (_, open) = server.get(target);
-        let sid = open.split('"').nth(3).unwrap();
-        let mut visitor = Visitor {
-            server,
-            target: format!("{target}&sid={sid}"),
-            packets: Vec::new(),
-        };
-        visitor.send("40");
-        visitor.wait_for("40{");
-        visitor
-    }
-
-    fn send(&self, packet: &str) {
-        let (_, answer) = self.server.request("POST", &self.target, packet);
-        assert_eq!(answer, "ok");
-    }
-
-    /// The next packet that begins like this.
-    fn wait_for(&mut self, start: &str) -> String {
-        loop {
-            if let Some(at) = self
-                .packets
-                .iter()
-                .position(|packet| packet.starts_with(start))
-            {
-                return self.packets.remove(at);
-            }
-            let (head, body) = self.server.get(&self.target);
-            assert!(head.starts_with("http/1.1 200"), "{head}");
-            self.packets.extend(body.split('\u{1e}').map(str::to_owned));
-        }
-    }
-}
+use crate::server::{Server, Visitor, run, sockeye};
 
 fn failure(command: &mut Command) -> (Option<i32>, String) {
     let Output { status, stderr, .. } = command.output().unwrap();
@@ -378,4 +333,88 @@ fn open_websocket(server: &Server) -> BufReader<TcpStream> {
     stream.read_exact(&mut frame).unwrap();
     assert_eq!(frame[0], 0x81, "a text frame");
     stream
+}
+
+/// What is said of the server there, which is none.
+fn scrape(address: &str) -> String {
+    let mut stream = TcpStream::connect(address).unwrap();
+    write!(stream, "GET /metrics HTTP/1.1\r\nhost: {address}\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    answer
+}
+
+/// Where a server says that its metrics are.
+fn metrics_of(server: &Server) -> &str {
+    let (_, url) = server.welcome.split_once("Metrics are at http://").unwrap();
+    url.split_once("/metrics").unwrap().0
+}
+
+#[test]
+fn metrics_can_be_read_at_an_address_of_their_own() {
+    let server = Server::start(&["--metrics", "127.0.0.1:0", "--no-v3"]);
+    let visitor = Visitor::enter(&server);
+    visitor.send(r#"420["no such event"]"#);
+    let (head, _) = server.get("/socket.io/?EIO=3&transport=polling");
+    assert!(head.starts_with("http/1.1 400"), "{head}");
+    assert!(server.get("/metrics").0.starts_with("http/1.1 404"));
+    let page = scrape(metrics_of(&server));
+    for line in [
+        "# TYPE sockeye_connections gauge",
+        r#"sockeye_connections{transport="polling",revision="4"} 1"#,
+        r#"sockeye_connections_opened_total{transport="polling",revision="4"} 1"#,
+        r#"sockeye_handshakes_refused_total{reason="unsupported revision"} 1"#,
+        "sockeye_events_received_total 1",
+        "sockeye_sockets 1",
+        "sockeye_acks_pending 0",
+        r#"sockeye_handler_seconds_bucket{le="+Inf"}"#,
+        "# HELP sockeye_rooms Rooms that somebody is in",
+    ] {
+        assert!(page.contains(line), "{line}: {page}");
+    }
+}
+
+#[test]
+fn metrics_that_cannot_be_served_are_an_error_that_helps() {
+    let server = Server::start(&["--metrics", "127.0.0.1:0"]);
+    let taken = metrics_of(&server);
+    for (address, hint) in [(taken, "another port"), ("nowhere", "localhost:9464")] {
+        let mut command = sockeye();
+        command.args([
+            "serve",
+            "--listen",
+            "http://127.0.0.1:0",
+            "--metrics",
+            address,
+        ]);
+        let (code, said) = failure(&mut command);
+        assert_eq!(code, Some(1), "{said}");
+        assert!(said.contains(address) && said.contains(hint), "{said}");
+    }
+}
+
+#[test]
+#[cfg(unix)]
+fn nothing_secret_is_logged_however_much_is() {
+    let server = Server::start(&["-vvv"]);
+    let target = "/socket.io/?EIO=4&transport=polling&token=secret-query";
+    let (_, open) = server.request_with("x-token: secret-header\r\n", "GET", target, "");
+    let sid = open.split('"').nth(3).unwrap().to_owned();
+    let target = format!("{target}&sid={sid}");
+    let auth = r#"40{"token":"secret-auth","pid":"secret-pid0123456789","offset":"secret-offset"}"#;
+    for packet in [auth, r#"42["say","secret-payload"]"#, "42[secret-garbage"] {
+        server.request_with("cookie: secret-cookie\r\n", "POST", &target, packet);
+    }
+    let log = server.stop();
+    for told in [
+        "connection{n=1 remote=127.0.0.1:",
+        "connected",
+        "event=say",
+        "session closed",
+    ] {
+        assert!(log.contains(told), "{told}: {log}");
+    }
+    assert!(!log.contains("secret"), "{log}");
+    assert!(!log.contains(&sid), "{log}");
 }

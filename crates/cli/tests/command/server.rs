@@ -126,6 +126,51 @@ impl Drop for Server {
     }
 }
 
+/// Somebody in the chat, over long-polling.
+pub(crate) struct Visitor<'a> {
+    server: &'a Server,
+    target: String,
+    /// Packets that were received and not asked for yet.
+    packets: Vec<String>,
+}
+
+impl<'a> Visitor<'a> {
+    pub(crate) fn enter(server: &'a Server) -> Self {
+        let target = "/socket.io/?EIO=4&transport=polling";
+        let (_, open) = server.get(target);
+        let sid = open.split('"').nth(3).unwrap();
+        let mut visitor = Visitor {
+            server,
+            target: format!("{target}&sid={sid}"),
+            packets: Vec::new(),
+        };
+        visitor.send("40");
+        visitor.wait_for("40{");
+        visitor
+    }
+
+    pub(crate) fn send(&self, packet: &str) {
+        let (_, answer) = self.server.request("POST", &self.target, packet);
+        assert_eq!(answer, "ok");
+    }
+
+    /// The next packet that begins like this.
+    pub(crate) fn wait_for(&mut self, start: &str) -> String {
+        loop {
+            if let Some(at) = self
+                .packets
+                .iter()
+                .position(|packet| packet.starts_with(start))
+            {
+                return self.packets.remove(at);
+            }
+            let (head, body) = self.server.get(&self.target);
+            assert!(head.starts_with("http/1.1 200"), "{head}");
+            self.packets.extend(body.split('\u{1e}').map(str::to_owned));
+        }
+    }
+}
+
 /// Sends a signal to a process, by its name without `SIG`.
 #[cfg(unix)]
 pub(crate) fn signal(process: &Child, name: &str) {
