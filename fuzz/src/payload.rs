@@ -1,13 +1,16 @@
 //! What must hold for every body of a polling request.
 
-use sockeye_engine_proto::payload::{Dialect, Encoder, decode};
+use sockeye_engine_proto::payload::{Encoder, PayloadDialect, decode};
 use sockeye_engine_proto::{Limits, Packet, Revision, WireKind};
 
 /// Decodes `body`; what could be read must survive another way there and back.
 pub fn check(revision: Revision, content: WireKind, body: &[u8]) {
     let limits = Limits::default().max_packets_per_payload(64);
     // A peer's text may be taken for doubly encoded. That is for the first reading only.
-    for dialect in [Dialect::new(revision), Dialect::new(revision).trust_text()] {
+    for dialect in [
+        PayloadDialect::new(revision),
+        PayloadDialect::new(revision).trust_text(),
+    ] {
         let Some(packets) = read(content, body, &limits, dialect) else {
             continue;
         };
@@ -15,11 +18,18 @@ pub fn check(revision: Revision, content: WireKind, body: &[u8]) {
         if packets.is_empty() {
             continue;
         }
-        for base64 in [false, true] {
-            let mut dialect = Dialect::new(revision).trust_text();
-            if base64 {
-                dialect = dialect.force_base64();
-            }
+        let once = PayloadDialect::new(revision).trust_text();
+        let twice = PayloadDialect::from_query(revision, Some("1412000000000-0"), None);
+        for (dialect, base64) in [
+            (&once, false),
+            (&once, true),
+            (&twice, false),
+            (&twice, true),
+        ] {
+            let dialect = match base64 {
+                false => dialect.clone(),
+                true => dialect.clone().force_base64(),
+            };
             let mut encoder = Encoder::new(&dialect, usize::MAX);
             for packet in &packets {
                 assert!(encoder.push(packet), "there is room");
@@ -30,7 +40,7 @@ pub fn check(revision: Revision, content: WireKind, body: &[u8]) {
             let again = read(encoded.content, &encoded.body, &limits, dialect);
             assert_eq!(again.as_ref(), Some(&packets));
         }
-        in_portions(&packets, &Dialect::new(revision), body.len() / 2);
+        in_portions(&packets, &PayloadDialect::new(revision), body.len() / 2);
     }
 }
 
@@ -39,7 +49,7 @@ fn read(
     content: WireKind,
     body: &[u8],
     limits: &Limits,
-    mut dialect: Dialect,
+    mut dialect: PayloadDialect,
 ) -> Option<Vec<Packet<'static>>> {
     decode(content, body, limits, &mut dialect)
         .map(|packet| packet.ok().map(Packet::into_owned))
@@ -47,7 +57,7 @@ fn read(
 }
 
 /// A payload of several packets keeps to its size, and none is lost between two of them.
-fn in_portions(packets: &[Packet<'_>], dialect: &Dialect, max: usize) {
+fn in_portions(packets: &[Packet<'_>], dialect: &PayloadDialect, max: usize) {
     let mut left = packets;
     while !left.is_empty() {
         let mut encoder = Encoder::new(dialect, max);
