@@ -8,6 +8,8 @@ use crate::{Result, frame, prefixed};
 pub(crate) enum Dialect {
     /// Socket.IO over WebSocket.
     WebSocket,
+    /// The same, with messages that the server compresses.
+    Deflate,
     /// Engine.IO packets in length-prefixed frames: Socket.IO as Sockeye's bare streams have it.
     Native,
     /// The frames of `Native`, for a server that sends each back as it is.
@@ -16,25 +18,46 @@ pub(crate) enum Dialect {
     Lines,
 }
 
+/// A message in a buffer.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Piece {
+    /// Where it is.
+    pub(crate) message: Range<usize>,
+    /// How long it is with all that frames it.
+    pub(crate) used: usize,
+    pub(crate) compressed: bool,
+}
+
+impl Piece {
+    fn plain(message: Range<usize>, used: usize) -> Self {
+        Self {
+            message,
+            used,
+            compressed: false,
+        }
+    }
+}
+
 impl Dialect {
-    /// The message at the front of a buffer, and how long it is with all that frames it; `None` if it is not all
-    /// there.
-    pub(crate) fn parse(self, buf: &[u8]) -> Result<Option<(Range<usize>, usize)>> {
+    /// The message at the front of a buffer; `None` if it is not all there.
+    pub(crate) fn parse(self, buf: &[u8]) -> Result<Option<Piece>> {
         match self {
-            Self::WebSocket => match frame::parse(buf) {
+            Self::WebSocket | Self::Deflate => match frame::parse(buf) {
                 None => Ok(None),
-                Some(frame) if frame.opcode == frame::TEXT => {
-                    Ok(Some((frame.payload.clone(), frame.payload.end)))
-                }
+                Some(frame) if frame.opcode == frame::TEXT => Ok(Some(Piece {
+                    used: frame.payload.end,
+                    message: frame.payload,
+                    compressed: frame.compressed,
+                })),
                 Some(frame) if frame.opcode == 8 => Err("the server closed a WebSocket".into()),
                 Some(frame) => Err(format!("unexpected opcode {}", frame.opcode).into()),
             },
             Self::Native | Self::Mirror => {
-                Ok(prefixed::parse(buf).map(|payload| (payload.clone(), payload.end)))
+                Ok(prefixed::parse(buf).map(|payload| Piece::plain(payload.clone(), payload.end)))
             }
             Self::Lines => Ok(buf.iter().position(|&byte| byte == b'\n').map(|end| {
                 let line = buf[..end].strip_suffix(b"\r").unwrap_or(&buf[..end]);
-                (0..line.len(), end + 1)
+                Piece::plain(0..line.len(), end + 1)
             })),
         }
     }
@@ -42,7 +65,7 @@ impl Dialect {
     /// A message as it is sent.
     pub(crate) fn pack(self, message: &str) -> Vec<u8> {
         match self {
-            Self::WebSocket => frame::masked_text(message),
+            Self::WebSocket | Self::Deflate => frame::masked_text(message),
             Self::Native | Self::Mirror => {
                 let mut frame = Vec::new();
                 prefixed::push_text(&mut frame, message.as_bytes());
@@ -54,7 +77,7 @@ impl Dialect {
 
     /// Whether this message wants a pong at once.
     pub(crate) fn is_ping(self, message: &[u8]) -> bool {
-        matches!(self, Self::WebSocket | Self::Native) && message == b"2"
+        matches!(self, Self::WebSocket | Self::Deflate | Self::Native) && message == b"2"
     }
 
     /// What a client says to join `/`, and how the answers begin. Where nobody has to be asked, one message goes
@@ -62,7 +85,7 @@ impl Dialect {
     pub(crate) fn join(self) -> &'static [(Option<&'static str>, &'static str)] {
         match self {
             // The server opens by itself: the upgrade asked for it.
-            Self::WebSocket => &[(None, "0{"), (Some("40"), "40{")],
+            Self::WebSocket | Self::Deflate => &[(None, "0{"), (Some("40"), "40{")],
             Self::Native => &[(Some("0"), "0{"), (Some("40"), "40{")],
             Self::Mirror => &[(Some("40"), "40")],
             Self::Lines => &[(
@@ -86,7 +109,7 @@ impl Echoes {
     /// As many events as shall be in flight on a connection, all with this argument.
     pub(crate) fn new(dialect: Dialect, count: usize, argument: &str) -> Self {
         let event = |id: usize| match dialect {
-            Dialect::WebSocket | Dialect::Native | Dialect::Mirror => {
+            Dialect::WebSocket | Dialect::Deflate | Dialect::Native | Dialect::Mirror => {
                 format!(r#"42{id}["echo","{argument}"]"#)
             }
             Dialect::Lines => {
@@ -94,7 +117,9 @@ impl Echoes {
             }
         };
         let (before, behind) = match dialect {
-            Dialect::WebSocket | Dialect::Native => ("43", format!(r#"["{argument}"]"#)),
+            Dialect::WebSocket | Dialect::Deflate | Dialect::Native => {
+                ("43", format!(r#"["{argument}"]"#))
+            }
             Dialect::Mirror => ("42", format!(r#"["echo","{argument}"]"#)),
             Dialect::Lines => (r#"{"ack":"#, format!(r#","args":["{argument}"]}}"#)),
         };
@@ -158,8 +183,9 @@ mod tests {
     fn lines_end_with_or_without_carriage_return() {
         for end in ["\n", "\r\n"] {
             let input = format!("{{}}{end}{{");
-            let (message, used) = Dialect::Lines.parse(input.as_bytes()).unwrap().unwrap();
-            assert_eq!((&input[message], used), ("{}", 2 + end.len()));
+            let piece = Dialect::Lines.parse(input.as_bytes()).unwrap().unwrap();
+            let used = 2 + end.len();
+            assert_eq!(piece, Piece::plain(0..2, used));
             assert!(
                 Dialect::Lines
                     .parse(&input.as_bytes()[used..])

@@ -5,6 +5,7 @@ use std::ops::Range;
 /// A complete frame at the front of a buffer.
 pub(crate) struct Frame {
     pub(crate) opcode: u8,
+    pub(crate) compressed: bool,
     pub(crate) mask: Option<[u8; 4]>,
     /// Where in the buffer the payload is.
     pub(crate) payload: Range<usize>,
@@ -32,6 +33,7 @@ pub(crate) fn parse(buf: &[u8]) -> Option<Frame> {
     let payload = start..start.checked_add(len)?;
     (payload.end <= buf.len()).then_some(Frame {
         opcode: first & 0x0f,
+        compressed: first & 0x40 != 0,
         mask,
         payload,
     })

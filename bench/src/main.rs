@@ -3,6 +3,7 @@
 //! The README beside this package says how to run it and how to read its table.
 
 mod client;
+mod cluster;
 mod dialect;
 mod frame;
 mod options;
@@ -29,6 +30,7 @@ fn main() -> ExitCode {
         ["serve", "socketioxide", address] => peers::socketioxide::serve(address),
         ["serve", "floor", address] => peers::floor::serve(address),
         ["serve", "tokio", path] => peers::tokio::serve(path),
+        ["cluster", ..] => cluster::run(&args[1..]),
         ["client", "rust_socketio", ref args @ ..] => peers::rust_socketio::run(args),
         _ => measure(&args),
     };

@@ -7,12 +7,14 @@ use crate::{Result, scenarios::Scenario, server::Kind};
 pub(crate) const USAGE: &str = "\
 Measures CPU per message and memory per connection of Socket.IO servers and clients and what compares to them.
 
-Usage: cargo run --release -- [OPTIONS]
+Usage: cargo run --release -- [OPTIONS], or cargo run --release -- cluster [OPTIONS]
 
   --rounds N          rounds, each over every server (default 5)
   --seconds S         measured seconds of each CPU scenario (default 3)
-  --only NAME,…       echo, cast, idle, stream-echo, stream-rtt, stream-idle, client-echo, client-idle (default all)
-  --servers NAME,…    for echo, cast and idle: sockeye, socketioxide, node, floor;
+  --only NAME,…       echo, cast, cast-deflate, connect, idle, stream-echo, stream-rtt, stream-idle, client-echo,
+                      client-idle (default all)
+  --servers NAME,…    for echo, cast, connect and idle: sockeye, socketioxide, node, floor;
+                      for cast-deflate: sockeye, sockeye-plain, node;
                       for stream-…: sockeye, sockeye-lines, tokio, node-net;
                       for client-…: sockeye, sockeye-unix, rust_socketio, node (default all)
   --server-bin PATH   Sockeye's server (default ../target/release/examples/bench_server)
@@ -79,7 +81,11 @@ impl Options {
 }
 
 /// Those of `all` that are in the comma-separated list.
-fn choose<T: Copy>(list: &str, all: &[T], name: impl Fn(T) -> &'static str) -> Result<Vec<T>> {
+pub(crate) fn choose<T: Copy>(
+    list: &str,
+    all: &[T],
+    name: impl Fn(T) -> &'static str,
+) -> Result<Vec<T>> {
     let mut chosen = Vec::new();
     for wanted in list.split(',') {
         let before = chosen.len();

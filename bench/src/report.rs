@@ -127,7 +127,7 @@ const MEMORY: Table = Table {
 /// What is measured.
 fn measured(contest: Contest) -> &'static str {
     match contest {
-        Contest::Servers | Contest::Streams => "server",
+        Contest::Servers | Contest::Compressed | Contest::Streams => "server",
         Contest::Clients => "client",
     }
 }
@@ -135,7 +135,7 @@ fn measured(contest: Contest) -> &'static str {
 /// What gives it something to do.
 fn load(contest: Contest) -> &'static str {
     match contest {
-        Contest::Servers | Contest::Streams => "load",
+        Contest::Servers | Contest::Compressed | Contest::Streams => "load",
         Contest::Clients => "server",
     }
 }
@@ -144,6 +144,7 @@ fn load(contest: Contest) -> &'static str {
 fn references(contest: Contest) -> [(&'static str, Kind); 2] {
     match contest {
         Contest::Servers => [("/oxide", Kind::Socketioxide), ("/floor", Kind::Floor)],
+        Contest::Compressed => [("/plain", Kind::SockeyePlain), ("/node", Kind::Node)],
         Contest::Streams => [("/tokio", Kind::Tokio), ("/node-net", Kind::NodeNet)],
         Contest::Clients => [("/rust_sio", Kind::RustSocketio), ("/node", Kind::Node)],
     }
@@ -207,14 +208,14 @@ fn percent(share: f64) -> String {
     format!("{:.0}%", share * 100.0)
 }
 
-fn median(values: impl Iterator<Item = f64>) -> Option<f64> {
+pub(crate) fn median(values: impl Iterator<Item = f64>) -> Option<f64> {
     let mut values: Vec<f64> = values.collect();
     values.sort_by(f64::total_cmp);
     let (low, high) = (values.len().checked_sub(1)? / 2, values.len() / 2);
     Some((values[low] + values[high]) / 2.0)
 }
 
-fn spread(values: impl Iterator<Item = f64> + Clone) -> String {
+pub(crate) fn spread(values: impl Iterator<Item = f64> + Clone) -> String {
     let least = values.clone().fold(f64::INFINITY, f64::min);
     let most = values.fold(f64::NEG_INFINITY, f64::max);
     format!("{least:.3}–{most:.3}")

@@ -28,6 +28,8 @@ pub(crate) enum Kind {
     Sockeye,
     /// The same program, spoken to in lines.
     SockeyeLines,
+    /// The same program, without the compression that it is compared with.
+    SockeyePlain,
     Socketioxide,
     Node,
     Floor,
@@ -40,9 +42,10 @@ pub(crate) enum Kind {
 }
 
 impl Kind {
-    pub(crate) const ALL: [Self; 9] = [
+    pub(crate) const ALL: [Self; 10] = [
         Self::Sockeye,
         Self::SockeyeLines,
+        Self::SockeyePlain,
         Self::Socketioxide,
         Self::Node,
         Self::Floor,
@@ -56,6 +59,7 @@ impl Kind {
         match self {
             Self::Sockeye => "sockeye",
             Self::SockeyeLines => "sockeye-lines",
+            Self::SockeyePlain => "sockeye-plain",
             Self::Socketioxide => "socketioxide",
             Self::Node => "node",
             Self::Floor => "floor",
@@ -71,6 +75,8 @@ impl Kind {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Carrier {
     WebSocket,
+    /// A WebSocket on which the server compresses.
+    Deflate,
     Unix,
 }
 
@@ -81,6 +87,8 @@ impl Carrier {
             (Self::WebSocket, Kind::Sockeye | Kind::Socketioxide | Kind::Node | Kind::Floor) => {
                 Some(Dialect::WebSocket)
             }
+            (Self::Deflate, Kind::Sockeye | Kind::Node) => Some(Dialect::Deflate),
+            (Self::Deflate, Kind::SockeyePlain) => Some(Dialect::WebSocket),
             (Self::Unix, Kind::Sockeye) => Some(Dialect::Native),
             (Self::Unix, Kind::SockeyeLines | Kind::NodeNet) => Some(Dialect::Lines),
             (Self::Unix, Kind::Tokio) => Some(Dialect::Mirror),
@@ -114,6 +122,7 @@ impl Servers {
             let missing = match kind {
                 Kind::Sockeye
                 | Kind::SockeyeLines
+                | Kind::SockeyePlain
                 | Kind::SockeyeUnix
                 | Kind::RustSocketio
                     if !options.server_bin.is_file() =>
@@ -138,7 +147,10 @@ impl Servers {
         let sockets = tempfile::Builder::new()
             .prefix("sockeye-bench-")
             .tempdir()?;
-        clean_up_on_signal(sockets.path().to_owned())?;
+        let path = sockets.path().to_owned();
+        kill_children_on_signal(move || {
+            let _ = fs::remove_dir_all(&path);
+        })?;
         Ok(Self {
             found,
             server_bin: options.server_bin.clone(),
@@ -155,12 +167,16 @@ impl Servers {
         let port = free_address()?;
         let path = self.sockets.path().join("socket");
         let (address, argument) = match carrier {
-            Carrier::WebSocket => (SockAddr::from(port), port.to_string().into()),
+            Carrier::WebSocket | Carrier::Deflate => {
+                (SockAddr::from(port), port.to_string().into())
+            }
             Carrier::Unix => (SockAddr::unix(&path)?, path.clone().into_os_string()),
         };
         let mut command = match kind {
             Kind::SockeyeUnix | Kind::RustSocketio => return Err("this is no server".into()),
-            Kind::Sockeye | Kind::SockeyeLines => Command::new(&self.server_bin),
+            Kind::Sockeye | Kind::SockeyeLines | Kind::SockeyePlain => {
+                Command::new(&self.server_bin)
+            }
             Kind::Socketioxide | Kind::Floor | Kind::Tokio => {
                 let mut command = Command::new(env::current_exe()?);
                 command.args(["serve", kind.name()]);
@@ -184,6 +200,9 @@ impl Servers {
             }
             _ => command.arg(argument),
         };
+        if dialect == Dialect::Deflate {
+            command.arg("--deflate");
+        }
         command.stdin(Stdio::null()).stdout(Stdio::null());
         // The last server was killed, and left its own.
         match fs::remove_file(&path) {
@@ -192,12 +211,7 @@ impl Servers {
         }
         let child = self.cores.start(part, || command.spawn())?;
         let target = Target { address, dialect };
-        let mut server = Server {
-            child: Killed::new(child),
-            target,
-        };
-        server.wait_until_listening()?;
-        Ok(server)
+        Server::started(Killed::new(child), target)
     }
 
     /// Starts a client, with such a mode and options, that connects to this server.
@@ -251,6 +265,13 @@ pub(crate) struct Server {
 }
 
 impl Server {
+    /// One that was just started, when it listens.
+    pub(crate) fn started(child: Killed, target: Target) -> Result<Self> {
+        let mut server = Self { child, target };
+        server.wait_until_listening()?;
+        Ok(server)
+    }
+
     pub(crate) fn pid(&self) -> u32 {
         self.child.pid()
     }
@@ -295,16 +316,16 @@ impl Drop for Killed {
     }
 }
 
-/// A signal ends this program without running destructors, so the processes are then killed here, and their socket
-/// files removed.
-fn clean_up_on_signal(sockets: PathBuf) -> Result<()> {
+/// A signal ends this program without running destructors, so the processes are then killed here, and what else there is
+/// to be done is done.
+pub(crate) fn kill_children_on_signal(mut and: impl FnMut() + Send + 'static) -> Result<()> {
     ctrlc::set_handler(move || {
         for &pid in children().iter() {
             if let Some(pid) = i32::try_from(pid).ok().and_then(Pid::from_raw) {
                 let _ = kill_process(pid, Signal::KILL);
             }
         }
-        let _ = fs::remove_dir_all(&sockets);
+        and();
         process::exit(130);
     })?;
     Ok(())
@@ -317,10 +338,10 @@ fn children() -> std::sync::MutexGuard<'static, Vec<u32>> {
         .unwrap_or_else(|poisoned| poisoned.into_inner())
 }
 
-fn free_address() -> io::Result<SocketAddr> {
+pub(crate) fn free_address() -> io::Result<SocketAddr> {
     TcpListener::bind("127.0.0.1:0")?.local_addr()
 }
 
-fn node_folder() -> PathBuf {
+pub(crate) fn node_folder() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("node")
 }

@@ -8,6 +8,7 @@ use std::{
 
 use socket2::{SockAddr, Socket, Type};
 
+use super::Inflater;
 use crate::{Result, dialect::Dialect, server::Target};
 
 /// A client that joined the namespace `/`; still blocking.
@@ -16,6 +17,7 @@ pub(crate) struct Joined {
     dialect: Dialect,
     /// What was read and not yet used.
     pub(super) input: Vec<u8>,
+    pub(super) inflater: Inflater,
 }
 
 impl Joined {
@@ -34,8 +36,9 @@ impl Joined {
             socket,
             dialect: target.dialect,
             input: Vec::new(),
+            inflater: Inflater::default(),
         };
-        if target.dialect == Dialect::WebSocket {
+        if matches!(target.dialect, Dialect::WebSocket | Dialect::Deflate) {
             joined.upgrade(target)?;
         }
         for (say, answer) in target.dialect.join() {
@@ -56,11 +59,17 @@ impl Joined {
 
     fn upgrade(&mut self, target: &Target) -> Result<()> {
         let host = target.address.as_socket().ok_or("no host")?;
+        let compressed = target.dialect == Dialect::Deflate;
+        // What npm's `ws` offers, and with it Node's clients.
+        let offer = match compressed {
+            true => "Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits\r\n",
+            false => "",
+        };
         write!(
             self.socket,
             "GET /socket.io/?EIO=4&transport=websocket HTTP/1.1\r\n\
              Host: {host}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
-             Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+             Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n{offer}\r\n"
         )?;
         loop {
             let end = self.input.windows(4).position(|four| four == b"\r\n\r\n");
@@ -70,7 +79,13 @@ impl Joined {
             };
             let head: Vec<u8> = self.input.drain(..end + 4).collect();
             if head.starts_with(b"HTTP/1.1 101 ") {
-                return Ok(());
+                let agreed = head
+                    .windows(DEFLATE.len())
+                    .any(|piece| piece.eq_ignore_ascii_case(DEFLATE));
+                return match agreed == compressed {
+                    true => Ok(()),
+                    false => Err("compression is not what was asked for".into()),
+                };
             }
             let status = String::from_utf8_lossy(&head);
             return Err(format!("no upgrade: {}", status.lines().next().unwrap_or("")).into());
@@ -80,18 +95,19 @@ impl Joined {
     /// Waits for a message and looks at it. Pings are answered on the way: some servers send one at once.
     pub(crate) fn take<T>(&mut self, look: impl FnOnce(&[u8]) -> Result<T>) -> Result<T> {
         loop {
-            let Some((message, used)) = self.dialect.parse(&self.input)? else {
+            let Some(piece) = self.dialect.parse(&self.input)? else {
                 self.read()?;
                 continue;
             };
-            let message = &self.input[message];
+            let mut text = Vec::new();
+            let message = self.inflater.read(&piece, &self.input, &mut text)?;
             if self.dialect.is_ping(message) {
                 self.socket.write_all(&self.dialect.pack("3"))?;
-                self.input.drain(..used);
+                self.input.drain(..piece.used);
                 continue;
             }
             let seen = look(message);
-            self.input.drain(..used);
+            self.input.drain(..piece.used);
             return seen;
         }
     }
@@ -106,6 +122,8 @@ impl Joined {
         Ok(())
     }
 }
+
+const DEFLATE: &[u8] = b"permessage-deflate";
 
 fn connect(server: &SockAddr, number: usize) -> Result<Socket> {
     let socket = Socket::new(server.domain(), Type::STREAM, None)?;

@@ -1,5 +1,6 @@
 //! The load: many clients in one thread, no heavier than counting replies takes.
 
+mod inflater;
 mod joined;
 
 use std::{
@@ -13,6 +14,7 @@ use socket2::Socket;
 
 use crate::{Result, dialect::Dialect, server::Target};
 
+use inflater::Inflater;
 pub(crate) use joined::Joined;
 
 /// Clients of one server, each joined to the namespace `/`.
@@ -23,6 +25,8 @@ pub(crate) struct Swarm {
     clients: Vec<Client>,
     /// What is read lands here, so that a client owns no read buffer.
     scratch: Box<[u8]>,
+    /// The text of a message that came compressed.
+    text: Vec<u8>,
     pong: Vec<u8>,
 }
 
@@ -34,6 +38,7 @@ impl Swarm {
             events: Events::with_capacity(1024),
             clients: Vec::new(),
             scratch: vec![0; 256 * 1024].into_boxed_slice(),
+            text: Vec::new(),
             pong: target.dialect.pack("3"),
         })
     }
@@ -64,6 +69,14 @@ impl Swarm {
         self.clients.len()
     }
 
+    /// How many messages have come compressed.
+    pub(crate) fn inflated(&self) -> u64 {
+        self.clients
+            .iter()
+            .map(|client| client.inflater.inflated())
+            .sum()
+    }
+
     /// Sends messages that are packed already.
     pub(crate) fn send(&mut self, client: usize, packed: &[u8]) -> Result<()> {
         let client = &mut self.clients[client];
@@ -86,7 +99,8 @@ impl Swarm {
             let client = &mut self.clients[event.token().0];
             if event.is_readable() {
                 let (dialect, pong) = (self.target.dialect, &self.pong);
-                client.read(dialect, &mut self.scratch, pong, &mut on_message)?;
+                let buffers = (&mut *self.scratch, &mut self.text);
+                client.read(dialect, buffers, pong, &mut on_message)?;
             }
             client.flush()?;
         }
@@ -100,23 +114,30 @@ struct Client {
     partial: Vec<u8>,
     /// What the socket would not take yet.
     outbox: Vec<u8>,
+    inflater: Inflater,
 }
 
 impl Client {
     fn open(target: &Target, number: usize) -> Result<Self> {
-        let Joined { socket, input, .. } = Joined::open(target, number)?;
+        let Joined {
+            socket,
+            input,
+            inflater,
+            ..
+        } = Joined::open(target, number)?;
         socket.set_nonblocking(true)?;
         Ok(Self {
             socket,
             partial: input,
             outbox: Vec::new(),
+            inflater,
         })
     }
 
     fn read(
         &mut self,
         dialect: Dialect,
-        scratch: &mut [u8],
+        (scratch, text): (&mut [u8], &mut Vec<u8>),
         pong: &[u8],
         on_message: &mut impl FnMut(&[u8], &mut Vec<u8>) -> Result<()>,
     ) -> Result<()> {
@@ -131,13 +152,13 @@ impl Client {
                 Err(error) => return Err(error.into()),
             };
             let mut rest = &scratch[..kept + read];
-            while let Some((message, used)) = dialect.parse(rest)? {
-                let message = &rest[message];
+            while let Some(piece) = dialect.parse(rest)? {
+                let message = self.inflater.read(&piece, rest, text)?;
                 match dialect.is_ping(message) {
                     true => self.outbox.extend_from_slice(pong),
                     false => on_message(message, &mut self.outbox)?,
                 }
-                rest = &rest[used..];
+                rest = &rest[piece.used..];
             }
             self.partial.clear();
             self.partial.extend_from_slice(rest);

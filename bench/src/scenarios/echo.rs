@@ -23,7 +23,7 @@ pub(super) fn run(server: &Server, window: Duration) -> Result<Cpu> {
     // Between processes a message costs so little that waking a sleeping load would be much of it, and only a server
     // that is slower than the load would pay for that. So this load does not sleep.
     let wait = match server.target.dialect {
-        Dialect::WebSocket => TURN,
+        Dialect::WebSocket | Dialect::Deflate => TURN,
         Dialect::Native | Dialect::Mirror | Dialect::Lines => Duration::ZERO,
     };
     let mut done = 0;

@@ -1,6 +1,6 @@
 //! Connections that joined `/` and then do nothing.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::{Sample, TURN};
 use crate::{Result, client::Swarm, options::Options, proc, server::Server};
@@ -11,10 +11,10 @@ const WARM_UP: usize = 50;
 pub(super) fn run(server: &Server, options: &Options) -> Result<Sample> {
     let mut swarm = Swarm::new(&server.target)?;
     swarm.open(WARM_UP)?;
-    settle(&mut swarm, options)?;
+    settle(&mut swarm, options.settle)?;
     let before = proc::memory_of(server.pid())?;
     swarm.open(options.idle_connections)?;
-    settle(&mut swarm, options)?;
+    settle(&mut swarm, options.settle)?;
     let after = proc::memory_of(server.pid())?;
     let each = |before: f64, after: f64| (after - before) / options.idle_connections as f64;
     Ok(Sample::Memory {
@@ -23,8 +23,9 @@ pub(super) fn run(server: &Server, options: &Options) -> Result<Sample> {
     })
 }
 
-fn settle(swarm: &mut Swarm, options: &Options) -> Result<()> {
-    let end = Instant::now() + options.settle;
+/// Lets time pass in which pings are answered.
+pub(crate) fn settle(swarm: &mut Swarm, time: Duration) -> Result<()> {
+    let end = Instant::now() + time;
     while Instant::now() < end {
         swarm.turn(TURN, |_, _| Ok(()))?;
     }

@@ -2,9 +2,12 @@
 
 mod cast;
 mod client;
+mod connect;
 mod echo;
 mod idle;
 mod rtt;
+
+pub(crate) use idle::settle;
 
 use std::{
     fmt,
@@ -26,6 +29,10 @@ pub(crate) enum Scenario {
     CastBurst,
     /// The same, the next one when the last has reached everybody.
     CastSingle,
+    /// One of 1,000 clients has a kibibyte of JSON sent to all, compressed, one broadcast in flight.
+    CastDeflate,
+    /// Connections that join and are gone again.
+    Connect,
     /// Connections that do nothing.
     Idle,
     /// As `Echo`, over a Unix-domain socket.
@@ -43,10 +50,12 @@ pub(crate) enum Scenario {
 }
 
 impl Scenario {
-    pub(crate) const ALL: [Self; 10] = [
+    pub(crate) const ALL: [Self; 12] = [
         Self::Echo,
         Self::CastBurst,
         Self::CastSingle,
+        Self::CastDeflate,
+        Self::Connect,
         Self::Idle,
         Self::StreamEcho,
         Self::StreamRtt,
@@ -61,6 +70,8 @@ impl Scenario {
             Self::Echo => "echo",
             Self::CastBurst => "cast, 4 in flight",
             Self::CastSingle => "cast, 1 in flight",
+            Self::CastDeflate => "cast-deflate",
+            Self::Connect => "connect",
             Self::Idle => "idle",
             Self::StreamEcho => "stream-echo",
             Self::StreamRtt => "stream-rtt",
@@ -73,7 +84,10 @@ impl Scenario {
 
     pub(crate) fn contest(self) -> Contest {
         match self {
-            Self::Echo | Self::CastBurst | Self::CastSingle | Self::Idle => Contest::Servers,
+            Self::Echo | Self::CastBurst | Self::CastSingle | Self::Connect | Self::Idle => {
+                Contest::Servers
+            }
+            Self::CastDeflate => Contest::Compressed,
             Self::StreamEcho | Self::StreamRtt | Self::StreamIdle => Contest::Streams,
             Self::ClientEchoDeep | Self::ClientEchoWide | Self::ClientIdle => Contest::Clients,
         }
@@ -85,6 +99,8 @@ impl Scenario {
 pub(crate) enum Contest {
     /// Servers over WebSocket.
     Servers,
+    /// Servers that compress.
+    Compressed,
     /// Servers over a Unix-domain socket.
     Streams,
     /// Clients of Sockeye's server.
@@ -92,13 +108,19 @@ pub(crate) enum Contest {
 }
 
 impl Contest {
-    pub(crate) const ALL: [Self; 3] = [Self::Servers, Self::Streams, Self::Clients];
+    pub(crate) const ALL: [Self; 4] = [
+        Self::Servers,
+        Self::Compressed,
+        Self::Streams,
+        Self::Clients,
+    ];
 
     /// Whether this one takes part.
     pub(crate) fn has(self, kind: Kind) -> bool {
         match self {
-            Self::Servers => Carrier::WebSocket.dialect(kind).is_some(),
-            Self::Streams => Carrier::Unix.dialect(kind).is_some(),
+            Self::Servers | Self::Compressed | Self::Streams => {
+                self.carrier(kind).dialect(kind).is_some()
+            }
             Self::Clients => matches!(
                 kind,
                 Kind::Sockeye | Kind::SockeyeUnix | Kind::RustSocketio | Kind::Node
@@ -109,6 +131,7 @@ impl Contest {
     /// What a client of this kind reaches its server over.
     fn carrier(self, kind: Kind) -> Carrier {
         match (self, kind) {
+            (Self::Compressed, _) => Carrier::Deflate,
             (Self::Streams, _) | (Self::Clients, Kind::SockeyeUnix) => Carrier::Unix,
             _ => Carrier::WebSocket,
         }
@@ -134,7 +157,7 @@ pub(crate) enum Sample {
 /// What messages cost the server, or the client.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Cpu {
-    /// Messages (echo) or deliveries (cast) in the measured time.
+    /// Messages (echo), deliveries (cast) or connections (connect) in the measured time.
     pub(crate) messages: u64,
     /// CPU for each of them, in microseconds.
     pub(crate) micros: f64,
@@ -174,7 +197,7 @@ pub(crate) fn run(
 ) -> Result<Sample> {
     let contest = scenario.contest();
     let (part, server) = match contest {
-        Contest::Servers | Contest::Streams => (Part::Measured, kind),
+        Contest::Servers | Contest::Compressed | Contest::Streams => (Part::Measured, kind),
         Contest::Clients => (Part::Load, Kind::Sockeye),
     };
     let server = servers.start(part, server, contest.carrier(kind))?;
@@ -182,8 +205,10 @@ pub(crate) fn run(
         Scenario::Echo | Scenario::StreamEcho => {
             echo::run(&server, options.window).map(Sample::Cpu)
         }
-        Scenario::CastBurst => cast::run(&server, options.window, 4).map(Sample::Cpu),
-        Scenario::CastSingle => cast::run(&server, options.window, 1).map(Sample::Cpu),
+        Scenario::CastBurst => cast::short(&server, options.window, 4).map(Sample::Cpu),
+        Scenario::CastSingle => cast::short(&server, options.window, 1).map(Sample::Cpu),
+        Scenario::CastDeflate => cast::long(&server, options.window).map(Sample::Cpu),
+        Scenario::Connect => connect::run(&server, options.window).map(Sample::Cpu),
         Scenario::Idle | Scenario::StreamIdle => idle::run(&server, options),
         Scenario::StreamRtt => rtt::run(&server, options.window),
         Scenario::ClientEchoDeep => client::echo(kind, servers, &server, options.window, (1, 16)),
@@ -236,7 +261,7 @@ fn run_for<L>(
 }
 
 /// Long enough for allocators, branch predictors and Node's compiler to settle.
-const WARM_UP: Duration = Duration::from_secs(1);
+pub(crate) const WARM_UP: Duration = Duration::from_secs(1);
 
 /// How long a turn waits for input; only bounds how late the end of the time is noticed.
 const TURN: Duration = Duration::from_millis(50);
