@@ -4,7 +4,8 @@
 //
 // Two tabs chat, a picture goes from one to the other, and a tab whose server restarts
 // comes back; each over polling alone and over WebSocket alone. Pages of another origin
-// connect with the clients of Socket.IO 2 and 4 to a server that lets all of them.
+// connect with the clients of Socket.IO 2 and 4 to a server that lets all of them. Pages on two
+// servers of a cluster chat with each other.
 
 import assert from "node:assert/strict";
 import { existsSync, mkdirSync, readFileSync } from "node:fs";
@@ -15,6 +16,7 @@ import { chromium } from "playwright-core";
 import { parseArgs } from "./lib/args.mjs";
 import { HOST, ServerUnderTest } from "./lib/server.mjs";
 import { runTests } from "./lib/tests.mjs";
+import { chatCluster } from "./suites/chat-cluster.mjs";
 import { chatPage } from "./suites/chat-page.mjs";
 
 const USAGE = `usage: node browser.mjs --server CMD [--filter TEXT] [--chromium PATH] [--screenshot DIR]
@@ -60,13 +62,13 @@ const browser = await chromium.launch({
 });
 
 /** A tab of its own browser context, with what its page complained about. */
-async function openTab(transport, name, room, settings = {}) {
+async function openTab(transport, name, room, { origin = server.origin, ...settings } = {}) {
   const context = await browser.newContext({ viewport: { width: 1000, height: 700 }, ...settings });
   const page = await context.newPage();
   page.setDefaultTimeout(10_000);
   page.complaints = [];
   page.on("pageerror", (error) => page.complaints.push(error.message));
-  await page.goto(`${server.origin}/?transport=${transport}&name=${name}#${room}`);
+  await page.goto(`${origin}/?transport=${transport}&name=${name}#${room}`);
   await online(page);
   return page;
 }
@@ -295,6 +297,7 @@ if (!command.includes("{}")) {
   );
 }
 Object.assign(tests, chatPage({ browser, server, openTab, say, message, online }));
+if (!command.includes("{}")) Object.assign(tests, chatCluster({ command, openTab, say, message }));
 if (options.first) tests["the first program of the README works in a browser"] = () => worksAsWritten(options.first);
 if (options.screenshot) tests["screenshots are taken"] = () => screenshots(options.screenshot);
 

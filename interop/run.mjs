@@ -9,14 +9,15 @@ import { fork } from "node:child_process";
 import { parseArgs } from "./lib/args.mjs";
 import { CASES } from "./lib/cases.mjs";
 import { CLIENTS, TRANSPORTS } from "./lib/clients.mjs";
-import { ServerUnderTest } from "./lib/server.mjs";
+import { PATIENT, ServerUnderTest } from "./lib/server.mjs";
 import { dim, green, printTable, red } from "./lib/table.mjs";
 import { KNOWN } from "./known.mjs";
 
 const USAGE = `usage: node run.mjs --server CMD [--standard] [--filter TEXT] [--jobs N] [--known NAME]
 
   --server CMD   command that serves the conformance contract; HOST:PORT is added to it
-                 (or put in place of {}), and --msgpack or --json where a parser is wanted.
+                 (or put in place of {}), --msgpack or --json where a parser is wanted, and
+                 --counted-acks for the oldest client.
                  Also read from the variable SERVER.
   --standard     only the standard parser
   --filter TEXT  only cells whose "version transport parser case" holds every word of TEXT
@@ -37,7 +38,8 @@ const words = (options.filter ?? "").split(/\s+/).filter(Boolean);
 const known = new Set(KNOWN[options.known] ?? []);
 
 const rows = [];
-for (const [version, { transports = TRANSPORTS, parsers = [] }] of Object.entries(CLIENTS)) {
+for (const [version, { transports = TRANSPORTS, parsers = [], flags = [] }] of Object.entries(CLIENTS)) {
+  if (known.has(version)) continue;
   const formats = [undefined, ...(options.standard ? [] : parsers)];
   for (const [transport, parser] of formats.flatMap((parser) => transports.map((transport) => [transport, parser]))) {
     const name = [version, transport, parser].filter(Boolean).join(" ");
@@ -45,7 +47,7 @@ for (const [version, { transports = TRANSPORTS, parsers = [] }] of Object.entrie
       const cell = `${name} ${test}`;
       return words.every((word) => cell.includes(word));
     });
-    if (cases.length > 0) rows.push({ name, version, transport, parser, cases, results: new Map(), hangs: 0 });
+    if (cases.length > 0) rows.push({ name, version, transport, parser, flags, cases, results: new Map(), hangs: 0 });
   }
 }
 if (rows.length === 0) {
@@ -62,7 +64,7 @@ await Promise.all(Array.from({ length: Number(options.jobs ?? 3) }, work));
 report();
 
 async function runRow(row) {
-  const server = new ServerUnderTest(command, row.parser ? [`--${row.parser}`] : []);
+  const server = new ServerUnderTest(command, [...PATIENT, ...row.flags, ...(row.parser ? [`--${row.parser}`] : [])]);
   try {
     await server.start();
     let left = row.cases;

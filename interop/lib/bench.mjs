@@ -8,8 +8,8 @@ const EVENTS = [
 ];
 
 export class Bench {
-  constructor({ client, generation, transport, parser, origin, restartServer }) {
-    Object.assign(this, { client, generation, transport, parser, origin, restartServer, sleep });
+  constructor({ client, generation, lacks = [], transport, parser, origin, restartServer }) {
+    Object.assign(this, { client, generation, lacks, transport, parser, origin, restartServer, sleep });
     this.sockets = [];
     this.sharesConnection = generation !== undefined;
   }

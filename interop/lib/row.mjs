@@ -6,13 +6,13 @@ import { CASES } from "./cases.mjs";
 import { CLIENTS } from "./clients.mjs";
 
 const { version, transport, parser, origin, cases } = JSON.parse(process.argv[2]);
-const { generation, load } = CLIENTS[version];
+const { generation, lacks = [], load } = CLIENTS[version];
 const client = await load(parser);
 
 for (const name of cases) {
   const started = performance.now();
   process.send({ start: name });
-  const bench = new Bench({ client, generation, transport, parser, origin, restartServer });
+  const bench = new Bench({ client, generation, lacks, transport, parser, origin, restartServer });
   let error = null;
   try {
     await CASES[name](bench);

@@ -1,21 +1,35 @@
 // Starts, restarts and stops the server under test.
 
 import { spawn } from "node:child_process";
+import { once } from "node:events";
 import { connect, createServer } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
 
 export const HOST = "127.0.0.1";
 
-/** A port that was free a moment ago. */
-export function freePort() {
-  return new Promise((resolve, reject) => {
+/**
+ * For suites that are not about time: a server that waits longer for pongs than it does by itself, as whoever waits for the
+ * processor is not dead; and short enough for who sends none to be noticed by those who wait for four heartbeats.
+ */
+export const PATIENT = ["--ping-timeout", "900"];
+
+/**
+ * A free port that stays free while nobody listens there: the system gives those above to connections. The nodes of a Redis
+ * Cluster speak to each other 10,000 above theirs.
+ */
+export async function freePort() {
+  for (;;) {
+    const port = 10_000 + Math.floor(Math.random() * 10_000);
     const probe = createServer();
-    probe.once("error", reject);
-    probe.listen(0, HOST, () => {
-      const { port } = probe.address();
-      probe.close(() => resolve(port));
+    const isFree = await new Promise((resolve) => {
+      probe.once("error", () => resolve(false));
+      probe.listen(port, HOST, () => resolve(true));
     });
-  });
+    if (!isFree) continue;
+    probe.close();
+    await once(probe, "close");
+    return port;
+  }
 }
 
 export class ServerUnderTest {

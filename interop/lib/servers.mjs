@@ -8,7 +8,7 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { PARSERS } from "./clients.mjs";
-import { freePort } from "./server.mjs";
+import { freePort, PATIENT } from "./server.mjs";
 
 const folder = fileURLToPath(new URL("..", import.meta.url));
 const FREE = "127.0.0.1:0";
@@ -16,7 +16,7 @@ const FREE = "127.0.0.1:0";
 /** The original of a generation, with one of its parsers. */
 function node(generation, parser) {
   const flags = parser ? [`--${parser}`] : [];
-  return { command: (address) => [process.execPath, "servers/node.js", String(generation), address, ...flags] };
+  return { command: (address) => [process.execPath, "servers/node.js", String(generation), address, ...PATIENT, ...flags] };
 }
 
 /**
@@ -31,7 +31,7 @@ export const SERVERS = {
   "socket.io 4.8.4": { generation: 4, parsers: PARSERS, prepare: ({ parser }) => node(4, parser), protocols: ["auto", "4"] },
   "socket.io 4.8.4 deflate": {
     generation: 4,
-    prepare: () => ({ command: (address) => [process.execPath, "servers/node.js", "4", address, "--deflate"] }),
+    prepare: () => ({ command: (address) => [process.execPath, "servers/node.js", "4", address, ...PATIENT, "--deflate"] }),
     protocols: ["4"],
   },
   "python-socketio 5.18.1": {
@@ -63,7 +63,7 @@ async function conformance(command) {
   const listen = Object.values(streams).map((url) => `--listen '${url}'`).join(" ");
   return {
     // The shell gives way to the server, so that this gets the signals.
-    command: (address) => ["/bin/sh", "-c", `exec ${command.replace("{}", address)} ${listen}`],
+    command: (address) => ["/bin/sh", "-c", `exec ${command.replace("{}", address)} ${PATIENT.join(" ")} ${listen}`],
     streams,
     clean: () => rmSync(dir, { recursive: true, force: true }),
   };

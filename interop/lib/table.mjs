@@ -5,6 +5,7 @@ const paint = (code, text) => (colour ? `\u001b[${code}m${text}\u001b[0m` : text
 
 export const green = (text) => paint(32, text);
 export const red = (text) => paint(31, text);
+export const yellow = (text) => paint(33, text);
 export const dim = (text) => paint(2, text);
 
 /** `cell(row, column)` answers [text, painter]; widths count the text without its colour. */

@@ -1,7 +1,7 @@
 // The contract of the `conformance` example, spoken by the original server of one generation:
 //
 //   node servers/node.js 1|2|3|4 [HOST:PORT] [--eio3] [--engine] [--deflate] [--msgpack | --json]
-//                         [--recovery] [--max-disconnection MS]
+//                         [--recovery] [--max-disconnection MS] [--ping-timeout MS]
 //
 // Says `listening on URL` once it does. Without an address it takes a free port of 127.0.0.1, and ends with its
 // standard input; in any case it ends on SIGTERM.
@@ -9,7 +9,7 @@
 // `--eio3` lets 3.x and 4.x serve clients of Engine.IO 3, which 1.x and 2.x know only; `--engine` serves the bare
 // Engine.IO server of that generation at `/engine.io/`. `--deflate` compresses messages on WebSockets.
 // `--recovery` lets the sockets of 4.x come back after a loss, within the time of `--max-disconnection`.
-// `--msgpack` and `--json` are its parsers of that name, from 2.x on.
+// `--msgpack` and `--json` are its parsers of that name, from 2.x on. `--ping-timeout` is 200 ms without it.
 
 import { createServer } from "node:http";
 import { createRequire } from "node:module";
@@ -18,8 +18,8 @@ import { PARSERS, parserModule } from "../lib/clients.mjs";
 const USAGE = "usage: node servers/node.js 1|2|3|4 [HOST:PORT] [--eio3] [--engine] [--deflate] [--msgpack | --json]";
 
 const words = process.argv.slice(2);
-const limit = words.indexOf("--max-disconnection");
-const maxDisconnectionDuration = limit < 0 ? 120_000 : Number(words.splice(limit, 2)[1]);
+const maxDisconnectionDuration = millis("--max-disconnection", 120_000);
+const pingTimeout = millis("--ping-timeout", 200);
 const flags = new Set(words.filter((word) => word.startsWith("--")));
 const [generation, address = "127.0.0.1:0", ...rest] = words.filter((word) => !flags.has(word));
 const [, host, port] = /^(.+):(\d+)$/.exec(address) ?? [];
@@ -33,7 +33,7 @@ const require = createRequire(import.meta.url);
 const name = `server-v${generation}`;
 const options = {
   pingInterval: 300,
-  pingTimeout: 200,
+  pingTimeout,
   maxHttpBufferSize: 1_000_000,
   connectTimeout: 1000,
   allowEIO3: flags.has("--eio3"),
@@ -53,6 +53,12 @@ else serveSocketIo();
 http.listen(Number(port), host, () => console.log(`listening on http://${host}:${http.address().port}`));
 process.once("SIGTERM", () => process.exit(0));
 if (Number(port) === 0) process.stdin.resume().once("end", () => process.exit(0));
+
+/** Takes an option with its value out of the words. */
+function millis(option, otherwise) {
+  const at = words.indexOf(option);
+  return at < 0 ? otherwise : Number(words.splice(at, 2)[1]);
+}
 
 function serveEngine() {
   // The engine is the server's own dependency; take the very same copy.

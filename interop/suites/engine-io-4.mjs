@@ -301,7 +301,9 @@ export function engineIo4(wire) {
       const sid = await wire.session();
       const peer = await wire.ws({ sid });
       peer.send("2probe", "5");
-      assert.equal((await wire.get({ sid })).status, 400);
+      // They come over two connections: the GET is refused, or freed if it was there before the commit.
+      const { status, text } = await wire.get({ sid });
+      assert.ok(status === 400 || (status === 200 && text === "6"), `${status} ${text}`);
       assert.equal(await peer.next(), "3probe");
       peer.send("4hello");
       assert.equal(await peer.message(), "4hello");
