@@ -1,8 +1,9 @@
 use std::ffi::{OsStr, OsString};
-use std::io::IsTerminal;
+use std::io::{IsTerminal, Read};
 use std::net::{TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
+use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use crate::{Error, Result};
@@ -33,6 +34,70 @@ pub(crate) fn run(command: &mut Command) -> Result {
         return Ok(());
     }
     Err(format!("`{}` ended with {status}", shown(command)).into())
+}
+
+/// A command with a heading of its own.
+pub(crate) type Suite = (String, Command);
+
+/// Runs suites, two at a time, and shows of each what it wrote once it has ended. One that fails does not keep the others
+/// from running.
+///
+/// A suite mostly waits for one program, which uses one core at most.
+pub(crate) fn run_side_by_side(mut suites: Vec<Suite>) -> Result {
+    // With nothing beside it, it may speak for itself.
+    if let [(name, suite)] = &mut suites[..] {
+        heading(name);
+        return run(suite);
+    }
+    let left = Mutex::new(suites.into_iter());
+    let failures = Mutex::new(Vec::new());
+    let next = || left.lock().ok()?.next();
+    let work = || {
+        while let Some((name, command)) = next() {
+            let begun = Instant::now();
+            let text = format!("{} {}", bold("$"), shown(&command));
+            let (output, outcome) = match captured(command) {
+                Ok(ended) => ended,
+                Err(error) => (Vec::new(), Err(error)),
+            };
+            let output = String::from_utf8_lossy(&output);
+            let seconds = begun.elapsed().as_secs();
+            let title = bold(&format!("── {name}"));
+            // One write, so that what two suites say does not mix.
+            eprint!("\n{title} ({seconds} s)\n{text}\n{output}");
+            if let (Err(error), Ok(mut failures)) = (outcome, failures.lock()) {
+                failures.push(error.to_string());
+            }
+        }
+    };
+    std::thread::scope(|scope| {
+        scope.spawn(work);
+        scope.spawn(work);
+    });
+    match failures.into_inner().unwrap_or_default() {
+        failures if failures.is_empty() => Ok(()),
+        failures => Err(failures.join("\n").into()),
+    }
+}
+
+/// Runs a command to its end, and gives all that it wrote, and how it ended.
+fn captured(mut command: Command) -> Result<(Vec<u8>, Result)> {
+    let text = shown(&command);
+    let (mut reader, writer) = std::io::pipe()?;
+    command.stdin(Stdio::null());
+    command.stdout(writer.try_clone()?).stderr(writer);
+    let child = command.spawn();
+    let mut child = child.map_err(|error| cannot_start(&command, &error))?;
+    // It holds our ends of the pipe, which would keep the reading from ending.
+    drop(command);
+    let mut output = Vec::new();
+    reader.read_to_end(&mut output)?;
+    let status = child.wait()?;
+    let outcome = match status.success() {
+        true => Ok(()),
+        false => Err(format!("`{text}` ended with {status}").into()),
+    };
+    Ok((output, outcome))
 }
 
 /// Runs a command to its end, and gives what it wrote to standard output.

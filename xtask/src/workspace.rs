@@ -70,23 +70,35 @@ impl Workspace {
         command
     }
 
-    /// Builds an example of a crate in release mode, and tells where it is.
-    pub(crate) fn build_example(&self, package: &str, example: &str) -> Result<PathBuf> {
-        let mut build = self.cargo(["build", "--release", "--package", package]);
-        run(build.args(["--example", example]))?;
-        Ok(self.release(&format!("examples/{example}")))
+    /// Builds an example with all assertions, for the suites, and tells where it is.
+    pub(crate) fn build_example(&self, example: &str) -> Result<PathBuf> {
+        self.build(["--example", example])?;
+        Ok(self.built("debug", &format!("examples/{example}")))
     }
 
-    /// Builds the `sockeye` command in release mode, and tells where it is.
+    /// Builds the `sockeye` command with all assertions, for the suites, and tells where it is.
     pub(crate) fn build_command(&self) -> Result<PathBuf> {
-        run(&mut self.cargo(["build", "--release", "--package", "sockeye-cli"]))?;
-        Ok(self.release("sockeye"))
+        self.build(["--bin", "sockeye"])?;
+        Ok(self.built("debug", "sockeye"))
     }
 
-    fn release(&self, name: &str) -> PathBuf {
-        self.target
-            .join("release")
-            .join(format!("{name}{EXE_SUFFIX}"))
+    /// With the features of the whole workspace, like the Rust tests, so that hardly anything is left to be built.
+    fn build(&self, program: [&str; 2]) -> Result {
+        let mut build = self.cargo(["build", "--workspace", "--all-features"]);
+        run(build.args(program))
+    }
+
+    /// Builds an example in release mode with these features more, for what measures it, and tells where it is.
+    pub(crate) fn build_release(&self, example: &str, features: &str) -> Result<PathBuf> {
+        let mut build = self.cargo(["build", "--release", "--package", "sockeye"]);
+        build.args(["--example", example, "--features", features]);
+        run(&mut build)?;
+        Ok(self.built("release", &format!("examples/{example}")))
+    }
+
+    fn built(&self, profile: &str, name: &str) -> PathBuf {
+        let folder = self.target.join(profile);
+        folder.join(format!("{name}{EXE_SUFFIX}"))
     }
 }
 

@@ -15,21 +15,25 @@ use crate::{Error, Result};
 pub(crate) const TASK: Task = Task {
     name: "autobahn",
     summary: "run the Autobahn cases against the WebSocket codec",
-    usage: "usage: cargo xtask autobahn [server | client]
+    usage: "usage: cargo xtask autobahn [server | client] [--short]
 
   server   the example ws_echo is driven by the suite
   client   the example autobahn_client calls on the suite
 
 Both without a word. Needs Python 3 with venv; the suite is installed below the target folder. Reports
 are in target/autobahn. The cases of compression, 12 and 13, are run twice: with messages that are compressed
-each by itself, and with messages that refer to those before them.",
+each by itself, and with messages that refer to those before them; with --short, the second time a few of them.",
     run: |workspace, mut args| {
+        let again = match args.flag("--short") {
+            true => &FEW_COMPRESSION_CASES,
+            false => &COMPRESSION_CASES,
+        };
         let role = args.positional();
         args.finish()?;
         match role.as_deref() {
-            None => server(workspace).and_then(|()| client(workspace)),
-            Some("server") => server(workspace),
-            Some("client") => client(workspace),
+            None => server(workspace, again).and_then(|()| client(workspace, again)),
+            Some("server") => server(workspace, again),
+            Some("client") => client(workspace, again),
             Some(other) => Err(format!("{other:?} is neither server nor client").into()),
         }
     },
@@ -39,6 +43,7 @@ each by itself, and with messages that refer to those before them.",
 const SUITE: &str = "kosoku==0.1.0";
 /// The cases that are run once more with context takeover.
 const COMPRESSION_CASES: [&str; 4] = ["-i", "12.*", "-i", "13.*"];
+const FEW_COMPRESSION_CASES: [&str; 4] = ["-i", "12.1.*", "-i", "13.1.*"];
 /// A client that wants to keep messages in mind does not say that it could do without, and some servers of the suite take
 /// nothing else: they agree on nothing, which is no fault.
 const NO_AGREEMENT: &str = "UNIMPLEMENTED";
@@ -48,16 +53,24 @@ const GOOD: [&str; 3] = ["OK", "NON-STRICT", "INFORMATIONAL"];
 /// Time for the suite to write its reports and end.
 const END_TIMEOUT: Duration = Duration::from_secs(30);
 
-pub(crate) fn server(workspace: &Workspace) -> Result {
+/// Builds and installs all that both roles need.
+pub(crate) fn prepare(workspace: &Workspace) -> Result {
+    suite(workspace)?;
+    workspace.build_example("ws_echo")?;
+    workspace.build_example("autobahn_client")?;
+    Ok(())
+}
+
+fn server(workspace: &Workspace, again: &[&str]) -> Result {
     drive_server(workspace, "server", "--deflate", &[])?;
     let role = "server-takeover";
-    drive_server(workspace, role, "--deflate-takeover", &COMPRESSION_CASES)
+    drive_server(workspace, role, "--deflate-takeover", again)
 }
 
 fn drive_server(workspace: &Workspace, role: &str, option: &str, cases: &[&str]) -> Result {
     heading(&format!("Autobahn against our server ({option})"));
     let suite = suite(workspace)?;
-    let echo = workspace.build_example("sockeye", "ws_echo")?;
+    let echo = workspace.build_example("ws_echo")?;
     let reports = reports(workspace, role)?;
     let port = free_port()?;
     let address = format!("127.0.0.1:{port}");
@@ -71,16 +84,16 @@ fn drive_server(workspace: &Workspace, role: &str, option: &str, cases: &[&str])
     judge(&reports).and(outcome)
 }
 
-pub(crate) fn client(workspace: &Workspace) -> Result {
+fn client(workspace: &Workspace, again: &[&str]) -> Result {
     call_client(workspace, "client", &[], &[])?;
     let (role, option) = (TAKEOVER_CLIENT, ["takeover"]);
-    call_client(workspace, role, &option, &COMPRESSION_CASES)
+    call_client(workspace, role, &option, again)
 }
 
 fn call_client(workspace: &Workspace, role: &str, option: &[&str], cases: &[&str]) -> Result {
     heading(&format!("Autobahn against our client {}", option.join(" ")));
     let suite = suite(workspace)?;
-    let client = workspace.build_example("sockeye-websocket", "autobahn_client")?;
+    let client = workspace.build_example("autobahn_client")?;
     let reports = reports(workspace, role)?;
     let port = free_port()?;
     let address = format!("127.0.0.1:{port}");

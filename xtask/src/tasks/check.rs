@@ -1,18 +1,19 @@
 use std::collections::BTreeMap;
 use std::process::Command;
 
-use super::Task;
+use super::{Task, licences};
 use crate::Result;
 use crate::process::{capture, find_program, heading, run, yellow};
 use crate::workspace::Workspace;
 
 pub(crate) const TASK: Task = Task {
     name: "check",
-    summary: "formatting, lints and documentation, warnings denied",
+    summary: "formatting, licences, lints and documentation, warnings denied",
     usage: "usage: cargo xtask check
 
 Runs cargo fmt --check, cargo clippy and cargo doc over the workspace, clippy over each end without the other, and
-cargo check with the oldest Rust that each crate declares, as far as rustup has that installed.",
+cargo check with the oldest Rust that each crate declares, as far as rustup has that installed. Looks at the licence
+of every crate that is used.",
     run: |workspace, args| {
         args.finish()?;
         check(workspace)
@@ -25,6 +26,7 @@ pub(crate) fn check(workspace: &Workspace) -> Result {
     run(&mut workspace.cargo(["fmt", "--all", "--check"]))?;
     let fuzz = ["fmt", "--check", "--manifest-path", "fuzz/Cargo.toml"];
     run(&mut workspace.cargo(fuzz))?;
+    licences::licences(workspace)?;
     heading("Lints");
     let mut clippy = workspace.cargo(["clippy", "--all-targets"]);
     run(clippy.args(all).args(["--", "--deny", "warnings"]))?;

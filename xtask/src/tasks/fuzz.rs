@@ -5,7 +5,7 @@ use std::process::Command;
 use serde_json::Value;
 
 use super::Task;
-use crate::process::{capture, heading, run};
+use crate::process::{capture, run, run_side_by_side};
 use crate::workspace::Workspace;
 use crate::{Error, Result};
 
@@ -28,7 +28,7 @@ in fuzz/corpus are only read. An input that fails is kept in fuzz/artifacts/TARG
     },
 };
 
-pub(crate) const DEFAULT_SECONDS: u32 = 10;
+const DEFAULT_SECONDS: u32 = 10;
 
 pub(crate) fn fuzz(workspace: &Workspace, seconds: u32, only: Option<&str>) -> Result {
     let folder = workspace.root().join("fuzz");
@@ -42,22 +42,25 @@ pub(crate) fn fuzz(workspace: &Workspace, seconds: u32, only: Option<&str>) -> R
     run(build.current_dir(&folder))?;
 
     let programs = built.join(host()?).join("release");
-    let mut failed = Vec::new();
+    let mut suites = Vec::new();
     for target in targets(workspace)? {
         if only.is_none_or(|only| only == target) {
-            heading(&format!("fuzz {target}"));
             let learned = built.join("corpus").join(&target);
-            let outcome = run_target(&folder, &programs.join(&target), &target, &learned, seconds);
-            failed.extend(outcome.err().map(|_| target));
+            let program = programs.join(&target);
+            let fuzzer = fuzzer(&folder, &program, &target, &learned, seconds)?;
+            suites.push((format!("fuzz {target}"), fuzzer));
         }
     }
-    if failed.is_empty() {
-        return Ok(());
-    }
-    Err(format!("found something with {}", failed.join(", ")).into())
+    run_side_by_side(suites)
 }
 
-fn run_target(folder: &Path, program: &Path, name: &str, learned: &Path, seconds: u32) -> Result {
+fn fuzzer(
+    folder: &Path,
+    program: &Path,
+    name: &str,
+    learned: &Path,
+    seconds: u32,
+) -> Result<Command> {
     let artifacts = folder.join("artifacts").join(name);
     fs::create_dir_all(&artifacts)?;
     fs::create_dir_all(learned)?;
@@ -76,7 +79,7 @@ fn run_target(folder: &Path, program: &Path, name: &str, learned: &Path, seconds
         // Libfuzzer adds what it finds to the first folder and only reads the others.
         .arg(learned)
         .arg(folder.join("corpus").join(name));
-    run(&mut fuzzer)
+    Ok(fuzzer)
 }
 
 fn targets(workspace: &Workspace) -> Result<Vec<String>> {

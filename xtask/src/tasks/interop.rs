@@ -3,7 +3,7 @@ use std::process::Command;
 
 use super::Task;
 use crate::Result;
-use crate::process::{heading, quote, run};
+use crate::process::{Suite, heading, quote, run, run_side_by_side};
 use crate::tools::{self, node, node_modules};
 use crate::workspace::Workspace;
 
@@ -15,15 +15,16 @@ pub(crate) const TASK: Task = Task {
   --filter TEXT   only the cells of the socket.io-client matrix whose \"version transport case\" holds
                   every word of TEXT, and no other suite
 
-Builds the examples in release mode and runs the suites of interop/. Needs Node.js 20 and Python 3.9.",
+Builds the examples and runs the suites of interop/. Needs Node.js 20 and Python 3.9.",
     run: |workspace, mut args| {
         let filter = args.value("--filter")?;
         args.finish()?;
-        javascript(workspace, filter.as_deref())?;
-        if filter.is_some() {
-            return Ok(());
+        if let Some(filter) = filter {
+            return cells(workspace, &filter);
         }
-        python(workspace)
+        let mut suites = javascript(workspace)?;
+        suites.push(python(workspace)?);
+        run_side_by_side(suites)
     },
 };
 
@@ -33,7 +34,11 @@ pub(crate) const BROWSER_TASK: Task = Task {
     usage: "usage: cargo xtask browser [OPTIONS OF interop/browser.mjs]
 
 Needs Node.js 20 and Chromium; CHROMIUM may name its path.",
-    run: |workspace, args| browser(workspace, args.rest()),
+    run: |workspace, args| {
+        let (name, mut suite) = browser(workspace, args.rest())?;
+        heading(&name);
+        run(&mut suite)
+    },
 };
 
 pub(crate) const ABUSE_TASK: Task = Task {
@@ -48,16 +53,25 @@ Builds the conformance example in release mode. Needs Node.js 20, and Linux for 
     run: |workspace, args| abuse(workspace, args.rest()),
 };
 
-/// The suites that run in Node. One that fails does not keep the others from running.
-pub(crate) fn javascript(workspace: &Workspace, filter: Option<&str>) -> Result {
+/// Some cells of the matrix of clients and transports.
+fn cells(workspace: &Workspace, filter: &str) -> Result {
     let suites = Suites::prepare(workspace)?;
-    let conformance = workspace.build_example("sockeye", "conformance")?;
+    let conformance = workspace.build_example("conformance")?;
     let mut matrix = suites.against("run.mjs", &conformance);
-    if let Some(filter) = filter {
-        return run(matrix.arg("--filter").arg(filter));
-    }
-    let echo = workspace.build_example("sockeye", "ws_echo")?;
-    let probe = workspace.build_example("sockeye", "client_probe")?;
+    run(matrix.arg("--filter").arg(filter))
+}
+
+/// The suites that run in Node.
+pub(crate) fn javascript(workspace: &Workspace) -> Result<Vec<Suite>> {
+    let suites = Suites::prepare(workspace)?;
+    let conformance = workspace.build_example("conformance")?;
+    let mut matrix = suites.against("run.mjs", &conformance);
+    // A peer that waits for the processor for 200 ms is taken for dead, and another suite runs beside this one.
+    matrix.args(["--jobs", "1"]);
+    let echo = workspace.build_example("ws_echo")?;
+    let hooks = workspace.build_example("hooks")?;
+    let admin = workspace.build_example("admin")?;
+    let probe = workspace.build_example("client_probe")?;
     let mut servers = suites.against("client.mjs", &conformance);
     servers.arg("--probe").arg(shell(&probe));
     // One of the servers is python-socketio's; the suite says so when it has to leave that out.
@@ -74,16 +88,22 @@ pub(crate) fn javascript(workspace: &Workspace, filter: Option<&str>) -> Result 
     own_client.arg("sockeye-js.test.mjs");
     let mut compression = suites.against("compression.mjs", &conformance);
     compression.arg("--echo").arg(shell(&echo));
-    // A browser is one peer of several; the suite says so when it has to leave it out.
+    let mut old_browsers = suites.against("old-browsers.mjs", &conformance);
+    let mut page = suites.against("admin.mjs", &admin);
+    // A browser is one peer of several; the suites say so when they have to leave it out.
     if let Ok(chromium) = tools::chromium() {
-        compression.arg("--chromium").arg(chromium);
+        compression.arg("--chromium").arg(&chromium);
+        old_browsers.arg("--chromium").arg(&chromium);
+        page.arg("--chromium").arg(chromium);
     }
     let command = workspace.build_command()?;
     let mut recovery = suites.against("recovery.mjs", &conformance);
     recovery.arg("--sockeye").arg(shell(&command));
     let mut rooms = suites.command("rooms.mjs");
     rooms.arg("--sockeye").arg(shell(&command));
-    all(&mut [
+    let suites = [
+        // What takes longest begins first.
+        ("the client, every generation of servers", servers),
         ("socket.io-client, every generation", matrix),
         (
             "The protocols by hand",
@@ -91,40 +111,34 @@ pub(crate) fn javascript(workspace: &Workspace, filter: Option<&str>) -> Result 
         ),
         ("ws and broken frames", suites.against("ws.mjs", &echo)),
         ("compression", compression),
+        ("old clients in a browser", old_browsers),
         ("networks that are cut", recovery),
+        (
+            "what the application is told",
+            suites.against("hooks.mjs", &hooks),
+        ),
+        ("an administrator's page", page),
         (
             "plain peers on bare streams",
             suites.against("lines.mjs", &conformance),
         ),
         ("one room for every transport", rooms),
         ("sockeye.js in Node", own_client),
-        ("the client, every generation of servers", servers),
         ("the client, plain servers", plain_servers),
-    ])
-}
-
-fn all(suites: &mut [(&str, Command)]) -> Result {
-    let mut failures = Vec::new();
-    for (name, suite) in suites {
-        heading(name);
-        failures.extend(run(suite).err().map(|error| error.to_string()));
-    }
-    if failures.is_empty() {
-        return Ok(());
-    }
-    Err(failures.join("\n").into())
+    ];
+    Ok(suites.map(|(name, suite)| (name.to_owned(), suite)).into())
 }
 
 /// The suite that runs in Python.
-pub(crate) fn python(workspace: &Workspace) -> Result {
-    let conformance = workspace.build_example("sockeye", "conformance")?;
-    heading("python-socketio");
+pub(crate) fn python(workspace: &Workspace) -> Result<Suite> {
+    let conformance = workspace.build_example("conformance")?;
     let mut python = Command::new(packages(workspace)?.join("python"));
     python
         .arg("run.py")
         .arg("--server")
         .arg(shell(&conformance));
-    run(python.current_dir(workspace.root().join("interop/python")))
+    python.current_dir(workspace.root().join("interop/python"));
+    Ok(("python-socketio".to_owned(), python))
 }
 
 /// The programs of the virtual environment that has `python-socketio`.
@@ -134,34 +148,34 @@ fn packages(workspace: &Workspace) -> Result<PathBuf> {
 }
 
 /// The suite that runs in a real browser.
-pub(crate) fn browser(workspace: &Workspace, options: Vec<String>) -> Result {
+pub(crate) fn browser(workspace: &Workspace, options: Vec<String>) -> Result<Suite> {
     let chromium = tools::chromium()?;
     let suites = Suites::prepare(workspace)?;
     let command = workspace.build_command()?;
-    let first = workspace.build_example("sockeye", "first")?;
-    heading("Chromium");
+    let first = workspace.build_example("first")?;
     let mut browser = suites.against("browser.mjs", &command);
     browser.arg("--first").arg(shell(&first));
-    run(browser.arg("--chromium").arg(chromium).args(options))
+    browser.arg("--chromium").arg(chromium).args(options);
+    Ok(("Chromium".to_owned(), browser))
 }
 
 /// The suite that abuses the server.
-pub(crate) fn abuse(workspace: &Workspace, options: Vec<String>) -> Result {
+fn abuse(workspace: &Workspace, options: Vec<String>) -> Result {
     let suites = Suites::prepare(workspace)?;
-    let conformance = workspace.build_example("sockeye", "conformance")?;
+    let conformance = workspace.build_release("conformance", "")?;
     heading("Abuse");
     run(suites.against("abuse.mjs", &conformance).args(options))
 }
 
 /// The folder `interop/`, with its packages installed.
 #[derive(Debug)]
-struct Suites {
+pub(crate) struct Suites {
     node: PathBuf,
     folder: PathBuf,
 }
 
 impl Suites {
-    fn prepare(workspace: &Workspace) -> Result<Self> {
+    pub(crate) fn prepare(workspace: &Workspace) -> Result<Self> {
         let folder = workspace.root().join("interop");
         let node = node()?;
         node_modules(&folder)?;
@@ -175,7 +189,7 @@ impl Suites {
     }
 
     /// A suite that starts the server under test by itself.
-    fn against(&self, script: &str, server: &Path) -> Command {
+    pub(crate) fn against(&self, script: &str, server: &Path) -> Command {
         let mut command = self.command(script);
         command.arg("--server").arg(shell(server));
         command
@@ -183,6 +197,6 @@ impl Suites {
 }
 
 /// The suites give the server's command to a shell.
-fn shell(program: &Path) -> String {
+pub(crate) fn shell(program: &Path) -> String {
     quote(&program.to_string_lossy())
 }

@@ -4,9 +4,13 @@ mod autobahn;
 mod bench;
 mod check;
 mod ci;
+mod cluster;
+mod failures;
 mod fuzz;
 mod interop;
+mod licences;
 mod package;
+mod rolling;
 mod size;
 mod stalls;
 mod test;
@@ -28,9 +32,12 @@ pub(crate) const TASKS: &[Task] = &[
     test::TASK,
     check::TASK,
     package::TASK,
+    rolling::TASK,
+    failures::TASK,
     interop::TASK,
     interop::BROWSER_TASK,
     interop::ABUSE_TASK,
+    cluster::TASK,
     autobahn::TASK,
     bench::TASK,
     fuzz::TASK,

@@ -20,9 +20,9 @@ tried at a time, each with two workers.",
     },
 };
 
-pub(crate) const DEFAULT_SECONDS: u32 = 60;
+const DEFAULT_SECONDS: u32 = 60;
 
-pub(crate) fn stalls(workspace: &Workspace, seconds: u32) -> Result {
+fn stalls(workspace: &Workspace, seconds: u32) -> Result {
     heading("stalls");
     // The features of the whole workspace, so that nothing is built anew for this.
     let mut test = workspace.cargo(["test", "--workspace", "--all-features", "--test", "stalls"]);

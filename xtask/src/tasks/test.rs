@@ -1,7 +1,7 @@
 use std::path::PathBuf;
 
-use super::{Task, interop};
-use crate::process::{find_program, heading, run, yellow};
+use super::{Task, cluster, interop};
+use crate::process::{find_program, heading, run, run_side_by_side, yellow};
 use crate::tools;
 use crate::workspace::Workspace;
 use crate::{Error, Result};
@@ -35,7 +35,7 @@ pub(crate) enum Peers {
 }
 
 pub(crate) fn test(workspace: &Workspace, peers: Peers) -> Result {
-    rust(workspace)?;
+    rust(workspace, peers)?;
     if peers == Peers::None {
         return Ok(());
     }
@@ -52,15 +52,17 @@ pub(crate) fn test(workspace: &Workspace, peers: Peers) -> Result {
     let node = there("JavaScript peers and the browser", tools::node())?;
     let python = there("the Python peer", tools::python())?;
     let chromium = node && there("the browser", tools::chromium())?;
+    let mut suites = Vec::new();
     if node {
-        interop::javascript(workspace, None)?;
+        suites.extend(interop::javascript(workspace)?);
     }
     if python {
-        interop::python(workspace)?;
+        suites.push(interop::python(workspace)?);
     }
     if chromium {
-        interop::browser(workspace, Vec::new())?;
+        suites.push(interop::browser(workspace, Vec::new())?);
     }
+    run_side_by_side(suites)?;
 
     for reason in skipped {
         eprintln!("\n{} {reason}", yellow("skipped:"));
@@ -68,14 +70,24 @@ pub(crate) fn test(workspace: &Workspace, peers: Peers) -> Result {
     Ok(())
 }
 
-fn rust(workspace: &Workspace) -> Result {
+fn rust(workspace: &Workspace, peers: Peers) -> Result {
     heading("Rust tests");
     let all = ["--workspace", "--all-features"];
     if find_program(&["cargo-nextest"]).is_none() {
         // This runs the examples in the docs as well.
         return run(workspace.cargo(["test"]).args(all));
     }
-    run(workspace.cargo(["nextest", "run"]).args(all))?;
+    let mut tests = workspace.cargo(["nextest", "run"]);
+    if peers != Peers::None {
+        cluster::with_engines(workspace, &mut tests);
+    }
+    if peers == Peers::All {
+        tests.env("SOCKEYE_REQUIRE_ENGINES", "1");
+    }
+    // Many wait for an engine to begin, or for one to be missed, and leave their core to others meanwhile.
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    tests.arg(format!("--test-threads={}", 2 * cores));
+    run(tests.args(all))?;
     heading("Examples in the docs");
     run(workspace.cargo(["test", "--doc"]).args(all))
 }
