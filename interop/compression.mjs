@@ -10,7 +10,7 @@ import { randomBytes } from "node:crypto";
 import { chromium } from "playwright-core";
 import { io } from "client-v4";
 import { parseArgs } from "./lib/args.mjs";
-import { HOST, ServerUnderTest } from "./lib/server.mjs";
+import { HOST, PATIENT, ServerUnderTest } from "./lib/server.mjs";
 import { runTests } from "./lib/tests.mjs";
 import { Peer, Wire } from "./lib/wire.mjs";
 
@@ -32,9 +32,9 @@ if (!options.server || !options.echo) {
 const MiB = 1024 * 1024;
 const echo = await new ServerUnderTest(options.echo, ["--deflate"]).start();
 const takeover = await new ServerUnderTest(options.echo, ["--deflate-takeover"]).start();
-const engine = await new ServerUnderTest(options.server, ["--engine", "--deflate", "--http-compression"]).start();
-const sockets = await new ServerUnderTest(options.server, ["--deflate", "--http-compression"]).start();
-const plain = await new ServerUnderTest(options.server, ["--engine"]).start();
+const engine = await new ServerUnderTest(options.server, [...PATIENT, "--engine", "--deflate", "--http-compression"]).start();
+const sockets = await new ServerUnderTest(options.server, [...PATIENT, "--deflate", "--http-compression"]).start();
+const plain = await new ServerUnderTest(options.server, [...PATIENT, "--engine"]).start();
 
 /** A kibibyte of JSON as applications send it; no two are alike. */
 function entries(seed) {

@@ -7,13 +7,13 @@ import { existsSync } from "node:fs";
 import { createRequire } from "node:module";
 import { chromium } from "playwright-core";
 import { parseArgs } from "./lib/args.mjs";
-import { ServerUnderTest } from "./lib/server.mjs";
+import { PATIENT, ServerUnderTest } from "./lib/server.mjs";
 import { runTests } from "./lib/tests.mjs";
 
 const USAGE = `usage: node old-browsers.mjs --server CMD [--chromium PATH] [--filter TEXT]
 
-  --server CMD      command that serves the conformance contract; HOST:PORT, --jsonp, --merge and
-                    --counted-acks are added to it
+  --server CMD      command that serves the conformance contract; HOST:PORT, --ping-timeout, --jsonp,
+                    --merge and --counted-acks are added to it
   --chromium PATH   the browser (default /usr/bin/chromium, or the variable CHROMIUM)
   --filter TEXT     only tests whose name holds TEXT`;
 
@@ -72,6 +72,9 @@ async function open(server, script) {
 /** What a client does with the contract of the conformance server, in the page. */
 async function talk(options) {
   const socket = window.io(location.origin, { forceNew: true, reconnection: false, ...options });
+  const lost = new Promise((_, reject) => {
+    socket.on("disconnect", (reason) => reject(new Error(`disconnected: ${reason}`)));
+  });
   const next = (target, event) =>
     new Promise((resolve, reject) => {
       target.on(event, (...args) => resolve(args));
@@ -79,34 +82,36 @@ async function talk(options) {
     });
   const call = (target, ...args) => new Promise((resolve) => target.emit(...args, (...answer) => resolve(answer)));
   const bytes = (buffer) => Array.from(new Uint8Array(buffer));
-  const found = {};
-  await next(socket, "connect");
-  const texts = ["plain", "é € ß", "日本語 😀 𝒳", 'quote " back \\ slash \\n \\\\n', "\u2028\u2029\n\r\t", "</script>", ""];
-  const back = next(socket, "message-back");
-  socket.emit("message", ...texts);
-  found.texts = JSON.stringify(await back) === JSON.stringify(texts);
-  const data = new Uint8Array([0, 1, 30, 98, 52, 255]).buffer;
-  const [echo, deep] = await call(socket, "message-with-ack", data, { deep: [data] });
-  found.binary = [bytes(echo), bytes(deep.deep[0])];
-  const asked = new Promise((resolve) => socket.once("emit-with-ack", (...args) => resolve(args)));
-  socket.emit("emit-with-ack", "é");
-  const ack = (await asked).pop();
-  const answered = new Promise((resolve) => socket.once("emit-with-ack", (...args) => resolve(args)));
-  ack("ja ü");
-  found.ack = await answered;
-  const custom = socket.io.socket("/custom");
-  await next(custom, "connect");
-  found.custom = await call(custom, "message-with-ack", "in a namespace");
-  const large = "x é ".repeat(20_000);
-  found.large = (await call(socket, "message-with-ack", large))[0] === large;
-  const wanted = options.transports.at(-1);
-  while (socket.io.engine.transport.name !== wanted) await new Promise((resolve) => setTimeout(resolve, 5));
-  found.after = await call(socket, "message-with-ack", "settled ü");
-  // Some heartbeats.
-  await new Promise((resolve) => setTimeout(resolve, 700));
-  found.alive = await call(socket, "message-with-ack", "alive");
-  socket.disconnect();
-  return found;
+  const work = async () => {
+    const found = {};
+    await next(socket, "connect");
+    const texts = ["plain", "é € ß", "日本語 😀 𝒳", 'quote " back \\ slash \\n \\\\n', "\u2028\u2029\n\r\t", "</script>", ""];
+    const back = next(socket, "message-back");
+    socket.emit("message", ...texts);
+    found.texts = JSON.stringify(await back) === JSON.stringify(texts);
+    const data = new Uint8Array([0, 1, 30, 98, 52, 255]).buffer;
+    const [echo, deep] = await call(socket, "message-with-ack", data, { deep: [data] });
+    found.binary = [bytes(echo), bytes(deep.deep[0])];
+    const asked = new Promise((resolve) => socket.once("emit-with-ack", (...args) => resolve(args)));
+    socket.emit("emit-with-ack", "é");
+    const ack = (await asked).pop();
+    const answered = new Promise((resolve) => socket.once("emit-with-ack", (...args) => resolve(args)));
+    ack("ja ü");
+    found.ack = await answered;
+    const custom = socket.io.socket("/custom");
+    await next(custom, "connect");
+    found.custom = await call(custom, "message-with-ack", "in a namespace");
+    const large = "x é ".repeat(20_000);
+    found.large = (await call(socket, "message-with-ack", large))[0] === large;
+    const wanted = options.transports.at(-1);
+    while (socket.io.engine.transport.name !== wanted) await new Promise((resolve) => setTimeout(resolve, 5));
+    found.after = await call(socket, "message-with-ack", "settled ü");
+    // Some heartbeats.
+    await new Promise((resolve) => setTimeout(resolve, 700));
+    found.alive = await call(socket, "message-with-ack", "alive");
+    return found;
+  };
+  return Promise.race([work(), lost]).finally(() => socket.disconnect());
 }
 
 const tests = {};
@@ -115,7 +120,7 @@ for (const [version, { script, flags = [] }] of Object.entries(BUILDS)) {
   for (const [way, settings] of Object.entries(WAYS)) {
     for (const merge of way === "scripts" ? [[], ["--merge"]] : [[]]) {
       tests[[version, way, ...merge].join(" ")] = async () => {
-        const server = await new ServerUnderTest(command, ["--jsonp", ...flags, ...merge]).start();
+        const server = await new ServerUnderTest(command, [...PATIENT, "--jsonp", ...flags, ...merge]).start();
         logs.push(server);
         const page = await open(server, script);
         try {

@@ -3,6 +3,7 @@
     python run.py --server "cargo run --release --example conformance --"
 
 once with the standard serializer, and once with `msgpack`, for which `--msgpack` is added to the server's command.
+`--ping-timeout` is added to both: whoever waits for the processor is not dead.
 """
 
 import argparse
@@ -174,7 +175,8 @@ CASES = {
     "unknown namespace": refused,
     "server disconnect": server_disconnect,
 }
-SERIALIZERS = {"default": [], "msgpack": ["--msgpack"]}
+PATIENT = ["--ping-timeout", "900"]
+SERIALIZERS = {"default": PATIENT, "msgpack": [*PATIENT, "--msgpack"]}
 TRANSPORTS = {"polling": ["polling"], "websocket": ["websocket"], "upgrade": ["polling", "websocket"]}
 
 
