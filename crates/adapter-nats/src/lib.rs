@@ -22,7 +22,9 @@ mod protocol;
 mod reach;
 mod servers;
 mod subjects;
+mod tls;
 mod url;
 
 pub use nats::{Nats, NatsCredentialsError, NatsUrlError};
 pub use sockeye_cluster::ClusterConfig;
+pub use tls::{NatsTls, NatsTlsError};

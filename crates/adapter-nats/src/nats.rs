@@ -11,6 +11,7 @@ use thiserror::Error;
 use crate::account::Account;
 use crate::connection::NatsBus;
 use crate::dialect::Dialect;
+use crate::tls::{NatsTls, NatsTlsError};
 use crate::url::Target;
 
 /// A cluster of servers on NATS.
@@ -43,12 +44,13 @@ pub struct NatsCredentialsError(String);
 impl Nats {
     /// A cluster on the NATS of this URL, `nats://localhost`, say; with `tls://` the connection is encrypted. The default port is
     /// 4222. There may be several servers, with commas between them, and a user with a password, or a token, before an `@`,
-    /// which all of them are shown; `?credentials=FILE` at the end names the file that `nsc` makes for a user. It is read now.
+    /// which all of them are shown. `?credentials=FILE` at the end names the file that `nsc` makes for a user, and
+    /// `?ca=FILE&cert=FILE&key=FILE` the certificates of authorities and of this server, as in [`NatsTls`]. They are read now.
     /// Nothing is connected to yet.
     ///
     /// # Errors
     ///
-    /// If it is no such URL, or no such file.
+    /// If it is no such URL, or no such files.
     pub fn new(url: &str) -> Result<Self, NatsUrlError> {
         let scheme = url.split_once("://").map_or("", |(scheme, _)| scheme);
         let (suffix, dialect) = match scheme.ends_with(MICKL) {
@@ -119,6 +121,16 @@ impl Nats {
     pub fn credentials(mut self, text: &str) -> Result<Self, NatsCredentialsError> {
         let account = Account::from_credentials(text);
         self.target.account = account.map_err(NatsCredentialsError)?;
+        Ok(self)
+    }
+
+    /// How TLS is spoken, where a URL says that it is, or the server.
+    ///
+    /// # Errors
+    ///
+    /// If these are no certificates, or no key.
+    pub fn tls(mut self, tls: NatsTls) -> Result<Self, NatsTlsError> {
+        self.target.tls = Some(tls.config()?);
         Ok(self)
     }
 

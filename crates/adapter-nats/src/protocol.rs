@@ -208,6 +208,8 @@ const MAX_MESSAGE: usize = 64 * 1024 * 1024;
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn all(text: &[u8]) -> Result<Vec<String>, Garbled> {
@@ -281,6 +283,48 @@ mod tests {
         assert_eq!(all(b"HMSG a 1 9 8\r\n"), Err(Garbled::Unknown));
         assert_eq!(all(b"MSG a 1 67108865\r\n"), Err(Garbled::Large));
         assert_eq!(all(&[b'x'; MAX_LINE + 1]), Err(Garbled::Line));
+    }
+
+    /// Things that a server may say, and things like them.
+    fn nearly_said() -> impl Strategy<Value = Vec<u8>> {
+        let piece = prop_oneof![
+            6 => prop::sample::select(vec![
+                "MSG ", "HMSG ", "PING", "PONG", "+OK", "-ERR ", "INFO ", "{}", r#"{"max_payload":"#, "a.b ", "7 ", "3", "0",
+                "12 ", "16", "-1", "99999999999999999999", "67108865", "\r\n", "\n", "\t", "'Slow'", "NATS/1.0\r\n\r\n",
+            ])
+            .prop_map(|text| text.as_bytes().to_vec()),
+            1 => prop::collection::vec(any::<u8>(), 0..5),
+        ];
+        prop::collection::vec(piece, 0..20).prop_map(|pieces| pieces.concat())
+    }
+
+    proptest! {
+        #[test]
+        fn nothing_that_comes_in_pieces_means_anything_else(
+            bytes in nearly_said(),
+            cuts in prop::collection::vec(any::<prop::sample::Index>(), 0..4),
+        ) {
+            let mut cuts: Vec<_> = cuts.iter().map(|cut| cut.index(bytes.len() + 1)).collect();
+            cuts.extend([0, bytes.len()]);
+            cuts.sort_unstable();
+            let mut input = BytesMut::new();
+            let mut said = Vec::new();
+            let mut end = Ok(());
+            for piece in cuts.windows(2) {
+                input.extend_from_slice(&bytes[piece[0]..piece[1]]);
+                while end.is_ok() {
+                    match take(&mut input) {
+                        Ok(Some(next)) => said.push(format!("{next:?}")),
+                        Ok(None) => break,
+                        Err(error) => end = Err(error),
+                    }
+                }
+            }
+            if !input.is_empty() {
+                said.push(format!("{} left", input.len()));
+            }
+            prop_assert_eq!(all(&bytes), end.map(|()| said));
+        }
     }
 
     #[test]

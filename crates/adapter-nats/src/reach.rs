@@ -10,12 +10,12 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
-use tokio_rustls::rustls::crypto::ring;
+use tokio_rustls::rustls::ClientConfig;
 use tokio_rustls::rustls::pki_types::ServerName;
-use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 
 use crate::account::Account;
 use crate::protocol::{self, Garbled, Hello, Info, Said};
+use crate::tls::{NatsTls, NatsTlsError};
 use crate::url::Server;
 
 /// A connection that a server has agreed to.
@@ -40,6 +40,8 @@ pub(crate) enum Failure {
     Io(#[from] io::Error),
     #[error("what comes is not from NATS: {0}")]
     Garbled(#[from] Garbled),
+    #[error(transparent)]
+    Tls(#[from] NatsTlsError),
     #[error("NATS: {0}")]
     Refused(String),
     #[error("NATS does not answer")]
@@ -50,10 +52,17 @@ pub(crate) enum Failure {
     Leaving,
 }
 
+/// What every server is shown.
+pub(crate) struct Manners {
+    pub(crate) account: Account,
+    /// How TLS is spoken; as the operating system has it, if nothing is said.
+    pub(crate) tls: Option<Arc<ClientConfig>>,
+}
+
 /// Connects to one server, at the first of its addresses that works, each of which has so much time.
 pub(crate) async fn connect(
     server: &Server,
-    account: &Account,
+    manners: &Manners,
     limit: Duration,
 ) -> Result<Wire, Failure> {
     let mute = || Failure::Mute(server.to_string());
@@ -68,7 +77,7 @@ pub(crate) async fn connect(
         let connecting = async {
             let stream = TcpStream::connect(address).await.map_err(unreachable)?;
             stream.set_nodelay(true).map_err(unreachable)?;
-            agree(stream, server, account).await
+            agree(stream, server, manners).await
         };
         match timeout(limit, connecting).await {
             Ok(Ok(wire)) => return Ok(wire),
@@ -80,7 +89,7 @@ pub(crate) async fn connect(
 }
 
 /// The server says what it is, then this client does, and the server that it is fine.
-async fn agree(mut stream: TcpStream, server: &Server, account: &Account) -> Result<Wire, Failure> {
+async fn agree(mut stream: TcpStream, server: &Server, manners: &Manners) -> Result<Wire, Failure> {
     let mut input = BytesMut::new();
     let info = match next(&mut stream, &mut input).await? {
         Said::Info(info) => *info,
@@ -92,14 +101,19 @@ async fn agree(mut stream: TcpStream, server: &Server, account: &Account) -> Res
         // What has come before is not encrypted, and so of nobody.
         true if !input.is_empty() => return Err(Garbled::Unknown.into()),
         true => {
-            let name = ServerName::try_from(server.host.clone()).map_err(io::Error::other)?;
-            Box::new(connector()?.connect(name, stream).await?)
+            let name = server.certified().to_owned();
+            let name = ServerName::try_from(name).map_err(io::Error::other)?;
+            let config = match &manners.tls {
+                Some(config) => Arc::clone(config),
+                None => NatsTls::default().config()?,
+            };
+            Box::new(TlsConnector::from(config).connect(name, stream).await?)
         }
         false => Box::new(stream),
     };
     let mut hello = Hello::new();
     hello.tls_required = tls;
-    account.show(&info.nonce, &mut hello);
+    manners.account.show(&info.nonce, &mut hello);
     let mut output = BytesMut::new();
     hello.write(&mut output);
     protocol::ping(&mut output);
@@ -137,16 +151,3 @@ async fn next(
 
 /// What is read at once, at least.
 pub(crate) const READ: usize = 16 * 1024;
-
-/// With the authorities that the operating system trusts.
-fn connector() -> io::Result<TlsConnector> {
-    let mut roots = RootCertStore::empty();
-    // Some systems have certificates among theirs that cannot be read.
-    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-    let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
-        .with_safe_default_protocol_versions()
-        .map_err(io::Error::other)?
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    Ok(Arc::new(config).into())
-}

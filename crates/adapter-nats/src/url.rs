@@ -1,15 +1,22 @@
 //! URLs of NATS.
 
+use std::fmt;
+use std::sync::Arc;
+
 use percent_encoding::percent_decode_str;
+use tokio_rustls::rustls::ClientConfig;
 
 use crate::account::Account;
+use crate::tls::NatsTls;
 
 /// What a URL says.
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Debug, Default)]
 pub(crate) struct Target {
     /// One at least.
     pub(crate) servers: Vec<Server>,
     pub(crate) account: Account,
+    /// How TLS is spoken; as the operating system has it, if nothing is said.
+    pub(crate) tls: Option<Arc<ClientConfig>>,
 }
 
 /// Where a server is.
@@ -18,19 +25,17 @@ pub(crate) struct Server {
     pub(crate) host: String,
     pub(crate) port: u16,
     pub(crate) tls: bool,
+    /// Whose certificate it has, if not that of its host.
+    pub(crate) certified: Option<String>,
 }
 
 impl Target {
     /// Takes a URL apart: servers with commas between them, of which each may have a scheme, and a user with a password, or a
-    /// token, before an `@`. Behind it all there may be the file with the credentials.
+    /// token, before an `@`. Behind it all there may be files with credentials and certificates.
     ///
     /// `suffix` is what the first scheme has to have at its end.
     pub(crate) fn parse(url: &str, suffix: &str) -> Result<Self, String> {
-        // A question mark alone may stand in a password.
-        let (url, file) = match url.rsplit_once(CREDENTIALS) {
-            Some((url, file)) => (url, Some(file)),
-            None => (url, None),
-        };
+        let (url, files) = Files::split(url)?;
         let scheme = url.split_once("://").map(|(scheme, _)| scheme);
         let scheme = scheme.unwrap_or("nats");
         let tls = encrypted(scheme, suffix)?;
@@ -60,8 +65,13 @@ impl Target {
             let server = server.map_err(|why| format!("server {number} {why}"))?;
             target.servers.push(server);
         }
-        if let Some(file) = file {
-            target.account = Account::from_file(&decoded(file)?)?;
+        if let Some(file) = files.credentials {
+            target.account = Account::from_file(&file)?;
+        }
+        let [ca, cert, key] = [&files.ca, &files.cert, &files.key].map(Option::as_deref);
+        if ca.or(cert).or(key).is_some() {
+            let config = NatsTls::read(ca, cert, key).and_then(|tls| tls.config());
+            target.tls = Some(config.map_err(|error| error.to_string())?);
         }
         Ok(target)
     }
@@ -88,7 +98,50 @@ impl Server {
             return Err("has no host");
         }
         let host = host.to_owned();
-        Ok(Self { host, port, tls })
+        Ok(Self {
+            host,
+            port,
+            tls,
+            certified: None,
+        })
+    }
+
+    /// Whose certificate it has to have.
+    pub(crate) fn certified(&self) -> &str {
+        self.certified.as_deref().unwrap_or(&self.host)
+    }
+}
+
+/// The files that a URL names.
+#[derive(Default)]
+struct Files {
+    credentials: Option<String>,
+    ca: Option<String>,
+    cert: Option<String>,
+    key: Option<String>,
+}
+
+impl Files {
+    /// Takes them from the end of a URL. A question mark with nothing that is known behind it may stand in a password.
+    fn split(url: &str) -> Result<(&str, Self), String> {
+        let mut files = Self::default();
+        let Some((rest, options)) = url.rsplit_once('?') else {
+            return Ok((url, files));
+        };
+        for (number, option) in (1..).zip(options.split('&')) {
+            let (name, file) = option.split_once('=').unwrap_or((option, ""));
+            let place = match name {
+                "credentials" => &mut files.credentials,
+                "ca" => &mut files.ca,
+                "cert" => &mut files.cert,
+                "key" => &mut files.key,
+                _ if number == 1 => return Ok((url, files)),
+                // Not shown: it may be a part of a password after all.
+                _ => return Err(format!("option {number} behind the servers means nothing")),
+            };
+            *place = Some(decoded(file)?);
+        }
+        Ok((rest, files))
     }
 }
 
@@ -108,10 +161,8 @@ fn decoded(text: &str) -> Result<String, String> {
 
 const DEFAULT_PORT: u16 = 4222;
 
-const CREDENTIALS: &str = "?credentials=";
-
-impl std::fmt::Display for Server {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Display for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}:{}", self.host, self.port)
     }
 }
@@ -167,6 +218,12 @@ mod tests {
         let behind = "server 1 has something behind it that means nothing";
         assert_eq!(error("nats://a/b"), behind);
         assert_eq!(error("nats://a,"), "server 2 has no host");
+        let nothing = "option 2 behind the servers means nothing";
+        assert_eq!(error("nats://me:x?ca=a&pass@a"), nothing);
+        let alone = "a client's certificate goes with its key";
+        assert_eq!(error("tls://a?key=/nowhere"), alone);
+        let missing = r#"the file "/nowhere a" cannot be read: "#;
+        assert!(error("tls://a?ca=/nowhere%20a").starts_with(missing));
     }
 
     #[test]

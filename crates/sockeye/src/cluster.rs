@@ -8,7 +8,7 @@ use std::sync::Arc;
 #[cfg(feature = "mongo")]
 pub use sockeye_adapter_mongo::{Mongo, MongoUrlError};
 #[cfg(feature = "nats")]
-pub use sockeye_adapter_nats::{Nats, NatsCredentialsError, NatsUrlError};
+pub use sockeye_adapter_nats::{Nats, NatsCredentialsError, NatsTls, NatsTlsError, NatsUrlError};
 #[cfg(feature = "postgres")]
 pub use sockeye_adapter_postgres::{Postgres, PostgresUrlError};
 #[cfg(all(feature = "redis", feature = "tls"))]

@@ -47,6 +47,7 @@ enum Kind {
     PostgresTls,
     Mongo,
     Nats,
+    NatsTls,
     NatsCluster,
 }
 
@@ -129,6 +130,13 @@ pub fn nats(test: &str) -> Option<Engine> {
 #[must_use]
 pub fn nats_with(test: &str, settings: &str) -> Option<Engine> {
     Engine::with_settings(Kind::Nats, 1, test, settings)
+}
+
+/// A NATS server that speaks TLS and nothing else, with the same certificate as [`redis_tls`], and asks for one that the same
+/// [authority](Engine::authority) has signed, which its [own](Engine::certificate) is.
+#[must_use]
+pub fn nats_tls(test: &str) -> Option<Engine> {
+    Engine::new(Kind::NatsTls, 1, test)
 }
 
 /// Two NATS servers that are one cluster, and that let go of who is too slow for them soon.
@@ -220,6 +228,21 @@ impl Engine {
                 service.args(["--config", &settings.to_string_lossy()]);
                 service.args(["--addr", HOST, "--port", &port]);
                 service.args(["--store_dir", &folder.to_string_lossy()]);
+                Ok(vec![service])
+            }
+            Kind::NatsTls => {
+                let mut service =
+                    Service::new(&find("nats-server", "Debian's package nats-server")?);
+                let Signed {
+                    authority,
+                    cert,
+                    key,
+                } = Signed::write(folder);
+                let [authority, cert, key] =
+                    [authority, cert, key].map(|file| file.display().to_string());
+                service.args(["--addr", HOST, "--port", &port]);
+                service.args(["--tlsverify", "--tlscacert", &authority]);
+                service.args(["--tlscert", &cert, "--tlskey", &key]);
                 Ok(vec![service])
             }
             Kind::NatsCluster => self.nats_cluster(),
@@ -350,6 +373,7 @@ impl Engine {
             Kind::PostgresTls => format!("postgres://app:secret@{hosts}/postgres"),
             Kind::Mongo => format!("mongodb://{hosts}/sockeye"),
             Kind::Nats => format!("nats://{hosts}"),
+            Kind::NatsTls => format!("tls://{hosts}"),
             Kind::NatsCluster => {
                 format!("nats://{HOST}:{},{HOST}:{}", self.ports[0], self.ports[1])
             }
@@ -366,6 +390,13 @@ impl Engine {
     #[must_use]
     pub fn authority(&self) -> PathBuf {
         self.folder.path().join("ca.pem")
+    }
+
+    /// The files with the certificate of the engine itself and with its key.
+    #[must_use]
+    pub fn certificate(&self) -> (PathBuf, PathBuf) {
+        let folder = self.folder.path();
+        (folder.join("cert.pem"), folder.join("key.pem"))
     }
 
     /// Sends a command to the first server of a Redis, and gives the answer as it comes over the wire.
@@ -495,7 +526,7 @@ fn is_up(kind: Kind, port: u16) -> bool {
             let asked = ask(port, &with_len(parameters), &mut first);
             asked.is_ok() && first == *b"R"
         }
-        Kind::Nats | Kind::NatsCluster => {
+        Kind::Nats | Kind::NatsTls | Kind::NatsCluster => {
             let mut first = [0; 4];
             ask(port, b"", &mut first).is_ok() && first == *b"INFO"
         }
