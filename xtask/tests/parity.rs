@@ -66,6 +66,7 @@ impl Sources {
             None => {
                 let (folder, file) = file.split_once('/').ok_or("it names no crate")?;
                 let paths = [
+                    format!("crates/{folder}/tests/suite/{file}.rs"),
                     format!("crates/{folder}/tests/{file}.rs"),
                     format!("crates/{folder}/tests/{file}/main.rs"),
                     format!("crates/{folder}/src/{file}.rs"),

@@ -1,5 +1,4 @@
 //! What goes wrong with bare streams: peers that vanish, and places that cannot be listened on.
-#![cfg(unix)]
 #![expect(clippy::unwrap_used, reason = "what fails in a helper fails the test")]
 
 use std::io::{self, Read, Write};

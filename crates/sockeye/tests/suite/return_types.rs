@@ -2,7 +2,6 @@
 //!
 //! Nothing of this runs: that it compiles is the test.
 
-#![cfg(all(feature = "client", feature = "server"))]
 #![expect(
     dead_code,
     reason = "these are names, and nobody asks for what has them"

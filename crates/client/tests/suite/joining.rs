@@ -1,15 +1,12 @@
 //! Servers that do not let a socket into its namespace, or not at once.
 
-#![cfg(target_os = "linux")]
 #![expect(clippy::unwrap_used, reason = "all of this is test code")]
-
-mod peer;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use peer::Peer;
+use crate::peer::{self, Peer};
 use sockeye_client::{
     Client, ClientConfig, ConnectError, DisconnectReason, Revision, Socket, TransportKind,
 };

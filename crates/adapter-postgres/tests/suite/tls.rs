@@ -1,7 +1,5 @@
 //! Connections to Postgres over TLS, by a user with a password.
 
-#![cfg(feature = "tls")]
-
 use sockeye_adapter::ClusterState;
 use sockeye_adapter_postgres::Postgres;
 use sockeye_testkit::cluster::{

@@ -26,8 +26,8 @@ fn names(source: &str) -> BTreeMap<&str, &str> {
 
 #[test]
 fn names_that_are_taken_twice_are_those_of_the_guide() {
-    let server = names(include_str!("../../server/src/lib.rs"));
-    let client = names(include_str!("../../client/src/lib.rs"));
+    let server = names(include_str!("../../../server/src/lib.rs"));
+    let client = names(include_str!("../../../client/src/lib.rs"));
     assert_eq!(server.get("Socket"), Some(&"namespace"));
     assert_eq!(client.get("Data"), Some(&"sockeye_events"));
     let is_shared = |path: &str| path.starts_with("sockeye_");
@@ -37,7 +37,7 @@ fn names_that_are_taken_twice_are_those_of_the_guide() {
         .filter(|(_, path, other)| path != other || !is_shared(path))
         .map(|(name, ..)| *name)
         .collect();
-    let guide = include_str!("../docs/client.md").replace('\n', " ");
+    let guide = include_str!("../../docs/client.md").replace('\n', " ");
     let (_, rest) = guide
         .split_once("names are taken twice: ")
         .expect("a sentence about them");
@@ -50,9 +50,9 @@ fn names_that_are_taken_twice_are_those_of_the_guide() {
 /// So that a name that is written down with one set of features is there with every other that has the end it is of.
 #[test]
 fn what_both_ends_share_is_at_the_root_with_either() {
-    let server = names(include_str!("../../server/src/lib.rs"));
-    let client = names(include_str!("../../client/src/lib.rs"));
-    let root = names(include_str!("../src/lib.rs"));
+    let server = names(include_str!("../../../server/src/lib.rs"));
+    let client = names(include_str!("../../../client/src/lib.rs"));
+    let root = names(include_str!("../../src/lib.rs"));
     let shared: Vec<_> = server
         .iter()
         .filter(|(name, path)| path.starts_with("sockeye_") && client.get(*name) == Some(*path))

@@ -1,7 +1,5 @@
 //! Connections to Redis over TLS.
 
-#![cfg(feature = "tls")]
-
 use std::fs;
 
 use sockeye_adapter::ClusterState;

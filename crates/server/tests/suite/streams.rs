@@ -1,5 +1,4 @@
 //! Bare streams: both dialects of one listener, beside each other and beside HTTP.
-#![cfg(unix)]
 #![expect(clippy::unwrap_used, reason = "what fails in a helper fails the test")]
 
 use std::time::Duration;

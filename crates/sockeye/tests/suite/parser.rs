@@ -1,6 +1,5 @@
 //! A stranger's parser: a format of packets that nobody in the house knows, brought along by an application.
 
-#![cfg(all(feature = "client", feature = "server"))]
 #![expect(clippy::unwrap_used, reason = "all of this is test code")]
 
 use std::time::Duration;

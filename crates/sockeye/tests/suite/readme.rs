@@ -1,11 +1,11 @@
 //! What the README shows is what is tried elsewhere.
 
-const README: &str = include_str!("../../../README.md");
+const README: &str = include_str!("../../../../README.md");
 
 /// The example `first` is compiled, and opened in a browser by the suite in `interop`.
 #[test]
 fn first_program_of_the_readme_is_the_example() {
-    let program = include_str!("../examples/first/main.rs");
+    let program = include_str!("../../examples/first/main.rs");
     let (_, program) = program
         .split_once("\n\n")
         .expect("its documentation is first");
@@ -23,7 +23,7 @@ fn first_program_of_the_readme_is_the_example() {
         program
             .replacen(&choice, "", 1)
             .replacen("service(url", &format!("service({url}"), 1);
-    let page = include_str!("../examples/first/index.html");
+    let page = include_str!("../../examples/first/index.html");
     for (language, text) in [("rust", &*program), ("html", page)] {
         let block = format!("```{language}\n{text}```\n");
         assert!(README.contains(&block), "the README has not:\n{block}");

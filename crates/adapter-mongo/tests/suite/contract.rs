@@ -20,7 +20,7 @@ fn by_age(url: &str) -> Mongo {
     capped(url).expire_after(Duration::from_secs(3600))
 }
 
-mod contract {
+mod operations {
     use super::*;
 
     async fn engine() -> Option<Engine> {

@@ -1,5 +1,4 @@
 //! Bytes in events: how many come in and go out, and what is never taken for them.
-#![cfg(unix)]
 
 use bytes::Bytes;
 use serde_json::Value;

@@ -1,5 +1,4 @@
 //! Named pipes of Windows.
-#![cfg(windows)]
 #![expect(clippy::unwrap_used, reason = "what fails in a helper fails the test")]
 
 use sockeye_server::{Args, DisconnectReason, ListenError, ListenOptions, Server, Socket};

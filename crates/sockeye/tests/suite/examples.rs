@@ -1,6 +1,5 @@
 //! The example programs that others rely on, or that show more than one process, as these run.
 
-#![cfg(all(unix, feature = "client", feature = "server"))]
 #![expect(clippy::unwrap_used, reason = "all of this is test code")]
 
 use std::io::{BufRead, BufReader, Write};

@@ -1,6 +1,5 @@
 //! Typed events between both ends: one type says what a server and its clients tell each other.
 
-#![cfg(all(feature = "client", feature = "server", feature = "macros"))]
 #![expect(clippy::unwrap_used, reason = "all of this is test code")]
 
 use std::time::Duration;

@@ -1,11 +1,8 @@
 //! Connection state recovery, with a server that plays its part by hand. Time is virtual.
 
-#![cfg(target_os = "linux")]
 #![expect(clippy::unwrap_used, reason = "all of this is test code")]
 
-mod peer;
-
-use peer::Peer;
+use crate::peer::{self, Peer};
 use sockeye_client::{Args, Client, ClientBuilder, DisconnectReason, EventName, Next, Socket};
 use tokio::net::UnixListener;
 use tokio::sync::mpsc;

@@ -9,7 +9,7 @@ use sockeye_adapter_mongo::Mongo;
 use sockeye_testkit::cluster::{Engine, Node, drain, eventually, meet, settled, until_degraded};
 use sockeye_testkit::{Case, Peer, engines};
 
-use crate::proxy::{Mood, Proxy};
+use proxy::{Mood, Proxy};
 
 /// Times that are short enough for a test, and long enough for a machine that has much to do.
 const SHORT: &str = "socketTimeoutMS=1500&serverSelectionTimeoutMS=500&connectTimeoutMS=1500&heartbeatFrequencyMS=500";

@@ -1,6 +1,8 @@
 //! A server that plays its part by hand: packets in length-prefixed frames. Virtual time takes
 //! sockets that deliver at once: of the Unix domain.
 
+#![expect(clippy::unwrap_used, reason = "all of this is test code")]
+
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::SocketAddr;
 use std::sync::atomic::{AtomicU32, Ordering};

@@ -1,5 +1,4 @@
 //! The ends of bare streams, one half at a time; and what may wait on them.
-#![cfg(unix)]
 #![expect(clippy::unwrap_used, reason = "what fails in a helper fails the test")]
 
 use std::future::poll_fn;

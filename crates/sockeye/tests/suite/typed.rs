@@ -75,7 +75,7 @@ mod renamed {
 }
 
 #[derive(Debug, PartialEq, Serialize, Deserialize, Event)]
-#[event(crate = "crate::renamed::socket_io")]
+#[event(crate = "crate::typed::renamed::socket_io")]
 struct Elsewhere {
     r#type: u8,
 }

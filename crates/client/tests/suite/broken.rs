@@ -1,12 +1,9 @@
 //! Servers that break the protocol, or the connection. Time is virtual.
 
-#![cfg(target_os = "linux")]
 #![expect(clippy::unwrap_used, reason = "all of this is test code")]
 
-mod peer;
-
+use crate::peer::{self, Peer};
 use bytes::Bytes;
-use peer::Peer;
 use sockeye_client::{Args, Client, DisconnectDetail, DisconnectReason, EmitError, Socket};
 use tokio::sync::mpsc;
 

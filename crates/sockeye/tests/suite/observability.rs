@@ -2,7 +2,7 @@
 
 use sockeye_meter::METRICS;
 
-const CHAPTER: &str = include_str!("../docs/observability.md");
+const CHAPTER: &str = include_str!("../../docs/observability.md");
 
 #[test]
 fn every_metric_is_in_the_guide_with_its_unit_and_labels() {

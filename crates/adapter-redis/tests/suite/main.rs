@@ -1,0 +1,9 @@
+//! Clusters on a real Redis, which the tests start.
+//!
+//! In one program, which is built and linked once.
+
+mod contract;
+mod streams;
+#[cfg(feature = "tls")]
+mod tls;
+mod topology;
