@@ -75,6 +75,20 @@ pub(crate) fn find_marks(list: &str, known: usize) -> Result<Vec<usize>, Placeho
     Ok(marks)
 }
 
+/// Appends `list` to `out`, with `false` in the place of each `true` that begins at one of `marks`, which ascend.
+///
+/// A peer may send as many of them as its message has room for, so that nothing is moved once it is written.
+pub(crate) fn unmark(list: &[u8], marks: &[usize], out: &mut Vec<u8>) {
+    out.reserve(list.len() + marks.len());
+    let mut written = 0;
+    for &mark in marks {
+        out.extend_from_slice(&list[written..mark]);
+        out.extend_from_slice(b"false");
+        written = mark + b"true".len();
+    }
+    out.extend_from_slice(&list[written..]);
+}
+
 /// What [`walk`] meets.
 enum Part {
     /// The value `true` of a key `_placeholder`.

@@ -52,14 +52,7 @@ pub(super) fn disarm(buf: &mut Vec<u8>, start: usize, own: usize) -> Result<(), 
         return Ok(());
     }
     let list = buf.split_off(start);
-    buf.reserve(list.len() + marks.len());
-    let mut written = 0;
-    for mark in marks {
-        buf.extend_from_slice(&list[written..mark]);
-        buf.extend_from_slice(b"false");
-        written = mark + b"true".len();
-    }
-    buf.extend_from_slice(&list[written..]);
+    placeholder::unmark(&list, &marks, buf);
     Ok(())
 }
 

@@ -165,6 +165,19 @@ fn nobody_forges_a_placeholder() {
 }
 
 #[test]
+fn as_many_forged_placeholders_as_a_message_has_room_for_are_disarmed() {
+    const MARKS: u32 = 60_000;
+    let object = bytes("81 ac 5f 70 6c 61 63 65 68 6f 6c 64 65 72 c3");
+    let head = [&[0xdd][..], &(MARKS + 1).to_be_bytes(), &[0xc4, 0]].concat();
+    let items = object.repeat(MARKS as usize);
+    let packet = read(&event(&[head, items].concat())).unwrap();
+    let disarmed = r#",{"_placeholder":false}"#.repeat(MARKS as usize);
+    let expected = format!(r#"["e",[{{"_placeholder":true,"num":0}}{disarmed}]]"#);
+    // Said without the values, which would fill the screen.
+    assert!(packet.payload == expected);
+}
+
+#[test]
 fn attachments_are_parts_of_the_message_if_they_are_most_of_it() {
     let mut large = vec![0xc5, 1, 0];
     large.extend([7; 256]);

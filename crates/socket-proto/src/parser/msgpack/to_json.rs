@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use super::date::write_date;
 use super::head::{ExtensionForm, Head, Reader};
-use crate::args::buffer;
+use crate::args::{buffer, placeholder};
 use crate::parser::ParserError;
 
 /// The number of the extensions that notepack.io has made up: what is undefined, a date, an ArrayBuffer.
@@ -270,8 +270,9 @@ impl<'m> Transcoder<'m> {
         if !self.attachments.is_empty() {
             // These are objects that the peer means as they are, but nobody could tell them from the placeholders beside
             // them. It is what becomes of them on their way out, too.
-            for at in self.forged.into_iter().rev() {
-                self.out.splice(at..at + b"true".len(), *b"false");
+            if !self.forged.is_empty() {
+                let json = std::mem::take(&mut self.out);
+                placeholder::unmark(&json, &self.forged, &mut self.out);
             }
         }
         Transcoded {
