@@ -52,6 +52,9 @@ pub fn verify_request<'a>(
     for (name, value) in headers {
         seen.read(name, value)?;
     }
+    if has_repeated(&seen.protocols) {
+        return Err(RequestError::Protocols);
+    }
     if !seen.upgrade {
         return Err(RequestError::Upgrade);
     }
@@ -204,7 +207,7 @@ impl<'a> Seen<'a> {
         } else if name.eq_ignore_ascii_case("sec-websocket-protocol") {
             let value = std::str::from_utf8(value).map_err(|_| RequestError::Protocols)?;
             for protocol in list(value) {
-                if !is_token(protocol) || self.protocols.contains(&protocol) {
+                if !is_token(protocol) {
                     return Err(RequestError::Protocols);
                 }
                 self.protocols.push(protocol);
@@ -217,6 +220,13 @@ impl<'a> Seen<'a> {
         }
         Ok(())
     }
+}
+
+/// Whether two of them are the same. There may be as many as the header has room for, so that not each is compared with all.
+fn has_repeated(protocols: &[&str]) -> bool {
+    let mut sorted = protocols.to_vec();
+    sorted.sort_unstable();
+    sorted.windows(2).any(|pair| pair[0] == pair[1])
 }
 
 fn has_token(value: &[u8], token: &str) -> bool {
@@ -341,6 +351,21 @@ mod tests {
             headers.nth(3),
             Some(("sec-websocket-protocol", "third".to_owned()))
         );
+    }
+
+    #[test]
+    fn as_many_protocols_as_a_header_has_room_for_are_compared() {
+        let value = |last: &str| {
+            let distinct = (0..50_000).map(|n| format!("{n},"));
+            distinct.chain([last.to_owned()]).collect::<String>()
+        };
+        let verify = |value: &str| {
+            let protocols = ("sec-websocket-protocol", value.as_bytes());
+            let request = verify_request("GET", (1, 1), good().into_iter().chain([protocols]));
+            request.map(|request| request.protocols().len())
+        };
+        assert_eq!(verify(&value("last")), Ok(50_001));
+        assert_eq!(verify(&value("0")), Err(RequestError::Protocols));
     }
 
     #[test]
