@@ -178,6 +178,22 @@ test("volatile_is_dropped_while_offline", async (t) => {
   socket.disconnect();
 });
 
+test("dropped_volatile_event_settles_its_ack", async (t) => {
+  const socket = connect("http://127.0.0.1:1", { ...FAST, autoConnect: false });
+  await assert.rejects(socket.timeout(20).volatile.emitWithAck("question"), /timed out/);
+  // Nobody says how long to wait for what is never sent.
+  await assert.rejects(socket.volatile.emitWithAck("question"), /timed out/);
+  const [error] = await new Promise((resolve) => {
+    socket.timeout(20).volatile.emit("question", (...all) => resolve(all));
+  });
+  assert.match(error.message, /timed out/);
+  const { url } = await socketIo(t);
+  const later = connect(url, FAST);
+  later.volatile.emit("question", () => assert.fail("there is no answer"));
+  await next(later, "connect");
+  later.disconnect();
+});
+
 test("listeners_come_and_go", async (t) => {
   const { io, url } = await socketIo(t);
   io.on("connection", (socket) => socket.on("say", (...args) => socket.emit(...args)));
@@ -238,6 +254,71 @@ test("does_not_reconnect_when_told_so", async (t) => {
   socket.on("connect_error", () => (again = true));
   await new Promise((resolve) => setTimeout(resolve, 100));
   assert.equal(again, false);
+});
+
+test("connect_begins_anew_after_giving_up", async (t) => {
+  const spare = await listen(t, () => {});
+  spare.close();
+  for (const options of [{ reconnection: false }, { reconnectionAttempts: 1 }]) {
+    const socket = connect(spare.url, { ...FAST, ...options });
+    await next(...(options.reconnectionAttempts ? [socket.io, "reconnect_failed"] : [socket, "connect_error"]));
+    const server = await socketIo(t, {}, spare.port);
+    socket.connect();
+    await next(socket, "connect");
+    // A connection that was lost and is not to come back by itself.
+    socket.io.options.reconnection = false;
+    const lost = next(socket, "disconnect");
+    server.io.engine.close();
+    await lost;
+    assert.equal(socket.active, true);
+    socket.connect();
+    await next(socket, "connect");
+    socket.disconnect();
+    await server.stop();
+  }
+});
+
+test("connect_in_a_listener_does_not_get_around_the_delay", async (t) => {
+  const socket = connect("http://127.0.0.1:9", { ...FAST, reconnectionDelay: 1e6, reconnectionDelayMax: 1e6 });
+  socket.on("connect_error", () => socket.connect());
+  await next(socket, "connect_error");
+  assert.equal(socket.io._engine, undefined);
+  socket.disconnect();
+});
+
+test("connect_called_again_joins_once", async (t) => {
+  const joins = [];
+  const { url } = await listen(t, (server) =>
+    new WebSocketServer({ server }).on("connection", (ws) => {
+      ws.send('0{"sid":"s","upgrades":[],"pingInterval":25000,"pingTimeout":20000}');
+      ws.on("message", (data) => {
+        joins.push(String(data));
+        if (String(data) === "40") ws.send('40{"sid":"x"}');
+        if (String(data).startsWith("40/b")) ws.send('40/b,{"sid":"y"}');
+        if (String(data).startsWith("42/b")) ws.send("43/b,0[]");
+      });
+    }),
+  );
+  const a = connect(url, { ...FAST, transports: ["websocket"] }).connect();
+  a.io.on("reconnect", () => assert.fail());
+  const opened = next(a, "connect");
+  a.connect();
+  await opened;
+  a.connect();
+  // Asked for its auth, it leaves and comes back: only the later answer is sent.
+  const answers = [];
+  const b = a.io.socket("/b", { auth: (done) => answers.push(done) });
+  b.disconnect().connect().connect();
+  const joined = next(b, "connect");
+  answers[0]({ n: 1 });
+  answers[1]({ n: 2 });
+  await joined;
+  b.connect();
+  await b.emitWithAck("settled");
+  a.disconnect();
+  b.disconnect();
+  assert.equal(answers.length, 2);
+  assert.deepEqual(joins.filter((packet) => packet.startsWith("40")), ["40", '40/b,{"n":2}']);
 });
 
 test("an_attempt_times_out", async (t) => {
@@ -319,6 +400,123 @@ test("nonsense_is_a_parse_error", async (t) => {
   }
 });
 
+test("whatever_ends_an_attempt_is_told_by_an_error", async (t) => {
+  const uncaught = [];
+  const note = (error) => uncaught.push(error);
+  process.on("uncaughtException", note).on("unhandledRejection", note);
+  t.after(() => process.off("uncaughtException", note).off("unhandledRejection", note));
+  const none = { ...FAST, reconnection: false };
+
+  // What answers every path with its page.
+  const page = await listen(t, (http) => {
+    http.removeAllListeners("request").on("request", (_, response) => response.end("<!doctype html>"));
+  });
+  const [wrong] = await next(connect(page.url, none), "connect_error");
+  assert.ok(wrong instanceof Error);
+
+  for (const first of [
+    "0{", "0", "0null", "0{}", '0"text"', '0{"pingInterval":1}', "", "1", "2", "4", '42["a"]', "<!doctype html>", Buffer.from([0]),
+  ]) {
+    const { url } = await listen(t, (server) => new WebSocketServer({ server }).on("connection", (ws) => ws.send(first)));
+    const socket = connect(url, { ...none, transports: ["websocket"] });
+    socket.io.on("reconnect", () => assert.fail(`${first} opens nothing`));
+    const [error] = await next(socket, "connect_error");
+    assert.ok(error instanceof Error, `${first}: ${error}`);
+    assert.notEqual(error.message, "timeout");
+  }
+
+  for (const [answer, message, data] of [
+    ["44"], ["44null"], ["44[]"], ["44{}"], ["445"], ['44"no"', "no"], ['44{"message":"no","data":1}', "no", 1],
+  ]) {
+    const { url } = await listen(t, (server) =>
+      new WebSocketServer({ server }).on("connection", (ws) => {
+        ws.send('0{"sid":"s","upgrades":[],"pingInterval":25000,"pingTimeout":20000}');
+        ws.on("message", () => ws.send(answer));
+      }),
+    );
+    const socket = connect(url, { ...none, transports: ["websocket"] });
+    const [error] = await next(socket, "connect_error");
+    assert.ok(error instanceof Error, answer);
+    if (message) assert.equal(error.message, message);
+    assert.equal(error.data, data);
+    assert.equal(socket.active, false);
+  }
+  await new Promise(setImmediate);
+  assert.deepEqual(uncaught, []);
+});
+
+test("a_session_is_opened_once", async (t) => {
+  const { url } = await scripted(t, (ws) => ws.send('0{"sid":"t","upgrades":[],"pingInterval":60,"pingTimeout":40}'));
+  const socket = connect(url, { ...FAST, transports: ["websocket"], reconnection: false });
+  assert.equal((await next(socket, "disconnect"))[0], "parse error");
+  socket.disconnect();
+});
+
+test("polling_follows_no_redirect", async (t) => {
+  const seen = [];
+  const other = await listen(t, (http) => {
+    http.removeAllListeners("request").on("request", (request, response) => {
+      seen.push(request.headers);
+      response.end();
+    });
+  });
+  for (const status of [301, 302, 303, 307, 308]) {
+    for (const redirected of ["GET", "POST"]) {
+      const { url } = await listen(t, (http) => {
+        http.removeAllListeners("request").on("request", (request, response) => {
+          if (request.method === redirected) return response.writeHead(status, { location: other.url + request.url }).end();
+          // The first poll opens the session, later ones wait.
+          if (!request.url.includes("sid=")) response.end('0{"sid":"s","upgrades":[],"pingInterval":25000,"pingTimeout":20000}');
+        });
+      });
+      const socket = connect(url, {
+        ...FAST,
+        transports: ["polling"],
+        auth: { token: "secret" },
+        extraHeaders: { "x-api-key": "secret" },
+        reconnection: false,
+      });
+      const ended = redirected === "GET" ? next(socket, "connect_error") : new Promise((resolve) => (socket.io._engine.onend = resolve));
+      await ended;
+      socket.disconnect();
+    }
+  }
+  assert.deepEqual(seen, []);
+});
+
+test("a_computer_that_goes_offline_loses_its_sessions_but_those_to_itself", async (t) => {
+  const window = new EventTarget();
+  const listeners = new Set();
+  globalThis.addEventListener = (type, listener) => listeners.add(listener) && window.addEventListener(type, listener);
+  globalThis.removeEventListener = (type, listener) => listeners.delete(listener) && window.removeEventListener(type, listener);
+  t.after(() => {
+    delete globalThis.addEventListener;
+    delete globalThis.removeEventListener;
+  });
+  const { port, url } = await socketIo(t);
+  const remote = connect(url, { ...FAST, reconnection: false });
+  const local = connect(`http://localhost:${port}`, FAST);
+  await Promise.all([remote, local].map((socket) => next(socket, "connect")));
+  const lost = next(remote, "disconnect");
+  window.dispatchEvent(new Event("offline"));
+  assert.equal((await lost)[0], "transport close");
+  assert.equal(local.connected, true);
+  local.disconnect();
+
+  // During an attempt.
+  const attempt = connect(url, { ...FAST, reconnection: false });
+  const failed = next(attempt, "connect_error");
+  window.dispatchEvent(new Event("offline"));
+  assert.ok((await failed)[0] instanceof Error);
+
+  // Nothing stays behind in the page, however a session ends.
+  const left = connect(url, FAST);
+  await next(left, "connect");
+  left.disconnect();
+  connect(url, FAST).disconnect();
+  assert.equal(listeners.size, 0);
+});
+
 test("names_that_are_none_are_not_emitted", async () => {
   const socket = connect("http://127.0.0.1:1", { ...FAST, autoConnect: false });
   for (const name of [undefined, null, {}, ["a"], true, Symbol("a"), "connect", "disconnect", "connect_error"]) {
@@ -386,7 +584,7 @@ test("refused_acknowledgement_rejects_with_message_and_data", async (t) => {
   // None of these is a refusal.
   for (const answer of [
     [null], ["error"], [{ error: "text" }], [{ error: null }], [{ error: { message: 1 } }], [{ error: ["message"] }],
-    [{ error: { message: "no" }, more: 1 }], [{ error: { message: "no", code: 1 } }], [[{ error: { message: "no" } }]],
+    [{ error: { message: "no" }, more: 1 }], [{ error: { message: "no" }, data: 1 }], [{ error: { message: "no", code: 1 } }], [[{ error: { message: "no" } }]],
   ]) {
     assert.deepEqual(await socket.emitWithAck("ask", answer), answer[0]);
   }

@@ -1,13 +1,12 @@
 /*!
- * sockeye.js, a small Socket.IO 5 client for browsers and Node 20+. MIT OR Apache-2.0
+ * sockeye.js, a Socket.IO 5 client for browsers and Node 20+. MIT OR Apache-2.0
  *
- *   const socket = connect("/chat", { auth: { token } }).on("news", (text) => …);
- *   const answer = await socket.timeout(2000).emitWithAck("question", 42);
+ *   const answer = await connect("/chat").on("news", (text) => …).timeout(2000).emitWithAck("question", 42);
  */
 
 const DEFAULTS = {
   path: "/socket.io/",
-  transports: ["websocket", "polling"], // tried in this order
+  transports: ["websocket", "polling"], // in this order
   autoConnect: true,
   reconnection: true,
   reconnectionAttempts: Infinity,
@@ -18,25 +17,24 @@ const DEFAULTS = {
 };
 
 const RESERVED = /^(connect(_error)?|disconnect(ing)?|(new|remove)Listener)$/;
-const [CONNECT, DISCONNECT, EVENT, ACK, CONNECT_ERROR, BINARY_EVENT] = [0, 1, 2, 3, 4, 5];
-const ANY = Symbol("any");
+const [CONNECT, DISCONNECT, EVENT, ACK, CONNECT_ERROR, BINARY_EVENT] = Array(6).keys();
+const ANY = Symbol();
 const SEPARATOR = "\x1e";
-/** By server, so that its namespaces share a session. */
+/** By server: namespaces share a session. */
 const managers = new Map();
 
 /**
  * Opens a socket. Options besides DEFAULTS, whose times are in ms:
  *
- * - auth: object for the namespace, or `async () => object` / `(done) => …` asked at every connection
+ * - auth: object for the namespace, or `async () => object` / `(done) => …` for every connection
  * - query: object added to every URL; extraHeaders, withCredentials: for polling
  * - forceNew: share no session; protocols, WebSocket: sub-protocols, another implementation
  *
  * @param {string} [url] server and namespace: `https://host/chat`, or `/chat` on this page's server
- * @returns {Socket}
  */
 export function connect(url = "/", options = {}) {
   const { protocol, host, pathname, searchParams } = new URL(url, globalThis.location?.origin);
-  const origin = `${protocol.replace("ws", "http")}//${host}`;
+  const origin = protocol.replace("ws", "http") + "//" + host;
   const namespace = decodeURI(pathname);
   const all = { ...DEFAULTS, query: Object.fromEntries(searchParams), ...options };
   const key = origin + all.path;
@@ -81,7 +79,7 @@ class Emitter {
 export class Socket extends Emitter {
   id;
   connected = false;
-  /** Whether it is connected or will (re)connect by itself. */
+  /** Whether it is connected or wants to be. */
   active = false;
   #flags = {};
   #nextId = 0;
@@ -91,9 +89,7 @@ export class Socket extends Emitter {
 
   constructor(io, nsp, auth) {
     super();
-    this.io = io;
-    this.nsp = nsp;
-    this.auth = auth;
+    Object.assign(this, { io, nsp, auth });
   }
 
   get transport() {
@@ -101,10 +97,9 @@ export class Socket extends Emitter {
   }
 
   connect() {
-    if (!this.active) {
-      this.active = true;
-      this.io._start(this);
-    }
+    const { active } = this;
+    this.active = true;
+    this.io._start(this, active);
     return this;
   }
 
@@ -116,11 +111,11 @@ export class Socket extends Emitter {
 
   /** Sends an event; a function as last argument gets the acknowledgement. */
   emit(event, ...args) {
-    if (!isName(event)) throw new Error(`reserved event name, or none: ${event}`);
+    if (!isName(event)) throw new Error(`reserved or no event name: ${event}`);
     const { timeout, volatile, withError = timeout > 0 } = this.#flags;
     this.#flags = {};
     this.io._engine?.checkHeartbeat();
-    if (volatile && !(this.connected && this.io._engine.transport.writable())) return this;
+    const dropped = volatile && !(this.connected && this.io._engine.transport.writable());
 
     let id;
     if (typeof args.at(-1) === "function") {
@@ -130,7 +125,8 @@ export class Socket extends Emitter {
         this.#buffer = this.#buffer.filter((packet) => packet[2] !== id);
         settle(new Error("operation has timed out"));
       };
-      const timer = timeout > 0 && setTimeout(expire, timeout);
+      // Nobody answers what is dropped.
+      const timer = (dropped || timeout > 0) && setTimeout(expire, timeout);
       const settle = (error, answer) => {
         this.#acks.delete(id);
         clearTimeout(timer);
@@ -140,8 +136,8 @@ export class Socket extends Emitter {
       this.#acks.set(id, settle);
     }
     const packet = [EVENT, this.nsp, id, [event, ...args]];
-    if (this.connected) this.io._write(...packet);
-    else this.#buffer.push(packet);
+    if (this.connected && !dropped) this.io._write(...packet);
+    else if (!dropped) this.#buffer.push(packet);
     return this;
   }
 
@@ -164,7 +160,7 @@ export class Socket extends Emitter {
     return this;
   }
 
-  /** Listens to every event of the server: `(event, …args)`. */
+  /** For every event of the server: `(event, …args)`. */
   onAny(listener) {
     return this.on(ANY, listener);
   }
@@ -174,16 +170,16 @@ export class Socket extends Emitter {
   }
 
   async _join(engine) {
+    const early = (this.#early = []);
     let { auth } = this;
-    this.#early = [];
     try {
-      // Both `auth(done)` and `async auth()`.
       if (typeof auth === "function") auth = await (auth.length ? new Promise(auth) : auth());
     } catch (error) {
       this.#leave();
       return this._fire("connect_error", error);
     }
-    if (this.active && this.io._engine === engine) this.io._write(CONNECT, this.nsp, undefined, auth);
+    // Not if it has left, or joined anew.
+    if (this.active && this.#early === early && this.io._engine === engine) this.io._write(CONNECT, this.nsp, undefined, auth);
   }
 
   _receive(packet) {
@@ -212,7 +208,7 @@ export class Socket extends Emitter {
       this.#leave("io server disconnect");
     } else if (type === CONNECT_ERROR) {
       this.#leave();
-      this._fire("connect_error", Object.assign(new Error(data.message ?? data), { data: data.data }));
+      this._fire("connect_error", Object.assign(new Error(data?.message ?? data), { data: data?.data }));
     }
   }
 
@@ -241,20 +237,18 @@ class Manager extends Emitter {
 
   constructor(origin, options) {
     super();
-    this.origin = origin;
-    this.options = options;
-    globalThis.addEventListener?.("offline", () => this._engine?.end("transport close"));
+    Object.assign(this, { origin, options });
   }
 
   socket(namespace, { auth, autoConnect = true } = {}) {
-    let socket = this.sockets.get(namespace);
-    if (!socket) this.sockets.set(namespace, (socket = new Socket(this, namespace, auth)));
+    const socket = this.sockets.get(namespace) ?? new Socket(this, namespace, auth);
+    this.sockets.set(namespace, socket);
     return autoConnect ? socket.connect() : socket;
   }
 
-  _start(socket) {
-    if (this._engine?.opened) socket._join(this._engine);
-    else if (!this._engine && !this.#retry) this.#connect();
+  _start(socket, joined) {
+    if (!this._engine) this.#retry || this.#connect();
+    else if (this._engine.opened && !joined) socket._join(this._engine);
   }
 
   #active() {
@@ -264,10 +258,9 @@ class Manager extends Emitter {
   _stop() {
     if (this.#active().length) return;
     clearTimeout(this.#retry);
-    this.#retry = this.#packet = undefined;
-    this.#attempts = 0;
     this._engine?.close();
-    this._engine = undefined;
+    this._engine = this.#retry = this.#packet = undefined;
+    this.#attempts = 0;
   }
 
   #connect() {
@@ -284,26 +277,27 @@ class Manager extends Emitter {
     engine.onend = (reason, error) => {
       clearTimeout(timer);
       this._engine = this.#packet = undefined;
+      // First, so that no listener connects without the delay.
+      this.#reconnect(this.options);
       for (const socket of this.#active()) {
         if (engine.opened) socket._lost(reason, error);
-        else socket._fire("connect_error", error);
+        else socket._fire("connect_error", error ?? new Error(reason));
       }
-      this.#reconnect(this.options);
     };
   }
 
-  #reconnect({ reconnection, reconnectionAttempts, ...options }) {
-    if (!reconnection || this._engine || this.#retry || !this.#active().length) return;
-    if (this.#attempts >= (reconnectionAttempts || Infinity)) {
+  #reconnect(options) {
+    if (!options.reconnection || !this.#active().length) return;
+    if (this.#attempts >= (options.reconnectionAttempts || Infinity)) {
       this.#attempts = 0;
-      return this._fire("reconnect_failed");
+      return queueMicrotask(() => this._fire("reconnect_failed"));
     }
     const delay = options.reconnectionDelay * 2 ** Math.min(this.#attempts++, 30);
     const jitter = delay * options.randomizationFactor * (Math.random() * 2 - 1);
     this.#retry = setTimeout(() => {
       this.#retry = undefined;
       this._fire("reconnect_attempt", this.#attempts);
-      if (!this._engine && this.#active().length) this.#connect();
+      if (this.#active().length) this._start();
     }, Math.min(delay + jitter, options.reconnectionDelayMax));
   }
 
@@ -312,22 +306,18 @@ class Manager extends Emitter {
   }
 
   #receive(data) {
-    try {
-      if (typeof data === "string") {
-        if (this.#packet) throw new Error("attachment missing");
-        this.#packet = decode(data);
-      } else {
-        this.#packet.attachments.push(data);
-      }
-      const packet = this.#packet;
-      if (packet.attachments.length < packet.count) return;
-      this.#packet = undefined;
-      packet.data = parse(packet);
-      const socket = this.sockets.get(packet.nsp);
-      if (socket?.active) socket._receive(packet);
-    } catch (error) {
-      this._engine.end("parse error", error);
+    if (typeof data === "string") {
+      if (this.#packet) throw new Error("attachment missing");
+      this.#packet = decode(data);
+    } else {
+      this.#packet.attachments.push(data);
     }
+    const packet = this.#packet;
+    if (packet.attachments.length < packet.count) return;
+    this.#packet = undefined;
+    packet.data = parse(packet);
+    const socket = this.sockets.get(packet.nsp);
+    if (socket?.active) socket._receive(packet);
   }
 }
 
@@ -335,23 +325,22 @@ class Manager extends Emitter {
 class Engine {
   #timer;
   #deadline = Infinity;
-  #ended = false;
+  #ended;
+  #offline = () => this.end("transport close");
 
   constructor(origin, options) {
-    this.origin = origin;
-    this.options = options;
-    this.names = [...options.transports];
-    queueMicrotask(() => this.#next(new Error("no transport available")));
+    Object.assign(this, { origin, options });
+    if (!/\/localhost(:|$)/.test(origin)) globalThis.addEventListener?.("offline", this.#offline);
+    queueMicrotask(() => this.#next(options.transports, new Error("no transport")));
   }
 
-  #next(error) {
-    const name = this.names.shift();
+  #next([name, ...others], error) {
     if (this.#ended) return;
     if (!name) return this.end("transport error", error);
     const { path, query, timeout } = this.options;
     const params = Object.entries({ ...query, EIO: 4, transport: name }).filter(([, value]) => value != null);
-    const url = `${this.origin + path}?${new URLSearchParams(params)}`;
-    let over = false;
+    const url = this.origin + path + "?" + new URLSearchParams(params);
+    let over;
     const events = {
       packet: (packet) => over || this.#ended || this.#receive(packet),
       end: (reason, cause) => {
@@ -360,11 +349,11 @@ class Engine {
         clearTimeout(this.#timer);
         if (this.opened) return this.end(reason, cause);
         this.transport?.abort();
-        this.#next(Object.assign(new Error(`${name} error`), { description: cause }));
+        this.#next(others, Object.assign(new Error(`${name} error`), { description: cause }));
       },
     };
-    // A proxy may swallow a WebSocket: leave time for the next transport.
-    if (this.names.length && timeout) this.#timer = setTimeout(events.end, timeout / 4);
+    // A proxy may swallow a WebSocket: leave time for others.
+    if (others.length && timeout) this.#timer = setTimeout(events.end, timeout / 4);
     try {
       this.transport = (name === "polling" ? polling : webSocket)(url, this.options, events);
       this.transport.name = name;
@@ -375,20 +364,24 @@ class Engine {
 
   #receive(packet) {
     const type = packet[0];
-    if (type === "0") this.opened = JSON.parse(packet.slice(1));
-    else if (!this.opened) return this.end("parse error");
-    clearTimeout(this.#timer);
-    const patience = this.opened.pingInterval + this.opened.pingTimeout;
-    this.#deadline = Date.now() + patience;
-    this.#timer = setTimeout(() => this.end("ping timeout"), patience);
-    if (typeof packet !== "string") this.onmessage(packet);
-    else if (type === "4") this.onmessage(packet.slice(1));
-    else if (type === "2") this.transport.send("3");
-    else if (type === "0") {
-      this.transport.session = this.opened;
-      this.onopen();
-    } else if (type === "1") this.end("transport close");
-    else if (type !== "6") this.end("parse error");
+    const first = !this.opened;
+    try {
+      const opened = this.opened ?? (type === "0" && JSON.parse(packet.slice(1)));
+      const patience = opened.pingInterval + opened.pingTimeout;
+      if (!(patience > 0)) throw new Error("invalid packet");
+      this.opened = this.transport.session = opened;
+      clearTimeout(this.#timer);
+      this.#deadline = Date.now() + patience;
+      this.#timer = setTimeout(() => this.end("ping timeout"), patience);
+      if (first) this.onopen();
+      else if (typeof packet !== "string") this.onmessage(packet);
+      else if (type === "4") this.onmessage(packet.slice(1));
+      else if (type === "2") this.transport.send("3");
+      else if (type === "1") this.end("transport close");
+      else if (type !== "6") throw new Error("invalid packet");
+    } catch (error) {
+      this.end("parse error", error);
+    }
   }
 
   send(packet) {
@@ -402,16 +395,15 @@ class Engine {
 
   end(reason, error) {
     if (this.#ended) return;
-    this.#ended = true;
-    clearTimeout(this.#timer);
-    this.transport?.abort();
+    this.close("abort");
     this.onend(reason, error);
   }
 
-  close() {
+  close(how = this.opened ? "close" : "abort") {
     this.#ended = true;
     clearTimeout(this.#timer);
-    this.transport?.[this.opened ? "close" : "abort"]();
+    globalThis.removeEventListener?.("offline", this.#offline);
+    this.transport?.[how]();
   }
 }
 
@@ -429,16 +421,16 @@ function webSocket(url, options, events) {
 function polling(url, { extraHeaders: headers, withCredentials }, events) {
   const abort = new AbortController();
   const queue = [];
-  let posting = false;
-  let closed = false;
+  let posting, closed;
 
   async function request(body) {
     const response = await fetch(self.session ? `${url}&sid=${self.session.sid}` : url, {
-      method: body ? "POST" : "GET",
+      method: body && "POST",
       body,
       headers,
       cache: "no-store",
-      credentials: withCredentials ? "include" : "same-origin",
+      redirect: "error", // nothing to other servers
+      credentials: withCredentials ? "include" : undefined,
       signal: abort.signal,
     });
     const text = await response.text();
@@ -458,17 +450,17 @@ function polling(url, { extraHeaders: headers, withCredentials }, events) {
     if (posting) return;
     posting = true;
     while (queue.length) {
-      const body = [];
-      let size = 0;
+      let body;
       do {
         const packet = queue[0];
         if (typeof packet !== "string") queue[0] = "b" + (await toBase64(packet));
+        const more = body ? body + SEPARATOR + queue[0] : queue[0];
         // At most 3 bytes of UTF-8 for each UTF-16 unit.
-        size += queue[0].length * 3;
-        if (body.length && size > self.session.maxPayload) break;
-        body.push(queue.shift());
+        if (body && more.length * 3 > self.session.maxPayload) break;
+        body = more;
+        queue.shift();
       } while (queue.length);
-      await request(body.join(SEPARATOR));
+      await request(body);
     }
     posting = false;
   }
@@ -486,10 +478,7 @@ function polling(url, { extraHeaders: headers, withCredentials }, events) {
       closed = true;
       send("1");
     },
-    abort: () => {
-      closed = true;
-      abort.abort();
-    },
+    abort: () => abort.abort(),
   };
   poll().catch(failed);
   return self;
@@ -499,9 +488,7 @@ function encode(type, nsp, id = "", data) {
   const attachments = [];
   const json = JSON.stringify(data, function (key, value) {
     // Not `value`: Node's Buffer has a toJSON method.
-    const raw = this[key];
-    if (!isBinary(raw)) return value;
-    return { _placeholder: true, num: attachments.push(raw) - 1 };
+    return isBinary(this[key]) ? { _placeholder: true, num: attachments.push(this[key]) - 1 } : value;
   });
   const head = attachments.length ? `${type + 3}${attachments.length}-` : type;
   return [head + (nsp === "/" ? "" : nsp + ",") + id + (json ?? ""), ...attachments];
@@ -518,12 +505,12 @@ function parse({ type, count, json, attachments }) {
   const revive = (_, value) => {
     if (value?._placeholder !== true) return value;
     const attachment = typeof value.num === "number" && attachments[value.num];
-    if (!attachment) throw new Error("illegal attachment");
+    if (!attachment) throw new Error("invalid attachment");
     return attachment;
   };
   const data = json && JSON.parse(json, count && revive);
   const isList = Array.isArray(data);
-  if (type === EVENT ? !isList || !isName(data[0]) : type === ACK && !isList) throw new Error("invalid payload");
+  if (type === EVENT ? !isList || !isName(data[0]) : type === ACK && !isList) throw new Error("invalid packet");
   return data;
 }
 
@@ -534,9 +521,9 @@ function isName(name) {
 /** The error in a refused acknowledgement: `[{ error: { message, data } }]`. */
 function refusal([answer, ...more]) {
   const { message, data } = answer?.error ?? {};
-  const keys = (value) => "" + Object.keys(Object(value));
-  if (more.length || typeof message !== "string" || keys(answer) !== "error") return;
-  if (/^(data,)?message(,data)?$/.test(keys(answer.error))) return Object.assign(new Error(message), { data });
+  const keys = [answer, answer?.error].map((value) => Object.keys(Object(value))).join(";");
+  if (more.length || typeof message !== "string") return;
+  if (/^error;(data,)?message(,data)?$/.test(keys)) return Object.assign(new Error(message), { data });
 }
 
 function isBinary(value) {
@@ -545,9 +532,7 @@ function isBinary(value) {
 
 async function toBase64(data) {
   const buffer = await new Blob([data]).arrayBuffer();
-  let text = "";
-  for (const byte of new Uint8Array(buffer)) text += String.fromCharCode(byte);
-  return btoa(text);
+  return btoa(Array.from(new Uint8Array(buffer), (byte) => String.fromCharCode(byte)).join(""));
 }
 
 function fromBase64(text) {
