@@ -314,6 +314,21 @@ pub(crate) fn counted(answer: &Value) -> Option<usize> {
     }
 }
 
+/// The same for each of so many channels, in the order of the question.
+pub(crate) fn each_counted(answer: &Value, channels: usize) -> Option<Vec<usize>> {
+    let numbers: Vec<_> = match answer {
+        Value::Array(items) => items.iter().skip(1).step_by(2).collect(),
+        Value::Map(items) => items.iter().map(|(_, number)| number).collect(),
+        _ => return None,
+    };
+    let numbers = numbers.into_iter().map(|number| match number {
+        Value::Int(number) => usize::try_from(*number).ok(),
+        _ => None,
+    });
+    let numbers: Vec<_> = numbers.collect::<Option<_>>()?;
+    (numbers.len() == channels).then_some(numbers)
+}
+
 /// A batch is one write, and a part of the time that messages of others have to wait.
 const MAX_COMMANDS: usize = 256;
 const MAX_BYTES: usize = 256 * 1024;

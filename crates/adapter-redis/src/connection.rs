@@ -1,6 +1,7 @@
 //! What is done on the connections to Redis, and again when one of them is lost.
 
 use std::fmt;
+use std::future;
 use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
@@ -8,17 +9,14 @@ use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt, StreamExt};
 use redis::{RedisResult, Value};
 use sockeye_adapter::Cluster;
-use sockeye_cluster::{
-    Attempts, Bus, BusCluster, BusProfile, ClusterConfig, FindNodes, Job, Link, Publish,
-};
-use sockeye_cluster_proto::NodeId;
+use sockeye_cluster::{Attempts, Bus, BusCluster, BusProfile, ClusterConfig, Job, Link, Publish};
 use tokio::time::MissedTickBehavior;
 
 use crate::census::Census;
-use crate::commands::{Batch, Batches, Expected, count_command, finish};
+use crate::commands::{Batch, Batches, Expected, finish};
 use crate::dialect::Dialect;
 use crate::endpoint::Endpoint;
-use crate::servers::{MAX_SENT, Over, PROBE_INTERVAL, Servers};
+use crate::servers::{MAX_SENT, Over, PROBE_INTERVAL, Server, Servers};
 use crate::slots;
 
 /// A bus on Redis.
@@ -87,8 +85,7 @@ struct Connection<'b, D> {
     /// What servers have not taken because they do not have its channel, in the order in which it is to be sent to others.
     again: Vec<Publish>,
     /// In a Redis Cluster, the other servers have to be asked as well for the number of subscribers, unless channels are sharded.
-    census: Option<Arc<Census>>,
-    counting: FuturesUnordered<BoxFuture<'b, ()>>,
+    census: Option<Census<'b>>,
 }
 
 /// Which server something was sent to, what it was, and what Redis says to it.
@@ -105,7 +102,7 @@ impl<'b, D: Dialect> Connection<'b, D> {
             let server = &servers.each[0];
             let asked = slots::ask(&mut server.redis(), "INFO").await;
             let cluster = asked.inspect_err(|_| server.ears.end(Over::Lost))?;
-            census = cluster.map(|_| Arc::default());
+            census = cluster.map(|_| Census::new(&bus.endpoint));
         }
         Ok(Self {
             bus,
@@ -114,7 +111,6 @@ impl<'b, D: Dialect> Connection<'b, D> {
             sent: FuturesUnordered::new(),
             again: Vec::new(),
             census,
-            counting: FuturesUnordered::new(),
         })
     }
 
@@ -160,17 +156,26 @@ impl<'b, D: Dialect> Connection<'b, D> {
                 biased;
                 () = alarm.notified() => self.servers.trouble().map_or(Ok(()), Err)?,
                 Some(answered) = self.sent.next() => self.answered(answered)?,
-                Some(()) = self.counting.next() => {}
+                () = count(&mut self.census) => {}
                 job = self.link.next(), if self.has_room() => {
                     let Some(job) = job else {
                         break;
                     };
-                    let mut batches = self.batches();
-                    self.add(&mut batches, job);
-                    while !batches.is_full()
-                        && let Some(job) = self.link.try_next()
-                    {
-                        self.add(&mut batches, job);
+                    let mut batches = Batches::new(&self.servers.routes, self.servers.each.len());
+                    let home = &self.servers.each[0];
+                    let mut next = Some(job);
+                    while let Some(job) = next {
+                        let job = match &mut self.census {
+                            Some(census) => ask(census, home, &*self.bus.dialect, job),
+                            None => Some(job),
+                        };
+                        if let Some(job) = job {
+                            batches.push(&*self.bus.dialect, self.link, job);
+                        }
+                        next = match batches.is_full() {
+                            true => None,
+                            false => self.link.try_next(),
+                        };
                     }
                     self.send_all(batches);
                 }
@@ -187,35 +192,6 @@ impl<'b, D: Dialect> Connection<'b, D> {
 
     fn batches(&self) -> Batches<'_> {
         Batches::new(&self.servers.routes, self.servers.each.len())
-    }
-
-    fn add(&self, batches: &mut Batches<'_>, job: Job) {
-        let dialect: &'b D = &self.bus.dialect;
-        match (job, &self.census) {
-            (Job::CountNodes(count), Some(census)) => {
-                let channel = dialect.counted_channel(&count.namespace);
-                let question = count_command(dialect.verbs().count, &channel);
-                let (census, redis) = (Arc::clone(census), self.servers.each[0].redis());
-                let endpoint = &self.bus.endpoint;
-                let counting = async move {
-                    if let Ok(servers) = census.count(endpoint, redis, question).await {
-                        count.answer(servers);
-                    }
-                };
-                self.counting.push(counting.boxed());
-            }
-            (Job::FindNodes(find), Some(census)) => {
-                let (census, redis) = (Arc::clone(census), self.servers.each[0].redis());
-                let endpoint = &self.bus.endpoint;
-                let question = move |find: &FindNodes, node: &NodeId| {
-                    let channel = dialect.own_channel(&find.namespace, node);
-                    count_command(dialect.verbs().count, &channel)
-                };
-                let finding = async move { census.find(endpoint, redis, find, question).await };
-                self.counting.push(finding.boxed());
-            }
-            (job, _) => batches.push(dialect, self.link, job),
-        }
     }
 
     fn send_all(&self, batches: Batches<'_>) {
@@ -274,6 +250,36 @@ impl<'b, D: Dialect> Connection<'b, D> {
                 self.send(place, batch);
             }
         }
+    }
+}
+
+/// Goes on with what is being counted, if anything is.
+async fn count(census: &mut Option<Census<'_>>) {
+    match census {
+        Some(census) => census.run().await,
+        None => future::pending().await,
+    }
+}
+
+/// Gives a question for all servers to the census. Gives back what is none.
+fn ask(census: &mut Census<'_>, home: &Server, dialect: &impl Dialect, job: Job) -> Option<Job> {
+    match job {
+        Job::CountNodes(count) => {
+            let channel = dialect.counted_channel(&count.namespace);
+            census.count(home.redis(), channel, count);
+            None
+        }
+        Job::FindNodes(find) => {
+            let nodes = find.nodes.iter();
+            let channels = nodes.map(|node| dialect.own_channel(&find.namespace, node));
+            census.find(home.redis(), channels.collect(), find);
+            None
+        }
+        Job::Close(closing) => {
+            census.forget(&dialect.counted_channel(&closing.namespace));
+            Some(Job::Close(closing))
+        }
+        job => Some(job),
     }
 }
 

@@ -216,6 +216,12 @@ impl CountNodes {
         self.census.lock().counted(nodes, self.asked);
         let _ = self.reply.send(nodes);
     }
+
+    /// Whether nobody waits for it any more.
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        self.reply.is_closed()
+    }
 }
 
 impl FindNodes {

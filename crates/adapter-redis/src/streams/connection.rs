@@ -35,8 +35,7 @@ pub(super) struct Connection<'b> {
     /// Nobody listens as long as there is no namespace.
     reading: Vec<Reading>,
     /// In a Redis Cluster, the other servers have to be asked as well for the number of subscribers.
-    census: Arc<Census>,
-    counting: FuturesUnordered<BoxFuture<'b, ()>>,
+    census: Census<'b>,
 }
 
 /// What an answer is about.
@@ -92,8 +91,7 @@ impl<'b> Connection<'b> {
             refused: Vec::new(),
             searches: FuturesUnordered::new(),
             reading: Vec::new(),
-            census: Arc::default(),
-            counting: FuturesUnordered::new(),
+            census: Census::new(endpoint),
         };
         let subscriptions = link.subscriptions();
         let is_to_be_read = !subscriptions.is_empty();
@@ -125,7 +123,7 @@ impl<'b> Connection<'b> {
                 answered = self.lanes.answered() => self.take(answered?)?,
                 error = Reading::failed(&mut self.reading) => return Err(error),
                 Some(elsewhere) = self.searches.next() => elsewhere.map_or(Ok(()), Err)?,
-                Some(()) = self.counting.next() => {}
+                () = self.census.run() => {}
                 job = self.link.next(), if self.lanes.have_room() => {
                     let Some(job) = job else {
                         break;
@@ -239,6 +237,7 @@ impl<'b> Connection<'b> {
                 let own = names.own_channel(&closing.namespace, &closing.uid);
                 batches[HOME].add("UNSUBSCRIBE", &own, Expected::Nothing);
                 let channel = names.channel(&closing.namespace);
+                self.census.forget(&channel);
                 batches[HOME].add("UNSUBSCRIBE", &channel, Expected::Closed(closing));
             }
             Job::Publish(publish) => self.publish(batches, publish),
@@ -280,37 +279,29 @@ impl<'b> Connection<'b> {
 
     fn count(&mut self, batches: &mut [Batch], count: CountNodes) {
         let channel = self.log.names.channel(&count.namespace);
-        let command = count_command("NUMSUB", &channel);
         if !self.lanes.is_cluster() {
+            let command = count_command("NUMSUB", &channel);
             return batches[HOME].push(command, Expected::Counted(count));
         }
-        let (census, endpoint) = (Arc::clone(&self.census), self.endpoint);
-        let redis = self.lanes.home().redis();
-        let counting = async move {
-            if let Ok(servers) = census.count(endpoint, redis, command).await {
-                count.answer(servers);
-            }
-        };
-        self.counting.push(counting.boxed());
+        self.census.count(self.lanes.home().redis(), channel, count);
     }
 
     fn find(&mut self, batches: &mut [Batch], find: FindNodes) {
-        let log = self.log;
-        let question = move |find: &FindNodes, node: &NodeId| {
-            count_command("NUMSUB", &log.names.own_channel(&find.namespace, node))
-        };
-        if !self.lanes.is_cluster() {
-            let find = Arc::new(find);
-            for node in &find.nodes {
-                let expected = Expected::Found(Arc::clone(&find), node.clone());
-                batches[HOME].push(question(&find, node), expected);
-            }
-            return;
+        let names = &self.log.names;
+        let nodes = find.nodes.iter();
+        let channels = nodes.map(|node| names.own_channel(&find.namespace, node));
+        if self.lanes.is_cluster() {
+            let channels = channels.collect();
+            return self.census.find(self.lanes.home().redis(), channels, find);
         }
-        let (census, endpoint) = (Arc::clone(&self.census), self.endpoint);
-        let redis = self.lanes.home().redis();
-        let finding = async move { census.find(endpoint, redis, find, question).await };
-        self.counting.push(finding.boxed());
+        let questions: Vec<_> = channels
+            .map(|channel| count_command("NUMSUB", &channel))
+            .collect();
+        let find = Arc::new(find);
+        for (node, question) in find.nodes.iter().zip(questions) {
+            let expected = Expected::Found(Arc::clone(&find), node.clone());
+            batches[HOME].push(question, expected);
+        }
     }
 
     fn publish(&self, batches: &mut [Batch], publish: Publish) {

@@ -2,10 +2,12 @@
 
 use std::time::{Duration, Instant};
 
+use futures_util::future::join_all;
 use futures_util::{FutureExt, StreamExt};
 use sockeye_adapter::{ClusterChange, ClusterState};
 use sockeye_adapter_redis::{ClusterConfig, Redis, RedisStreams, ShardedRedis};
 use sockeye_testkit::cluster::{self, Engine, Node, Ways, drain, eventually, meet, settled};
+use sockeye_testkit::engines::Way;
 use sockeye_testkit::{Peer, engines};
 
 /// Two servers, of which one emits to a room all the time.
@@ -346,4 +348,76 @@ async fn slow_connections_are_no_lost_ones() {
         Redis::new(url).expect("a URL of Redis").cluster(config)
     });
     cluster::slow_ways_are_no_lost_ones(&ways.await, 24, 64 * 1024).await;
+}
+
+/// It takes connections and says nothing, as its host has stopped. All others know no better.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn requests_are_answered_while_one_server_of_the_cluster_is_silent() {
+    let Some(servers) = engines::redis_cluster_with_replicas("silent") else {
+        return;
+    };
+    for server in 0..servers.ports().len() {
+        let command = "CONFIG SET cluster-node-timeout 600000";
+        assert_eq!(servers.redis_command_to(server, command), "+OK");
+    }
+    // A replica, as streams are on all primaries.
+    servers.signal_one(5, "STOP");
+    let streams = servers.url().replace("redis:", "redis+streams:");
+    let streams = Engine::new(move || RedisStreams::new(&streams).expect("a URL of Redis"));
+    for engine in [classic(&servers.url()), streams] {
+        let nodes = engine.nodes::<2>().await;
+        for _ in 0..3 {
+            let asked = (0..50).map(|_| nodes[0].io.server_side_emit_with_ack::<String>("who", ()));
+            for answers in join_all(asked).await {
+                assert_eq!(answers.expect("all answer"), ["node-1"]);
+            }
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn servers_that_cannot_be_counted_are_not_taken_for_gone() {
+    let Some(servers) = engines::redis_cluster("uncounted") else {
+        return;
+    };
+    let ports = servers.ports();
+    let way = Way::to(ports[2]).await;
+    // The others and we reach it by the way only; they meet each other where they did.
+    for (option, port) in [("bus-port", ports[2] + 10_000), ("port", way.port())] {
+        let command = format!("CONFIG SET cluster-announce-{option} {port}");
+        assert_eq!(servers.redis_command_to(2, &command), "+OK");
+    }
+    let known = format!(":{}@", way.port());
+    eventually("the others know the way", async || {
+        servers.redis_command("CLUSTER NODES").contains(&known)
+    })
+    .await;
+    let at = |server: usize| classic(&format!("redis://127.0.0.1:{}", ports[server]));
+    let nodes = [at(0).node("near"), at(2).node("far")];
+    meet(&nodes).await;
+    let mut peer = nodes[1].peer(&[]).await;
+    settled(&nodes).await;
+    way.cut();
+    let target = nodes[0].io.timeout(PATIENCE);
+    let answers = target.emit_with_ack::<u32>("q", ()).expect("sent");
+    let question = peer.text().await;
+    let id = question.strip_suffix(r#"["q"]"#).expect("a question");
+    let asked = counts(&servers);
+    eventually("it was looked for some times", async || {
+        counts(&servers) >= asked + 8
+    })
+    .await;
+    peer.send(&format!("3{}[7]", &id[1..])).await;
+    let summary = answers.await;
+    let given: Vec<_> = summary.answers.iter().map(|(_, answer)| *answer).collect();
+    assert_eq!(given, [7], "{summary:?}");
+    assert_eq!((summary.missing.len(), summary.missing_servers), (0, 0));
+}
+
+/// How often the first server was asked for numbers of subscribers.
+fn counts(servers: &engines::Engine) -> usize {
+    let info = servers.redis_command("INFO commandstats");
+    let calls = info.split_once("cmdstat_pubsub|numsub:calls=");
+    let calls = calls.and_then(|(_, rest)| rest.split(',').next());
+    calls.map_or(0, |calls| calls.parse().expect("a number"))
 }
