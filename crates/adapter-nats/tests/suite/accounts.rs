@@ -1,4 +1,4 @@
-//! What NATS wants to be shown by whoever connects.
+//! What NATS wants to be shown by whoever connects, and what it lets them do.
 
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD as BASE64;
@@ -94,4 +94,17 @@ async fn user_of_an_operator_is_let_in() {
         move |nats: Nats| nats.credentials(&text).expect("credentials")
     });
     only_the_right_one_is_let_in(&server, right, wrong).await;
+}
+
+/// The permissions that the guide's chapter on clusters gives a server.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn server_needs_no_subjects_but_those_of_its_prefix() {
+    let settings = r#"authorization { users = [ { user: sockeye, password: SECRET, permissions: {
+        publish: ["socket.io.>"], subscribe: ["socket.io.>"] } } ] }"#;
+    let Some(server) = engines::nats_with("permissions", settings) else {
+        return;
+    };
+    let account =
+        |password: &'static str| move |nats: Nats| nats.user_and_password("sockeye", password);
+    only_the_right_one_is_let_in(&server, account("SECRET"), account("GUESS")).await;
 }
