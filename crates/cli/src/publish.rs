@@ -89,8 +89,9 @@ pub(crate) fn url_hint(error: &ClusterUrlError) -> String {
             "Build the command with it: cargo install sockeye-cli --features {feature}; \
              with --features cluster it has all engines."
         ),
-        _ => "Write it like redis://localhost, redis+sharded://localhost, \
-              postgres://USER@localhost/DATABASE, mongodb://localhost/DATABASE or nats://localhost."
+        _ => "Write it like redis://localhost, redis+sharded://localhost, redis+streams://localhost, \
+              postgres://USER@localhost/DATABASE, mongodb://localhost/DATABASE, nats://localhost or \
+              nats+mickl://localhost; with TLS rediss://HOST for Redis and tls://HOST for NATS."
             .into(),
     }
 }

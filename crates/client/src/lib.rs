@@ -40,9 +40,10 @@ pub type Emission<'s> = sockeye_link::Emission<'s, Socket>;
 
 /// Answers one event at a time of the handler's choosing, instead of by return value.
 ///
-/// `T` is what the answer is made of; a tuple becomes several arguments. Taken as a parameter of
-/// a handler, it has two methods: `is_wanted()` says whether the server waits for an answer, and
-/// `send(answer)` sends it, or does nothing if none is wanted or another handler was first.
+/// `T` is what the answer is made of; a tuple becomes several arguments. Taken as a parameter of a
+/// handler, it has three methods: `is_wanted()` says whether the server waits for an answer,
+/// `send(answer)` sends it, and `refuse(error)` refuses. The last two do nothing if none is wanted
+/// or another handler was first.
 pub type Ack<T = sockeye_socket_proto::Args> = sockeye_events::Ack<Socket, T>;
 
 pub use sockeye_dial::transport;

@@ -55,7 +55,8 @@ impl ClusterConfig {
         self
     }
 
-    /// How long the other servers' answers are waited for, where the application does not say. Default: 5 s.
+    /// How long the other servers' answers are waited for, where the application does not say. Not for `emit_with_ack`
+    /// to clients, which waits for the server's `ack_timeout`. Default: 5 s.
     #[doc(alias = "requestsTimeout")]
     pub const fn requests_timeout(mut self, timeout: Duration) -> Self {
         self.requests_timeout = timeout;

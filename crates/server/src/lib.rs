@@ -49,10 +49,10 @@ pub use server_side::{ServerSide, ServerSideError};
 
 /// Answers one event at a time of the handler's choosing, instead of by return value.
 ///
-/// `T` is what the answer is made of; a tuple becomes several arguments. Taken as a parameter of
-/// a handler, it has two methods: `is_wanted()` says whether the peer waits for an answer, and
-/// `send(answer)` sends it, or does nothing if none is wanted or another handler was first. See
-/// [`sockeye_events::Ack`].
+/// `T` is what the answer is made of; a tuple becomes several arguments. Taken as a parameter of a
+/// handler, it has three methods: `is_wanted()` says whether the peer waits for an answer,
+/// `send(answer)` sends it, and `refuse(error)` refuses. The last two do nothing if none is wanted
+/// or another handler was first. See [`sockeye_events::Ack`].
 ///
 /// ```
 /// # use sockeye_server as sockeye;

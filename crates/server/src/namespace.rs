@@ -138,7 +138,8 @@ impl Namespace {
     /// });
     /// ```
     ///
-    /// It may take as long as it likes: there is no time limit.
+    /// It may take its time, but a connection that is in no namespace yet is closed after
+    /// [`connect_timeout`](crate::ConnectionConfig::connect_timeout()), 45 s, also while a middleware decides about it.
     pub fn middleware<M: 'static, F>(&self, middleware: F) -> &Self
     where
         F: Callback<Socket, M>,

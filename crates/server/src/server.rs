@@ -281,9 +281,10 @@ impl Server {
     /// function that takes the [`NamespaceRequest`], with name and auth data, and parameters of handlers that need no
     /// socket; and returns whether the client may have the namespace.
     ///
-    /// It is asked about each client that wants to join, also if the namespace is there already. A panic, or a parameter that
-    /// cannot be had, means no. There is no time limit: one that asks a database should have its own. Connections on which
-    /// a client waits for it go on otherwise.
+    /// It is asked about each client that wants to join, also if the namespace is there already. A panic, or a
+    /// parameter that cannot be had, means no. As with middlewares, a connection that is in no namespace yet is closed
+    /// after the [`connect_timeout`](crate::ConnectionConfig::connect_timeout()) (45 s); a function that asks a
+    /// database should have a limit of its own. Meanwhile the client's connection goes on as usual.
     ///
     /// ```
     /// # use sockeye_server as sockeye;

@@ -76,10 +76,14 @@
 //! * [`typed`](guide::typed): events whose shape the compiler knows
 //! * [`recovery`](guide::recovery): sockets that come back after a loss
 //! * [`rooms`](guide::rooms): rooms and broadcasting
+//! * [`cluster`](guide::cluster): several servers as one (shown with the feature `emitter`)
 //! * [`namespaces`](guide::namespaces): namespaces, middleware, authentication
 //! * [`lifecycle`](guide::lifecycle): order of events, back-pressure, disconnects, shutdown
 //! * [`limits`](guide::limits): all limits and timeouts with their defaults
 //! * [`embedding`](guide::embedding): listening, axum, hyper, and which clients can connect
+//! * [`old_clients`](guide::old_clients): Socket.IO 1.x and 2.x
+//! * [`compression`](guide::compression): fewer bytes for time
+//! * [`parsers`](guide::parsers): MessagePack and other formats of packets
 //! * [`streams`](guide::streams): TCP and Unix-domain sockets, plain peers
 //! * [`client`](guide::client): the other end: connecting, coming back, what becomes of events
 //! * [`observability`](guide::observability): logs, spans and metrics
@@ -89,8 +93,8 @@
 //!   [`from_rust_socketio`](guide::from_rust_socketio), [`net_socket_io`](guide::net_socket_io):
 //!   for those who come from there, name by name
 //!
-//! The examples of the repository (`first`, `echo`, `chat`, `rooms`, `dynamic_namespaces`, `auth`, `axum`, `hyper`, `https`, `sum`,
-//! `ipc`, `admin`) are whole programs to start from.
+//! The examples of the repository (`first`, `echo`, `chat`, `rooms`, `dynamic_namespaces`, `auth`, `axum`, `hyper`,
+//! `https`, `sum`, `ipc`, `admin`, `compression`, `recovery`, `msgpack`) are whole programs to start from.
 //!
 //! # The main types
 //!
@@ -123,6 +127,7 @@
 //!
 //! * `admin`: [a page](guide::admin) that shows what a server does, `@socket.io/admin-ui`. Off by default.
 //! * `axum`: WebSockets inside of [`axum::serve`](guide::embedding#axum) cost what they cost elsewhere. Off by default.
+//! * `brotli`: answers to polls in brotli, too. Off by default.
 //! * `client`, `server`: the two ends. Both on by default; a program that is but one of them does
 //!   with `default-features = false` and that.
 //! * `cluster`: [several servers as one](guide::cluster), as far as all engines have it in common; each engine
@@ -133,11 +138,15 @@
 //!   170 KiB of tables. Off by default.
 //! * `macros`: `#[derive(Event)]` for [typed events](guide::typed). Off by default.
 //! * `metrics`: servers tell the recorder of the crate `metrics` [what they do](guide::observability#metrics). Off by default.
+//! * `mongo`: [clusters](cluster) on MongoDB. Off by default.
 //! * `msgpack`: packets as [MessagePack](guide::parsers). Off by default.
+//! * `nats`: [clusters](cluster) on NATS. Off by default.
+//! * `postgres`: [clusters](cluster) on Postgres. Off by default.
 //! * `redis`: [clusters](cluster) on Redis and Valkey. Off by default.
 //! * `regex`: [dynamic namespaces](guide::namespaces#namespaces-on-demand) by regular expression. Off by default.
 //! * `testing`: [servers and clients in memory](guide::testing), for the tests of applications. Off by default.
-//! * `tls`: listeners and clients for `https://`, `wss://` and `tls://`, by rustls. Off by default.
+//! * `tls`: listeners and clients for `https://`, `wss://` and `tls://`, and clusters on Redis and Postgres over TLS;
+//!   by rustls. Off by default.
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 

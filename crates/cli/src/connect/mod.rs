@@ -45,7 +45,8 @@ pub(crate) struct ConnectOptions {
 
 const HELP: &str = "\
 At a terminal, a line is an event: its name, then its arguments, which are JSON, or else strings. \
-With ? in front of the name an answer is asked for. /help tells more.
+With ? in front of the name an answer is asked for. /help tells more. \
+Lines that are typed are kept in ~/.local/state/sockeye/history; one that begins with a space is not.
 
 In a pipe the same lines are read, or objects: {\"event\":\"name\",\"args\":[…],\"ack\":true}. What happens is \
 written as one JSON object a line, with a \"type\": connected, event, ack, no-ack, disconnected, \

@@ -168,9 +168,9 @@ fn listen_hint(error: &ListenError) -> Option<String> {
         ListenError::Url { .. } => {
             Some("Write it like http://localhost:3000, tcp://:5000 or unix:./app.sock.".into())
         }
-        ListenError::MissingTls { .. } => Some(
-            "This command serves http only; let a proxy in front of it take care of https.".into(),
-        ),
+        ListenError::MissingTls { .. } => {
+            Some("This command does not serve TLS; put a proxy in front of it for https.".into())
+        }
         _ => None,
     }
 }

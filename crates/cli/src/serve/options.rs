@@ -45,8 +45,9 @@ pub(crate) struct ServeOptions {
     #[arg(long, value_name = "ADDR", num_args = 0..=1, default_missing_value = DEFAULT_ADDRESS)]
     pub(crate) metrics: Option<String>,
 
-    /// Be one with all servers that meet on this engine, Node's too: redis://HOST, redis+sharded://HOST, postgres://USER@HOST/DATABASE,
-    /// mongodb://HOST/DATABASE or nats://HOST. While it cannot be reached, this server goes on alone.
+    /// Form one cluster with all servers that use this engine, Node's too: redis://HOST, redis+sharded://HOST,
+    /// redis+streams://HOST, postgres://USER@HOST/DATABASE, mongodb://HOST/DATABASE, nats://HOST or nats+mickl://HOST;
+    /// with TLS rediss://HOST (Redis) or tls://HOST (NATS). While it cannot be reached, this server goes on alone.
     #[arg(long, value_name = "URL")]
     cluster: Option<String>,
 
@@ -102,6 +103,7 @@ Socket.IO clients of every version since 1.0 can connect, over long-polling and 
 GET /healthz answers \"ok\" as long as the server is up.
 
 Sizes have the unit B, kB, MB, KiB or MiB, and are bytes without one; times have ms, s, m or h.
+At most 64 events of one client wait for its earlier ones.
 
 Examples:
   sockeye serve                                     the chat at http://localhost:3000

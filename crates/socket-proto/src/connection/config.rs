@@ -8,7 +8,8 @@ use crate::encode::BytesOut;
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct ConnectionConfig {
-    /// How long a peer may stay connected without having joined a namespace. Default: 45 seconds.
+    /// How long a peer may stay connected without having joined a namespace. The time that middlewares take counts.
+    /// Default: 45 seconds.
     pub connect_timeout: Duration,
     /// Attachments that one packet may have: one that comes in with more costs the connection, one that is to go out with
     /// more is an error of whoever emits it. Default: 10, beyond which Socket.IO peers of today give up the connection, as
