@@ -52,7 +52,7 @@ struct Way {
     #[arg(long, value_enum, default_value_t = Version::Auto)]
     protocol: Version,
 
-    /// What to speak on a bare stream (tcp, tls, unix): packets, or lines of JSON.
+    /// What to speak on a bare stream (tcp, tls, unix): native is packets, lines is JSON lines.
     #[arg(long, value_enum, default_value_t = Language::Auto)]
     dialect: Language,
 

@@ -11,7 +11,7 @@ use crate::report::{Exit, Explain};
 /// Whether to publish, and for whom.
 #[derive(Debug, Args)]
 pub(crate) struct ViaOptions {
-    /// Take URL for what the servers of a cluster meet on, and publish the event there, for the clients of all of them:
+    /// Take URL for a cluster's engine instead of a server, and publish the event to the clients of all its servers:
     /// sockeye emit --via redis://localhost news 1
     // Options that are about connecting to a server mean nothing then.
     #[arg(

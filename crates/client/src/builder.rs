@@ -111,9 +111,9 @@ impl ClientBuilder {
     /// What the socket shows when it joins its namespace: anything that serialises to a JSON
     /// object.
     ///
-    /// Servers before Socket.IO 3 are not shown it for `/`, which they let everyone into by
-    /// themselves, nor are those that speak lines, which have nothing like it. What the first are
-    /// to see belongs into the [`query`](ClientConfig::query). The log has a warning.
+    /// Servers before Socket.IO 3 let everyone into `/` without asking, so they never see it there; use the
+    /// [`query`](ClientConfig::query) for them. Servers that speak lines have nothing like it. The log warns in both
+    /// cases.
     pub fn auth(mut self, auth: impl Serialize) -> Self {
         self.socket = self.socket.and_then(|socket| socket.auth(auth));
         self

@@ -354,9 +354,9 @@ impl SocketConfig {
         Ok(self)
     }
 
-    /// Asks this function for it at every connection. Its error is the connect error, as if the
-    /// server had refused the socket, which does not try again by itself then. A function that
-    /// may fail for a while had better try again until it succeeds.
+    /// Asks this function for the auth data at every connection. Its error becomes the connect error, as if the server
+    /// had refused: the socket does not try again by itself. If it can fail for a while, let it retry until it
+    /// succeeds.
     #[must_use]
     pub fn auth_with<F, Fut>(mut self, auth: F) -> Self
     where

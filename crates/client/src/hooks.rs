@@ -29,12 +29,11 @@ pub enum ClientEvent {
     ReconnectAttempt(u32),
     /// It has failed.
     ReconnectError(ConnectError),
-    /// The attempts to bring the connection back are given up: there were as many as may be, the
-    /// last one has failed with what no other one can mend, or the application
-    /// [wants none any more](crate::Client::set_reconnection) while the next one is waited for.
-    /// Sockets that are connected by this begin anew.
+    /// Reconnecting was given up: the last allowed attempt failed, or one failed in a way that no further attempt can
+    /// mend, or the application [switched it off](crate::Client::set_reconnection) during the wait. Connecting a socket
+    /// in this hook begins anew.
     ///
-    /// A first attempt after which there is no other one is told by [`Error`](Self::Error) alone.
+    /// If there is only a first attempt, its failure is told by [`Error`](Self::Error) alone.
     ReconnectFailed,
     /// The connection is back, after this many attempts.
     Reconnect(u32),

@@ -38,7 +38,7 @@ pub use typed::{ReceivedTypedEvent, TypedEventStream};
 /// begin. See [`sockeye_link::Emission`].
 pub type Emission<'s> = sockeye_link::Emission<'s, Socket>;
 
-/// Answers one event at a time of the handler's choosing, instead of by return value.
+/// Answers an event whenever the handler chooses, instead of by its return value.
 ///
 /// `T` is what the answer is made of; a tuple becomes several arguments. Taken as a parameter of a
 /// handler, it has three methods: `is_wanted()` says whether the server waits for an answer,

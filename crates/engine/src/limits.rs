@@ -99,12 +99,11 @@ impl SessionLimits {
         self
     }
 
-    /// How long the peer may leave a message unfinished without adding anything to it: a frame, a
-    /// message in fragments, a line, or an event whose attachments are owed. What gives it that time again is a
-    /// byte of it, once there are 512 (or attachments are owed) as many more, or an attachment; and so does
-    /// this end when it has not been reading. Empty fragments add nothing, and neither do heartbeats and pings in between. After that the
-    /// connection ends, with `transport error`, or `parse error` if it speaks in lines. Default: 30 s;
-    /// [`Duration::MAX`] stands for no limit.
+    /// How long the peer may leave a message unfinished (a frame, a message in fragments, a line, an event whose
+    /// attachments are owed) without adding to it. The time begins anew with each byte while fewer than 512 have come;
+    /// later, or while attachments are owed, with each 512 bytes more; with each whole attachment; and after this end
+    /// has not been reading. Empty fragments, heartbeats and pings do not count. Then the connection ends with
+    /// `transport error`, or `parse error` on lines. Default: 30 s; [`Duration::MAX`] means no limit.
     #[must_use]
     pub const fn unfinished_timeout(mut self, timeout: Duration) -> Self {
         self.unfinished_timeout = timeout;

@@ -1,4 +1,4 @@
-//! A stranger's carrier: packets over channels, of which nobody in the house knows.
+//! A stranger's carrier: packets over channels, that the library knows nothing of.
 
 #![expect(clippy::unwrap_used, reason = "all of this is test code")]
 

@@ -150,7 +150,7 @@ impl<S, T: FromEvent<S>> FromEvent<S> for Result<T, ExtractError> {
     }
 }
 
-/// Answers an event at a time of the handler's choosing, instead of by return value.
+/// Answers an event whenever the handler chooses, instead of by its return value.
 ///
 /// Only one answer of an event is sent, whichever handler gives it first. If the peer asked for
 /// none ([`is_wanted`](Self::is_wanted) is false), `send` does nothing. That the handler returns

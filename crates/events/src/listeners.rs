@@ -11,7 +11,7 @@ use crate::table::{ListenerId, ListenerTable};
 use crate::typed::erase_event;
 use crate::{Callback, EventCallback, EventSocket, IntoReply, Snapshot, TypedEvent};
 
-/// The handlers of a namespace or of one socket: what it lends to whoever adds some, counts them, or removes them.
+/// The handlers of a namespace or of one socket, with the methods that add, list and remove them.
 ///
 /// A server's namespaces have one, which all their sockets share, and each of its sockets one of its own, which costs
 /// nothing before it is used; a client's sockets have one each, and the builder of a client one for the socket that it
@@ -47,10 +47,10 @@ use crate::{Callback, EventCallback, EventSocket, IntoReply, Snapshot, TypedEven
 /// # Names
 ///
 /// `connect`, `connect_error`, `disconnecting` and `disconnect` are the library's own: peers cannot emit them. For a
-/// server's namespace, `connection` is another word for `connect`. A handler of `error` is told what goes wrong with one
-/// socket, if it was added to the socket itself, and takes it as an `Arc<`[`EventError`](crate::EventError)`>`; where
-/// peers may emit an event of that name, which is everywhere but on TCP and Unix-domain streams, that comes as an error
-/// of theirs.
+/// server's namespace, `connection` is another word for `connect`. A handler of `error` is told what goes wrong with
+/// one socket, if it was added to the socket itself, and takes it as an `Arc<`[`EventError`](crate::EventError)`>`. An
+/// event `error` that a peer emits, which is possible everywhere but on TCP and Unix-domain streams, reaches the same
+/// handlers, as [`EventErrorKind::Peer`](crate::EventErrorKind::Peer).
 pub struct Listeners<S> {
     table: Snapshot<ListenerTable<S>>,
     /// Whether there are handlers of outgoing events, so that emitting need not look.
@@ -187,8 +187,9 @@ impl<S: EventSocket> Listeners<S> {
         self.on(DISCONNECTING, handler)
     }
 
-    /// Calls this handler when a socket has been disconnected, by whomever: of a server's once, of a client's whenever
-    /// it is. It can take the [`DisconnectReason`](crate::DisconnectReason) as a parameter, and the
+    /// Calls this handler when a socket has been disconnected, by whomever. On a server that happens once for each
+    /// socket, on a client each time the connection is lost. It can take the
+    /// [`DisconnectReason`](crate::DisconnectReason) as a parameter, and the
     /// [`DisconnectDetail`](crate::DisconnectDetail) for what else is known.
     pub fn on_disconnect<M: 'static, F>(&self, handler: F) -> Added<'_, S>
     where

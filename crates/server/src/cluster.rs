@@ -14,7 +14,8 @@ use crate::Server;
 pub struct ClusterView(Arc<dyn Cluster>);
 
 impl Server {
-    /// How the cluster does that this server is [in](crate::ServerConfig::cluster); `None` if it is in none.
+    /// The cluster that this server is [in](crate::ServerConfig::cluster): its state, changes and counts; `None` if it
+    /// is in none.
     ///
     /// ```
     /// # use sockeye_server as sockeye;
@@ -40,8 +41,8 @@ impl ClusterView {
         self.0.state()
     }
 
-    /// What happens to the cluster from now on: it can be reached, or cannot, or messages were lost. Whoever does not take
-    /// it for long misses the older of it; the last one is what [`state`](Self::state) says.
+    /// Changes from now on: the cluster can be reached, or cannot, or messages were lost. A reader that falls behind
+    /// misses the oldest; [`state`](Self::state) is always current.
     #[must_use]
     pub fn changes(&self) -> BoxStream<'static, ClusterChange> {
         self.0.changes()
@@ -63,8 +64,8 @@ impl ClusterView {
         self.0.settled().await;
     }
 
-    /// Waits until the cluster can be reached, or the server has left it. Without it, a server whose engine is away begins
-    /// alone, and joins the others when it can. Whoever wants to wait for so long only puts a timeout around it.
+    /// Waits until the cluster can be reached, or the server has left it. A server that does not wait begins alone if
+    /// its engine is away, and joins the others later. For a limit, put a timeout around it.
     pub async fn ready(&self) {
         // Listened to before it is looked at, so that no change falls between the two.
         let mut changes = self.changes();

@@ -47,7 +47,7 @@ pub use request::NamespaceRequest;
 pub use server::{Server, ServerLayer, ServerService, WeakServer};
 pub use server_side::{ServerSide, ServerSideError};
 
-/// Answers one event at a time of the handler's choosing, instead of by return value.
+/// Answers an event whenever the handler chooses, instead of by its return value.
 ///
 /// `T` is what the answer is made of; a tuple becomes several arguments. Taken as a parameter of a
 /// handler, it has three methods: `is_wanted()` says whether the peer waits for an answer,

@@ -210,8 +210,8 @@ impl Namespace {
     /// Calls this function with what happens to the namespace's rooms on this server: a room begins, a socket joins or leaves
     /// it, it ends. Each socket also has a room of its own, by its id, from when the namespace's middlewares are asked about it.
     ///
-    /// One event comes at a time, in the order in which they happened, right after it has; it may be another thread than that
-    /// of the cause that calls. So the function must not block. It may join and leave rooms itself, of which it is told when it
+    /// Events come one at a time and in order, right after they happened, perhaps on another thread than the one that
+    /// caused them, so the function must not block. It may join and leave rooms itself, and is told of that after it
     /// has returned.
     ///
     /// ```

@@ -66,8 +66,8 @@ pub type ServerService = EngineService<App>;
 /// The server as the engine sees it. Public for the two above, and nobody else's affair.
 pub struct App(Arc<Common>);
 
-/// A server that is not kept: for what the server itself keeps, such as its handlers, which would keep each other for ever
-/// otherwise. Cheap to clone.
+/// A handle that does not keep the server alive: for its own handlers and hooks, as a `Server` in them would keep
+/// itself for ever. Cheap to clone.
 ///
 /// ```
 /// # use sockeye_server as sockeye;
@@ -226,9 +226,9 @@ impl Server {
     /// `{*name}` at the end stands for all that is left. Handlers get what they stand for with the extractor
     /// [`Captures`](crate::Captures).
     ///
-    /// A name for which [`of`](Self::of) has made a namespace is that one's. Of several kinds, the one that was made first
-    /// counts. So that clients cannot fill memory, there is a bound on their
-    /// [number](ServerConfig::max_dynamic_namespaces).
+    /// A namespace that [`of`](Self::of) has made comes before any pattern; of several patterns that match, the one
+    /// that was registered first counts. There is a [bound](ServerConfig::max_dynamic_namespaces) on their number, so
+    /// that clients cannot fill memory.
     ///
     /// ```
     /// # use sockeye_server as sockeye;

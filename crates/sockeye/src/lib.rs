@@ -119,19 +119,20 @@
 //!
 //! # Where names are
 //!
-//! Here are the names that both ends share, all those of the server, and those of the client that the server has no
-//! other meaning for. [`server`] and [`client`] have all names of one end each. A feature adds names, and never changes
-//! what one means.
+//! The root of the crate has the names that both ends share, all names of the server, and those of the client that do
+//! not clash with the server's. [`server`] and [`client`] have all names of one end each. A feature adds names, and
+//! never changes what one means.
 //!
 //! # Features
 //!
 //! * `admin`: [a page](guide::admin) that shows what a server does, `@socket.io/admin-ui`. Off by default.
-//! * `axum`: WebSockets inside of [`axum::serve`](guide::embedding#axum) cost what they cost elsewhere. Off by default.
+//! * `axum`: WebSockets inside of [`axum::serve`](guide::embedding#axum) cost no more than on the library's own
+//!   listeners. Off by default.
 //! * `brotli`: answers to polls in brotli, too. Off by default.
-//! * `client`, `server`: the two ends. Both on by default; a program that is but one of them does
-//!   with `default-features = false` and that.
-//! * `cluster`: [several servers as one](guide::cluster), as far as all engines have it in common; each engine
-//!   has a feature of its own that brings this one with it. Off by default.
+//! * `client`, `server`: the two ends. Both on by default; a program that needs one of them sets
+//!   `default-features = false` and names it.
+//! * `cluster`: the part of [clusters](guide::cluster) that all engines share. The feature of each engine (`redis`,
+//!   `postgres`, `mongo`, `nats`) switches it on. Off by default.
 //! * `cookies`: clients can keep the cookies that servers set. Off by default.
 //! * `emitter`: [`Emitter`], for programs that tell the servers of a cluster what to do. Off by default.
 //! * `idna`: hosts of URLs may have letters beyond ASCII, as in `http://bücher.example`. It brings some thirty crates, and
@@ -150,7 +151,7 @@
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
-/// All names of the client. Four of them are others at the root of the crate, the server's:
+/// All names of the client. At the root of the crate, four of these names are the server's types instead:
 /// [`Socket`](sockeye_client::Socket), [`Ack`](sockeye_client::Ack), [`Emission`](sockeye_client::Emission) and
 /// [`ConfigError`](sockeye_client::ConfigError).
 #[cfg(feature = "client")]

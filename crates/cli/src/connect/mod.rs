@@ -30,7 +30,7 @@ pub(crate) struct ConnectOptions {
     #[arg(long, value_name = "TIME", default_value = "5s", help_heading = OPTIONS)]
     timeout: Span,
 
-    /// Do not bring a lost connection back. In a pipe that is the end then.
+    /// Do not reconnect when the connection is lost; in a pipe the command then ends.
     #[arg(long, help_heading = OPTIONS)]
     no_reconnect: bool,
 

@@ -40,8 +40,8 @@ pub(crate) struct ServeOptions {
     #[arg(long)]
     no_v3: bool,
 
-    /// Tell Prometheus, or who else asks, how the server does: http://ADDR/metrics, with a listener of its own. Give it
-    /// no address that strangers can reach.
+    /// Serve metrics for Prometheus at http://ADDR/metrics, on a listener of its own. Give it no address that strangers
+    /// can reach.
     #[arg(long, value_name = "ADDR", num_args = 0..=1, default_missing_value = DEFAULT_ADDRESS)]
     pub(crate) metrics: Option<String>,
 
@@ -71,8 +71,8 @@ struct Limits {
     #[arg(long, value_name = "NUMBER", default_value_t = 10_000)]
     max_sessions: usize,
 
-    /// How many connections there may be at once, those included that only fetch a page. A client has up to
-    /// three. For one beyond, an idle one is closed; if there is none, the new one is refused.
+    /// How many connections there may be at once, page requests included. A client has up to three. Beyond that an idle
+    /// connection is closed for a new one, or else the new one refused.
     #[arg(long, value_name = "NUMBER", default_value_t = 1_000_000)]
     max_connections: usize,
 

@@ -14,8 +14,8 @@ use crate::BroadcastOperator;
 /// A socket that is connected to any server of the cluster, this one or another: what
 /// [`fetch_sockets`](BroadcastOperator::fetch_sockets) gives.
 ///
-/// What it tells is as it was when it was fetched; it does not follow what happens to the socket. What it is told to do is
-/// done by the server that has the socket, and nothing if that has gone meanwhile.
+/// Its id, rooms and data are a snapshot from when it was fetched. Its methods are carried out by the server that has
+/// the socket, and do nothing if the socket is gone.
 ///
 /// ```
 /// # use sockeye_server as sockeye;

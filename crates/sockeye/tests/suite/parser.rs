@@ -1,4 +1,4 @@
-//! A stranger's parser: a format of packets that nobody in the house knows, brought along by an application.
+//! A stranger's parser: a format of packets that the library does not know, brought along by an application.
 
 #![expect(clippy::unwrap_used, reason = "all of this is test code")]
 
