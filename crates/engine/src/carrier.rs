@@ -39,8 +39,8 @@ pub trait Carrier: fmt::Debug + Send + 'static {
 
     /// Reads once, and hands on what came; whether anything did.
     ///
-    /// If not `ready`, nothing is to go to the application: what comes is left where it is, so that it is the peer's
-    /// sending which has to wait.
+    /// If not `ready`, nothing is to go to the application, as that is not ready itself or the peer of a server does not
+    /// take what it is sent: what comes is left where it is, so that it is the peer's sending which has to wait.
     fn read(&mut self, ready: bool, upper: &mut dyn Upper, cx: &mut Context<'_>) -> bool;
 
     /// Writes what waits, as far as possible now.
@@ -168,6 +168,9 @@ pub trait Upper {
 
     /// Whether the application takes another message now.
     fn is_ready(&self) -> bool;
+
+    /// Whether less waits to go out than may. Takes the outbox's lock.
+    fn has_room(&self) -> bool;
 
     /// Whether what comes next may be handled at once.
     fn goes_on(&mut self) -> bool {

@@ -19,7 +19,7 @@ use crate::carrier::{AnyCarrier, Carrier, Gone, Probe, Upper};
 use crate::command::Command;
 use crate::connection::Connection;
 use crate::handle::SessionHandle;
-use crate::mailbox::{Awaited, Queue, Rest};
+use crate::mailbox::{Awaited, Rest};
 use crate::request::Request;
 use crate::turn::Turn;
 use borrowed::Borrowed;
@@ -409,14 +409,10 @@ impl<S: Side, C: Connection> Driver<S, C> {
         self.stalled |= !ready;
         // Whoever does not take the answers need not ask any more.
         // A client reads all the same: if both ends waited for the other to read, neither would.
-        self.held_up = ready && self.session.role() == Role::Server && self.is_outbox_full();
+        self.held_up = ready && self.session.role() == Role::Server && self.handle.is_full();
         let may_read = ready && !self.held_up;
         let (carrier, mut upper) = self.apart(now);
         carrier.read(may_read, &mut upper, cx) || probed
-    }
-
-    fn is_outbox_full(&self) -> bool {
-        self.handle.shared().lock().outbox.is_full()
     }
 
     fn has_much_to_write(&self) -> bool {

@@ -43,7 +43,8 @@ pub struct SendOptions {
     /// Whether the message may be compressed, where the transport compresses at all.
     pub compress: bool,
     /// Accept the message even if the outbox is full: for the few small ones without which both
-    /// ends would differ about their state.
+    /// ends would differ about their state. Where as much again waits as may, or 64 KiB if that is more,
+    /// they cannot be few: the session is closed with the reason `transport error`.
     pub beyond_limit: bool,
 }
 
@@ -170,6 +171,11 @@ impl SessionHandle {
     /// What it sends, and what waits for its peer, is counted from now on, as for a server's session.
     pub fn measure(&self) {
         self.0.lock().outbox.measure();
+    }
+
+    /// Whether so much waits that nothing more is accepted.
+    pub(crate) fn is_full(&self) -> bool {
+        self.0.lock().outbox.is_full()
     }
 
     pub(crate) fn shared(&self) -> &SessionCore {
@@ -370,7 +376,13 @@ impl SessionHandle {
         if options.volatile && !state.takes_volatile() {
             return Err(SendError::NotReady);
         }
-        if state.outbox.is_full() && !options.beyond_limit {
+        if state.outbox.is_full() && !(options.beyond_limit && state.outbox.has_spare_room()) {
+            let waker = match options.beyond_limit {
+                true => state.give_up(),
+                false => None,
+            };
+            drop(state);
+            wake(waker);
             return Err(SendError::Full);
         }
         push(&mut state.outbox);
@@ -597,6 +609,18 @@ impl SessionMailbox {
         takes_all || outbox.is_shallow()
     }
 
+    /// Ends a session whose ends can only differ about their state from now on, as the peer does not take what it has to
+    /// be told. The outbox accepts nothing more, so that this is asked for once.
+    #[cold]
+    fn give_up(&mut self) -> Option<Waker> {
+        self.outbox.seal();
+        let abort = Command::Abort {
+            reason: CloseReason::TransportError,
+            cause: "the outbox is full, and what has to be said does not fit either",
+        };
+        self.command(abort).ok().flatten()
+    }
+
     /// Appends something of the driver's own, in its turn or before the first one.
     pub(crate) fn push(&mut self, append: impl FnOnce(&mut Outbox)) {
         append(&mut self.outbox);
@@ -624,5 +648,40 @@ impl fmt::Debug for SessionCore {
         f.debug_struct("Session")
             .field("revision", &self.revision)
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_has_to_be_said_ends_a_session_whose_peer_takes_nothing() {
+        let limits = SessionLimits::default().outbox_limit(100_000);
+        let session = SessionHandle::new(
+            SessionId::random().unwrap(),
+            Revision::V4,
+            TransportKind::Polling,
+            Dialect::Packets,
+            false,
+            &limits,
+        );
+        let message = [Message::text(&"x".repeat(1000))];
+        let send = |options| session.send(&message, options);
+        while send(SendOptions::default()).is_ok() {}
+        assert!(session.queued() < 102_000);
+        while send(SendOptions::CONTROL).is_ok() {}
+        assert!((200_000..202_000).contains(&session.queued()));
+        for options in [SendOptions::CONTROL, SendOptions::default()] {
+            assert_eq!(send(options), Err(SendError::Closed));
+        }
+        let commands = session.shared().lock().take_commands();
+        assert!(matches!(
+            commands[..],
+            [Command::Abort {
+                reason: CloseReason::TransportError,
+                ..
+            }]
+        ));
     }
 }

@@ -70,8 +70,10 @@ impl SessionLimits {
         self
     }
 
-    /// How many bytes may wait for the peer before nothing more is accepted for it, and the peer is
-    /// not read from any more. One message may go beyond. Default: 8 MiB.
+    /// How many bytes may wait for the peer before nothing more is accepted for it, and the peer of a
+    /// server is not read from any more. One message may go beyond, and so may what the protocol itself
+    /// has to say, such as that a namespace is joined; but where twice as much waits (or 64 KiB more,
+    /// for a small limit), the session ends with a transport error. Default: 8 MiB.
     #[must_use]
     pub const fn outbox_limit(mut self, bytes: usize) -> Self {
         self.outbox_limit = bytes;

@@ -253,6 +253,16 @@ impl Outbox {
         self.limit
     }
 
+    /// Whether there is room beyond the limit for the little that has to be said all the same.
+    pub(crate) const fn has_spare_room(&self) -> bool {
+        let spare = if self.limit > SPARE {
+            self.limit
+        } else {
+            SPARE
+        };
+        self.queued < self.limit.saturating_add(spare)
+    }
+
     /// Whether less waits than half of what may: room for those who have waited for it.
     pub(crate) const fn is_half_empty(&self) -> bool {
         self.queued < self.limit.div_ceil(2)
@@ -597,3 +607,7 @@ impl Item {
         size_of::<Self>() + content
     }
 }
+
+/// What may wait beyond the limit at least. A small limit is for messages; a connection that joins some namespaces at once
+/// while its peer reads nothing has to be told so all the same.
+const SPARE: usize = 64 * 1024;

@@ -26,8 +26,8 @@ enum Posting {
     None,
     /// Its body is being read.
     Body(Post),
-    /// The application was not ready for these packets of it. It is not answered before they are worked off, which keeps
-    /// the peer from sending more.
+    /// The application was not ready for these packets of it, or the peer does not take what it has been told already. It
+    /// is not answered before they are worked off, which keeps the peer from sending more.
     Backlog(VecDeque<Packet<'static>>, Post),
 }
 
@@ -75,11 +75,13 @@ impl Polling {
         }
     }
 
-    /// Handles the packets of a body until the application is not ready any more.
+    /// Handles the packets of a body: the first one if all is `ready`, the next ones for as long as they
+    /// [may be](may_go_on).
     fn handle_body(
         &mut self,
         (content, body): &(WireKind, bytes::Bytes),
         post: Post,
+        mut ready: bool,
         upper: &mut dyn Upper,
         cx: &mut Context<'_>,
     ) {
@@ -89,7 +91,9 @@ impl Polling {
         let mut backlog = VecDeque::new();
         for packet in payload::decode(*content, body, &limits, &mut self.dialect) {
             match packet {
-                Ok(packet) if backlog.is_empty() && upper.is_ready() => {
+                Ok(packet)
+                    if backlog.is_empty() && (std::mem::take(&mut ready) || may_go_on(upper)) =>
+                {
                     upper.handle_packet(packet, cx);
                 }
                 Ok(packet) => backlog.push_back(packet.into_owned()),
@@ -157,9 +161,8 @@ impl Carrier for Polling {
     }
 
     /// A body is decoded as soon as it is there, so that one which makes no sense is answered at once. That one has come
-    /// is no sign of life while the application is not ready: what the peer has to say is not heard then.
+    /// is no sign of life while all is not ready for it: what the peer has to say is not heard then.
     fn read(&mut self, ready: bool, upper: &mut dyn Upper, cx: &mut Context<'_>) -> bool {
-        let is_heard = upper.is_ready();
         match std::mem::replace(&mut self.post, Posting::None) {
             Posting::None => return false,
             Posting::Backlog(packets, post) if !ready => {
@@ -167,7 +170,7 @@ impl Carrier for Polling {
                 return false;
             }
             Posting::Body(mut post) => match post.poll_body(cx) {
-                Poll::Ready(Ok(body)) => self.handle_body(&body, post, upper, cx),
+                Poll::Ready(Ok(body)) => self.handle_body(&body, post, ready, upper, cx),
                 Poll::Ready(Err(why)) => {
                     match why {
                         Some(error) => upper.note(format_args!("{error}")),
@@ -181,7 +184,7 @@ impl Carrier for Polling {
                 }
             },
             Posting::Backlog(mut packets, post) => {
-                while upper.is_ready()
+                while may_go_on(upper)
                     && let Some(packet) = packets.pop_front()
                 {
                     upper.handle_packet(packet, cx);
@@ -192,7 +195,7 @@ impl Carrier for Polling {
                 }
             }
         }
-        if is_heard {
+        if ready {
             upper.note_life();
         }
         true
@@ -254,6 +257,12 @@ fn note_overlap(error: &RequestError, upper: &mut dyn Upper) {
     if *error == RequestError::Overlap {
         upper.note(format_args!("{error}"));
     }
+}
+
+/// Whether the next packet of a body may be handled. One body holds thousands, each of which may be answered at more
+/// length than it has itself.
+fn may_go_on(upper: &dyn Upper) -> bool {
+    upper.is_ready() && upper.has_room()
 }
 
 /// All packets of a POST are handled.

@@ -48,6 +48,10 @@ impl<S: Side, C: Connection> Upper for Borrowed<'_, S, C> {
         is_ready(self.connection, self.handle)
     }
 
+    fn has_room(&self) -> bool {
+        !self.handle.is_full()
+    }
+
     fn step<'a>(&mut self, packet: Packet<'a>, cx: &mut Context<'_>) -> Option<Message<'a>> {
         match packet {
             Packet::Message(_) if !self.connection.wants_packets() => {

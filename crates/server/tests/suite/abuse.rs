@@ -133,7 +133,7 @@ async fn client_that_asks_without_taking_the_answers_is_stopped() {
     let server = counted(config, Log::virtual_time());
     let rig = ServerRig::memory(&server.io);
     let mut other = rig.connect().await;
-    for what in ["events", "pings", "heartbeats"] {
+    for what in ["events", "pings", "heartbeats", "joins"] {
         let case = match what {
             "heartbeats" => Case::WEBSOCKET_V3,
             _ => Case::WEBSOCKET,
@@ -149,6 +149,7 @@ async fn client_that_asks_without_taking_the_answers_is_stopped() {
                     WebSocket::encoded(sockeye_websocket::OpCode::Text, event.as_bytes())
                 }
                 "pings" => WebSocket::encoded(sockeye_websocket::OpCode::Ping, &[7; 125]),
+                "joins" => WebSocket::encoded(sockeye_websocket::OpCode::Text, b"40/x,"),
                 _ => WebSocket::encoded(sockeye_websocket::OpCode::Text, b"2"),
             };
             let frames = frame.repeat(1 + 65_536 / frame.len());
@@ -184,6 +185,73 @@ async fn client_that_asks_without_taking_the_answers_is_stopped() {
         drop(asking.await.unwrap());
     }
     server.expect_only(&rig.net, 1).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn client_that_posts_without_polling_is_stopped() {
+    let limit = 300_000;
+    let config =
+        ServerConfig::default().engine(|engine| engine.limits(|limits| limits.outbox_limit(limit)));
+    let server = counted(config, Log::virtual_time());
+    let rig = ServerRig::memory(&server.io);
+    let echo = format!(r#"421["echo","{}"]"#, "x".repeat(40));
+    for (case, what) in [
+        (Case::POLLING, "40/x,"),
+        (Case::POLLING, echo.as_str()),
+        (Case::POLLING_V3, "40/x"),
+    ] {
+        let mut peer = Peer::open(&rig.net, case).await;
+        peer.join("/").await;
+        let socket = server.io.socket(&peer.id).unwrap();
+        let asks = match case.is_v3() {
+            true => format!("{}:{what}", what.len()).repeat(10_000),
+            false => vec![what; 10_000].join("\u{1e}"),
+        };
+        let net = rig.net.clone();
+        let query = peer.client.query();
+        let asking = tokio::spawn(async move {
+            for n in 0.. {
+                if net.post(&query, asks.clone()).await.status != 200 {
+                    return n;
+                }
+            }
+            unreachable!("it is stopped at some time")
+        });
+        let start = Instant::now();
+        let mut most = 0;
+        let (ended, reason) = loop {
+            tokio::select! {
+                end = server.ends.next() => break end,
+                () = tokio::time::sleep(Duration::from_millis(100)) => {
+                    most = most.max(socket.queued_bytes());
+                }
+            }
+        };
+        assert_eq!((ended, reason.as_str()), (peer.id.clone(), "ping timeout"));
+        assert!(start.elapsed() <= BOUND, "{what}: {:?}", start.elapsed());
+        assert!(most >= limit, "{what}: {most} bytes in the outbox");
+        assert!(most <= limit + 1000, "{what}: {most} bytes in the outbox");
+        asking.await.unwrap();
+    }
+    server.expect_only(&rig.net, 0).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn answers_to_one_post_wait_for_room_instead_of_being_lost() {
+    let config = ServerConfig::default()
+        .engine(|engine| engine.limits(|limits| limits.outbox_limit(10_000).max_payload(50_000)));
+    let server = counted(config, Log::virtual_time());
+    let rig = ServerRig::memory(&server.io);
+    let mut peer = rig.connect_as(Case::POLLING).await;
+    let asks: Vec<_> = (0..1000).map(|n| format!(r#"42{n}["echo",{n}]"#)).collect();
+    let net = rig.net.clone();
+    let query = peer.client.query();
+    let posting = tokio::spawn(async move { net.post(&query, asks.join("\u{1e}")).await });
+    for n in 0..1000 {
+        assert_eq!(peer.text().await, format!("3{n}[{n}]"));
+    }
+    assert_eq!(posting.await.unwrap().brief(), (200, "ok"));
+    peer.expect_nothing(1).await;
 }
 
 #[tokio::test(start_paused = true)]
