@@ -49,8 +49,8 @@ pub type Ack<T = sockeye_socket_proto::Args> = sockeye_events::Ack<Socket, T>;
 pub use sockeye_dial::transport;
 pub use sockeye_dial::{
     ConnectRequest, ConnectUrl, ConnectUrlError, ConnectorConfig, ConnectorError, DialConfig,
-    DialError, OpenError, ProxyUrl, ProxyUrlError, ResponseError, TlsOptions, TransportOptions,
-    UnixProblem,
+    DialError, OpenError, ProxyUrl, ProxyUrlError, RedirectLocation, ResponseError, TlsOptions,
+    TransportOptions, UnixProblem,
 };
 pub use sockeye_engine::{
     DeflateConfig, Dialect, NetSocket, Revision, SessionLimits, TransportKind,

@@ -22,7 +22,7 @@ use std::sync::Arc;
 
 pub use config::DialConfig;
 use cookies::Jar;
-pub use error::{ConnectorError, DialError, UnixProblem};
+pub use error::{ConnectorError, DialError, RedirectLocation, UnixProblem};
 use link::Link;
 use pool::Pool;
 pub use proxy::{ProxyUrl, ProxyUrlError};

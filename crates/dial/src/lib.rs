@@ -14,7 +14,8 @@ pub use connector::{
     ClientSession, ConnectRequest, Connector, ConnectorConfig, OpenError, Opened, TransportOptions,
 };
 pub use dialer::{
-    ConnectorError, DialConfig, DialError, ProxyUrl, ProxyUrlError, TlsOptions, UnixProblem,
+    ConnectorError, DialConfig, DialError, ProxyUrl, ProxyUrlError, RedirectLocation, TlsOptions,
+    UnixProblem,
 };
 /// Why what a server answered to a WebSocket handshake is no agreement.
 pub use sockeye_websocket::handshake::ResponseError;

@@ -100,14 +100,14 @@ pub enum DialError {
     },
     /// The server sends whoever asks to another place. That is not gone to, as it would be with all that was meant for
     /// this one: headers, query, cookies.
-    #[error("{to} answered {status}, which leads to {}", Place(location))]
+    #[error("{to} answered {status}, which leads to {location}")]
     Redirected {
         /// Who answered.
         to: String,
         /// The status.
         status: StatusCode,
-        /// Where that leads, as the server says it; at most 512 bytes of it. What the message shows has no query.
-        location: String,
+        /// Where that leads.
+        location: RedirectLocation,
     },
     /// The answer to a WebSocket handshake breaks the rules of one.
     #[error("{to} answered the WebSocket handshake wrongly")]
@@ -134,6 +134,12 @@ pub enum DialError {
         after: Duration,
     },
 }
+
+/// Where a redirection leads, as the server says it; at most 512 bytes of it.
+///
+/// `Display` and `Debug` leave query, fragment and user out, which may hold secrets; [`as_str`](Self::as_str) does not.
+#[derive(Clone, PartialEq, Eq)]
+pub struct RedirectLocation(String);
 
 /// What is wrong with the path of a Unix-domain socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
@@ -237,7 +243,7 @@ impl DialError {
         Some(Self::Redirected {
             to: url.origin().to_string(),
             status,
-            location: String::from_utf8_lossy(location).into_owned(),
+            location: RedirectLocation(String::from_utf8_lossy(location).into_owned()),
         })
     }
 
@@ -280,13 +286,41 @@ fn spoke_first(error: &hyper::Error) -> bool {
     false
 }
 
-/// A place without its query, which may hold a secret.
-struct Place<'a>(&'a str);
+impl RedirectLocation {
+    /// All of it.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
 
-impl fmt::Display for Place<'_> {
+impl fmt::Display for RedirectLocation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let place = self.0.split(['?', '#']).next().unwrap_or_default();
-        write!(f, "{}", place.escape_debug())
+        let (before, rest) = match place.find("//") {
+            Some(at) => place.split_at(at + 2),
+            None => ("", place),
+        };
+        let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+        let host = match authority.rsplit_once('@') {
+            Some((_, host)) if !before.is_empty() => host,
+            _ => authority,
+        };
+        for part in [before, host, path] {
+            write!(f, "{}", part.escape_debug())?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for RedirectLocation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let omission = if self.0.contains(['?', '#']) {
+            "…"
+        } else {
+            ""
+        };
+        write!(f, "RedirectLocation({self}{omission})")
     }
 }
 
