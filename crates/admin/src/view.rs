@@ -166,7 +166,8 @@ fn alias(id: &str) -> String {
 /// Whether a socket of another server may be one of Engine.IO 3. Only streams have no URL, and they have no such sockets.
 fn is_old(handshake: &HandshakeDetails) -> bool {
     let revision = handshake.query.get("EIO").and_then(Value::as_str);
-    revision.map_or(!handshake.url.is_empty(), |revision| revision == "3")
+    // A server takes whatever is not 4 for an old one, which browsers of Socket.IO 1.0 call 2.
+    revision.map_or(!handshake.url.is_empty(), |revision| revision != "4")
 }
 
 /// Without the id of the socket where that is shown by another name.
@@ -210,6 +211,22 @@ mod tests {
             ("/?a=token&&b", "/?a=token&&b"),
         ] {
             assert_eq!(veil.cover_url(url), covered);
+        }
+    }
+
+    #[test]
+    fn sockets_of_all_old_clients_are_old() {
+        for (url, query, old) in [
+            ("/socket.io/", serde_json::json!({ "EIO": "4" }), false),
+            ("/socket.io/", serde_json::json!({ "EIO": "3" }), true),
+            ("/socket.io/", serde_json::json!({ "EIO": "2" }), true),
+            ("/socket.io/", serde_json::json!({}), true),
+            ("", serde_json::json!({}), false),
+        ] {
+            let mut details = HandshakeDetails::default();
+            details.url = url.into();
+            details.query = query.as_object().unwrap().clone();
+            assert_eq!(is_old(&details), old, "{url} {query}");
         }
     }
 
