@@ -8,6 +8,7 @@
 //! A server that is not instrumented has none of this. What it costs otherwise is said in the chapter `admin` of the guide.
 
 mod access;
+mod attempts;
 mod config;
 mod date;
 mod figures;
