@@ -88,6 +88,15 @@ struct Connection<'b> {
     missing: VecDeque<(Arc<str>, Arc<str>)>,
     /// What NATS has refused last.
     refused: Option<String>,
+    /// The subscriptions among that, by their numbers. As long as there are any, this server does not hear all that it should.
+    deaf: HashMap<u64, Refusal>,
+}
+
+/// A subscription that NATS does not allow.
+struct Refusal {
+    subject: String,
+    /// It is asked for again, and no answer says that it is refused again.
+    is_asked_again: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -116,6 +125,8 @@ struct Subscribed {
 struct Batch {
     /// With their subjects.
     published: Vec<(Publish, String)>,
+    /// What was subscribed to, with its numbers.
+    subscribed: VecDeque<(String, u64)>,
     waiting: Vec<Waiting>,
     asked: Vec<Asked>,
     bytes: usize,
@@ -128,6 +139,8 @@ enum Waiting {
     Opening(Arc<str>),
     Closing(Closing),
     Settling(#[expect(dead_code, reason = "dropped, it tells")] Settling),
+    /// What was refused, and was asked for again.
+    Refused,
 }
 
 impl<'b> Connection<'b> {
@@ -147,6 +160,7 @@ impl<'b> Connection<'b> {
             last_sid: 0,
             missing: VecDeque::new(),
             refused: None,
+            deaf: HashMap::new(),
         }
     }
 
@@ -165,6 +179,7 @@ impl<'b> Connection<'b> {
         probes.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut is_flushed = true;
         self.learn(&info);
+        link.allowed();
         self.begin();
         self.hear_all(&mut input, attempts)?;
         loop {
@@ -201,6 +216,7 @@ impl<'b> Connection<'b> {
                 () = &mut silence => return Err(Failure::Silent),
                 _ = probes.tick() => {
                     if self.is_answered() {
+                        self.subscribe_again();
                         self.ping();
                     }
                 }
@@ -291,6 +307,14 @@ impl<'b> Connection<'b> {
                 Waiting::Opening(namespace) => self.link.opened(&namespace, None),
                 Waiting::Closing(closing) => closing.done(),
                 Waiting::Settling(_) => {}
+                Waiting::Refused => {
+                    let before = self.deaf.len();
+                    self.deaf.retain(|_, refusal| !refusal.is_asked_again);
+                    if self.deaf.len() < before {
+                        self.link.gap(None);
+                        self.hears_more();
+                    }
+                }
             }
         }
     }
@@ -321,8 +345,64 @@ impl<'b> Connection<'b> {
                 self.link.failed(&publish, &Forbidden);
             }
         }
-        self.link.degraded(&format!("NATS: {reason}"));
+        if !self.is_deaf_by(&reason) {
+            self.link.degraded(&format!("NATS: {reason}"));
+        }
         self.refused = Some(reason);
+    }
+
+    /// Whether something is not heard for this reason, which is remembered then. What NATS refuses it says before it answers the
+    /// ping that comes behind.
+    fn is_deaf_by(&mut self, reason: &str) -> bool {
+        let Some((_, rest)) = reason.split_once("iolation for Subscription to ") else {
+            return false;
+        };
+        let subject = rest.trim_start_matches('"').split('"').next();
+        let batches = self.pinged.iter_mut().chain([&mut self.batch]);
+        let found = batches.into_iter().find_map(|batch| {
+            let mut all = batch.subscribed.iter();
+            let place = all.position(|(known, _)| Some(&**known) == subject)?;
+            batch.subscribed.remove(place)
+        });
+        let Some((subject, sid)) = found else {
+            return false;
+        };
+        // What is not wanted any more may have been on its way.
+        if self.sids.contains_key(&sid) {
+            let refusal = Refusal {
+                subject,
+                is_asked_again: false,
+            };
+            self.deaf.insert(sid, refusal);
+            self.link.refused(&format!("NATS: {reason}"));
+        }
+        true
+    }
+
+    /// Asks again for what was refused: who may subscribe to what can be changed at any time.
+    fn subscribe_again(&mut self) {
+        let refused: Vec<_> = self
+            .deaf
+            .iter_mut()
+            .take(AT_ONCE)
+            .map(|(sid, refusal)| {
+                refusal.is_asked_again = true;
+                (refusal.subject.clone(), *sid)
+            })
+            .collect();
+        if refused.is_empty() {
+            return;
+        }
+        for (subject, sid) in refused {
+            self.say_subscribe(subject, sid);
+        }
+        self.batch.waiting.push(Waiting::Refused);
+    }
+
+    fn hears_more(&self) {
+        if self.deaf.is_empty() {
+            self.link.allowed();
+        }
     }
 
     fn obey(&mut self, job: Job) {
@@ -399,7 +479,7 @@ impl<'b> Connection<'b> {
         let mut own = Vec::new();
         for subject in dialect.own_subjects(prefix, namespace, uid) {
             if subjects::is_valid(&subject) {
-                own.push(self.subscribe(namespace, &subject));
+                own.push(self.subscribe(namespace, subject));
             } else {
                 tracing::warn!(
                     %namespace,
@@ -420,22 +500,30 @@ impl<'b> Connection<'b> {
         if !self.namespaces.contains_key(namespace) {
             return;
         }
-        let sid = self.subscribe(namespace, &subject);
+        let sid = self.subscribe(namespace, subject);
         if let Some(subscribed) = self.namespaces.get_mut(namespace) {
             subscribed.rooms.insert(room, sid);
         }
     }
 
-    fn subscribe(&mut self, namespace: &Arc<str>, subject: &str) -> u64 {
+    fn subscribe(&mut self, namespace: &Arc<str>, subject: String) -> u64 {
         self.last_sid += 1;
         let sid = self.last_sid;
         self.sids.insert(sid, Arc::clone(namespace));
-        self.say(subject.len(), |out| protocol::subscribe(out, subject, sid));
+        self.say_subscribe(subject, sid);
         sid
+    }
+
+    fn say_subscribe(&mut self, subject: String, sid: u64) {
+        self.say(subject.len(), |out| protocol::subscribe(out, &subject, sid));
+        self.batch.subscribed.push_back((subject, sid));
     }
 
     fn unsubscribe(&mut self, sid: u64) {
         self.sids.remove(&sid);
+        if self.deaf.remove(&sid).is_some() {
+            self.hears_more();
+        }
         self.say(0, |out| protocol::unsubscribe(out, sid));
     }
 
@@ -477,6 +565,9 @@ async fn write(writer: &mut (impl AsyncWrite + Unpin), output: &mut BytesMut) ->
     }
     Ok(())
 }
+
+/// How many subscriptions that were refused are asked for at once: there may be a room for each socket.
+const AT_ONCE: usize = 1024;
 
 /// What a server takes unless it is told otherwise.
 const DEFAULT_MAX_PAYLOAD: usize = 1024 * 1024;

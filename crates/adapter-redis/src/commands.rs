@@ -8,6 +8,7 @@ use sockeye_cluster::{Closing, CountNodes, FindNodes, Job, Link, Publish, Settli
 use sockeye_cluster_proto::NodeId;
 
 use crate::dialect::Dialect;
+use crate::refusals::{Opened, Refusals, Subscription};
 use crate::slots::Routes;
 
 /// Commands in their order, each with what its answer is about.
@@ -40,9 +41,7 @@ pub(crate) enum Expected {
     /// A server has subscribed to a channel of its own, or not.
     Found(Arc<FindNodes>, NodeId),
     /// A channel is subscribed to.
-    Subscribed,
-    /// A channel of a namespace is. All of them share what this holds; the last one opens it.
-    Opened(Arc<Opened>),
+    Subscribed(Subscription),
     /// A channel is not subscribed to any more.
     Unsubscribed,
     /// A channel of a namespace is not.
@@ -58,10 +57,6 @@ pub(crate) enum Expected {
     /// Nobody minds.
     Nothing,
 }
-
-/// A namespace that is subscribed to.
-#[derive(Debug)]
-pub(crate) struct Opened(Arc<str>);
 
 impl<'r> Batches<'r> {
     /// For so many servers, which have the channels that these routes lead to.
@@ -155,8 +150,8 @@ impl<'r> Batches<'r> {
     /// Subscribes to a room, if it has a channel.
     pub(crate) fn enter(&mut self, dialect: &impl Dialect, namespace: &str, room: &str) {
         if let Some(channel) = dialect.room_channel(namespace, room) {
-            let (verbs, batch) = (dialect.verbs(), self.of(&channel));
-            batch.add(verbs.subscribe, &channel, Expected::Subscribed);
+            let verb = dialect.verbs().subscribe;
+            self.subscribe_to(Subscription::new(verb, channel, None));
         }
     }
 
@@ -164,14 +159,16 @@ impl<'r> Batches<'r> {
     pub(crate) fn subscribe(&mut self, dialect: &impl Dialect, namespace: &Arc<str>, uid: &NodeId) {
         let opened = Arc::new(Opened(Arc::clone(namespace)));
         if let Some(pattern) = dialect.pattern(namespace) {
-            let expected = Expected::Opened(Arc::clone(&opened));
-            self.of(&pattern).add("PSUBSCRIBE", &pattern, expected);
+            self.subscribe_to(Subscription::new("PSUBSCRIBE", pattern, Some(&opened)));
         }
         for channel in dialect.channels(namespace, uid) {
-            let (verbs, batch) = (dialect.verbs(), self.of(&channel));
-            let expected = Expected::Opened(Arc::clone(&opened));
-            batch.add(verbs.subscribe, &channel, expected);
+            let verb = dialect.verbs().subscribe;
+            self.subscribe_to(Subscription::new(verb, channel, Some(&opened)));
         }
+    }
+
+    pub(crate) fn subscribe_to(&mut self, subscription: Subscription) {
+        self.of(&subscription.channel).subscribe_to(subscription);
     }
 
     fn leave(&mut self, dialect: &impl Dialect, channel: String, expected: Expected) {
@@ -213,6 +210,14 @@ impl<E> Batch<E> {
     }
 }
 
+impl Batch {
+    pub(crate) fn subscribe_to(&mut self, subscription: Subscription) {
+        let mut command = redis::cmd(subscription.verb);
+        command.arg(&subscription.channel);
+        self.push(command, Expected::Subscribed(subscription));
+    }
+}
+
 impl<E> Default for Batch<E> {
     fn default() -> Self {
         Self {
@@ -242,6 +247,7 @@ pub(crate) fn finish(
     expected: Vec<Expected>,
     answers: RedisResult<Vec<Value>>,
     again: &mut Vec<Publish>,
+    refusals: &mut Refusals,
 ) -> RedisResult<()> {
     // Redis may have got some of those that are not answered; to publish these twice would be worse than to lose them.
     let answers = answers?;
@@ -270,18 +276,12 @@ pub(crate) fn finish(
                     find.answer(&node, servers > 0);
                 }
             }
-            (Expected::Opened(opened), None) => {
-                if let Some(Opened(namespace)) = Arc::into_inner(opened) {
-                    link.opened(&namespace, None);
-                }
-            }
-            (Expected::Subscribed | Expected::Opened(_), Some(error)) => {
-                link.degraded(&format!("Redis refuses a subscription: {error}"));
+            (Expected::Subscribed(subscription), refused) => {
+                refusals.answered(link, subscription, refused.as_ref());
             }
             (
                 Expected::Counted(_)
                 | Expected::Found(..)
-                | Expected::Subscribed
                 | Expected::Unsubscribed
                 | Expected::Closed(_)
                 | Expected::Settled(_)

@@ -16,6 +16,7 @@ use crate::census::Census;
 use crate::commands::{Batch, Batches, Expected, finish};
 use crate::dialect::Dialect;
 use crate::endpoint::Endpoint;
+use crate::refusals::{Refusals, Subscription};
 use crate::servers::{MAX_SENT, Over, PROBE_INTERVAL, Server, Servers};
 use crate::slots;
 
@@ -84,6 +85,7 @@ struct Connection<'b, D> {
     sent: FuturesUnordered<BoxFuture<'static, Answered>>,
     /// What servers have not taken because they do not have its channel, in the order in which it is to be sent to others.
     again: Vec<Publish>,
+    refusals: Refusals,
     /// In a Redis Cluster, the other servers have to be asked as well for the number of subscribers, unless channels are sharded.
     census: Option<Census<'b>>,
 }
@@ -110,6 +112,7 @@ impl<'b, D: Dialect> Connection<'b, D> {
             servers,
             sent: FuturesUnordered::new(),
             again: Vec::new(),
+            refusals: Refusals::new(link),
             census,
         })
     }
@@ -120,7 +123,8 @@ impl<'b, D: Dialect> Connection<'b, D> {
         for place in 0..self.servers.each.len() {
             if let Some(probe) = &self.servers.each[place].probe {
                 let mut batch = Batch::default();
-                batch.add(dialect.verbs().subscribe, probe, Expected::Subscribed);
+                let verb = dialect.verbs().subscribe;
+                batch.subscribe_to(Subscription::new(verb, probe.clone(), None));
                 self.send(place, batch);
             }
         }
@@ -165,6 +169,10 @@ impl<'b, D: Dialect> Connection<'b, D> {
                     let home = &self.servers.each[0];
                     let mut next = Some(job);
                     while let Some(job) = next {
+                        if !self.refusals.is_empty() {
+                            let left = left(&*self.bus.dialect, &job);
+                            self.refusals.forget(self.link, left);
+                        }
                         let job = match &mut self.census {
                             Some(census) => ask(census, home, &*self.bus.dialect, job),
                             None => Some(job),
@@ -179,7 +187,10 @@ impl<'b, D: Dialect> Connection<'b, D> {
                     }
                     self.send_all(batches);
                 }
-                _ = probes.tick() => self.probe(),
+                _ = probes.tick() => {
+                    self.probe();
+                    self.try_again();
+                }
             }
         }
         self.settle().await
@@ -212,7 +223,7 @@ impl<'b, D: Dialect> Connection<'b, D> {
             ears.end(Over::Lost);
         }
         let mut again = Vec::new();
-        let outcome = finish(self.link, expected, answers, &mut again);
+        let outcome = finish(self.link, expected, answers, &mut again, &mut self.refusals);
         match ears.over() {
             None => self.again.append(&mut again),
             // It is not sure that it was this that the server has refused.
@@ -240,6 +251,18 @@ impl<'b, D: Dialect> Connection<'b, D> {
         for publish in self.again.into_iter().rev() {
             self.link.put_back(Job::Publish(publish));
         }
+    }
+
+    /// Subscribes to what was refused.
+    fn try_again(&self) {
+        if self.refusals.is_empty() {
+            return;
+        }
+        let mut batches = self.batches();
+        for refused in self.refusals.again() {
+            batches.subscribe_to(refused);
+        }
+        self.send_all(batches);
     }
 
     fn probe(&mut self) {
@@ -280,6 +303,22 @@ fn ask(census: &mut Census<'_>, home: &Server, dialect: &impl Dialect, job: Job)
             Some(Job::Close(closing))
         }
         job => Some(job),
+    }
+}
+
+/// The channels that are not wanted any more when a job is done.
+fn left(dialect: &impl Dialect, job: &Job) -> Vec<String> {
+    match job {
+        Job::Close(closing) => {
+            let mut channels = dialect.channels(&closing.namespace, &closing.uid);
+            channels.extend(dialect.pattern(&closing.namespace));
+            channels
+        }
+        Job::Interest(interest) if !interest.gained => {
+            let channel = dialect.room_channel(&interest.namespace, &interest.room);
+            channel.into_iter().collect()
+        }
+        _ => Vec::new(),
     }
 }
 

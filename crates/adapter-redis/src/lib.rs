@@ -19,6 +19,7 @@ mod dialect;
 mod endpoint;
 mod error;
 mod glob;
+mod refusals;
 mod servers;
 mod settings;
 mod sharded;

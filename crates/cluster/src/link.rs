@@ -168,6 +168,18 @@ impl Link {
         self.post.status.set(ClusterState::Degraded(reason.into()));
     }
 
+    /// The engine does not let this server subscribe to something: it is [degraded](Self::degraded) for this reason until that
+    /// is [over](Self::allowed), even if all else is [up](Self::up).
+    pub fn refused(&self, reason: &str) {
+        self.post.status.refused(reason.into());
+    }
+
+    /// All is subscribed to, or not wanted any more, that was [refused](Self::refused). To be said on a new connection as well,
+    /// where nothing is refused yet.
+    pub fn allowed(&self) {
+        self.post.status.allowed();
+    }
+
     /// What others have published may have been missed, in this namespace or in all.
     pub fn gap(&self, namespace: Option<&str>) {
         let engine = self.post.profile.name;

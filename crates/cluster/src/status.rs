@@ -43,6 +43,8 @@ struct History {
     last: u64,
     /// When the engine could be reached again after the last outage.
     again: Option<Instant>,
+    /// Why it is not up when it can be reached: not all is heard that should be.
+    refused: Option<Arc<str>>,
 }
 
 /// How long it may take until all servers have connected again after an outage.
@@ -60,6 +62,7 @@ impl Status {
                 changes: VecDeque::new(),
                 last: 0,
                 again: None,
+                refused: None,
             }),
             news: Notify::new(),
             burst: sync::AtomicU64::new(0),
@@ -80,8 +83,34 @@ impl Status {
 
     /// Changes the state, and tells of it if it is another one. After the end there is no other.
     pub(crate) fn set(&self, new: ClusterState) {
+        self.change(|_| Some(new));
+    }
+
+    /// Something is refused, so that there is no other state than this one while the engine can be reached.
+    pub(crate) fn refused(&self, reason: Arc<str>) {
+        self.change(|history| {
+            history.refused = Some(Arc::clone(&reason));
+            Some(ClusterState::Degraded(reason))
+        });
+    }
+
+    /// Nothing is refused any more. If there was no other reason, the engine is up.
+    pub(crate) fn allowed(&self) {
+        self.change(|history| {
+            let reason = history.refused.take()?;
+            let is_why = history.state == ClusterState::Degraded(reason);
+            is_why.then_some(ClusterState::Up)
+        });
+    }
+
+    fn change(&self, new: impl FnOnce(&mut History) -> Option<ClusterState>) {
         let engine = self.name;
         let mut history = self.history.lock();
+        let new = match (new(&mut history), &history.refused) {
+            (Some(ClusterState::Up), Some(reason)) => ClusterState::Degraded(Arc::clone(reason)),
+            (Some(new), _) => new,
+            (None, _) => return,
+        };
         if history.state == new || history.state == ClusterState::Closed {
             return;
         }
@@ -286,6 +315,25 @@ mod tests {
         assert!(status.is_recovering());
         tokio::time::advance(RETURN).await;
         assert!(!status.is_recovering());
+    }
+
+    #[test]
+    fn what_is_refused_keeps_it_degraded_until_it_is_allowed() {
+        let status = Status::new("test");
+        let because = |reason: &str| ClusterState::Degraded(reason.into());
+        status.refused("forbidden".into());
+        status.set(ClusterState::Up);
+        assert_eq!(status.state(), because("forbidden"));
+        status.set(because("away"));
+        status.allowed();
+        assert_eq!(status.state(), because("away"), "it is no better");
+        status.set(ClusterState::Up);
+        status.refused("forbidden".into());
+        assert_eq!(status.state(), because("forbidden"));
+        status.allowed();
+        assert_eq!(status.state(), ClusterState::Up);
+        status.allowed();
+        assert_eq!(status.state(), ClusterState::Up);
     }
 
     #[tokio::test]

@@ -44,6 +44,33 @@ async fn only_the_right_one_is_let_in(
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn server_that_may_not_subscribe_stays_degraded_until_it_may() {
+    let settings = |permissions: &str| {
+        format!("authorization {{ users: [ {{ user: app, password: secret {permissions} }} ] }}")
+    };
+    let denied = r#", permissions: { subscribe: { deny: "socket.io.*.node.>" } }"#;
+    let Some(server) = engines::nats_with("denied", &settings(denied)) else {
+        return;
+    };
+    let url = format!("nats://app:secret@127.0.0.1:{}", server.port());
+    let engine = Engine::new(move || Nats::new(&url).expect("a URL of NATS"));
+    let node = engine.node("deaf");
+    let cluster = node.io.cluster().expect("a cluster");
+    let is_refused = || {
+        let state = cluster.state();
+        matches!(state, ClusterState::Degraded(why) if why.contains("Subscription"))
+    };
+    eventually("it is refused", async || is_refused()).await;
+    node.io.emit("x", ()).expect("sent");
+    eventually("it is connected", async || cluster.counts().published > 1).await;
+    assert!(is_refused(), "{:?}", cluster.state());
+    let file = server.folder().join("settings.conf");
+    std::fs::write(file, settings("")).expect("its folder is there");
+    server.signal_one(0, "HUP");
+    eventually("it is up", async || cluster.state() == ClusterState::Up).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn key_of_a_user_is_let_in() {
     let user = KeyPair::new_user();
     let settings = format!(

@@ -21,6 +21,7 @@ use crate::census::Census;
 use crate::commands::{self, count_command, counted};
 use crate::dialect;
 use crate::endpoint::Endpoint;
+use crate::refusals::{Opened, Refusals, Subscription};
 use crate::servers::{Ears, PROBE_INTERVAL, PROBED, Receive};
 
 /// Redis while it is connected to.
@@ -31,6 +32,7 @@ pub(super) struct Connection<'b> {
     lanes: Lanes<Expected>,
     /// What servers have not taken because they do not have its key.
     refused: Vec<Expected>,
+    refusals: Refusals,
     searches: FuturesUnordered<BoxFuture<'static, Option<RedisError>>>,
     /// Nobody listens as long as there is no namespace.
     reading: Vec<Reading>,
@@ -52,9 +54,7 @@ enum Expected {
     /// A socket is kept.
     Kept(Keep),
     /// A channel is subscribed to.
-    Subscribed,
-    /// The last channel of a namespace is.
-    Opened(Arc<str>),
+    Subscribed(Subscription),
     /// The last channel of a namespace is not any more.
     Closed(#[expect(dead_code, reason = "whoever waits for it learns when it is dropped")] Closing),
     /// All before has been answered by a server.
@@ -89,6 +89,7 @@ impl<'b> Connection<'b> {
             link,
             lanes,
             refused: Vec::new(),
+            refusals: Refusals::new(link),
             searches: FuturesUnordered::new(),
             reading: Vec::new(),
             census: Census::new(endpoint),
@@ -101,7 +102,8 @@ impl<'b> Connection<'b> {
         log.resolve(link, is_to_be_read);
         let mut batches = connection.lanes.batches();
         if let Some(probe) = &probe {
-            batches[HOME].add("SUBSCRIBE", probe, Expected::Subscribed);
+            let subscription = Subscription::new("SUBSCRIBE", probe.clone(), None);
+            subscribe(&mut batches[HOME], subscription);
         }
         for subscription in subscriptions {
             connection.subscribe(&mut batches, &subscription.namespace, &subscription.uid);
@@ -135,6 +137,11 @@ impl<'b> Connection<'b> {
                     added?;
                 }
                 _ = probes.tick() => {
+                    let mut batches = self.lanes.batches();
+                    for refused in self.refusals.again() {
+                        subscribe(&mut batches[HOME], refused);
+                    }
+                    self.lanes.send(batches);
                     let probe = self.lanes.home().probe("PUBLISH", Expected::Nothing);
                     if let Some(probe) = probe {
                         let mut batches = self.lanes.batches();
@@ -235,8 +242,10 @@ impl<'b> Connection<'b> {
             Job::Close(closing) => {
                 let names = &self.log.names;
                 let own = names.own_channel(&closing.namespace, &closing.uid);
-                batches[HOME].add("UNSUBSCRIBE", &own, Expected::Nothing);
                 let channel = names.channel(&closing.namespace);
+                let left = [own.clone(), channel.clone()];
+                self.refusals.forget(self.link, left);
+                batches[HOME].add("UNSUBSCRIBE", &own, Expected::Nothing);
                 self.census.forget(&channel);
                 batches[HOME].add("UNSUBSCRIBE", &channel, Expected::Closed(closing));
             }
@@ -338,13 +347,11 @@ impl<'b> Connection<'b> {
     fn subscribe(&self, batches: &mut [Batch], namespace: &Arc<str>, uid: &NodeId) {
         let names = &self.log.names;
         let home = &mut batches[HOME];
-        home.add(
-            "SUBSCRIBE",
-            &names.own_channel(namespace, uid),
-            Expected::Subscribed,
-        );
-        let opened = Expected::Opened(Arc::clone(namespace));
-        home.add("SUBSCRIBE", &names.channel(namespace), opened);
+        let opened = Arc::new(Opened(Arc::clone(namespace)));
+        for channel in [names.own_channel(namespace, uid), names.channel(namespace)] {
+            let subscription = Subscription::new("SUBSCRIBE", channel, Some(&opened));
+            subscribe(home, subscription);
+        }
         if let Ok(added) = self.log.add((namespace, uid), &Message::Hello, None) {
             let stream = names.stream_of(namespace);
             batches[self.lanes.of(&stream)].push(added.command, Expected::Nothing);
@@ -379,7 +386,7 @@ impl<'b> Connection<'b> {
         elsewhere.map_or(Ok(()), Err)
     }
 
-    fn finish(&self, expected: Expected, answer: &Value, refused: Option<&RedisError>) {
+    fn finish(&mut self, expected: Expected, answer: &Value, refused: Option<&RedisError>) {
         match (expected, refused) {
             (Expected::Added(_, publish) | Expected::Published(publish), None) => {
                 self.link.published(&publish);
@@ -397,10 +404,8 @@ impl<'b> Connection<'b> {
                     find.answer(&node, servers > 0);
                 }
             }
-            (Expected::Opened(namespace), None) => self.link.opened(&namespace, None),
-            (Expected::Subscribed | Expected::Opened(_), Some(error)) => {
-                self.link
-                    .degraded(&format!("Redis refuses a subscription: {error}"));
+            (Expected::Subscribed(subscription), refused) => {
+                self.refusals.answered(self.link, subscription, refused);
             }
             (Expected::Kept(_), Some(error)) => {
                 tracing::warn!(%error, "Redis refuses to keep a socket");
@@ -408,6 +413,12 @@ impl<'b> Connection<'b> {
             _ => {}
         }
     }
+}
+
+fn subscribe(batch: &mut Batch, subscription: Subscription) {
+    let channel = subscription.channel.clone();
+    let verb = subscription.verb;
+    batch.add(verb, &channel, Expected::Subscribed(subscription));
 }
 
 impl Reading {

@@ -2,6 +2,7 @@
 //!
 //! In one program, which is built and linked once.
 
+mod access;
 mod contract;
 mod streams;
 #[cfg(feature = "tls")]
