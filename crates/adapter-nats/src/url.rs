@@ -42,7 +42,10 @@ impl Target {
         let mut target = Self::default();
         for (number, text) in (1..).zip(url.split(',')) {
             let (tls, text) = match text.split_once("://") {
-                Some((scheme, text)) => (encrypted(scheme, suffix)?, text),
+                Some((scheme, text)) => match encrypted(scheme, suffix) {
+                    Ok(tls) => (tls, text),
+                    Err(_) => return Err(format!("server {number} has no scheme of NATS")),
+                },
                 None => (tls, text),
             };
             let (account, place) = match text.rsplit_once('@') {
@@ -149,6 +152,10 @@ fn encrypted(scheme: &str, suffix: &str) -> Result<bool, String> {
     match scheme.strip_suffix(suffix).unwrap_or(scheme) {
         "nats" => Ok(false),
         "tls" => Ok(true),
+        // Another text may be a part of a password.
+        _ if scheme.contains(['@', ':', ',', ' ', '=']) => {
+            Err("it has no scheme of NATS".to_owned())
+        }
         _ => Err(format!("{scheme:?} is no scheme of NATS here")),
     }
 }
@@ -218,6 +225,9 @@ mod tests {
         let behind = "server 1 has something behind it that means nothing";
         assert_eq!(error("nats://a/b"), behind);
         assert_eq!(error("nats://a,"), "server 2 has no host");
+        let scheme = "server 2 has no scheme of NATS";
+        assert_eq!(error("nats://a,x://b"), scheme);
+        assert_eq!(error("me:pass://x@a"), "it has no scheme of NATS");
         let nothing = "option 2 behind the servers means nothing";
         assert_eq!(error("nats://me:x?ca=a&pass@a"), nothing);
         let alone = "a client's certificate goes with its key";

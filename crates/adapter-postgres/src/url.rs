@@ -44,6 +44,13 @@ impl Target {
     /// Takes a URL apart.
     pub(crate) fn parse(url: &str) -> Result<Self, PostgresUrlError> {
         let scheme = url.split_once("://").map_or("", |(scheme, _)| scheme);
+        // What is no scheme is not shown: the other form has passwords in it, and these may be of anything.
+        let is_part = |byte: u8| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte);
+        let scheme = if scheme.bytes().all(is_part) {
+            scheme
+        } else {
+            ""
+        };
         if !matches!(scheme, "postgres" | "postgresql") {
             return Err(PostgresUrlError::Scheme(scheme.to_owned()));
         }
@@ -321,6 +328,10 @@ mod tests {
         for (url, said) in [
             ("host=a user=b", r#""" is no scheme of Postgres"#),
             ("mysql://a", r#""mysql" is no scheme of Postgres"#),
+            (
+                "host=a password=secret://b",
+                r#""" is no scheme of Postgres"#,
+            ),
             ("postgres://a?sslcert=x", r#"a parameter "sslcert""#),
             ("postgres://a?sslmode=verify", r#""sslmode" of "verify""#),
             (

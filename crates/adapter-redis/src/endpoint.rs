@@ -41,11 +41,28 @@ impl Endpoint {
         mut other: impl FnMut(&str, &str) -> Result<bool, RedisUrlError>,
     ) -> Result<Self, RedisUrlError> {
         let (whole, rest) = url.split_once("://").unwrap_or(("", url));
+        // What is no scheme is not shown: it may be a part of a password.
+        let is_part = |byte: u8| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte);
+        let whole = if whole.bytes().all(is_part) {
+            whole
+        } else {
+            ""
+        };
         let scheme = whole.strip_suffix(suffix).unwrap_or(whole);
         if !SCHEMES.contains(&scheme) {
             return Err(RedisUrlError::Scheme(whole.to_owned()));
         }
-        let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
+        let is_known = |name: &str, value: &str| {
+            let known = ["sentinel", "ca", "cert", "key"].contains(&name) || other(name, value)?;
+            Ok(known)
+        };
+        let (rest, query) = query_of(rest, is_known);
+        // A part of a password may look like it, and is not shown.
+        let is_clear = !query.contains('@');
+        let unclear = || {
+            let why = "there is a parameter that means nothing, or a ? in a password, which is %3F in a URL";
+            RedisUrlError::Invalid(why.into())
+        };
         let mut sentinel = None;
         #[cfg(feature = "tls")]
         let (mut ca, mut cert, mut key) = (None, None, None);
@@ -58,8 +75,14 @@ impl Endpoint {
                 "cert" => cert = Some(value),
                 #[cfg(feature = "tls")]
                 "key" => key = Some(value),
-                _ if other(&name, &value)? => {}
-                _ => return Err(RedisUrlError::Parameter(name.into_owned())),
+                _ => match other(&name, &value) {
+                    Ok(true) => {}
+                    Ok(false) if is_clear => {
+                        return Err(RedisUrlError::Parameter(name.into_owned()));
+                    }
+                    Err(error) if is_clear => return Err(error),
+                    _ => return Err(unclear()),
+                },
             }
         }
         let endpoint = Self {
@@ -226,18 +249,46 @@ const SCHEMES: &[&str] = &[
     "unix",
 ];
 
+/// Takes the parameters from the end of a URL. A question mark may stand in a password, and an `@` in a parameter: where one is
+/// before the other, it is a parameter that is known, or there is none.
+fn query_of(
+    rest: &str,
+    mut is_known: impl FnMut(&str, &str) -> Result<bool, RedisUrlError>,
+) -> (&str, &str) {
+    let Some((before, query)) = rest.split_once('?') else {
+        return (rest, "");
+    };
+    let first = form_urlencoded::parse(query.as_bytes()).next();
+    let is_query = first.is_none_or(|(name, value)| is_known(&name, &value).unwrap_or(true));
+    match query.rsplit_once('@') {
+        Some((_, hosts)) if !is_query => {
+            let at = rest.len() - hosts.len();
+            let end = hosts.find('?').map(|end| at + end);
+            end.map_or((rest, ""), |end| (&rest[..end], &rest[end + 1..]))
+        }
+        _ => (before, query),
+    }
+}
+
 /// The URL of each host, of a URL that may have several with commas between them.
 fn each_host<'a>(scheme: &'a str, rest: &'a str) -> impl Iterator<Item = String> + 'a {
     let is_path = scheme.ends_with("unix");
+    // A password may have anything in it but an @.
+    let (credentials, rest) = match rest.rsplit_once('@') {
+        Some((credentials, rest)) if !is_path => {
+            let encoded = [("/", "%2F"), ("?", "%3F"), ("#", "%23")];
+            let encoded = encoded
+                .iter()
+                .fold(credentials.to_owned(), |text, (from, to)| {
+                    text.replace(from, to)
+                });
+            (encoded + "@", rest)
+        }
+        _ => (String::new(), rest),
+    };
     let (hosts, path) = match rest.split_once('/') {
         Some((hosts, path)) if !is_path => (hosts, Cow::from(format!("/{path}"))),
-        None if !is_path => (rest, Cow::from("")),
         _ => (rest, Cow::from("")),
-    };
-    // A password may have anything in it but an @.
-    let (credentials, hosts) = match hosts.rsplit_once('@') {
-        Some((credentials, hosts)) if !is_path => (format!("{credentials}@"), hosts),
-        _ => (String::new(), hosts),
     };
     let separator = if is_path { '\0' } else { ',' };
     hosts
@@ -328,6 +379,39 @@ mod tests {
         }
         let error = parse("redis://a?prefx=b", "").unwrap_err();
         assert!(matches!(error, RedisUrlError::Parameter(_)), "{error}");
+    }
+
+    #[test]
+    fn password_may_have_anything_in_it_but_an_at() {
+        for (url, password) in [
+            ("redis://:pa?ss@a", "pa?ss"),
+            ("redis://:pa?ss=x&y@a/1?prefix=b", "pa?ss=x&y"),
+            ("redis://:p/a#s,s@a,b", "p/a#s,s"),
+            ("redis://:secret@a?prefix=b@c", "secret"),
+        ] {
+            let endpoint = parse(url, "").unwrap_or_else(|error| panic!("{url}: {error}"));
+            for server in &endpoint.servers {
+                assert_eq!(server.redis_settings().password(), Some(password));
+            }
+        }
+        assert_eq!(shown("redis://a?prefix=b@c", ""), ["a:6379"]);
+    }
+
+    #[test]
+    fn nothing_that_may_be_of_a_password_is_shown() {
+        for url in [
+            "redis://:secr?et@",
+            "redis://:secr?et@a,",
+            "redis://:x?prefix=b&secret@a",
+            "redis://:x?prefix=b&secret=c@a",
+            "host=a password=secret://b",
+        ] {
+            let error = parse(url, "").unwrap_err();
+            let source = std::error::Error::source(&error).map(ToString::to_string);
+            for text in [Some(error.to_string()), source].into_iter().flatten() {
+                assert!(!text.contains("secr") && !text.contains("et@"), "{text}");
+            }
+        }
     }
 
     #[test]

@@ -46,6 +46,13 @@ use crate::adapter::{Cluster, IntoCluster};
 /// If the scheme is none of these, or none that this program was built with, or if the rest of the URL is wrong.
 pub fn from_url(url: &str) -> Result<UrlCluster, ClusterUrlError> {
     let scheme = url.split_once("://").map_or("", |(scheme, _)| scheme);
+    // What is no scheme is not shown: what a database's own clients take may have a password there.
+    let is_part = |byte: u8| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte);
+    let scheme = if scheme.bytes().all(is_part) {
+        scheme
+    } else {
+        ""
+    };
     match scheme {
         #[cfg(feature = "mongo")]
         "mongodb" | "mongodb+srv" => made(Mongo::new(url)),
@@ -139,4 +146,17 @@ fn is_redis(scheme: &str, way: &str) -> bool {
         "valkey+unix",
     ]
     .contains(&scheme)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_no_scheme_is_not_shown() {
+        let error = from_url("host=a password=secret://b").unwrap_err();
+        assert_eq!(error.to_string(), r#""" is the scheme of no cluster"#);
+        let error = from_url("mysql://a").unwrap_err();
+        assert_eq!(error.to_string(), r#""mysql" is the scheme of no cluster"#);
+    }
 }
