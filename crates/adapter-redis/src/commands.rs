@@ -294,7 +294,7 @@ pub(crate) fn finish(
 }
 
 /// Whether another server of a Redis Cluster has the channel, or none right now.
-fn is_elsewhere(error: &RedisError) -> bool {
+pub(crate) fn is_elsewhere(error: &RedisError) -> bool {
     matches!(
         error.kind(),
         ErrorKind::Server(ServerErrorKind::Moved | ServerErrorKind::ClusterDown)

@@ -13,7 +13,7 @@ use sockeye_cluster::{Attempts, Bus, BusCluster, BusProfile, ClusterConfig, Job,
 use tokio::time::MissedTickBehavior;
 
 use crate::census::Census;
-use crate::commands::{Batch, Batches, Expected, finish};
+use crate::commands::{Batch, Batches, Expected, finish, is_elsewhere};
 use crate::dialect::Dialect;
 use crate::endpoint::Endpoint;
 use crate::refusals::{Refusals, Subscription};
@@ -68,7 +68,12 @@ impl<D: Dialect> Bus for RedisBus<D> {
                 };
                 match outcome.await {
                     Ok(()) => return,
-                    Err(error) => attempts.failed(&error).await,
+                    Err(error) => {
+                        if is_elsewhere(&error) {
+                            servers.look_elsewhere(&self.endpoint);
+                        }
+                        attempts.failed(&error).await;
+                    }
                 }
             }
         }

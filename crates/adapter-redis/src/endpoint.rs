@@ -140,6 +140,14 @@ impl Endpoint {
         Err(last.expect("there is at least one server, or the URL would be refused"))
     }
 
+    /// Begins with another server the next time, as the one that answered last does not know what the others know: it is cut off
+    /// from them, say.
+    pub(crate) fn look_elsewhere(&self) {
+        let first = self.first.load(Ordering::Relaxed);
+        let next = (first + 1) % self.servers.len();
+        self.first.store(next, Ordering::Relaxed);
+    }
+
     /// Connects to the server of the same Redis Cluster that has this address, or to one that the URL names.
     pub(crate) async fn connect_at(
         &self,
@@ -379,6 +387,17 @@ mod tests {
         }
         let error = parse("redis://a?prefx=b", "").unwrap_err();
         assert!(matches!(error, RedisUrlError::Parameter(_)), "{error}");
+    }
+
+    #[test]
+    fn servers_take_turns_in_being_asked_first() {
+        let endpoint = parse("redis://a,b", "").unwrap();
+        let host = |endpoint: &Endpoint| endpoint.sibling("", 1).addr().to_string();
+        assert_eq!(host(&endpoint), "a:1");
+        endpoint.look_elsewhere();
+        assert_eq!(host(&endpoint), "b:1");
+        endpoint.look_elsewhere();
+        assert_eq!(host(&endpoint), "a:1");
     }
 
     #[test]

@@ -27,6 +27,8 @@ pub(crate) struct Servers {
     /// Something is to be [found](Self::trouble).
     pub(crate) alarm: Arc<Notify>,
     receive: Receive,
+    /// How often what one of them has said of the others was of no use.
+    misled: usize,
 }
 
 /// One connection.
@@ -50,6 +52,7 @@ impl Servers {
             routes: Routes::One,
             alarm: Arc::default(),
             receive,
+            misled: 0,
         }
     }
 
@@ -67,8 +70,9 @@ impl Servers {
         }
         let mut addresses = Vec::new();
         if dialect.verbs().is_sharded {
-            let asked = Routes::ask(&mut self.each[0].redis()).await;
-            (self.routes, addresses) = asked.inspect_err(|_| self.each[0].ears.end(Over::Lost))?;
+            let guide = &self.each[self.misled % self.each.len()];
+            let asked = Routes::ask(&mut guide.redis()).await;
+            (self.routes, addresses) = asked.inspect_err(|_| guide.ears.end(Over::Lost))?;
         }
         if addresses.is_empty() {
             self.each.truncate(1);
@@ -83,6 +87,7 @@ impl Servers {
                 }
             }
             if let Some(error) = missing {
+                self.look_elsewhere(endpoint);
                 return Err(error);
             }
             for (place, address) in addresses.iter().enumerate() {
@@ -99,6 +104,16 @@ impl Servers {
             }
         }
         Ok(())
+    }
+
+    /// Asks another one for the routes the next time. A server of a Redis Cluster that is cut off from the others goes on to say
+    /// what was true before, and to have none of the channels that it says are its own.
+    pub(crate) fn look_elsewhere(&mut self, endpoint: &Endpoint) {
+        self.misled += 1;
+        if self.each.len() == 1 {
+            self.each.clear();
+            endpoint.look_elsewhere();
+        }
     }
 
     fn place(&self, address: &Address) -> Option<usize> {

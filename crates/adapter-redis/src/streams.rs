@@ -17,6 +17,7 @@ use sockeye_adapter::{Cluster, IntoCluster};
 use sockeye_cluster::{Attempts, Bus, BusCluster, BusProfile, ClusterConfig, Counting, Link};
 
 use self::connection::Connection;
+use self::lanes::is_elsewhere;
 use self::log::Log;
 use self::names::Names;
 use crate::endpoint::Endpoint;
@@ -172,7 +173,13 @@ impl Bus for StreamsBus {
                 };
                 match outcome.await {
                     Ok(()) => return,
-                    Err(error) => attempts.failed(&error).await,
+                    Err(error) => {
+                        // Whoever has said where everything is does not know it, or is cut off from those who do.
+                        if is_elsewhere(&error) {
+                            self.endpoint.look_elsewhere();
+                        }
+                        attempts.failed(&error).await;
+                    }
                 }
             }
         }

@@ -45,7 +45,8 @@ impl<E: 'static> Lanes<E> {
             true => vec![first],
             false => {
                 let addresses = addresses.into_iter();
-                try_join_all(addresses.map(|address| connect(Some(address)))).await?
+                let connected = try_join_all(addresses.map(|address| connect(Some(address))));
+                connected.await.inspect_err(|_| endpoint.look_elsewhere())?
             }
         };
         let each = servers.into_iter().map(|server| Lane {

@@ -181,6 +181,62 @@ async fn sharded_channels_outlive_their_server() {
     load.endures(|| servers.stop_one(primary)).await;
 }
 
+/// Lets the first server know nobody any more, while its replica takes its place. It is still there for its clients.
+fn cut_off(servers: &engines::Engine) {
+    for server in 1..servers.ports().len() {
+        let id = servers.redis_command_to(server, "CLUSTER MYID");
+        let forget = format!("CLUSTER FORGET {id}");
+        assert_eq!(servers.redis_command_to(0, &forget), "+OK");
+    }
+    let taken = servers.redis_command_to(PRIMARIES, "CLUSTER FAILOVER TAKEOVER");
+    assert_eq!(taken, "+OK");
+    let successor = servers.redis_command_to(PRIMARIES, "CLUSTER MYID");
+    let is_known = |server: usize| {
+        let nodes = servers.redis_command_to(server, "CLUSTER NODES");
+        let mut lines = nodes.lines();
+        lines.any(|line| line.starts_with(&successor) && line.contains("connected 0-"))
+    };
+    let end = Instant::now() + PATIENCE;
+    while !(1..PRIMARIES).all(is_known) {
+        assert!(Instant::now() < end, "nobody takes its place");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    let info = servers.redis_command_to(0, "CLUSTER INFO");
+    assert!(info.contains("cluster_state:fail"), "{info}");
+}
+
+/// Their replicas come behind them.
+const PRIMARIES: usize = 3;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn sharded_channels_outlive_that_their_server_is_cut_off() {
+    let Some(servers) = engines::redis_cluster_with_replicas("cut-off") else {
+        return;
+    };
+    // Otherwise it serves what it takes for its own, and whoever is connected to it does not notice.
+    let strict = "CONFIG SET cluster-allow-pubsubshard-when-down no";
+    assert_eq!(servers.redis_command_to(0, strict), "+OK");
+    let mut load = Load::on(&sharded(&servers.url())).await;
+    load.endures(|| cut_off(&servers)).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn server_that_is_cut_off_is_not_asked_for_ever() {
+    let Some(servers) = engines::redis_cluster_with_replicas("ask-another") else {
+        return;
+    };
+    cut_off(&servers);
+    let streams = servers.url().replace("redis:", "redis+streams:");
+    let streams = Engine::new(move || RedisStreams::new(&streams).expect("a URL of Redis"));
+    for engine in [sharded(&servers.url()), streams] {
+        let nodes = engine.nodes::<2>().await;
+        let mut peer = nodes[1].peer(&[]).await;
+        settled(&nodes).await;
+        nodes[0].io.emit("x", ()).expect("sent");
+        peer.expect(r#"2["x"]"#).await;
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn classic_channels_outlive_a_server() {
     let Some(mut servers) = engines::redis_cluster_with_replicas("classic") else {
