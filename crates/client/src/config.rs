@@ -193,15 +193,18 @@ impl ClientConfig {
         self
     }
 
-    /// How long one attempt may take until the session is open, and then how long until the
-    /// server has answered a socket that wants to join its namespace; `None` for as long as it
-    /// takes. Default: 20 s.
+    /// How long one attempt may take until the session is open, then how long the function of
+    /// [`auth_with`](SocketConfig::auth_with) may take if there is one, and then how long until
+    /// the server has answered a socket that wants to join its namespace; `None` for as long as
+    /// it takes. Default: 20 s.
     ///
     /// A socket that is not answered fails with [`ConnectError::Timeout`]. That is the end of a
     /// [`connect`](crate::Socket::connect) that is awaited. A socket that is to be connected in
     /// any case, by [`connect_lazy`](crate::Socket::connect_lazy) or because it has been before,
     /// goes on waiting, and fails again after the same time: unlike another session, another
-    /// answer cannot be asked for. The JavaScript client waits without a word.
+    /// answer cannot be asked for. The function is dropped when its time is over, and asked again
+    /// for a socket that is to be connected in any case. The JavaScript client waits without a
+    /// word for both.
     ///
     /// Servers of Socket.IO 1 and 2 answer no other namespace once they have refused `/`. Whoever
     /// waits for one then waits for a second at most, and fails with what `/` was refused with.
@@ -356,7 +359,8 @@ impl SocketConfig {
 
     /// Asks this function for the auth data at every connection. Its error becomes the connect error, as if the server
     /// had refused: the socket does not try again by itself. If it can fail for a while, let it retry until it
-    /// succeeds.
+    /// succeeds. What takes longer than the client's [`timeout`](ClientConfig::timeout) is dropped, and fails with
+    /// [`ConnectError::Timeout`].
     #[must_use]
     pub fn auth_with<F, Fut>(mut self, auth: F) -> Self
     where

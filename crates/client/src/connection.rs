@@ -405,7 +405,10 @@ impl Connection {
     }
 
     /// The attempts of sockets that wait for the server's answer are over.
-    fn handle_unanswered(&mut self, now: Instant) {
+    fn handle_unanswered(&mut self, now: Instant, cx: &mut Context<'_>) {
+        for socket in self.joins.take_due(now) {
+            self.handle_silent_auth(&socket, cx);
+        }
         for (socket, error) in self.stays.take_unanswered(now) {
             if error.refusal().is_some() {
                 self.let_go(&socket);
@@ -549,12 +552,13 @@ impl sockeye_engine::Connection for Connection {
     }
 
     fn poll_timeout(&self) -> Option<Instant> {
+        let auth = self.joins.deadline();
         let (retry, answer) = (self.retry_deadline(), self.stays.deadline());
-        retry.into_iter().chain(answer).min()
+        retry.into_iter().chain(answer).chain(auth).min()
     }
 
-    fn handle_timeout(&mut self, now: Instant, _cx: &mut Context<'_>) {
-        self.handle_unanswered(now);
+    fn handle_timeout(&mut self, now: Instant, cx: &mut Context<'_>) {
+        self.handle_unanswered(now, cx);
         let sockets: Vec<_> = self
             .inbox
             .sockets()

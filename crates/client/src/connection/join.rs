@@ -4,6 +4,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Instant;
 
 use serde_json::Value;
 use sockeye_engine::{Dialect, HEADROOM, SendOptions};
@@ -22,7 +23,14 @@ use crate::{ConfigError, ConnectError};
 
 /// Sockets that wait for what they are to say about themselves.
 #[derive(Default)]
-pub(super) struct Joins(Vec<(Arc<ClientSocket>, AuthFuture)>);
+pub(super) struct Joins(Vec<Asking>);
+
+struct Asking {
+    socket: Arc<ClientSocket>,
+    auth: AuthFuture,
+    /// When the application has taken too long; `None` if it may take as long as it likes.
+    due: Option<Instant>,
+}
 
 type AuthFuture = Pin<Box<dyn Future<Output = Result<Value, ConnectError>> + Send>>;
 
@@ -32,7 +40,19 @@ impl Joins {
     }
 
     fn remove(&mut self, socket: &Arc<ClientSocket>) {
-        self.0.retain(|(other, _)| !Arc::ptr_eq(other, socket));
+        self.0.retain(|asking| !Arc::ptr_eq(&asking.socket, socket));
+    }
+
+    /// When [`take_due`](Self::take_due) gives somebody.
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        self.0.iter().filter_map(|asking| asking.due).min()
+    }
+
+    /// Those whose application has not answered in time. It is not waited for any more.
+    pub(super) fn take_due(&mut self, now: Instant) -> Vec<Arc<ClientSocket>> {
+        let is_due = |asking: &mut Asking| asking.due.is_some_and(|due| due <= now);
+        let due = self.0.extract_if(.., is_due);
+        due.map(|asking| asking.socket).collect()
     }
 
     /// The next socket whose answer is there.
@@ -40,10 +60,10 @@ impl Joins {
         &mut self,
         cx: &mut Context<'_>,
     ) -> Option<(Arc<ClientSocket>, Result<Value, ConnectError>)> {
-        for (index, (_, future)) in self.0.iter_mut().enumerate() {
-            if let Poll::Ready(auth) = future.as_mut().poll(cx) {
-                let (socket, _) = self.0.swap_remove(index);
-                return Some((socket, auth));
+        for (index, asking) in self.0.iter_mut().enumerate() {
+            if let Poll::Ready(auth) = asking.auth.as_mut().poll(cx) {
+                let asking = self.0.swap_remove(index);
+                return Some((asking.socket, auth));
             }
         }
         None
@@ -100,11 +120,32 @@ impl Connection {
             Some(Auth::Value(auth)) => self.join(socket, Some(auth), cx),
             Some(Auth::Function(ask)) => {
                 let ask = Arc::clone(ask);
-                let asked = Box::pin(caught(async move { ask().await }, "auth"));
-                self.joins.0.push((Arc::clone(socket), asked));
+                let timeout = self.shared.settings().timeout;
+                self.joins.0.push(Asking {
+                    socket: Arc::clone(socket),
+                    auth: Box::pin(caught(async move { ask().await }, "auth")),
+                    due: timeout.and_then(|timeout| now().checked_add(timeout)),
+                });
                 // It is polled in this turn.
             }
         }
+    }
+
+    /// The application has not said in time what a socket is to say about itself. The attempt has failed, and one that is
+    /// to be connected in any case begins the next one, as the server has not been asked.
+    pub(super) fn handle_silent_auth(&mut self, socket: &Arc<ClientSocket>, cx: &mut Context<'_>) {
+        let comes_back = self.comes_back();
+        let tell = Arc::clone(socket).handle_failure(&ConnectError::Timeout, comes_back);
+        let begins_anew = socket.lock().membership.is_joining();
+        match begins_anew {
+            true => self.begin_join(socket, cx),
+            false => self.leave(socket),
+        }
+        if let Some(tell) = tell {
+            tell();
+        }
+        // What is asked anew has to be polled.
+        cx.waker().wake_by_ref();
     }
 
     /// Goes on with the sockets whose application has said what they are to say.
