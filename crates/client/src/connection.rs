@@ -246,10 +246,23 @@ impl Connection {
 
     fn handle_refused(&mut self, key: NamespaceKey, error: &ConnectError, cx: &mut Context<'_>) {
         self.leave_if_unwanted(key);
+        let is_connected = |socket: &&Arc<ClientSocket>| socket.session().is_some();
+        if let Some(socket) = self.stays.socket(key).filter(is_connected) {
+            // No server refuses who is in. The original client tells the error only, and lets whoever waits for an
+            // answer wait; here it is the end of the stay as well.
+            let socket = Arc::clone(socket);
+            self.inbox.start_queued(cx);
+            self.handle_left(key, DisconnectReason::IoServerDisconnect, false);
+            socket.tell_connect_error(error);
+            return self.close_if_unwanted();
+        }
         self.inbox.remove(key);
+        self.flushing.retain(|other| *other != key);
         match self.stays.handle_ended(key) {
             Some(socket) => {
                 socket.handle_refused(error);
+                // Kept events may have been sent already.
+                socket.fail_acks();
                 self.close_if_unwanted();
             }
             // The attempt was given up, and the next one had to wait for this.

@@ -8,10 +8,13 @@ use std::time::Duration;
 
 use crate::peer::{self, Peer};
 use sockeye_client::{
-    Client, ClientConfig, ConnectError, DisconnectReason, Revision, Socket, TransportKind,
+    AckError, Client, ClientConfig, ConnectError, DisconnectReason, Revision, Socket, SocketConfig,
+    TransportKind,
 };
 use sockeye_server::{Args, Refusal, Server, ServerConfig};
-use tokio::io::AsyncReadExt;
+use sockeye_websocket::handshake::accept_key;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, mpsc};
 use tokio::time::{Instant, timeout};
 
@@ -247,6 +250,150 @@ async fn only_a_socket_that_was_connected_is_disconnecting() {
     drop(peer);
     assert_eq!(soon(story.recv()).await.unwrap(), "disconnecting");
     assert_eq!(soon(story.recv()).await.unwrap(), "disconnect");
+}
+
+/// A server that plays its part by hand over a WebSocket: only there is a refusal of who is in more than an error.
+struct WebSocketPeer(TcpStream);
+
+impl WebSocketPeer {
+    async fn accept(listener: &TcpListener) -> Self {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let mut request = Vec::new();
+        while !request.ends_with(b"\r\n\r\n") {
+            request.push(stream.read_u8().await.unwrap());
+        }
+        let request = String::from_utf8(request).unwrap();
+        let headers = request.lines().filter_map(|line| line.split_once(": "));
+        let is_key = |name: &str| name.eq_ignore_ascii_case("sec-websocket-key");
+        let key = headers.clone().find(|(name, _)| is_key(name)).unwrap().1;
+        let answer = format!(
+            "HTTP/1.1 101 Switching Protocols\r\nupgrade: websocket\r\nconnection: upgrade\r\n\
+             sec-websocket-accept: {}\r\n\r\n",
+            accept_key(key)
+        );
+        stream.write_all(answer.as_bytes()).await.unwrap();
+        Self(stream)
+    }
+
+    async fn send(&mut self, packet: &str) {
+        let len = u8::try_from(packet.len()).unwrap();
+        assert!(len < 126);
+        let frame = [&[0x81, len], packet.as_bytes()].concat();
+        self.0.write_all(&frame).await.unwrap();
+    }
+
+    async fn receive(&mut self) -> String {
+        let mut head = [0; 6];
+        self.0.read_exact(&mut head).await.unwrap();
+        let [_, len, mask @ ..] = head;
+        assert!(len & 0x7f < 126);
+        let mut packet = vec![0; usize::from(len & 0x7f)];
+        self.0.read_exact(&mut packet).await.unwrap();
+        for (index, byte) in packet.iter_mut().enumerate() {
+            *byte ^= mask[index % 4];
+        }
+        String::from_utf8(packet).unwrap()
+    }
+}
+
+#[tokio::test]
+async fn refusal_of_a_connected_socket_is_the_end_of_its_stay() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let config = ClientConfig::default()
+        .auto_connect(false)
+        .connector(|connector| connector.transports([TransportKind::WebSocket]));
+    let socket = Client::with_config(&url, config).unwrap().socket("/");
+    let (sender, mut story) = mpsc::unbounded_channel();
+    let tell = sender.clone();
+    socket.on_disconnecting(move || tell.send("disconnecting".to_owned()).unwrap());
+    let tell = sender.clone();
+    socket.on_disconnect(move |reason: DisconnectReason| {
+        tell.send(format!("disconnect: {reason}")).unwrap();
+    });
+    socket.on_connect_error(move |socket: Socket, error: ConnectError| {
+        let active = if socket.active() { ", active" } else { "" };
+        sender
+            .send(format!("connect_error: {error}{active}"))
+            .unwrap();
+    });
+    let connecting = socket.connect();
+    let opening = async {
+        let mut peer = WebSocketPeer::accept(&listener).await;
+        peer.send(r#"0{"sid":"s","upgrades":[],"pingInterval":25000,"pingTimeout":20000}"#)
+            .await;
+        assert_eq!(peer.receive().await, "40");
+        peer.send(r#"40{"sid":"one"}"#).await;
+        peer
+    };
+    let (connected, mut peer) = soon(async { tokio::join!(connecting, opening) }).await;
+    connected.unwrap();
+    let answer = socket.emit_with_ack::<Args>("question", 1);
+    let refusing = async {
+        assert_eq!(peer.receive().await, r#"420["question",1]"#);
+        peer.send(r#"44{"message":"no more"}"#).await;
+    };
+    let (answer, ()) = soon(async { tokio::join!(answer, refusing) }).await;
+    assert!(matches!(answer, Err(AckError::Disconnected)), "{answer:?}");
+    for expected in [
+        "disconnecting",
+        "disconnect: io server disconnect",
+        "connect_error: no more",
+    ] {
+        assert_eq!(soon(story.recv()).await.unwrap(), expected);
+    }
+    assert!(!socket.connected() && !socket.active());
+}
+
+#[tokio::test(start_paused = true)]
+async fn auth_that_takes_too_long_is_given_up_and_asked_for_anew() {
+    let url = place();
+    let (io, _gate) = serve(&url).await;
+    let client = client(&url);
+    client.socket("/").connect().await.unwrap();
+    let asked = Arc::new(AtomicU32::new(0));
+    let given_up = Arc::new(AtomicU32::new(0));
+    let (asks, drops) = (Arc::clone(&asked), Arc::clone(&given_up));
+    let config = SocketConfig::default().auth_with(move || {
+        let (n, drops) = (asks.fetch_add(1, Ordering::Relaxed), Arc::clone(&drops));
+        let on_drop = OnDrop(drops);
+        async move {
+            let _held = on_drop;
+            if n < 3 {
+                std::future::pending::<()>().await;
+            }
+            Ok(serde_json::json!({ "n": n }))
+        }
+    });
+    let _there = io.of("/slow");
+    let slow = client.socket_with("/slow", config).unwrap();
+    let mut failures = failures(&slow);
+    let begun = Instant::now();
+    let error = soon(slow.connect()).await.unwrap_err();
+    assert!(matches!(error, ConnectError::Timeout), "{error}");
+    assert_eq!(begun.elapsed().as_secs(), 20);
+    assert_eq!(failures.recv().await.unwrap(), "timeout");
+    assert!(!slow.active());
+    assert_eq!(given_up.load(Ordering::Relaxed), 1);
+    let (sender, mut connected) = mpsc::unbounded_channel();
+    slow.on_connect(move || sender.send(()).unwrap());
+    slow.connect_lazy();
+    for n in 2..4 {
+        assert_eq!(soon(failures.recv()).await.unwrap(), "timeout, active");
+        assert_eq!(begun.elapsed().as_secs(), n * 20);
+    }
+    soon(connected.recv()).await.unwrap();
+    assert_eq!(asked.load(Ordering::Relaxed), 4);
+    assert_eq!(begun.elapsed().as_secs(), 60);
+}
+
+/// Counts what is dropped.
+struct OnDrop(Arc<AtomicU32>);
+
+impl Drop for OnDrop {
+    fn drop(&mut self) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
 }
 
 /// A server that speaks revision 3, and lets nobody into `/`.
