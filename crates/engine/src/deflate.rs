@@ -17,8 +17,8 @@ thread_local! {
     static INFLATER: RefCell<Option<Inflater>> = const { RefCell::new(None) };
 }
 
-/// How many compressors a thread keeps. Nearly all peers take the largest window; each one has the choice among seven,
-/// and is not to have memory spent on that.
+/// How many compressors a thread keeps. Nearly all peers take the largest window, and one server agrees on three at most;
+/// servers of other settings, or those of a client, are not to have memory spent on all that there are.
 const MAX_DEFLATERS: usize = 3;
 
 /// A kind of compressed frame.

@@ -18,6 +18,9 @@ pub struct DeflateConfig {
     /// compressed only once.
     pub context_takeover: bool,
     /// Largest window that this end compresses with, as a power of two: 9 to 15, which is the default.
+    ///
+    /// Of the smaller windows that a client may ask for, a server whose messages do not refer to each other agrees on 9
+    /// and 10 only, so that one message need not be compressed for each of them.
     pub max_window_bits: u8,
     /// Largest window that the peer is asked to compress with: 8 to 15, which is the default. It saves memory at the
     /// peer, and none here.
@@ -101,11 +104,15 @@ impl DeflateConfig {
 
     fn accept_offer(&self, offer: DeflateOffer) -> Option<Deflate> {
         let asked = offer.server_max_window_bits;
-        let window_bits = asked.unwrap_or(MAX_WINDOW_BITS).min(self.own_bits());
+        let context = self.context(offer.server_no_context_takeover);
+        let window_bits = match (asked, context) {
+            (Some(bits), Context::Fresh) if bits < self.own_bits() => {
+                SMALLER_WINDOWS.into_iter().find(|window| *window <= bits)
+            }
+            (asked, _) => Some(asked.unwrap_or(MAX_WINDOW_BITS).min(self.own_bits())),
+        };
         // zlib has no window of 8 bits, and to promise one would be a lie.
-        if window_bits == MIN_WINDOW_BITS {
-            return None;
-        }
+        let window_bits = window_bits.filter(|bits| *bits > MIN_WINDOW_BITS)?;
         let client_bits = match offer.client_max_window_bits {
             ClientWindow::Fixed => None,
             ClientWindow::Negotiable => Some(self.peer_bits()),
@@ -115,7 +122,7 @@ impl DeflateConfig {
             threshold: self.threshold.try_into().unwrap_or(u32::MAX),
             level: self.level.clamp(1, 9),
             window_bits,
-            context: self.context(offer.server_no_context_takeover),
+            context,
             peer_context: self.context(offer.client_no_context_takeover),
             server_bits: (asked.is_some() || window_bits < MAX_WINDOW_BITS).then_some(window_bits),
             client_bits: client_bits.filter(|bits| *bits < MAX_WINDOW_BITS),
@@ -165,6 +172,11 @@ impl Default for DeflateConfig {
 }
 
 const NAME: &str = "permessage-deflate";
+
+/// The windows that a server agrees on below its own, if its messages stand by themselves. What is sent to many peers is
+/// compressed once for each window among them, so that they do not have the choice among all: who asks for one in between
+/// gets the next smaller one (RFC 7692 §7.1.2.1).
+const SMALLER_WINDOWS: [u8; 2] = [10, 9];
 
 /// What both ends of one connection agreed on: that messages may be compressed, and how.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -332,6 +344,31 @@ mod tests {
             let answer = answer(config, &format!("permessage-deflate; {offer}"));
             assert_eq!(answer.unwrap(), format!("{NEITHER}{expected}"), "{offer}");
         }
+    }
+
+    #[test]
+    fn clients_have_the_choice_among_few_windows() {
+        let windows = |config: DeflateConfig| {
+            let agreed = (9..=15).map(|bits| {
+                let offer = format!("permessage-deflate; server_max_window_bits={bits}");
+                let agreed = accept(config, &offer).unwrap();
+                let said = agreed.response_header();
+                assert!(said.contains(&format!("={}", agreed.window_bits())));
+                agreed.window_bits()
+            });
+            agreed.collect::<Vec<_>>()
+        };
+        let config = DeflateConfig::default();
+        assert_eq!(windows(config), [9, 10, 10, 10, 10, 10, 15]);
+        assert_eq!(
+            windows(config.max_window_bits(12)),
+            [9, 10, 10, 12, 12, 12, 12]
+        );
+        // There each connection has a compressor of its own.
+        assert_eq!(
+            windows(config.context_takeover(true)),
+            [9, 10, 11, 12, 13, 14, 15]
+        );
     }
 
     #[test]
