@@ -93,10 +93,22 @@ impl Receivers {
             Self::Socket(one) => return **one == *id,
             Self::Target(target) => target,
         };
-        let is_in = |room: &str| *room == *id || rooms.iter().any(|own| **own == *room);
+        let is_in = |room: &str| is_in(room, id, rooms);
         let is_meant = target.rooms().len() == 0 || target.rooms().any(is_in);
-        is_meant && !target.excepted().any(is_in)
+        is_meant && !self.except(id, rooms)
     }
+
+    /// Whether such a socket does not get the event, though it may be in a room that does.
+    pub(crate) fn except(&self, id: &str, rooms: &[Arc<str>]) -> bool {
+        match self {
+            Self::Socket(_) => false,
+            Self::Target(target) => target.excepted().any(|room| is_in(room, id, rooms)),
+        }
+    }
+}
+
+fn is_in(room: &str, id: &str, rooms: &[Arc<str>]) -> bool {
+    *room == *id || rooms.iter().any(|own| **own == *room)
 }
 
 /// What somebody shows who wants to be a kept socket again.

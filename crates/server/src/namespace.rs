@@ -25,7 +25,7 @@ use crate::handlers::{Handlers, tell};
 use crate::pattern::Ranges;
 use crate::recovery::Recovery;
 
-use local::LocalSockets;
+pub(crate) use local::LocalSockets;
 pub use socket::Socket;
 
 /// One multiplexed path of a server, such as `/` or `/admin`: its sockets, rooms and handlers.

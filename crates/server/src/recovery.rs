@@ -163,6 +163,11 @@ impl Recovery {
         self.order.lock()
     }
 
+    #[cfg(test)]
+    pub(crate) fn is_ordering(&self) -> bool {
+        self.order.is_locked()
+    }
+
     /// The log, if it is this server's.
     pub(crate) fn log(&self) -> Option<&MemoryStore> {
         self.log.as_deref()

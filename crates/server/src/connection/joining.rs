@@ -365,8 +365,13 @@ impl ServerConnection {
         socket: &Socket,
         stay: &Stay,
         recovery: &Recovery,
-        returning: Option<Returning>,
+        mut returning: Option<Returning>,
     ) -> bool {
+        // What was missed may be much, and a peer may come back for it as often as it likes: whoever emits to the namespace
+        // does not wait for that, but only for what has come meanwhile. Until it is let in, the socket is sent nothing else.
+        let missed = returning.as_mut().map(Returning::take_missed);
+        let missed = missed.unwrap_or_default();
+        self.send_missed(socket, &missed);
         let order = recovery.order();
         let pid = stay.pid();
         let is_back = returning.is_some();
@@ -378,8 +383,11 @@ impl ServerConnection {
             // What was missed comes first, as Node's servers send it: clients hand it on before they say that they are
             // connected again.
             Some(returning) => match returning.admit() {
-                Some(missed) => {
-                    self.send_missed(socket, stay, &missed);
+                Some(rest) => {
+                    self.send_missed(socket, &rest);
+                    if let Some(last) = rest.last().or_else(|| missed.last()) {
+                        stay.sent(last.number);
+                    }
                     self.accept(socket, Some((pid, None)))
                 }
                 None => {
@@ -404,7 +412,10 @@ impl ServerConnection {
         is_accepted
     }
 
-    fn send_missed(&self, socket: &Socket, stay: &Stay, missed: &[Arc<LoggedEvent>]) {
+    fn send_missed(&self, socket: &Socket, missed: &[Arc<LoggedEvent>]) {
+        if missed.is_empty() {
+            return;
+        }
         trace::missed(socket, missed.len());
         let (namespace, config) = (socket.namespace().name(), self.server.config());
         for event in missed {
@@ -426,7 +437,6 @@ impl ServerConnection {
                 // It was within the limits when it was emitted, here or on another server.
                 Err(error) => tracing::warn!(%error, namespace, "a missed event is dropped"),
             }
-            stay.sent(event.number);
         }
     }
 

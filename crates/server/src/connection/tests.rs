@@ -1,6 +1,6 @@
 //! Orders that two threads can come to, tried on a connection that the test drives by hand.
 
-use std::sync::Barrier;
+use std::sync::{Barrier, OnceLock, Weak};
 use std::task::Waker;
 use std::thread;
 
@@ -9,10 +9,12 @@ use serde::{Serialize, Serializer};
 use sockeye_engine::Message;
 use sockeye_events::{EmitError, Refusal};
 use sockeye_link::Next;
+use sockeye_socket_proto::parser::{Parser, ParserError, Standard};
 use sockeye_testkit::{Case, Client, Net};
 
 use super::*;
-use crate::Server;
+use crate::namespace::LocalSockets;
+use crate::{RecoveryConfig, Server, ServerConfig};
 
 const ROOM: &str = "/room";
 
@@ -251,6 +253,74 @@ async fn what_is_asked_of_a_connection_that_is_gone_is_dropped() {
     let (request, seen_last) = ask();
     link.request(request);
     assert!(seen.upgrade().is_none() && seen_last.upgrade().is_none());
+}
+
+/// The standard format, of which it is noted whether the order of a namespace is locked while an event is written.
+#[derive(Debug, Clone, Default)]
+struct Watchful {
+    here: Arc<OnceLock<Weak<LocalSockets>>>,
+    locked: Arc<Mutex<Vec<bool>>>,
+}
+
+impl Parser for Watchful {
+    fn encode(
+        &self,
+        packet: &proto::parser::Packet<'_>,
+        revision: proto::SocketRevision,
+    ) -> Result<Vec<proto::parser::Message<'static>>, ParserError> {
+        if packet.kind == proto::PacketType::Event {
+            let here = self.here.get().and_then(Weak::upgrade).unwrap();
+            self.locked
+                .lock()
+                .push(here.recovery().unwrap().is_ordering());
+        }
+        Standard.encode(packet, revision)
+    }
+
+    fn decoder(
+        &self,
+        revision: proto::SocketRevision,
+        limits: &proto::ConnectionConfig,
+    ) -> Box<dyn Decoder> {
+        Standard.decoder(revision, limits)
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_missed_is_encoded_without_keeping_those_waiting_who_emit() {
+    let parser = Watchful::default();
+    let config = ServerConfig::default()
+        .parser(parser.clone())
+        .recovery(RecoveryConfig::default());
+    let io = Server::with_config(config).unwrap();
+    parser.here.set(Arc::downgrade(io.here())).unwrap();
+    let net = Net::memory(io.service(), "/socket.io/");
+    let mut client = Client::open(&net, Case::WEBSOCKET).await;
+    client.send_text("0").await;
+    let answer = client.text().await;
+    let answer: serde_json::Value = serde_json::from_str(&answer[1..]).unwrap();
+    drop(client);
+    net.until("it is gone", || io.connection_count() == 0).await;
+    for n in 0..3 {
+        io.emit("missed", n).unwrap();
+    }
+    let mut client = Client::open(&net, Case::WEBSOCKET).await;
+    let back = format!(r#"0{{"pid":{}}}"#, answer["pid"]);
+    client.send_text(&back).await;
+    for n in 0..3 {
+        let missed = client.text().await;
+        assert!(
+            missed.starts_with(&format!(r#"2["missed",{n},"#)),
+            "{missed}"
+        );
+    }
+    assert!(
+        client
+            .text()
+            .await
+            .contains(answer["sid"].as_str().unwrap())
+    );
+    assert_eq!(*parser.locked.lock(), [false; 3]);
 }
 
 const ROUNDS: usize = 1_000;

@@ -121,7 +121,18 @@ impl Returning {
         missed.map(|event| event.bytes()).sum()
     }
 
-    /// Takes it in, under the lock of the order: what it has missed until now, or `None` if that is too much.
+    /// Takes out what it has missed until now. What was held counts on for how much that may be in all.
+    pub(crate) fn take_missed(&mut self) -> Vec<Arc<LoggedEvent>> {
+        let restored = self.restored.as_mut();
+        let missed = restored.map(|restored| mem::take(&mut restored.missed));
+        let mut missed = missed.unwrap_or_default();
+        if let Held::Events { events, .. } = &mut *self.hold.held.lock() {
+            missed.append(events);
+        }
+        missed
+    }
+
+    /// Takes it in, under the lock of the order: what it has missed and was not taken out, or `None` if that is too much.
     pub(crate) fn admit(mut self) -> Option<Vec<Arc<LoggedEvent>>> {
         let mut missed = self.take()?.missed;
         let nothing = Held::Events {

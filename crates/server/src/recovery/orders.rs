@@ -53,6 +53,8 @@ enum Life {
     /// It wants to come back, and waits to be found.
     Back(oneshot::Receiver<Returning>),
     Found(Box<Returning>),
+    /// It was sent what it had missed by then, of which this is the last.
+    Sent(Box<Returning>, Option<u64>),
 }
 
 /// What an adapter has for a server: it keeps one socket, and is asked for it.
@@ -81,6 +83,8 @@ enum Step {
     /// The engine's answer is there.
     Resume,
     Find,
+    /// What it has missed is sent to it, while others emit.
+    Send,
     Admit,
     /// The client has lost its new connection, too, before it was let in.
     GiveUp,
@@ -187,9 +191,10 @@ impl World {
                 add(Step::GiveUp, may_lapse);
             }
             Life::Found(_) => {
-                add(Step::Admit, true);
+                add(Step::Send, true);
                 add(Step::GiveUp, may_lapse);
             }
+            Life::Sent(..) => add(Step::Admit, true),
         }
         choices
     }
@@ -205,7 +210,9 @@ impl World {
                 self.lose();
             }
             Step::Resume => self.resume(),
-            Step::Depart | Step::Claim | Step::Find | Step::Admit | Step::GiveUp => self.live(step),
+            Step::Depart | Step::Claim | Step::Find | Step::Send | Step::Admit | Step::GiveUp => {
+                self.live(step);
+            }
         }
         let expected: Vec<_> = (1..=self.got.len() as u64).collect();
         assert_eq!(self.got, expected, "lost, doubled or in another order");
@@ -315,13 +322,17 @@ impl World {
                 Ok(returning) => Life::Found(Box::new(returning)),
                 Err(error) => panic!("it may come back, and is not found: {error}"),
             },
-            (Life::Found(returning), Step::Admit) => {
-                let _order = self.recovery.order();
+            (Life::Found(mut returning), Step::Send) => {
+                let last = self.send(&returning.take_missed());
+                Life::Sent(returning, last)
+            }
+            (Life::Sent(returning, last), Step::Admit) => {
+                let recovery = Arc::clone(&self.recovery);
+                let _order = recovery.order();
                 let stay = Stay::again(returning.socket());
-                for event in returning.admit().expect("it is not too much") {
-                    let number = event.args.get(0).unwrap();
-                    self.got.push(number.parse().unwrap());
-                    stay.sent(event.number);
+                let rest = returning.admit().expect("it is not too much");
+                if let Some(last) = self.send(&rest).or(last) {
+                    stay.sent(last);
                 }
                 self.found_at = None;
                 Life::In(stay)
@@ -332,6 +343,15 @@ impl World {
             }
             _ => unreachable!("{step:?}"),
         };
+    }
+
+    /// What `send_missed` does; gives the number of the last one.
+    fn send(&mut self, missed: &[Arc<LoggedEvent>]) -> Option<u64> {
+        for event in missed {
+            let number = event.args.get(0).unwrap();
+            self.got.push(number.parse().unwrap());
+        }
+        Some(missed.last()?.number)
     }
 
     /// What tells this world from others.
@@ -354,6 +374,7 @@ impl World {
             Life::Away => "away".into(),
             Life::Back(found) => format!("back {}", found.is_empty()),
             Life::Found(_) => "found".into(),
+            Life::Sent(_, last) => format!("sent {last:?}"),
         };
         format!(
             "{log:?} {life} {} {:?} {:?} {:?} {} {}",
