@@ -303,7 +303,7 @@ impl ServerConnection {
                 }
                 Request::Close => {
                     for (_, socket) in self.inbox.sockets() {
-                        socket.leave_namespace();
+                        socket.leave_namespace(|| {});
                     }
                     self.disconnect_all(DisconnectReason::ServerNamespaceDisconnect, cx);
                     self.link.session.close();

@@ -74,7 +74,17 @@ impl Link {
     }
 
     pub(crate) fn request(&self, request: Request) {
+        self.note(request);
+        self.call();
+    }
+
+    /// Notes what is asked, for whoever must not wake the driver yet: it is to be [called](Self::call) then.
+    pub(crate) fn note(&self, request: Request) {
         self.requests.lock().get_or_insert_default().push(request);
+    }
+
+    /// Calls the driver for what is asked.
+    pub(crate) fn call(&self) {
         if !self.session.wake() {
             // Nobody comes for it, and what it holds may hold this link: they would keep each other for ever. What
             // was left before the driver went is dropped by the connection.

@@ -27,6 +27,8 @@ use crate::recovery::Recovery;
 
 pub(crate) use local::LocalSockets;
 pub use socket::Socket;
+#[cfg(test)]
+pub(crate) use socket::Phase;
 
 /// One multiplexed path of a server, such as `/` or `/admin`: its sockets, rooms and handlers.
 ///

@@ -13,7 +13,7 @@ use sockeye_socket_proto::parser::{Parser, ParserError, Standard};
 use sockeye_testkit::{Case, Client, Net};
 
 use super::*;
-use crate::namespace::LocalSockets;
+use crate::namespace::{LocalSockets, Phase};
 use crate::{RecoveryConfig, Server, ServerConfig};
 
 const ROOM: &str = "/room";
@@ -193,6 +193,22 @@ async fn disconnecting_does_not_end_the_next_stay() {
         assert!(next.unwrap().connected());
         rig.say("1/room,");
     }
+}
+
+#[tokio::test]
+async fn peer_that_joins_again_as_soon_as_it_is_told_is_let_in() {
+    let mut rig = Rig::new().await;
+    let socket = rig.joining();
+    rig.admit(&socket);
+    // Another thread has got no further yet than to tell the peer, and has not called the driver.
+    assert_eq!(socket.say_goodbye(), Phase::Connected);
+    assert_eq!(kinds(&rig.told().await), "01");
+    // As a driver does in each of its turns.
+    rig.poll();
+    let again = rig.joining();
+    rig.admit(&again);
+    assert!(again.connected() && !socket.connected());
+    assert!(rig.connection.verdict().is_none());
 }
 
 /// An argument with which something else happens while it is encoded.

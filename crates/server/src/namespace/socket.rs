@@ -207,9 +207,16 @@ impl Socket {
             return;
         }
         // One that has not joined yet is refused, whatever its middlewares, which go on, will say.
-        if self.leave_namespace() == Phase::Connected {
-            self.0.link.request(Request::Leave(self.0.key));
+        if self.say_goodbye() == Phase::Connected {
+            self.0.link.call();
         }
+    }
+
+    /// The same, but for that the driver has to be called if the socket was connected.
+    pub(crate) fn say_goodbye(&self) -> Phase {
+        // A peer may come back as soon as it is told. Its driver, which is at rest or flushes what it has at the end of its turn,
+        // looks at what is asked of it before it reads the next time, and so is to find this there.
+        self.leave_namespace(|| self.0.link.note(Request::Leave(self.0.key)))
     }
 
     fn extras(&self) -> &Extras {
@@ -289,12 +296,17 @@ impl Socket {
     }
 
     /// The same, and tells the peer, if it is connected: in one step, so that nothing is sent behind that, and that
-    /// it is not said to the peer's next stay in the namespace, if it has left by itself meanwhile.
-    pub(crate) fn leave_namespace(&self) -> Phase {
+    /// it is not said to the peer's next stay in the namespace, if it has left by itself meanwhile. What `first` does is
+    /// done before the peer is told; it must do nothing with the session.
+    pub(crate) fn leave_namespace(&self, first: impl FnOnce()) -> Phase {
         let mut before = Phase::Gone;
         packet::leave_if(self.peer(), self.0.namespace.name(), || {
             before = self.set_leaving();
-            before == Phase::Connected
+            let is_connected = before == Phase::Connected;
+            if is_connected {
+                first();
+            }
+            is_connected
         });
         before
     }
