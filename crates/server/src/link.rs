@@ -1,5 +1,5 @@
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering};
 
 use parking_lot::Mutex;
 use sockeye_engine::{Dialect, Revision, SessionHandle};
@@ -15,11 +15,39 @@ pub(crate) struct Link {
     next_ack: AtomicU32,
     /// Whether the peer takes acknowledgements in the form of protocol revision 3.
     pub(crate) counted_acks: AtomicBool,
+    /// Of its sockets, those that come or are refused.
+    pub(crate) coming: News,
+    /// And those that go.
+    pub(crate) going: News,
     #[expect(
         clippy::box_collection,
         reason = "a list is three words, and idle connections have none"
     )]
     requests: Mutex<Option<Box<Vec<Request>>>>,
+}
+
+/// How often something has happened on a connection, as long as that is news.
+pub(crate) struct News(AtomicU8);
+
+impl News {
+    /// How often something is news. A peer can come and go all day long, or be refused, with a few bytes each time, and each line
+    /// of a log is many times that.
+    const MAX: u8 = 100;
+
+    const fn new() -> Self {
+        Self(AtomicU8::new(0))
+    }
+
+    /// It happens once more; whether that is news.
+    pub(crate) fn is_news(&self) -> bool {
+        // One task does this for the whole connection.
+        let before = self.0.load(Ordering::Relaxed);
+        let is_news = before < Self::MAX;
+        if is_news {
+            self.0.store(before + 1, Ordering::Relaxed);
+        }
+        is_news
+    }
 }
 
 /// What is asked of the connection's own task.
@@ -47,6 +75,8 @@ impl Link {
             request,
             next_ack: AtomicU32::new(0),
             counted_acks: AtomicBool::new(counted_acks),
+            coming: News::new(),
+            going: News::new(),
             requests: Mutex::new(None),
         }
     }

@@ -26,9 +26,9 @@ use crate::pattern::Ranges;
 use crate::recovery::Recovery;
 
 pub(crate) use local::LocalSockets;
-pub use socket::Socket;
 #[cfg(test)]
 pub(crate) use socket::Phase;
+pub use socket::Socket;
 
 /// One multiplexed path of a server, such as `/` or `/admin`: its sockets, rooms and handlers.
 ///

@@ -1,7 +1,7 @@
 //! What is logged of sockets.
 //!
-//! Who comes and goes is told at the level of info, sessions, rooms, events and answers in detail at
-//! debug, what is emitted at trace. Logs are read by others than the application: what an event
+//! Who comes and goes is told at the level of info, as long as it is news of that connection: peers write
+//! these lines. Sessions, rooms, events and answers in detail are told at debug, what is emitted at trace. Logs are read by others than the application: what an event
 //! carries does not get there, nor does an id from which the session could be had. Where nobody
 //! listens, each of these costs one look at an atomic.
 
@@ -12,6 +12,16 @@ use sockeye_events::{DisconnectReason, Refusal};
 
 use crate::Socket;
 use crate::link::Link;
+
+/// At info if it is news, at debug otherwise.
+macro_rules! tell {
+    ($is_news:expr, $($what:tt)*) => {
+        match $is_news {
+            true => tracing::info!($($what)*),
+            false => tracing::debug!($($what)*),
+        }
+    };
+}
 
 /// A session has begun; no socket of it is connected yet.
 pub(crate) fn opened(link: &Link) {
@@ -38,7 +48,8 @@ pub(crate) fn closed(link: &Link, reason: DisconnectReason) {
 }
 
 pub(crate) fn connected(socket: &Socket) {
-    tracing::info!(
+    tell!(
+        socket.link().coming.is_news(),
         id = socket.loggable_id(),
         namespace = socket.namespace().name(),
         transport = socket.link().session.transport().name(),
@@ -49,11 +60,16 @@ pub(crate) fn connected(socket: &Socket) {
 
 pub(crate) fn refused(socket: &Socket, refusal: &Refusal) {
     let namespace = socket.namespace().name();
-    tracing::info!(namespace, reason = refusal.message(), "refused");
+    tell!(
+        socket.link().coming.is_news(),
+        namespace,
+        reason = refusal.message(),
+        "refused"
+    );
 }
 
-pub(crate) fn no_namespace(name: &str, reason: &str) {
-    tracing::info!(namespace = %Short(name), reason, "refused");
+pub(crate) fn no_namespace(link: &Link, name: &str, reason: &str) {
+    tell!(link.coming.is_news(), namespace = %Short(name), reason, "refused");
 }
 
 /// What was missed since the connection was lost is sent to a socket that is back.
@@ -68,7 +84,8 @@ pub(crate) fn missed(socket: &Socket, events: usize) {
 
 /// `is_kept` if it may come back.
 pub(crate) fn disconnected(socket: &Socket, reason: DisconnectReason, is_kept: bool) {
-    tracing::info!(
+    tell!(
+        socket.link().going.is_news(),
         id = socket.loggable_id(),
         namespace = socket.namespace().name(),
         %reason,

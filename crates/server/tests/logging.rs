@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::fmt::{Debug, Write};
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use sockeye_server::{Args, Server, Socket};
+use sockeye_server::{Args, Refusal, Server, Socket};
 use sockeye_testkit::{Case, Log, ServerRig};
 use tracing::field::{Field, Visit};
 use tracing::{Event, Level, Metadata, Subscriber, span};
@@ -134,6 +134,52 @@ async fn who_comes_and_goes_is_logged_as_info() {
     let reason = "reason=client namespace disconnect";
     assert!(told.contains(reason), "{told}");
     assert!(!told.contains("enter"), "{told}");
+}
+
+#[tokio::test]
+async fn peer_that_comes_and_goes_without_end_does_not_fill_the_log() {
+    let lines = Lines::default();
+    let _guard = tracing::subscriber::set_default(lines.clone());
+    let io = Server::new();
+    let _ = io.of("/there");
+    io.of("/closed")
+        .middleware(|| Err::<(), _>(Refusal::new("no")));
+    let rig = ServerRig::tcp(&io).await;
+    for name in ["/nowhere", "/closed", "/there"] {
+        let before = lines.lock().lines.len();
+        // In which it is in `/`.
+        let mut peer = rig.connect().await;
+        for _ in 0..150 {
+            peer.send(&format!("0{name},")).await;
+            let answer = peer.text().await;
+            assert!(answer[1..].starts_with(name), "{answer}");
+            if answer.starts_with('0') {
+                peer.send(&format!("1{name},")).await;
+            }
+        }
+        peer.send("1").await;
+        peer.client
+            .net()
+            .until("it is gone", || io.sockets().is_empty())
+            .await;
+        let told = lines.lock().lines[before..].to_vec();
+        let count = |level, messages: [&str; 2]| {
+            let is_one = |line: &str| messages.iter().any(|one| line.contains(one));
+            let lines = told
+                .iter()
+                .filter(|(its, line)| *its == level && is_one(line));
+            lines.count()
+        };
+        let comes = ["message=connected", "message=refused"];
+        assert_eq!(count(Level::INFO, comes), 100, "{name}");
+        assert_eq!(count(Level::DEBUG, comes), 51, "{name}");
+        let goes = ["message=disconnected"; 2];
+        let gone = if name == "/there" { [100, 51] } else { [1, 0] };
+        assert_eq!(
+            [Level::INFO, Level::DEBUG].map(|level| count(level, goes)),
+            gone
+        );
+    }
 }
 
 #[tokio::test]

@@ -128,11 +128,11 @@ impl ServerConnection {
         self.proto.refuse(key);
         match why {
             NoEntrance::Unknown => {
-                trace::no_namespace(name, "there is no such namespace");
+                trace::no_namespace(&self.link, name, "there is no such namespace");
                 self.send(|buf| encode_invalid_namespace(buf, HEADROOM, name));
             }
             NoEntrance::Full => {
-                trace::no_namespace(name, "there are too many namespaces");
+                trace::no_namespace(&self.link, name, "there are too many namespaces");
                 self.send_refusal(name, &Refusal::new("Too many namespaces"));
             }
         }
