@@ -171,6 +171,17 @@ impl MemoryStore {
         })
     }
 
+    /// Forgets all sockets, and says who has been forgotten since the last [sweep](Self::sweep).
+    #[must_use]
+    pub fn forget_kept(&self) -> Vec<KeptSocket> {
+        self.change(|state| {
+            while !state.ends.is_empty() {
+                state.forget_first();
+            }
+            std::mem::take(&mut state.expired)
+        })
+    }
+
     /// How many sockets are kept.
     #[must_use]
     pub fn kept(&self) -> usize {

@@ -28,6 +28,7 @@ pub struct ServerConfig {
     pub(crate) ack_timeout: Duration,
     pub(crate) slow_receiver: SlowReceiver,
     pub(crate) max_dynamic_namespaces: usize,
+    pub(crate) max_dynamic_namespaces_per_connection: usize,
     pub(crate) cleanup_empty_namespaces: bool,
     pub(crate) serve_client: bool,
     pub(crate) client_files: Option<ClientFiles>,
@@ -58,6 +59,7 @@ impl Default for ServerConfig {
             ack_timeout: Duration::from_secs(20),
             slow_receiver: SlowReceiver::Disconnect,
             max_dynamic_namespaces: 10_000,
+            max_dynamic_namespaces_per_connection: 100,
             cleanup_empty_namespaces: true,
             serve_client: true,
             client_files: None,
@@ -132,15 +134,33 @@ impl ServerConfig {
     /// How many namespaces may be there at once that were made because a peer asked for them, see
     /// [`Server::of_pattern`](crate::Server::of_pattern). A peer that asks for one more is refused with the message
     /// `Too many namespaces`. Those that [`Server::of`](crate::Server::of) has made do not count. Default: 10,000.
+    ///
+    /// One in which nobody is any more, and which is there only for those who may [come back](Self::recovery), goes if there is
+    /// no room for another, the oldest first; who comes back to it then is a new socket.
     #[must_use]
     pub const fn max_dynamic_namespaces(mut self, namespaces: usize) -> Self {
         self.max_dynamic_namespaces = namespaces;
         self
     }
 
+    /// How many of these namespaces may be there at once that were made because the peer of one connection asked for them,
+    /// whether it is still in them or not. It may be in any number that others have made, up to
+    /// [`max_namespaces`](crate::ConnectionConfig::max_namespaces). Beyond it, it is refused with the message `Too many
+    /// namespaces`, while others are not: without such a limit, a few connections would take all that the server may have.
+    /// Default: 100.
+    #[must_use]
+    pub const fn max_dynamic_namespaces_per_connection(mut self, namespaces: usize) -> Self {
+        self.max_dynamic_namespaces_per_connection = namespaces;
+        self
+    }
+
     /// Whether a namespace that was made because a peer asked for it goes again when nobody is in it and the application
     /// has no handle of it. Otherwise it stays, and counts for
     /// [`max_dynamic_namespaces`](Self::max_dynamic_namespaces). Default: yes.
+    ///
+    /// If it stays, peers that may choose names can use that number up once and for all, connection by connection: nobody
+    /// gets a new namespace then before the server is started again. So let them stay only where a
+    /// [function](crate::Server::of_fn) knows the names, and these are fewer.
     #[doc(alias = "cleanupEmptyChildNamespaces")]
     #[must_use]
     pub const fn cleanup_empty_namespaces(mut self, cleanup: bool) -> Self {

@@ -30,6 +30,7 @@ use sockeye_socket_proto::{self as proto, Input, NamespaceKey, Violation};
 
 use crate::common::Common;
 use crate::link::{Link, Request};
+use crate::namespaces::Made;
 use crate::{Socket, trace};
 use joining::Joins;
 
@@ -56,6 +57,8 @@ struct Seldom {
     detail: DisconnectDetail,
     /// The sockets that are to hear of the end: the last one of each namespace.
     closed: Vec<(Socket, DisconnectReason)>,
+    /// The namespaces that came into being because the peer asked for them.
+    made: Made,
     /// That it is there is counted, if anybody counts.
     counted: Option<meter::Session>,
 }

@@ -1,7 +1,8 @@
 //! Values by name, of which some last as long as they are in use.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::ptr;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 
 use parking_lot::RwLock;
@@ -10,7 +11,8 @@ use parking_lot::RwLock;
 ///
 /// What is [kept](Self::keep) stays. What is [lent](Self::lend) is there for as long as somebody has it, and has to
 /// call [`forget`](Self::forget) when it is dropped: so nobody counts who uses it, and nothing has to agree with such a
-/// count.
+/// count. Who has it for no other reason than that somebody might need it again is a [host](Self::host) and gives it up if
+/// there is no room for others.
 ///
 /// No value may be dropped while the table is locked, as it would lock it once more.
 pub(crate) struct Directory<T> {
@@ -21,7 +23,27 @@ struct Table<T> {
     entries: HashMap<Box<str>, Entry<T>, foldhash::fast::RandomState>,
     /// How many entries were made by [`Directory::lend`].
     lent: usize,
+    guests: Guests<T>,
 }
+
+/// What is hosted, in the order in which it is looked at for what nobody uses: by place, with its name.
+struct Guests<T> {
+    queue: BTreeMap<u64, (Box<str>, Arc<T>, Place)>,
+    next: u64,
+}
+
+/// Where a guest stands. Changes under the lock of the table alone.
+type Place = Arc<AtomicU64>;
+
+/// Keeps a value until this is dropped, or there is no room.
+pub(crate) struct Guest<T> {
+    directory: Weak<Directory<T>>,
+    place: Place,
+}
+
+/// How many guests are looked at for one that nobody uses. There may be very many that somebody does, and peers ask for room
+/// as often as they like.
+const LOOKS: usize = 64;
 
 enum Entry<T> {
     Kept(Arc<T>),
@@ -42,7 +64,8 @@ pub(crate) enum Lasting {
 #[derive(Debug)]
 pub(crate) enum Lent<T> {
     Found(Arc<T>),
-    Made(Arc<T>),
+    /// What had to go for that was a guest.
+    Made(Arc<T>, Option<Arc<T>>),
     /// There are as many as there may be.
     Full,
 }
@@ -75,14 +98,17 @@ impl<T> Directory<T> {
         (value, is_new)
     }
 
-    /// The value of this name, which is made if there is none and fewer than `max` were made like this.
+    /// The value of this name, which is made if there is none and fewer than `max` were made like this, or a guest can go
+    /// for it. `None` if it must not be made.
     pub(crate) fn lend(
         &self,
         name: &str,
-        max: usize,
+        max: Option<usize>,
         lasting: Lasting,
         make: impl FnOnce() -> T,
     ) -> Lent<T> {
+        // Dropped behind the lock, whatever happens.
+        let mut shed = None;
         let mut table = self.table.write();
         let there = table.entries.get(name);
         if let Some(value) = there.and_then(Entry::value) {
@@ -90,8 +116,16 @@ impl<T> Directory<T> {
         }
         // One that has just come to its end is counted until it is forgotten.
         let is_counted = there.is_some();
-        if !is_counted && table.lent >= max {
-            return Lent::Full;
+        let has_room = |table: &Table<T>, max| is_counted || table.lent < max;
+        match max {
+            Some(max) if has_room(&table, max) => {}
+            Some(1..) => {
+                shed = table.shed();
+                if shed.is_none() {
+                    return Lent::Full;
+                }
+            }
+            _ => return Lent::Full,
         }
         let value = Arc::new(make());
         let entry = match lasting {
@@ -100,7 +134,18 @@ impl<T> Directory<T> {
         };
         table.entries.insert(name.into(), entry);
         table.lent += usize::from(!is_counted);
-        Lent::Made(value)
+        Lent::Made(value, shed)
+    }
+
+    /// Keeps a value of this name for somebody who might need it again.
+    pub(crate) fn host(self: &Arc<Self>, name: &str, value: Arc<T>) -> Guest<T> {
+        let place = Place::default();
+        let guests = &mut self.table.write().guests;
+        guests.add(name.into(), value, Arc::clone(&place));
+        Guest {
+            directory: Arc::downgrade(self),
+            place,
+        }
     }
 
     /// This value, which was lent, is being dropped. Another one may have its name already.
@@ -123,6 +168,46 @@ impl<T> Directory<T> {
     }
 }
 
+impl<T> Table<T> {
+    /// Takes out the first guest that nobody uses, if one is found soon. Nobody can get at it any more.
+    fn shed(&mut self) -> Option<Arc<T>> {
+        for _ in 0..LOOKS.min(self.guests.queue.len()) {
+            let (_, (name, value, place)) = self.guests.queue.pop_first()?;
+            // As the table is locked, nobody is just getting it by its name.
+            if Arc::strong_count(&value) == 1 {
+                self.entries.remove(&name);
+                self.lent -= 1;
+                return Some(value);
+            }
+            self.guests.add(name, value, place);
+        }
+        None
+    }
+}
+
+impl<T> Guests<T> {
+    /// Puts one behind the others.
+    fn add(&mut self, name: Box<str>, value: Arc<T>, place: Place) {
+        place.store(self.next, Ordering::Relaxed);
+        self.queue.insert(self.next, (name, value, place));
+        self.next += 1;
+    }
+}
+
+impl<T> Drop for Guest<T> {
+    fn drop(&mut self) {
+        let Some(directory) = self.directory.upgrade() else {
+            return;
+        };
+        let mut table = directory.table.write();
+        let place = self.place.load(Ordering::Relaxed);
+        let guest = table.guests.queue.remove(&place);
+        drop(table);
+        // Unlocked, as it may be the last one who has it.
+        drop(guest);
+    }
+}
+
 impl<T> Entry<T> {
     fn value(&self) -> Option<Arc<T>> {
         match self {
@@ -138,6 +223,10 @@ impl<T> Default for Directory<T> {
             table: RwLock::new(Table {
                 entries: HashMap::default(),
                 lent: 0,
+                guests: Guests {
+                    queue: BTreeMap::new(),
+                    next: 0,
+                },
             }),
         }
     }
@@ -171,13 +260,13 @@ mod tests {
     }
 
     fn lend(directory: &Arc<Directory<Value>>, name: &str, max: usize) -> Lent<Value> {
-        directory.lend(name, max, Lasting::WhileUsed, || new(directory, name))
+        directory.lend(name, Some(max), Lasting::WhileUsed, || new(directory, name))
     }
 
     #[test]
     fn what_is_lent_is_there_while_it_is_used() {
         let directory = Arc::default();
-        let Lent::Made(value) = lend(&directory, "a", 1) else {
+        let Lent::Made(value, None) = lend(&directory, "a", 1) else {
             panic!("it was not there");
         };
         let Lent::Found(again) = lend(&directory, "a", 1) else {
@@ -189,30 +278,65 @@ mod tests {
         assert!(directory.find("a").is_some());
         drop(again);
         assert!(directory.find("a").is_none() && directory.all().is_empty());
-        assert!(matches!(lend(&directory, "b", 1), Lent::Made(_)));
+        assert!(matches!(lend(&directory, "b", 1), Lent::Made(..)));
     }
 
     #[test]
     fn what_is_kept_stays_and_does_not_count() {
         let directory = Arc::default();
-        let Lent::Made(lent) = lend(&directory, "a", 1) else {
+        let Lent::Made(lent, None) = lend(&directory, "a", 1) else {
             panic!("it was not there");
         };
         let (kept, is_new) = directory.keep("a", || unreachable!("it is there"));
         assert!(Arc::ptr_eq(&lent, &kept) && !is_new && directory.is_kept("a"));
         drop((lent, kept));
         assert!(directory.find("a").is_some());
-        assert!(matches!(lend(&directory, "b", 1), Lent::Made(_)));
+        assert!(matches!(lend(&directory, "b", 1), Lent::Made(..)));
     }
 
     #[test]
     fn what_lasts_for_ever_counts() {
         let directory: Arc<Directory<Value>> = Arc::default();
-        let made = directory.lend("a", 1, Lasting::ForEver, || new(&directory, "a"));
-        assert!(matches!(made, Lent::Made(_)));
+        let made = directory.lend("a", Some(1), Lasting::ForEver, || new(&directory, "a"));
+        assert!(matches!(made, Lent::Made(..)));
         drop(made);
         assert!(directory.find("a").is_some() && !directory.is_kept("a"));
         assert!(matches!(lend(&directory, "b", 1), Lent::Full));
+    }
+
+    #[test]
+    fn guests_make_room_unless_somebody_uses_them() {
+        let directory = Arc::default();
+        let host = |name: &str| {
+            let Lent::Made(value, shed) = lend(&directory, name, 3) else {
+                panic!("there is room for {name}");
+            };
+            let guest = directory.host(name, Arc::clone(&value));
+            (value, guest, shed.map(|shed| shed.name.clone()))
+        };
+        let (used, used_guest, _) = host("used");
+        let (_, first, _) = host("first");
+        let (_, second, _) = host("second");
+        // Who is at its own limit makes nobody go.
+        let none = directory.lend("x", None, Lasting::WhileUsed, || new(&directory, "x"));
+        assert!(matches!(none, Lent::Full));
+        let (third_value, third, shed) = host("third");
+        assert_eq!(shed.as_deref(), Some("first"));
+        assert!(directory.find("first").is_none() && directory.find("second").is_some());
+        drop(first);
+        drop(third_value);
+        let (_, _fourth, shed) = host("fourth");
+        assert_eq!(shed.as_deref(), Some("second"));
+        let (_, _fifth, shed) = host("fifth");
+        assert_eq!(shed.as_deref(), Some("third"));
+        drop((second, third));
+        assert!(directory.find("used").is_some());
+        drop(used);
+        let (_, _, shed) = host("last");
+        assert_eq!(shed.as_deref(), Some("fourth"));
+        drop(used_guest);
+        assert!(directory.find("used").is_none());
+        assert!(matches!(lend(&directory, "x", 0), Lent::Full));
     }
 
     #[test]
@@ -241,7 +365,7 @@ mod tests {
                     for round in 0..5_000 {
                         let name = if round % 2 == 0 { "a" } else { "b" };
                         let lent = lend(&directory, name, 2);
-                        let (Lent::Found(value) | Lent::Made(value)) = lent else {
+                        let (Lent::Found(value) | Lent::Made(value, _)) = lent else {
                             panic!("there are two names");
                         };
                         assert_eq!(value.name, name);

@@ -19,7 +19,7 @@ use sockeye_link::middleware::{self, BoxMiddleware, IntoVerdict};
 
 use crate::ServerConfig;
 use crate::captures::Captured;
-use crate::directory::Directory;
+use crate::directory::{Directory, Guest};
 use crate::family::Family;
 use crate::handlers::{Handlers, tell};
 use crate::pattern::Ranges;
@@ -78,6 +78,8 @@ struct Asked {
     captures: Ranges,
     /// Those that are for this namespace alone, which few have.
     own: OnceLock<Box<Handlers<Socket>>>,
+    /// Counts it among those that one peer has made, if it was one.
+    _share: Option<Arc<()>>,
     directory: Weak<Directory<NamespaceCore>>,
 }
 
@@ -89,6 +91,8 @@ pub(crate) enum Origin {
     Asked {
         family: SharedFamily,
         captures: Ranges,
+        /// Of those that one peer has made, if it was one.
+        share: Option<Arc<()>>,
         directory: Weak<Directory<NamespaceCore>>,
         /// What all of them may keep for sockets that come back.
         budget: Option<Arc<Budget>>,
@@ -309,6 +313,15 @@ impl Namespace {
         }
     }
 
+    /// Keeps it for those who may come back to it, if nobody else does.
+    fn as_guest(&self) -> Option<Guest<NamespaceCore>> {
+        let Kind::Asked(asked) = &self.0.kind else {
+            return None;
+        };
+        let directory = asked.directory.upgrade()?;
+        Some(directory.host(self.name(), Arc::clone(&self.0)))
+    }
+
     /// What its name captures, if its kind is one by what names look like.
     pub(crate) fn captured(&self) -> Option<impl Iterator<Item = Captured<'_>>> {
         match &self.0.kind {
@@ -372,12 +385,14 @@ impl NamespaceCore {
             Origin::Asked {
                 family,
                 captures,
+                share,
                 directory,
                 budget: _,
             } => Kind::Asked(Asked {
                 family,
                 captures,
                 own: OnceLock::new(),
+                _share: share,
                 directory,
             }),
         };
@@ -388,6 +403,11 @@ impl NamespaceCore {
             announced: Once::new(),
             is_closed: AtomicBool::new(false),
         }
+    }
+
+    /// It has to go, so that nobody can come back to it any more.
+    pub(crate) fn give_up_kept(&self) {
+        self.local.give_up_kept();
     }
 
     fn close(&self) -> Option<BoxFuture<'static, ()>> {

@@ -28,6 +28,27 @@ pub(crate) struct Namespaces {
 
 type Watcher = Arc<dyn Fn(&Namespace) + Send + Sync>;
 
+/// How many namespaces are there that were made because one peer asked for them: each has a share of this.
+#[derive(Default)]
+pub(crate) struct Made(Option<Arc<()>>);
+
+impl Made {
+    fn count(&self) -> usize {
+        let shared = self.0.as_ref();
+        shared.map_or(0, |shared| Arc::strong_count(shared) - 1)
+    }
+
+    /// The share of one more.
+    fn share(&mut self) -> Arc<()> {
+        Arc::clone(self.0.get_or_insert_default())
+    }
+
+    /// Whether none was ever made.
+    pub(crate) const fn is_empty(&self) -> bool {
+        self.0.is_none()
+    }
+}
+
 /// What is to be done about a peer that asks for a namespace.
 pub(crate) enum Entrance {
     Open(Namespace),
@@ -41,7 +62,7 @@ pub(crate) enum Entrance {
 pub(crate) enum NoEntrance {
     /// Nobody has made it, and it is of no kind that is made on demand.
     Unknown,
-    /// As many were made on demand as may be.
+    /// As many were made on demand as may be, in all or because this peer has asked.
     Full,
 }
 
@@ -76,7 +97,7 @@ impl Namespaces {
             return namespace;
         }
         let origin = match self.family_of(name) {
-            Some((family, captures)) => self.origin(family, captures),
+            Some((family, captures)) => self.origin(family, captures, None),
             None => Origin::Made,
         };
         let (namespace, is_new) = self.there.keep(name, || self.make(name, origin));
@@ -87,18 +108,32 @@ impl Namespaces {
         namespace
     }
 
-    /// The namespace of this name, made on demand as one of this family if need be: for as long as it is in use.
-    pub(crate) fn lend(&self, name: &str, family: &SharedFamily) -> Result<Namespace, NoEntrance> {
+    /// The namespace of this name, made on demand as one of this family if need be: for as long as it is in use. If it is a
+    /// peer who asks, its namespaces are given.
+    pub(crate) fn lend(
+        &self,
+        name: &str,
+        family: &SharedFamily,
+        made: Option<&mut Made>,
+    ) -> Result<Namespace, NoEntrance> {
         let captures = family.matched(name).unwrap_or_default();
         let lasting = match self.config.cleanup_empty_namespaces {
             true => Lasting::WhileUsed,
             false => Lasting::ForEver,
         };
-        let max = self.config.max_dynamic_namespaces;
-        let make = || self.make(name, self.origin(Arc::clone(family), captures));
+        let own_max = self.config.max_dynamic_namespaces_per_connection;
+        let has_enough = made.as_ref().is_some_and(|made| made.count() >= own_max);
+        let max = (!has_enough).then_some(self.config.max_dynamic_namespaces);
+        let make = || {
+            let share = made.map(Made::share);
+            self.make(name, self.origin(Arc::clone(family), captures, share))
+        };
         match self.there.lend(name, max, lasting, make) {
             Lent::Found(namespace) => Ok(namespace.into()),
-            Lent::Made(namespace) => {
+            Lent::Made(namespace, shed) => {
+                if let Some(shed) = shed {
+                    shed.give_up_kept();
+                }
                 let namespace = namespace.into();
                 self.announce(&namespace);
                 Ok(namespace)
@@ -108,7 +143,12 @@ impl Namespaces {
     }
 
     /// A peer asks for a namespace.
-    pub(crate) fn enter(&self, name: &str, handshake: impl FnOnce() -> Handshake) -> Entrance {
+    pub(crate) fn enter(
+        &self,
+        name: &str,
+        made: &mut Made,
+        handshake: impl FnOnce() -> Handshake,
+    ) -> Entrance {
         let asked = |families: Vec<SharedFamily>| {
             let request = NamespaceRequest::new(name, handshake(), Arc::clone(&self.state));
             Entrance::Asked(Box::pin(choose(families, request)))
@@ -130,7 +170,7 @@ impl Namespaces {
         let Some((family, _)) = self.family_of(name) else {
             return Entrance::Closed(NoEntrance::Unknown);
         };
-        match self.enter_family(name, &family) {
+        match self.enter_family(name, &family, made) {
             Ok(namespace) => Entrance::Open(namespace),
             Err(why) => Entrance::Closed(why),
         }
@@ -141,8 +181,9 @@ impl Namespaces {
         &self,
         name: &str,
         family: &SharedFamily,
+        made: &mut Made,
     ) -> Result<Namespace, NoEntrance> {
-        let namespace = self.lend(name, family)?;
+        let namespace = self.lend(name, family, Some(made))?;
         // It may have come meanwhile, for a peer that another function has accepted, and not this one.
         let other = namespace.family().filter(|of| !Arc::ptr_eq(of, family));
         if other.is_some_and(|other| other.asks()) && !self.there.is_kept(name) {
@@ -181,10 +222,11 @@ impl Namespaces {
             .find_map(|family| Some((Arc::clone(family), family.matched(name)?)))
     }
 
-    fn origin(&self, family: SharedFamily, captures: Ranges) -> Origin {
+    fn origin(&self, family: SharedFamily, captures: Ranges, share: Option<Arc<()>>) -> Origin {
         Origin::Asked {
             family,
             captures,
+            share,
             directory: Arc::downgrade(&self.there),
             budget: self.budget.clone(),
         }

@@ -95,7 +95,7 @@ impl ParentNamespace {
         if !self.family.asks() && self.family.matched(&name).is_none() {
             return None;
         }
-        let namespace = namespaces.lend(&name, &self.family).ok()?;
+        let namespace = namespaces.lend(&name, &self.family, None).ok()?;
         let is_ours = namespace
             .family()
             .is_some_and(|family| Arc::ptr_eq(family, &self.family));

@@ -292,6 +292,17 @@ impl Recovery {
         Some(self.log.as_ref()?.sweep())
     }
 
+    /// Forgets all who are kept; gives those that have not come back.
+    pub(crate) fn give_up_kept(&self) -> Vec<KeptSocket> {
+        let Some(log) = &self.log else {
+            return Vec::new();
+        };
+        let kept = log.forget_kept();
+        // Whoever sweeps has nothing left to wait for.
+        self.shed.notify_one();
+        kept
+    }
+
     /// What tells that there is something to [sweep](Self::sweep) before its time.
     pub(crate) const fn shed(&self) -> &Arc<Notify> {
         &self.shed

@@ -5,7 +5,7 @@
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use sockeye_server::{Refusal, Server};
+use sockeye_server::{Refusal, Server, ServerConfig};
 use sockeye_testkit::{Case, Peer, ServerRig};
 
 /// Bytes that are in use, and the most that ever were.
@@ -32,6 +32,12 @@ unsafe impl GlobalAlloc for Counting {
 
 #[global_allocator]
 static COUNTING: Counting = Counting;
+
+/// One that leaves it to the protocol how many a connection may make.
+fn server() -> Server {
+    let config = ServerConfig::default().max_dynamic_namespaces_per_connection(usize::MAX);
+    Server::with_config(config).expect("a valid configuration")
+}
 
 /// How many it asks for before it reads the answers.
 const BATCH: usize = 500;
@@ -82,7 +88,7 @@ async fn very_many_names_cost_little_and_leave_nothing() {
 
 async fn names_that_do_not_last() {
     // Each name is taken, and left.
-    let io = Server::new();
+    let io = server();
     let parent = io.of_pattern("/{*any}").expect("a pattern");
     parent.on_close(|| {});
     let (most, left) = hostility(&io, 100_000, true).await;
@@ -99,7 +105,7 @@ async fn names_that_do_not_last() {
     assert!(most < 2_000_000 && left < 20_000, "{most}, {left}");
 
     // Each is decided about by a function, and does not exist.
-    let io = Server::new();
+    let io = server();
     io.of_fn(async || {
         tokio::task::yield_now().await;
         false
@@ -111,7 +117,7 @@ async fn names_that_do_not_last() {
 
 /// The peer is closed, and its namespaces go with it.
 async fn names_that_last() {
-    let io = Server::new();
+    let io = server();
     io.of_pattern("/{*any}").expect("a pattern");
     let rig = ServerRig::tcp(&io).await;
     // The first connection makes what is there for all.

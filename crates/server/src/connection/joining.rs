@@ -23,7 +23,7 @@ use tokio::sync::oneshot;
 use super::ServerConnection;
 use crate::handshake::{auth_of_query, legacy_id};
 use crate::namespace::SharedFamily;
-use crate::namespaces::{Entrance, NoEntrance};
+use crate::namespaces::{Entrance, Made, Namespaces, NoEntrance};
 use crate::recovery::{Recovery, Returning, Shown, Stay};
 use crate::{Handshake, Namespace, Socket, trace};
 
@@ -83,7 +83,10 @@ impl ServerConnection {
         let of_query = query.and_then(auth_of_query);
         let auth = of_query.as_deref().or(auth);
         let handshake = Handshake::new(Arc::clone(&self.link.request), auth);
-        let entrance = self.server.namespaces().enter(name, || handshake.clone());
+        let entrance = self.making(|namespaces, made| {
+            let handshake = || handshake.clone();
+            namespaces.enter(name, made, handshake)
+        });
         match entrance {
             Entrance::Open(namespace) => self.join(key, namespace, handshake, cx),
             Entrance::Closed(why) => self.turn_away(key, name, why),
@@ -113,14 +116,26 @@ impl ServerConnection {
             name,
             handshake,
         } = applicant;
-        let namespaces = self.server.namespaces();
-        let entrance = family
-            .ok_or(NoEntrance::Unknown)
-            .and_then(|family| namespaces.enter_family(&name, &family));
+        let entrance = family.ok_or(NoEntrance::Unknown).and_then(|family| {
+            self.making(|namespaces, made| namespaces.enter_family(&name, &family, made))
+        });
         match entrance {
             Ok(namespace) => self.join(key, namespace, handshake, cx),
             Err(why) => self.turn_away(key, &name, why),
         }
+    }
+
+    /// Gives what the peer has made of the namespaces to whoever may make one more for it.
+    fn making<R>(&mut self, make: impl FnOnce(&Namespaces, &mut Made) -> R) -> R {
+        let mut made = Made::default();
+        if let Some(seldom) = &mut self.seldom {
+            made = std::mem::take(&mut seldom.made);
+        }
+        let result = make(self.server.namespaces(), &mut made);
+        if !made.is_empty() {
+            self.seldom.get_or_insert_default().made = made;
+        }
+        result
     }
 
     /// There is no namespace for the peer.

@@ -19,7 +19,8 @@ use tokio::runtime::Handle;
 use tokio::sync::Notify;
 
 use super::local::{LocalSockets, check_name, show, size_of_event};
-use super::{Namespace, Socket};
+use super::{Namespace, NamespaceCore, Socket};
+use crate::directory::Guest;
 use crate::recovery::{Recovery, now};
 use crate::trace;
 
@@ -183,6 +184,16 @@ impl LocalSockets {
         swept.next
     }
 
+    /// Nobody can come back any more.
+    pub(super) fn give_up_kept(&self) {
+        let Some(recovery) = self.recovery() else {
+            return;
+        };
+        for socket in recovery.give_up_kept() {
+            self.tell_expired(&socket);
+        }
+    }
+
     pub(crate) fn tell_expired(&self, socket: &KeptSocket) {
         meter::recovery(meter::Recovery::Expired);
         for hook in &*self.expiry_hooks.load() {
@@ -241,7 +252,7 @@ impl Namespace {
             return;
         }
         let this = Arc::downgrade(here);
-        let guest = self.family().map(|_| self.clone());
+        let guest = self.as_guest();
         runtime.spawn(sweep(this, guest, Arc::clone(shed), next));
     }
 }
@@ -250,7 +261,7 @@ impl Namespace {
 /// long as there is anything.
 async fn sweep(
     here: Weak<LocalSockets>,
-    guest: Option<Namespace>,
+    guest: Option<Guest<NamespaceCore>>,
     shed: Arc<Notify>,
     mut next: Option<Instant>,
 ) {

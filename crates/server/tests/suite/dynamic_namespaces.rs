@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use sockeye_server::{
     Captures, Data, ExtractError, Handshake, Namespace, NamespaceRequest, ParentNamespace,
-    PatternError, Refusal, Server, ServerConfig, Socket, State,
+    PatternError, RecoveryConfig, Refusal, Server, ServerConfig, Socket, State,
 };
 use sockeye_testkit::{Case, Log, Peer, ServerRig};
 use tokio::sync::Notify;
@@ -486,6 +486,90 @@ async fn number_of_namespaces_is_bounded() {
         gone(&io, "/b").await;
         gone(&io, "/c").await;
     }
+}
+
+#[tokio::test]
+async fn one_connection_makes_a_part_of_the_namespaces_only() {
+    let config = ServerConfig::default().max_dynamic_namespaces_per_connection(2);
+    let io = Server::with_config(config).unwrap();
+    echo(&io);
+    io.of_pattern("/{name}").unwrap();
+    let asked = io.of_fn(async |request: NamespaceRequest| request.name().starts_with("/of/fn/"));
+    let rig = ServerRig::tcp(&io).await;
+    for case in CASES {
+        let mut peer = rig.connect_as(case).await;
+        peer.join("/a").await;
+        peer.join("/of/fn/b").await;
+        refused(&mut peer, "/c", "Too many namespaces").await;
+        refused(&mut peer, "/of/fn/c", "Too many namespaces").await;
+        // What others make is there for it, too.
+        let mut other = rig.connect_as(case).await;
+        other.join("/c").await;
+        peer.join("/c").await;
+        // In its place it may make another one, but not while somebody else is still there.
+        other.join("/a").await;
+        peer.send("1/a,").await;
+        refused(&mut peer, "/d", "Too many namespaces").await;
+        other.send("1/a,").await;
+        gone(&io, "/a").await;
+        peer.join("/d").await;
+        for name in ["/of/fn/b", "/c", "/d"] {
+            peer.send(&format!("1{name},")).await;
+        }
+        other.send("1/c,").await;
+        for name in ["/of/fn/b", "/c", "/d"] {
+            gone(&io, name).await;
+        }
+    }
+    assert!(asked.children().is_empty());
+}
+
+#[tokio::test]
+async fn namespace_that_only_lost_sockets_keep_makes_room_for_another() {
+    let config = ServerConfig::default()
+        .max_dynamic_namespaces(2)
+        .recovery(RecoveryConfig::default());
+    let io = Server::with_config(config).unwrap();
+    let log = Log::new();
+    let entries = log.clone();
+    let gone = log.clone();
+    let parent = io.of_pattern("/{name}").unwrap();
+    parent.on_disconnect(move || gone.push("gone".to_owned()));
+    io.on_new_namespace(move |namespace| {
+        let (entries, name) = (entries.clone(), namespace.name().to_owned());
+        namespace.on_recovery_expired(move |_| entries.push(name.clone()));
+    });
+    let rig = ServerRig::tcp(&io).await;
+    // Nothing of its connection is left, either.
+    let lost = async |peer: Peer| {
+        let count = io.connection_count() - 1;
+        drop(peer);
+        assert_eq!(log.next().await, "gone");
+        let is_gone = || io.connection_count() == count;
+        rig.net.until("it is gone", is_gone).await;
+    };
+    let visit = async |name: &str, expired: &[&str]| {
+        let mut peer = rig.connect().await;
+        peer.join(name).await;
+        assert_eq!(log.take(expired.len()).await, expired);
+        lost(peer).await;
+    };
+    visit("/used", &[]).await;
+    visit("/left", &[]).await;
+    let mut stays = rig.connect().await;
+    stays.join("/used").await;
+    let mut peer = rig.connect().await;
+    peer.join("/new").await;
+    assert_eq!(log.next().await, "/left");
+    assert!(io.namespace("/left").is_none() && io.namespace("/used").is_some());
+    // Somebody is in both.
+    refused(&mut peer, "/more", "Too many namespaces").await;
+    // When there is nobody but those who may come back, the one that was left first goes first.
+    lost(peer).await;
+    lost(stays).await;
+    visit("/more", &["/used"; 2]).await;
+    visit("/most", &["/new"]).await;
+    assert!(log.rest().is_empty());
 }
 
 #[tokio::test]
