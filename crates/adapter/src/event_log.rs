@@ -147,22 +147,29 @@ impl EventLog {
     }
 
     /// What a socket with this id, in these rooms, has not got if it has got everything up to the event with this number.
-    /// `None` if not all of that is there.
+    /// `None` if not all of that is there. `joined` has rooms of which nothing is for it up to a number of their own, in the
+    /// order of their names.
     #[must_use]
     pub fn since(
         &self,
         number: u64,
         id: &str,
         rooms: &[Arc<str>],
+        joined: &[(Arc<str>, u64)],
     ) -> Option<Vec<Arc<LoggedEvent>>> {
         if number < self.lost || number > self.last() {
             return None;
         }
-        let joined = rooms.iter().map(|room| &**room).filter(|room| *room != id);
-        let joined = joined.chain([id]).filter_map(|room| self.rooms.get(room));
-        let channels = joined.chain(self.sockets.get(id)).chain([&self.everyone]);
+        let from = |room: &str| match joined.binary_search_by(|(other, _)| (**other).cmp(room)) {
+            Ok(index) => number.max(joined[index].1),
+            Err(_) => number,
+        };
+        let others = rooms.iter().map(|room| &**room).filter(|room| *room != id);
+        let others = others.filter_map(|room| Some((self.rooms.get(room)?, from(room))));
+        let own = self.rooms.get(id).into_iter().chain(self.sockets.get(id));
+        let own = own.chain([&self.everyone]).map(|channel| (channel, number));
         let mut numbers = Vec::new();
-        for channel in channels {
+        for (channel, number) in others.chain(own) {
             if channel.lost > number {
                 return None;
             }

@@ -233,7 +233,7 @@ impl MemoryStore {
             true => got.max(progress.left),
             false => got,
         };
-        log.since(since, &socket.id, &socket.rooms)
+        log.since(since, &socket.id, &socket.rooms, &socket.joined)
     }
 }
 
@@ -340,7 +340,8 @@ fn bytes_of(socket: &KeptSocket) -> usize {
     let rooms = socket.rooms.iter();
     let rooms: usize = rooms.map(|room| room.len() + ROOM_OVERHEAD).sum();
     let data = socket.data.as_ref().map_or(0, bytes_of_value);
-    OVERHEAD + 3 * socket.pid.len() + socket.id.len() + rooms + data
+    let joined = size_of_val(&*socket.joined);
+    OVERHEAD + 3 * socket.pid.len() + socket.id.len() + rooms + joined + data
 }
 
 /// About what a value takes in memory, which is more than its text.

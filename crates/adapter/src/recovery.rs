@@ -21,6 +21,10 @@ pub struct KeptSocket {
     pub id: Arc<str>,
     /// The rooms that it was in; its id is one.
     pub rooms: Vec<Arc<str>>,
+    /// When it has joined these, in the order of their names: the last event that was logged before. What such a room got until
+    /// then is not for it, whatever it says that it has got. As [`progress`](Self::progress) it is of use only in the memory of
+    /// its server, and those that are not in here count as joined from the first.
+    pub joined: Vec<(Arc<str>, u64)>,
     /// What the application has stored with it for all servers to see.
     pub data: Option<Value>,
     /// How far it had come in the log of its server.
@@ -180,6 +184,7 @@ impl KeptSocket {
             pid,
             id,
             rooms: Vec::new(),
+            joined: Vec::new(),
             data: None,
             progress: Progress::default(),
         }

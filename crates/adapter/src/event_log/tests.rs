@@ -32,7 +32,21 @@ fn names(names: &[&str]) -> Vec<Arc<str>> {
 }
 
 fn since(log: &EventLog, number: u64, id: &str, rooms: &[&str]) -> Option<Vec<u64>> {
-    let events = log.since(number, id, &names(rooms))?;
+    since_joined(log, number, id, rooms, &[])
+}
+
+fn since_joined(
+    log: &EventLog,
+    number: u64,
+    id: &str,
+    rooms: &[&str],
+    joined: &[(&str, u64)],
+) -> Option<Vec<u64>> {
+    let joined: Vec<_> = joined
+        .iter()
+        .map(|(room, at)| (Arc::from(*room), *at))
+        .collect();
+    let events = log.since(number, id, &names(rooms), &joined)?;
     Some(events.iter().map(|event| event.number).collect())
 }
 
@@ -56,6 +70,28 @@ fn events_are_found_by_those_they_are_for() {
     assert_eq!(since(&log, 1, "b", &["a"]), Some(vec![4, 6]));
     assert_eq!(since(&log, 6, "a", &[]), Some(vec![]));
     assert_eq!(since(&log, 7, "a", &[]), None);
+}
+
+#[test]
+fn what_a_room_got_before_it_was_joined_is_not_for_the_socket() {
+    let (mut log, now) = (log(100, 2), Instant::now());
+    for _ in 0..3 {
+        push(&mut log, room("r"), now);
+    }
+    push(
+        &mut log,
+        Receivers::Target(Target::all().to(["r", "s"])),
+        now,
+    );
+    push(&mut log, room("r"), now);
+    // The room has lost the first three, which matters only to those who may have had them.
+    assert_eq!(since(&log, 2, "a", &["r"]), None);
+    let rooms = ["q", "r", "s"];
+    let from = |joined: &[(&str, u64)]| since_joined(&log, 2, "a", &rooms, joined);
+    assert_eq!(from(&[("q", 0), ("r", 3), ("s", 4)]), Some(vec![4, 5]));
+    assert_eq!(from(&[("q", 9), ("r", 4), ("s", 0)]), Some(vec![4, 5]));
+    assert_eq!(from(&[("r", 4), ("s", 4)]), Some(vec![5]));
+    assert_eq!(from(&[("r", 1)]), None);
 }
 
 #[test]
@@ -176,7 +212,7 @@ proptest! {
                     .filter(|(_, (receivers, _))| receivers.include("a", &rooms))
                     .map(|(number, _)| number)
                     .collect();
-                match log.since(number as u64, "a", &rooms) {
+                match log.since(number as u64, "a", &rooms, &[]) {
                     Some(events) => {
                         let found: Vec<u64> = events.iter().map(|event| event.number).collect();
                         prop_assert_eq!(found, expected);

@@ -237,7 +237,7 @@ impl ServerConnection {
         }
         socket.enter();
         if let Some(returning) = &returning {
-            socket.join_all(&returning.socket().rooms);
+            socket.rejoin_all(&returning.socket().rooms);
         }
         let entering = Entering {
             socket,

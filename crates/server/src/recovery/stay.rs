@@ -1,12 +1,13 @@
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
+use parking_lot::Mutex;
 use sockeye_adapter::{KeptSocket, Progress};
 
 /// One stay of a socket that may come back: under which secret, and how far it is in the log.
 ///
-/// All but the constants changes under the lock of the order alone.
+/// All but the constants and the rooms changes under the lock of the order alone.
 #[derive(Debug)]
 pub(crate) struct Stay {
     pid: Box<str>,
@@ -17,6 +18,8 @@ pub(crate) struct Stay {
     sent: AtomicU64,
     /// [`GOING_ON`] as long as it is sent to.
     left: AtomicU64,
+    /// When it has joined the rooms that it is in, in the order of their names; see [`KeptSocket::joined`].
+    rooms: Mutex<Vec<(Arc<str>, u64)>>,
     /// It is kept until then.
     kept_until: OnceLock<Instant>,
 }
@@ -26,15 +29,20 @@ const GOING_ON: u64 = u64::MAX;
 impl Stay {
     /// The first stay of a socket.
     pub(crate) fn first(pid: &str) -> Self {
-        Self::new(pid.into(), false, Progress::default())
+        Self::new(pid.into(), false, Progress::default(), Vec::new())
     }
 
     /// That of a socket that comes back.
     pub(crate) fn again(kept: &KeptSocket) -> Self {
-        Self::new(kept.pid.clone(), true, kept.progress)
+        Self::new(kept.pid.clone(), true, kept.progress, kept.joined.clone())
     }
 
-    const fn new(pid: Box<str>, recovered: bool, progress: Progress) -> Self {
+    const fn new(
+        pid: Box<str>,
+        recovered: bool,
+        progress: Progress,
+        rooms: Vec<(Arc<str>, u64)>,
+    ) -> Self {
         Self {
             pid,
             recovered,
@@ -42,6 +50,7 @@ impl Stay {
             joined: AtomicU64::new(progress.joined),
             sent: AtomicU64::new(progress.sent),
             left: AtomicU64::new(GOING_ON),
+            rooms: Mutex::new(rooms),
             kept_until: OnceLock::new(),
         }
     }
@@ -73,6 +82,28 @@ impl Stay {
     /// Whether it is not sent to any more.
     pub(crate) fn is_over(&self) -> bool {
         self.left.load(Ordering::Relaxed) != GOING_ON
+    }
+
+    /// It is about to join a room, when this was the last event. Before it has, so that none is too many that it misses from
+    /// then on.
+    pub(crate) fn joins(&self, room: &Arc<str>, last: u64) {
+        let mut rooms = self.rooms.lock();
+        if let Err(index) = rooms.binary_search_by(|(other, _)| other.cmp(room)) {
+            rooms.insert(index, (Arc::clone(room), last));
+        }
+    }
+
+    /// It has left a room.
+    pub(crate) fn leaves(&self, room: &Arc<str>) {
+        let mut rooms = self.rooms.lock();
+        if let Ok(index) = rooms.binary_search_by(|(other, _)| other.cmp(room)) {
+            rooms.remove(index);
+        }
+    }
+
+    /// When it has joined its rooms.
+    pub(crate) fn joined(&self) -> Vec<(Arc<str>, u64)> {
+        self.rooms.lock().clone()
     }
 
     /// It is kept.

@@ -170,6 +170,54 @@ async fn what_was_missed_comes_before_the_answer() {
 }
 
 #[tokio::test]
+async fn what_a_room_got_before_it_was_joined_does_not_come_whatever_is_asked_for() {
+    let log = Log::default();
+    let io = server(&log);
+    let rig = ServerRig::tcp(&io).await;
+    let mut guest = Guest::new(&rig).await;
+    let first = guest.answer.offset.clone();
+    io.to("board").emit("secret", 1).unwrap();
+    io.emit("all", 2).unwrap();
+    guest.event("all", 2).await;
+    guest.enter(&["board"]).await;
+    io.to("board").emit("board", 3).unwrap();
+    guest.event("board", 3).await;
+    // It is there already.
+    guest.enter(&["board"]).await;
+    drop(guest.peer);
+    expect(&log, ["new", "gone"]).await;
+    io.to("board").emit("board", 4).unwrap();
+    let auth = {
+        let pid = &guest.answer.pid;
+        format!(r#"{{"pid":"{pid}","offset":"{}"}}"#, first.unwrap())
+    };
+    let is_missed = |missed: &[String], expected: &[(&str, u32)]| {
+        assert_eq!(missed.len(), expected.len(), "{missed:?}");
+        for (text, (name, arg)) in missed.iter().zip(expected) {
+            offset_of(text, name, *arg);
+        }
+    };
+    // After one loss, and after another.
+    for _ in 0..2 {
+        let again = Guest::join(&rig, &auth).await;
+        is_missed(&again.missed, &[("all", 2), ("board", 3), ("board", 4)]);
+        drop(again);
+        expect(&log, ["again", "gone"]).await;
+    }
+    let mut again = Guest::join(&rig, &auth).await;
+    let socket = io.socket(&again.answer.sid).unwrap();
+    socket.leave("board");
+    io.to("board").emit("secret", 5).unwrap();
+    again.enter(&["board"]).await;
+    drop(again);
+    expect(&log, ["again", "gone"]).await;
+    io.to("board").emit("board", 6).unwrap();
+    let again = Guest::join(&rig, &auth).await;
+    is_missed(&again.missed, &[("all", 2), ("board", 6)]);
+    expect(&log, ["again"]).await;
+}
+
+#[tokio::test]
 async fn who_has_got_nothing_comes_back_too() {
     let log = Log::default();
     let io = server(&log);

@@ -46,6 +46,11 @@ impl Socket {
     }
 
     pub(crate) fn join_all(&self, rooms: &[Arc<str>]) {
+        self.note_joining(rooms);
+        self.enter_rooms(rooms);
+    }
+
+    pub(super) fn enter_rooms(&self, rooms: &[Arc<str>]) {
         let Some(slot) = self.0.slot.get() else {
             return;
         };
@@ -60,6 +65,7 @@ impl Socket {
             return;
         };
         self.0.namespace.here().rooms.leave(*slot, rooms);
+        self.note_leaving(rooms);
         for room in rooms {
             trace::left(self, room);
         }

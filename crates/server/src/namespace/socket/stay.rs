@@ -38,6 +38,33 @@ impl Socket {
         Some((self.namespace().here().recovery()?, stay))
     }
 
+    /// Puts it into the rooms that it was in when it was lost, of which it is known when it has joined them.
+    pub(crate) fn rejoin_all(&self, rooms: &[Arc<str>]) {
+        self.enter_rooms(rooms);
+    }
+
+    /// It is about to join these rooms: what they got before is not for it when it comes back.
+    pub(super) fn note_joining(&self, rooms: &[Arc<str>]) {
+        if let Some((recovery, stay)) = self.recovery()
+            && recovery.log().is_some()
+            && self.phase() < Phase::Gone as u8
+        {
+            let last = recovery.last();
+            for room in rooms {
+                stay.joins(room, last);
+            }
+        }
+    }
+
+    /// It has left these rooms.
+    pub(super) fn note_leaving(&self, rooms: &[Arc<str>]) {
+        if let Some(stay) = self.stay() {
+            for room in rooms {
+                stay.leaves(room);
+            }
+        }
+    }
+
     /// It is being disconnected, for this reason: nothing is sent to it from now on, and what is emitted to it is logged if
     /// it may come back. Says whether it may.
     pub(crate) fn start_leaving(&self, reason: DisconnectReason) -> bool {
@@ -60,6 +87,7 @@ impl Socket {
         let stay = self.stay()?;
         let mut kept = KeptSocket::new(stay.pid().into(), self.shared_id());
         kept.rooms = self.rooms().into_iter().map(Arc::from).collect();
+        kept.joined = stay.joined();
         kept.progress = stay.progress();
         Some(kept)
     }
