@@ -13,6 +13,7 @@ mod peer;
 mod publish;
 mod report;
 mod serve;
+mod shown;
 mod signals;
 mod units;
 

@@ -15,6 +15,7 @@ use sockeye::client::{
 use thiserror::Error;
 
 use crate::report::{self, Exit, Explain};
+use crate::shown;
 use crate::units::Span;
 
 /// Which server, and how to get there.
@@ -92,7 +93,7 @@ enum Language {
     Lines,
 }
 
-/// Why there is no connection.
+/// Why there is no connection. URLs in it are [shown](shown::url) without what may be a secret.
 #[derive(Debug, Error)]
 pub(crate) enum PeerError {
     #[error("cannot connect to {url}")]
@@ -178,16 +179,18 @@ impl PeerOptions {
         if error.refusal().is_some() {
             return PeerError::Refused(error);
         }
-        let url = self.url.clone();
-        match Stranger::behind(&url, &error) {
-            Some(stranger) => PeerError::Stranger { url, stranger },
+        match Stranger::behind(&self.url, &error) {
+            Some(stranger) => PeerError::Stranger {
+                url: shown::url(&self.url).into_owned(),
+                stranger,
+            },
             None => PeerError::Unreachable(error),
         }
     }
 
     /// The error of a setting that cannot work.
     pub(crate) fn config_error(&self, source: ConfigError) -> PeerError {
-        let url = self.url.clone();
+        let url = shown::url(&self.url).into_owned();
         PeerError::Config { url, source }
     }
 }

@@ -13,11 +13,13 @@ use super::progress::per_second;
 use super::{grouped, human};
 use crate::escape::escape;
 use crate::report::{BOLD, DIM, Exit};
+use crate::shown;
 use crate::units::Size;
 
 /// The results of one run.
 #[derive(Serialize)]
 pub(super) struct Results {
+    /// Without what may be a secret.
     url: String,
     transport: Option<&'static str>,
     event: String,
@@ -62,7 +64,7 @@ impl Results {
         let (errors, latency) = (load.errors(), load.latency());
         let options = (&options.peer, &options.load);
         Self {
-            url: options.0.url.clone(),
+            url: shown::url(&options.0.url).into_owned(),
             transport: transport.map(TransportKind::name),
             event: options.1.event.clone(),
             connections: options.1.connections.get(),
