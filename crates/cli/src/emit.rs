@@ -14,7 +14,7 @@ use crate::headings::{ARGUMENTS, OPTIONS};
 use crate::json;
 use crate::peer::{PeerError, PeerOptions};
 use crate::publish::{PublishError, ViaOptions};
-use crate::report::{Exit, Explain};
+use crate::report::{Exit, Explain, unless_closed};
 use crate::units::Span;
 
 /// What to emit, and whether to wait for an answer.
@@ -147,9 +147,8 @@ fn refused(refusal: &Refusal) -> String {
 
 fn print(answer: &sockeye::Args) -> Result<(), Failure> {
     let mut out = io::stdout().lock();
-    json::lines(answer)
-        .try_for_each(|line| writeln!(out, "{line}"))
-        .map_err(Failure::Output)
+    let written = json::lines(answer).try_for_each(|line| writeln!(out, "{line}"));
+    unless_closed(written).map_err(Failure::Output)
 }
 
 impl Explain for Failure {

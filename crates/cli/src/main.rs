@@ -17,7 +17,6 @@ mod shown;
 mod signals;
 mod units;
 
-use std::io::ErrorKind::BrokenPipe;
 use std::process::ExitCode;
 
 use args::{Args, Command};
@@ -48,7 +47,7 @@ fn main() -> ExitCode {
 fn refuse(message: &clap::Error) -> ExitCode {
     // Where nothing can be written nobody can be told.
     let printed = message.print();
-    match message.use_stderr() || printed.is_err_and(|error| error.kind() != BrokenPipe) {
+    match message.use_stderr() || report::unless_closed(printed).is_err() {
         true => Exit::Failure.into(),
         false => Exit::Success.into(),
     }

@@ -88,6 +88,15 @@ pub(crate) fn warn(text: &str) {
     let _ = writeln!(anstream::stderr(), "{WARNING}warning:{WARNING:#} {text}");
 }
 
+/// Whether something could be written to standard output. Whoever read that may have had enough, such as `| head`, which is no
+/// failure.
+pub(crate) fn unless_closed(written: io::Result<()>) -> io::Result<()> {
+    match written {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        written => written,
+    }
+}
+
 /// An error and its causes, as `what: why: why`. Some errors end with their cause already, as they
 /// have to make sense where nobody looks for it; that is not said twice.
 pub(crate) fn chain(error: &dyn Error) -> String {
@@ -115,6 +124,14 @@ mod tests {
     fn causes_follow_what_they_caused() {
         let error = NoRuntime(io::Error::other("no threads left"));
         assert_eq!(chain(&error), "cannot start: no threads left");
+    }
+
+    #[test]
+    fn output_that_nobody_reads_any_more_is_no_failure() {
+        let result = |kind: io::ErrorKind| unless_closed(Err(kind.into()));
+        assert!(result(io::ErrorKind::BrokenPipe).is_ok());
+        assert!(result(io::ErrorKind::StorageFull).is_err());
+        assert!(unless_closed(Ok(())).is_ok());
     }
 
     #[test]

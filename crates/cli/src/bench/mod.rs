@@ -73,7 +73,7 @@ pub(crate) async fn run(mut options: BenchOptions) -> Result<Exit, Failure> {
     }
     progress.finish();
     let results = Results::new(&options, transport, (elapsed, answered), &load);
-    write(&results, options.json).map_err(Failure::Output)?;
+    report::unless_closed(write(&results, options.json)).map_err(Failure::Output)?;
     if results.exit() == Exit::NoAnswer {
         let event = &options.load.event;
         report::warn(&format!(

@@ -15,7 +15,7 @@ use super::notice::{Notice, Notices};
 use super::session::{Session, SessionError};
 use crate::escape::escape;
 use crate::json;
-use crate::report::{Exit, chain};
+use crate::report::{Exit, chain, unless_closed};
 use crate::signals::Signals;
 
 /// One line of the output.
@@ -131,11 +131,8 @@ pub(super) async fn run(
         let mut rest = std::iter::from_fn(|| notices.next().now_or_never());
         rest.try_for_each(|notice| show(&mut session, notice))
     });
-    match written {
-        // Whoever read the output has had enough, such as `| head`.
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(Failure::Output(error)),
-        _ => Ok(exit),
-    }
+    unless_closed(written).map_err(Failure::Output)?;
+    Ok(exit)
 }
 
 /// Does what a line says; whether to go on.

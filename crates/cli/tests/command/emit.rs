@@ -36,6 +36,55 @@ fn answer_is_printed_one_argument_a_line() {
 
 #[cfg(unix)]
 #[test]
+fn answer_that_nobody_reads_is_no_failure() {
+    let server = Server::start(&[]);
+    let url = server.url();
+    for command in [
+        &["emit", &url, "echo", "1", "--ack"][..],
+        &["bench", &url, "--duration", "100ms", "-c", "1"],
+    ] {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let child = sockeye()
+            .args(command)
+            .stdout(writer)
+            .stderr(Stdio::piped())
+            .spawn();
+        let output = child.unwrap().wait_with_output().unwrap();
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(
+            (output.status.code(), &*stderr),
+            (Some(0), ""),
+            "{command:?}"
+        );
+    }
+}
+
+#[test]
+fn url_is_shown_without_its_secrets() {
+    let server = Server::start(&[]);
+    let stranger = format!("{}/?token=hush", server.url());
+    let wrong = "nonsense://me:hush@localhost/?token=hush";
+    for (args, shown) in [
+        (
+            &["emit", &stranger, "e", "--path", "/other"][..],
+            server.url(),
+        ),
+        (&["emit", wrong, "e"], "nonsense://localhost/".to_owned()),
+    ] {
+        let ended = run(args);
+        assert!(ended.stderr.contains(&shown), "{ended:?}");
+        assert!(!ended.stderr.contains("hush"), "{ended:?}");
+    }
+    let options = ["--duration", "100ms", "-c", "1", "--json"];
+    let ended = run(&[&["bench", &stranger][..], &options].concat());
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    let results: serde_json::Value = serde_json::from_str(&ended.stdout).unwrap();
+    assert_eq!(results["url"], format!("{}/", server.url()));
+}
+
+#[cfg(unix)]
+#[test]
 fn file_travels_as_bytes_over_a_socket_file() {
     let (socket, file) = (unused_path("emit.sock"), unused_path("bytes"));
     let socket = socket.to_str().unwrap();
