@@ -34,6 +34,9 @@ pub trait Local: Send + Sync + 'static {
     /// The sockets, with what other servers may see of them.
     fn sockets(&self, target: &Target) -> Vec<SocketDetails>;
 
+    /// The names of all rooms that somebody is in, and the ids of all sockets, each once and in no particular order.
+    fn rooms(&self) -> Vec<Arc<str>>;
+
     /// Puts sockets into rooms.
     fn join(&self, target: &Target, rooms: &[Arc<str>]);
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use sockeye_adapter::KeptSocket;
+use sockeye_cluster_proto::legacy::LegacyAnswer;
 use sockeye_cluster_proto::{Message, NodeId, Opts, Value};
 use tokio::sync::oneshot;
 
@@ -311,6 +312,10 @@ impl Publish {
                 Message::ServerSideAnswer { answer, .. } | Message::BroadcastAck { answer, .. } => {
                     answer.as_ref().map_or(0, Value::size)
                 }
+                Message::LegacyAnswer {
+                    answer: LegacyAnswer::SocketIds(texts) | LegacyAnswer::Rooms(texts),
+                    ..
+                } => names(texts),
                 _ => 0,
             }
     }

@@ -3,6 +3,7 @@
 mod asking;
 mod counting;
 mod inbound;
+mod legacy;
 mod log;
 #[cfg(test)]
 mod models;

@@ -4,6 +4,7 @@
 
 mod access;
 mod contract;
+mod legacy;
 mod streams;
 #[cfg(feature = "tls")]
 mod tls;

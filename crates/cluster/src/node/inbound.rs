@@ -140,6 +140,7 @@ impl Node {
                 let value = answer;
                 self.requests.answer(&request, Input::Ack { from, value });
             }
+            Message::Legacy { request, what } => self.obey_legacy(local, from, request, what),
             // A heartbeat is heard, and has no more to say. What is not known here is of a later dialect.
             _ => {}
         }
@@ -243,7 +244,7 @@ impl Node {
         })
     }
 
-    fn respond(&self, to: Option<NodeId>, message: Message) {
+    pub(super) fn respond(&self, to: Option<NodeId>, message: Message) {
         self.publish(Route::Response(to), message);
     }
 

@@ -48,6 +48,10 @@ impl Local for Here {
         Vec::new()
     }
 
+    fn rooms(&self) -> Vec<Arc<str>> {
+        Vec::new()
+    }
+
     fn join(&self, _: &Target, _: &[Arc<str>]) {}
 
     fn leave(&self, _: &Target, _: &[Arc<str>]) {}

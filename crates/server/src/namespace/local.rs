@@ -241,6 +241,14 @@ impl Local for LocalSockets {
         self.receivers(target).iter().map(details::of).collect()
     }
 
+    fn rooms(&self) -> Vec<Arc<str>> {
+        let index = self.rooms.read();
+        let joined = index.rooms().filter(|room| index.by_id(room).is_none());
+        let connected = index.iter().filter(|(_, socket)| socket.connected());
+        let ids = connected.map(|(_, socket)| socket.shared_id());
+        joined.map(Arc::from).chain(ids).collect()
+    }
+
     fn join(&self, target: &Target, rooms: &[Arc<str>]) {
         for socket in self.receivers(target) {
             socket.join_all(rooms);
