@@ -33,6 +33,10 @@ pub enum RoomSubscriptions {
     /// It subscribes to each room that has members on it, the ids of its sockets among them. What is for others alone does not
     /// come here at all. The price is a subscription for each socket, in Redis and here, and a command when it connects and
     /// when it goes.
+    ///
+    /// It subscribes when the room has got a member, so that what is emitted to it in the same moment may go by. This kind of
+    /// server and emitter sends it so that it does not, when it has itself put sockets into the room right before; Node's do
+    /// not, nor does `@socket.io/redis-emitter`.
     #[default]
     ByInterest,
     /// It subscribes to all rooms by one pattern, as Node's servers do. For few servers with many sockets that come and go.

@@ -65,8 +65,8 @@ impl Adapter for ClusterAdapter {
     }
 
     fn join(&self, target: &Target, rooms: &[Arc<str>]) {
-        let (opts, rooms) = (opts_of(target), rooms.to_vec());
-        self.publish(Message::Join { opts, rooms });
+        self.host.start();
+        self.node.join(opts_of(target), rooms);
     }
 
     fn leave(&self, target: &Target, rooms: &[Arc<str>]) {

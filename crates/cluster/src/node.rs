@@ -7,6 +7,7 @@ mod legacy;
 mod log;
 #[cfg(test)]
 mod models;
+mod moved;
 mod requests;
 mod tally;
 
@@ -20,10 +21,11 @@ use futures_util::future::BoxFuture;
 use sockeye_adapter::{
     BroadcastOptions, ClusterState, Delivery, EventBody, Local, RecoveryStore, RoomEvent,
 };
-use sockeye_cluster_proto::{Message, NodeId};
+use sockeye_cluster_proto::{Message, NodeId, Opts};
 use tokio::sync::oneshot;
 
 use self::log::Log;
+use self::moved::Moved;
 use self::requests::Requests;
 use crate::census::Census;
 use crate::clock::now;
@@ -50,6 +52,8 @@ pub(crate) struct Node {
     members: Mutex<Members>,
     census: Arc<Mutex<Census>>,
     saves: Arc<Saves>,
+    /// Where the bus takes rooms by ways of their own: those that this server has put others' sockets into.
+    moved: Option<Moved>,
     /// What the bus has a log for.
     log: Option<Log>,
     /// The server has asked for that.
@@ -94,6 +98,7 @@ impl Node {
                 config.heartbeat_timeout,
             )),
             census: Arc::new(Mutex::new(Census::new(now()))),
+            moved: post.profile.interest.then(|| Moved::new(post.queue_age())),
             log: post.profile.log.then(Log::new),
             saves: Arc::default(),
             recovers: AtomicBool::new(false),
@@ -170,7 +175,7 @@ impl Node {
             return self.broadcast_logged(log, event, options);
         }
         let opts = opts_with(options);
-        let route = route_of(options);
+        let route = self.route_of(options);
         let message = Message::Broadcast {
             event: event_of(event),
             opts,
@@ -178,6 +183,29 @@ impl Node {
         };
         self.publish(route, message);
         Delivery::Now
+    }
+
+    /// Tells the others to put sockets into rooms.
+    pub(crate) fn join(&self, opts: Opts, rooms: &[Arc<str>]) {
+        if let Some(moved) = &self.moved {
+            moved.insert(rooms, now());
+        }
+        let rooms = rooms.to_vec();
+        self.publish(Route::All, Message::Join { opts, rooms });
+    }
+
+    /// A broadcast to one room has a way of its own on some engines, unless there may be somebody in it who does not hear
+    /// there yet.
+    fn route_of(&self, options: &BroadcastOptions) -> Route {
+        match options.target.shared_rooms() {
+            [room] if !self.is_moved(room) => Route::Room(Arc::clone(room)),
+            _ => Route::All,
+        }
+    }
+
+    fn is_moved(&self, room: &str) -> bool {
+        let moved = self.moved.as_ref();
+        moved.is_some_and(|moved| moved.contains(room, now))
     }
 
     pub(crate) fn has_room(&self, room: &str) -> bool {
@@ -245,14 +273,6 @@ impl Node {
         if is_due {
             self.publish(Route::All, Message::Heartbeat);
         }
-    }
-}
-
-/// A broadcast to one room has a way of its own on some engines.
-fn route_of(options: &BroadcastOptions) -> Route {
-    match options.target.shared_rooms() {
-        [room] => Route::Room(Arc::clone(room)),
-        _ => Route::All,
     }
 }
 

@@ -102,9 +102,13 @@ impl Post {
     /// The engine is there again, and others may not have noticed yet. These are waited for as long as messages that have
     /// just been queued do not get too old by it, nor the next ones.
     pub(crate) fn hold(&self) {
-        let age = self.config.queue_limits(&self.profile).age;
-        self.queue.hold(age / 2);
+        self.queue.hold(self.queue_age() / 2);
         self.urgent.notify_one();
+    }
+
+    /// How long a message may wait.
+    pub(crate) fn queue_age(&self) -> Duration {
+        self.config.queue_limits(&self.profile).age
     }
 
     /// Drops what has waited too long.

@@ -299,6 +299,7 @@ macro_rules! cluster_contract {
             server_that_leaves_is_not_waited_for
             sockets_of_all_servers_are_found
             sockets_join_and_leave_on_all_servers
+            sockets_hear_what_is_emitted_right_after_they_are_put_into_a_room
             sockets_are_disconnected_on_all_servers
             remote_socket_answers
             emitter_tells_all_servers

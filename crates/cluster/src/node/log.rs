@@ -24,8 +24,8 @@ use tokio::sync::oneshot;
 
 use self::later::Later;
 use self::recording::{Recording, Recordings};
-use super::{Node, Place, route_of};
-use crate::clock::now;
+use super::{Node, Place};
+use crate::clock::{after, now};
 use crate::convert::{event_of, options_of, opts_with};
 use crate::job::{Forget, Found, Job, Keep, OVERHEAD, Restore};
 use crate::replay::{Between, Logged, is_missed};
@@ -74,13 +74,13 @@ impl Node {
             opts,
             request: None,
         };
-        let until = now() + self.post.config.max_local_wait;
+        let until = after(now(), self.post.config.max_local_wait);
         let mut later = log.later.lock();
         let tag = self.post.key();
         later.push(tag, event, options, until);
         // Under the lock, so that the order of tags is that of the queue.
         self.post
-            .publish(self.message(route_of(options), message, Some(tag)));
+            .publish(self.message(self.route_of(options), message, Some(tag)));
         drop(later);
         if self.post.status.state() != ClusterState::Up {
             self.post.urgent.notify_one();

@@ -83,6 +83,35 @@ pub async fn sockets_join_and_leave_on_all_servers(engine: &Engine) {
     assert_eq!((one(), two()), (0, 1));
 }
 
+/// What is emitted to a room right after sockets were put into it gets to them once, wherever they are.
+///
+/// # Panics
+///
+/// If it does not.
+pub async fn sockets_hear_what_is_emitted_right_after_they_are_put_into_a_room(engine: &Engine) {
+    let nodes = engine.nodes::<2>().await;
+    let mut peer = nodes[1].peer(&["all"]).await;
+    settled(&nodes).await;
+    let io = &nodes[0].io;
+    for number in 0..100 {
+        let room = format!("room-{number}");
+        io.to("all").sockets_join(&*room);
+        io.to(&*room).emit("x", number).expect("sent");
+        let text = peer.text().await;
+        assert!(text.starts_with(&format!(r#"2["x",{number}"#)), "{text}");
+    }
+    let emitter = engine.emitter();
+    for number in 100..110 {
+        let room = format!("room-{number}");
+        emitter.to("all").sockets_join(&*room);
+        emitter.to(&*room).emit("x", number).expect("sent");
+        let text = peer.text().await;
+        assert!(text.starts_with(&format!(r#"2["x",{number}"#)), "{text}");
+    }
+    settled(&nodes).await;
+    assert!(drain(&mut peer).await.is_empty());
+}
+
 /// Sockets are disconnected wherever they are.
 ///
 /// # Panics
