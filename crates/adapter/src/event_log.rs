@@ -188,7 +188,7 @@ impl EventLog {
     pub fn forget_old(&mut self, now: Instant) {
         while let Some(first) = self.events.front() {
             if let Some(first) = first
-                && first.at + self.limits.time > now
+                && now.saturating_duration_since(first.at) < self.limits.time
             {
                 return;
             }
@@ -220,7 +220,7 @@ impl EventLog {
     #[must_use]
     pub fn oldest_until(&self) -> Option<Instant> {
         let oldest = self.events.iter().flatten().next()?;
-        Some(oldest.at + self.limits.time)
+        oldest.at.checked_add(self.limits.time)
     }
 
     fn entry(&self, number: u64) -> Option<&Entry> {

@@ -237,6 +237,9 @@ impl MemoryStore {
     }
 }
 
+/// Longer than any server runs, and short enough that times can be added up.
+const LONGEST: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
+
 /// The digits of offsets.
 const DIGITS: &[u8; 64] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz-_";
 
@@ -245,8 +248,8 @@ const MAX_DIGITS: usize = 11;
 
 impl RecoveryStore for MemoryStore {
     fn keep(&self, socket: KeptSocket, time: Duration) {
-        let now = (self.clock)();
-        self.change(|state| state.keep(socket, now + time, &self.limits));
+        let end = (self.clock)() + time.min(LONGEST);
+        self.change(|state| state.keep(socket, end, &self.limits));
     }
 
     fn restore(&self, claim: Claim<'_>, resume: Resume) {

@@ -1,5 +1,6 @@
 //! The task of a server's part in a cluster.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -87,7 +88,8 @@ impl Drop for Host {
 /// Runs the bus, and what has to be done in time, until the server has left.
 async fn supervise(bus: Arc<dyn Bus>, link: Link) {
     let post = Arc::clone(&link.post);
-    let keeper = tokio::spawn(keep_time(link.clone()));
+    let kept = link.clone();
+    let keeper = tokio::spawn(async move { again_and_again(|| keep_time(&kept)).await });
     loop {
         let mut run = tokio::spawn(Arc::clone(&bus).run(link.clone()));
         let ended = tokio::select! {
@@ -121,8 +123,19 @@ async fn overtime(post: &Post) {
     tokio::time::sleep(post.config.leave_timeout).await;
 }
 
+/// Runs what never ends, and anew when it has panicked: without it, requests would wait forever for servers that are gone, and
+/// messages for the end of an outage.
+async fn again_and_again<T: Future<Output = ()>>(run: impl Fn() -> T) {
+    loop {
+        if AssertUnwindSafe(run()).catch_unwind().await.is_err() {
+            tracing::error!("what a cluster has to do in time has panicked, and begins anew");
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
+}
+
 /// Does what is due.
-async fn keep_time(link: Link) {
+async fn keep_time(link: &Link) {
     let post = &link.post;
     let mut ticks = tokio::time::interval(TICK);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -158,3 +171,23 @@ const TICK: Duration = Duration::from_millis(250);
 
 /// How often it is looked whether the other servers are back after an outage.
 const SHORT_TICK: Duration = Duration::from_millis(50);
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::AtomicU32;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_done_in_time_goes_on_after_a_panic() {
+        let runs = AtomicU32::new(0);
+        let run = || async {
+            let earlier = runs.fetch_add(1, Ordering::Relaxed);
+            assert!(earlier > 1, "so often it panics");
+            std::future::pending::<()>().await;
+        };
+        let time = Duration::from_secs(60);
+        assert!(tokio::time::timeout(time, again_and_again(run)).await.is_err());
+        assert_eq!(runs.into_inner(), 3);
+    }
+}

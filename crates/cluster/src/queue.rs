@@ -13,6 +13,7 @@ use parking_lot::Mutex;
 use sockeye_cluster_proto::{Message, NodeId};
 use tokio::sync::Notify;
 
+use crate::clock::after;
 use crate::job::{Closing, Interest, Job, Opening};
 
 /// How much may wait for the engine, and for how long.
@@ -159,7 +160,7 @@ impl Queue {
         };
         list.push_back(Waiting {
             number,
-            until: now + time,
+            until: after(now, time),
             bytes,
             job,
         });
@@ -273,7 +274,7 @@ impl Queue {
     /// outage and may not hear again yet. What such servers are found by is not held. When there will be no more, none waits.
     pub(crate) fn hold(&self, time: Duration) {
         let since = (self.clock)();
-        let until = since + time;
+        let until = after(since, time);
         let mut state = self.state.lock();
         if !state.is_ended {
             state.held = Some(Held { since, until });

@@ -1,7 +1,10 @@
 //! The contract of all engines, on the one in memory.
 
+use std::time::Duration;
+
+use sockeye_adapter::ClusterState;
 use sockeye_cluster::{ClusterConfig, Counting, MemoryHub, MemoryOptions};
-use sockeye_testkit::cluster::Engine;
+use sockeye_testkit::cluster::{Engine, eventually, meet};
 
 fn engine(options: MemoryOptions) -> Engine {
     started(options).0
@@ -71,4 +74,52 @@ mod logged {
 async fn configuration_is_for_one_server() {
     let engine = engine(MemoryOptions::default());
     sockeye_testkit::cluster::configuration_is_for_one_server(&engine);
+}
+
+#[tokio::test]
+async fn times_may_be_as_long_as_never() {
+    let config = ClusterConfig::default()
+        .max_queue_age(Duration::MAX)
+        .requests_timeout(Duration::MAX)
+        .max_local_wait(Duration::MAX)
+        .heartbeat_timeout(Duration::MAX)
+        .leave_timeout(Duration::MAX);
+    for (options, has_log) in [
+        (MemoryOptions::default(), false),
+        (
+            MemoryOptions::default().counting(Counting::Heartbeats),
+            false,
+        ),
+        (MemoryOptions::default().log(100), true),
+    ] {
+        let (mut engine, hub) = started(options);
+        if has_log {
+            engine = engine.recovering();
+        }
+        let [a, b] = ["a", "b"].map(|name| engine.node_with(name, config.clone()));
+        let nodes = [a, b];
+        meet(&nodes).await;
+        let mut peer = nodes[1].peer(&["room"]).await;
+        let io = &nodes[0].io;
+        let operator = io.to("nobody").timeout(Duration::MAX);
+        let summary = operator.emit_with_ack::<()>("q", 1).expect("sent").await;
+        assert_eq!(summary.missing_servers, 0);
+        let sockets = io.to("room").fetch_sockets().await;
+        assert_eq!(sockets.expect("all answer").len(), 1);
+        io.to("room").emit("x", 1).expect("sent");
+        assert!(peer.text().await.starts_with(r#"2["x",1"#));
+        // Whoever keeps the time does so still, and lets messages go when the others are back.
+        hub.stop();
+        eventually("it is away", async || {
+            let cluster = io.cluster().expect("a cluster");
+            matches!(cluster.state(), ClusterState::Degraded(_))
+        })
+        .await;
+        hub.start();
+        io.to("room").emit("x", 2).expect("sent");
+        assert!(peer.text().await.starts_with(r#"2["x",2"#));
+        for node in &nodes {
+            node.io.close().await;
+        }
+    }
 }

@@ -271,3 +271,16 @@ fn what_is_too_much_for_a_budget_is_not_kept() {
     assert_eq!((budget.used(), store.kept()), (0, 0));
     assert_eq!(restore(&store, "a", None), None);
 }
+
+#[test]
+fn what_is_kept_for_ever_stays() {
+    let mut limits = store().limits;
+    limits.log.time = Duration::MAX;
+    let store = MemoryStore::new(limits, "EPOCH".to_owned(), now);
+    let first = log(&store, "room");
+    store.keep(kept("pid", progress(0, 1, 1)), Duration::MAX);
+    wait(1_000_000);
+    log(&store, "room");
+    assert!(store.sweep().expired.is_empty());
+    assert_eq!(restore(&store, "pid", Some(&first)), Some(vec![2]));
+}

@@ -5,6 +5,8 @@ use std::time::{Duration, Instant};
 
 use sockeye_adapter::KeptSocket;
 
+use crate::clock::after;
+
 /// Sockets that may come back, by private id. As many as there are disconnections within the time for which they are kept.
 #[derive(Default)]
 pub(super) struct Kept(HashMap<Box<str>, (KeptSocket, Instant)>);
@@ -13,7 +15,7 @@ impl Kept {
     pub(super) fn keep(&mut self, socket: KeptSocket, now: Instant, time: Duration) {
         self.0.retain(|_, (_, until)| *until > now);
         let pid = socket.pid.clone();
-        self.0.insert(pid, (socket, now + time));
+        self.0.insert(pid, (socket, after(now, time)));
     }
 
     /// The socket, and how much longer it would have been kept.

@@ -14,7 +14,7 @@ use tokio::sync::oneshot;
 
 use super::Node;
 use super::requests::{Input, Waiting};
-use crate::clock::now;
+use crate::clock::{NEVER, now};
 use crate::convert::{event_of, opts_of, opts_with};
 use crate::job::{CountNodes, Job, OVERHEAD, Route};
 use crate::profile::Counting;
@@ -34,7 +34,7 @@ impl Node {
             return stream::iter([Answer::Missing(1)]).boxed();
         };
         let mut opts = opts_with(options);
-        opts.flags.timeout = u64::try_from(timeout.as_millis()).ok();
+        opts.flags.timeout = u64::try_from(timeout.min(NEVER).as_millis()).ok();
         let message = Message::Broadcast {
             event: event_of(event),
             opts,

@@ -13,6 +13,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::Sleep;
 
 use super::tally::{Expect, Found, Tally};
+use crate::clock::after;
 use crate::sync::Mutex;
 
 /// Those of one namespace.
@@ -100,7 +101,7 @@ impl Requests {
             inputs,
             count: None,
             least: 0,
-            until: now + timeout,
+            until: after(now, timeout),
             sleep: None,
             tally: Tally::new(Expect::Unknown),
         })

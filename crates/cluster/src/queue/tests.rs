@@ -302,3 +302,21 @@ async fn stress_nothing_is_lost_or_reordered_between_threads() {
     queue.end();
     assert!(queue.next().await.0.is_none());
 }
+
+#[test]
+fn what_never_gets_too_old_waits() {
+    let limits = QueueLimits {
+        bytes: 100,
+        age: Duration::MAX,
+    };
+    let queue = Queue::new(limits, clock);
+    let _ = queue.push(job("a"), 1);
+    queue.hold(Duration::MAX);
+    let _ = queue.push_for(job("b"), 1, Duration::MAX);
+    NOW.set(1_000_000_000);
+    assert!(queue.held_since().is_some());
+    queue.release();
+    assert!(queue.expire().is_empty());
+    let (first, old) = queue.try_next();
+    assert_eq!((name(&first.unwrap()), old.len()), ("a".to_owned(), 0));
+}
