@@ -49,7 +49,8 @@ impl ClusterConfig {
     /// How long a message may wait for the engine before it is dropped. Default: 5 s; 60 s where the engine has a log, which
     /// brings a late message to everyone once.
     ///
-    /// After an outage messages wait until the other servers are back, but for half of this at most.
+    /// After an outage messages wait until the other servers are back, but for half of this at most; those of an
+    /// [`Emitter`](crate::Emitter), which does not know the servers, for half of it.
     pub const fn max_queue_age(mut self, age: Duration) -> Self {
         self.queue_age = Some(age);
         self

@@ -155,7 +155,9 @@ async fn keep_time(link: &Link) {
             main.count_from_time_to_time(now);
         }
         if let Some(since) = post.queue.held_since() {
-            match nodes.iter().all(|node| node.is_complete_since(since)) {
+            // An emitter does not know who was there, so that it waits for as long as it may.
+            let knows = !nodes.is_empty();
+            match knows && nodes.iter().all(|node| node.is_complete_since(since)) {
                 true => post.queue.release(),
                 false => {
                     tokio::time::sleep(SHORT_TICK).await;
@@ -176,7 +178,55 @@ const SHORT_TICK: Duration = Duration::from_millis(50);
 mod tests {
     use std::sync::atomic::AtomicU32;
 
+    use sockeye_adapter::{BroadcastOptions, Cluster, EventBody, Target};
+    use sockeye_socket_proto::Args;
+    use tokio::sync::mpsc::{self, UnboundedSender};
+    use tokio::time::Instant;
+
     use super::*;
+    use crate::cluster::BusCluster;
+    use crate::job::Job;
+    use crate::profile::BusProfile;
+
+    /// An engine that is just back, and says when it is given what.
+    #[derive(Debug)]
+    struct Back(UnboundedSender<(Instant, Job)>);
+
+    impl Bus for Back {
+        fn profile(&self) -> BusProfile {
+            BusProfile::new("back")
+        }
+
+        fn run(self: Arc<Self>, link: Link) -> BoxFuture<'static, ()> {
+            async move {
+                link.up();
+                link.degraded("away");
+                link.up_again();
+                while let Some(job) = link.next().await {
+                    let _ = self.0.send((Instant::now(), job));
+                }
+            }
+            .boxed()
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn emitter_gives_servers_the_time_to_come_back_after_an_outage() {
+        let (sender, mut given) = mpsc::unbounded_channel();
+        let age = Duration::from_secs(8);
+        let config = ClusterConfig::default().max_queue_age(age);
+        let cluster = BusCluster::new(Back(sender), config);
+        let emitter = cluster.emitter("/").unwrap();
+        let start = Instant::now();
+        let args = Args::empty();
+        let event = EventBody {
+            name: "x",
+            args: args.as_raw(),
+        };
+        emitter.broadcast(&event, &BroadcastOptions::new(Target::all()));
+        let (at, _) = given.recv().await.unwrap();
+        assert!(at - start >= age / 2 && at - start < age);
+    }
 
     #[tokio::test(start_paused = true)]
     async fn what_is_done_in_time_goes_on_after_a_panic() {
@@ -187,7 +237,11 @@ mod tests {
             std::future::pending::<()>().await;
         };
         let time = Duration::from_secs(60);
-        assert!(tokio::time::timeout(time, again_and_again(run)).await.is_err());
+        assert!(
+            tokio::time::timeout(time, again_and_again(run))
+                .await
+                .is_err()
+        );
         assert_eq!(runs.into_inner(), 3);
     }
 }
