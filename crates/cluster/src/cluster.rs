@@ -86,15 +86,24 @@ impl Cluster for BusCluster {
     }
 
     fn settled(&self) -> BoxFuture<'static, ()> {
-        let post = &self.host.link.post;
+        let post = Arc::clone(&self.host.link.post);
         // What waits for an engine that is away is dropped sooner or later, and not to be waited for.
         if post.status.state() != ClusterState::Up {
             return future::ready(()).boxed();
         }
         let (waiting, settled) = oneshot::channel();
         let settling = Job::Settle(Settling { _waiting: waiting });
-        post.call(settling, OVERHEAD, post.config.requests_timeout);
-        settled.map(drop).boxed()
+        let timeout = post.config.requests_timeout;
+        post.call(settling, OVERHEAD, timeout);
+        // It may stand behind what is of use for longer, and is dropped with that only.
+        async move {
+            tokio::select! {
+                _ = settled => {}
+                () = post.status.not_up() => {}
+                () = tokio::time::sleep(timeout) => {}
+            }
+        }
+        .boxed()
     }
 
     fn changes(&self) -> BoxStream<'static, ClusterChange> {

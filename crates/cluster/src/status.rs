@@ -143,10 +143,19 @@ impl Status {
 
     /// Waits for the end.
     pub(crate) async fn closed(&self) {
+        self.until(|state| *state == ClusterState::Closed).await;
+    }
+
+    /// Waits until the engine is away, or it is the end.
+    pub(crate) async fn not_up(&self) {
+        self.until(|state| *state != ClusterState::Up).await;
+    }
+
+    async fn until(&self, is_so: impl Fn(&ClusterState) -> bool) {
         loop {
             // Before the look, so that it is not missed.
             let news = self.news.notified();
-            if self.state() == ClusterState::Closed {
+            if is_so(&self.history.lock().state) {
                 return;
             }
             news.await;

@@ -1,14 +1,15 @@
-//! How long a server waits for an engine that does not let it go.
+//! How long is waited for an engine that does nothing any more.
 
 use std::future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use sockeye_adapter::Cluster;
+use futures_util::{FutureExt, StreamExt};
+use sockeye_adapter::{Cluster, ClusterChange};
 use sockeye_cluster::{Bus, BusCluster, BusProfile, ClusterConfig, Emitter, Link};
 use sockeye_testkit::cluster::Engine;
+use tokio::sync::Notify;
 use tokio::time::Instant;
 
 /// A bus that takes one job, and does nothing any more.
@@ -43,6 +44,52 @@ const CASES: [(Option<Duration>, Duration); 3] = [
     (Some(Duration::from_secs(60)), Duration::from_secs(60)),
     (Some(Duration::ZERO), Duration::ZERO),
 ];
+
+/// A bus that takes one job, and does nothing any more; until somebody says that its engine is gone.
+#[derive(Debug, Default)]
+struct Leaving(Arc<Notify>);
+
+impl Bus for Leaving {
+    fn profile(&self) -> BusProfile {
+        BusProfile::new("leaving")
+    }
+
+    fn run(self: Arc<Self>, link: Link) -> BoxFuture<'static, ()> {
+        async move {
+            link.up();
+            let _job = link.next().await;
+            self.0.notified().await;
+            link.degraded("it is gone");
+            future::pending::<()>().await;
+        }
+        .boxed()
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn nobody_waits_to_settle_where_the_engine_is_away() {
+    const SECOND: Duration = Duration::from_secs(1);
+    for (gone_after, expected) in [(SECOND, SECOND), (600 * SECOND, 5 * SECOND)] {
+        let bus = Leaving::default();
+        let gone = Arc::clone(&bus.0);
+        let config = ClusterConfig::default().max_queue_age(60 * SECOND);
+        let cluster: Arc<dyn Cluster> = Arc::new(BusCluster::new(bus, config));
+        let mut changes = cluster.changes();
+        let emitter = Emitter::new(Arc::clone(&cluster)).expect("there can be emitters");
+        emitter.emit("x", 1).expect("sent");
+        assert_eq!(changes.next().await, Some(ClusterChange::Up));
+        tokio::task::yield_now().await;
+        emitter.emit("x", 2).expect("sent");
+        let start = Instant::now();
+        tokio::spawn(async move {
+            tokio::time::sleep(gone_after).await;
+            gone.notify_one();
+        });
+        cluster.settled().await;
+        let took = start.elapsed();
+        assert!(took >= expected && took <= expected + TOLERANCE, "{took:?}");
+    }
+}
 
 /// Timers are exact to the millisecond.
 const TOLERANCE: Duration = Duration::from_millis(10);

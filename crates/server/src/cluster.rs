@@ -59,7 +59,8 @@ impl ClusterView {
     ///
     /// A socket that joins the first room of its name on this server can miss what another server emits at that very moment.
     /// Whoever tells somebody that it has joined, and knows that they emit to it elsewhere, waits for this before. It does
-    /// not wait for an engine that is away.
+    /// not wait for an engine that is away or goes away meanwhile, nor for longer than answers of other servers are waited
+    /// for.
     pub async fn settled(&self) {
         self.0.settled().await;
     }
