@@ -15,6 +15,7 @@ pub struct ClusterConfig {
     pub(crate) queue_age: Option<Duration>,
     pub(crate) requests_timeout: Duration,
     pub(crate) max_requests: usize,
+    pub(crate) max_ack_timeout: Duration,
     pub(crate) heartbeat_interval: Duration,
     pub(crate) heartbeat_timeout: Duration,
     pub(crate) max_local_wait: Duration,
@@ -29,6 +30,7 @@ impl Default for ClusterConfig {
             queue_age: None,
             requests_timeout: Duration::from_secs(5),
             max_requests: 10_000,
+            max_ack_timeout: Duration::from_secs(600),
             heartbeat_interval: Duration::from_secs(5),
             heartbeat_timeout: Duration::from_secs(10),
             max_local_wait: Duration::from_secs(1),
@@ -67,6 +69,13 @@ impl ClusterConfig {
     /// How many requests of a namespace may wait for answers at the same time; a further one has none. Default: 10,000.
     pub const fn max_requests(mut self, requests: usize) -> Self {
         self.max_requests = requests;
+        self
+    }
+
+    /// How long another server can have this one wait for its clients' acknowledgements of a broadcast, for each of which a
+    /// little is kept meanwhile. What such a server waits for longer does not come from here. Default: 10 minutes.
+    pub const fn max_ack_timeout(mut self, timeout: Duration) -> Self {
+        self.max_ack_timeout = timeout;
         self
     }
 

@@ -181,7 +181,9 @@ impl Node {
         event: &Event,
         opts: &Opts,
     ) -> Result<(), DecodeError> {
-        let options = options_of(opts);
+        let mut options = options_of(opts);
+        let max = self.post.config.max_ack_timeout;
+        options.timeout = options.timeout.map(|timeout| timeout.min(max));
         if local.count(&options.target) == 0 {
             count(&self.post.status.unwanted);
             self.count_clients(&from, &request, 0);
@@ -262,3 +264,27 @@ impl Node {
 /// How many clients of one server are waited for. Each that does not answer is told of in the end, so that a number out of
 /// the air would cost memory.
 const MAX_CLIENTS: usize = 1_000_000;
+
+#[cfg(test)]
+mod tests {
+    use crate::node::models::{World, says};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn other_servers_cannot_have_clients_waited_for_without_end() {
+        let world = World::new(|_| {});
+        for (timeout, expected) in [(1500, "1.5s"), (u64::MAX, "600s")] {
+            let mut opts = Opts::default();
+            opts.flags.timeout = Some(timeout);
+            let message = Message::Broadcast {
+                event: Event::new("q", Args::empty().as_raw()),
+                opts,
+                request: Some(RequestId::new("r")),
+            };
+            says(&world.node, "other", message);
+            let asked = ("q".to_owned(), Some(expected.to_owned()));
+            assert_eq!(world.sent.try_recv(), Ok(asked));
+        }
+    }
+}

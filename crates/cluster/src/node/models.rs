@@ -40,7 +40,10 @@ impl Local for Here {
         let _ = self.0.lock().send((event.name.into(), offset));
     }
 
-    fn ask(&self, _: &EventBody<'_>, _: &BroadcastOptions) -> BoxStream<'static, Answer> {
+    /// Tells for how long as well.
+    fn ask(&self, event: &EventBody<'_>, options: &BroadcastOptions) -> BoxStream<'static, Answer> {
+        let time = options.timeout.map(|timeout| format!("{timeout:?}"));
+        let _ = self.0.lock().send((event.name.into(), time));
         futures_util::stream::empty().boxed()
     }
 
