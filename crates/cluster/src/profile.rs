@@ -25,8 +25,6 @@ pub struct BusProfile {
     pub interest: bool,
     /// Whoever leaves says so to the others. A dialect that has no message for that leaves it out by itself.
     pub announces_close: bool,
-    /// Bytes of a message that the engine takes; `None` if there is no limit worth speaking of.
-    pub max_frame: Option<usize>,
 }
 
 /// How it is known how many servers share a namespace, which is how many answers a request has to wait for.
@@ -72,7 +70,6 @@ impl BusProfile {
             log: false,
             interest: false,
             announces_close: true,
-            max_frame: None,
         }
     }
 }
