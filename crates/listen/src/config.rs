@@ -17,6 +17,7 @@ use hooks::Hooks;
 use crate::connections::ConnectionLimits;
 use crate::cookie::Cookie;
 use crate::cors::Cors;
+use crate::gate::SessionCounts;
 use crate::handshake::Handshake;
 use crate::http::{Body, HttpCompression, Layers, RequestBody, RequestService, StaticFile};
 use crate::origins::Origins;
@@ -44,6 +45,7 @@ pub struct EngineConfig {
     pub(crate) per_message_deflate: Option<DeflateConfig>,
     pub(crate) http_compression: Option<HttpCompression>,
     pub(crate) max_sessions: usize,
+    pub(crate) max_sessions_per_address: Option<usize>,
     pub(crate) connection_limits: ConnectionLimits,
     pub(crate) max_body_chunks: usize,
     pub(crate) body_timeout: Duration,
@@ -82,6 +84,7 @@ impl Default for EngineConfig {
             per_message_deflate: None,
             http_compression: Some(HttpCompression::default()),
             max_sessions: 1_000_000,
+            max_sessions_per_address: None,
             connection_limits: ConnectionLimits::default(),
             max_body_chunks: 10_000,
             body_timeout: Duration::from_secs(30),
@@ -198,6 +201,19 @@ impl EngineConfig {
         self
     }
 
+    /// How many of these sessions there may be from one IP address, or from one network of IPv6 (the first 64 bits of the
+    /// address); a handshake beyond is refused. A session on long-polling has no connection between its requests, and
+    /// stays for [`ping_timeout`](SessionConfig::ping_timeout()) after the last: a single connection can open any number of
+    /// them. Default: as many as [`max_connections_per_address`](Self::max_connections_per_address).
+    ///
+    /// Behind a proxy, what is said there goes for this, too. In another HTTP server they are counted if that tells the
+    /// peer's address; sessions of peers without one, as on Unix-domain sockets, are not counted by this.
+    #[must_use]
+    pub const fn max_sessions_per_address(mut self, sessions: usize) -> Self {
+        self.max_sessions_per_address = Some(sessions);
+        self
+    }
+
     /// How many connections all listeners of the engine may have together, sessions' and others.
     /// Default: 1,000,000.
     ///
@@ -215,7 +231,8 @@ impl EngineConfig {
 
     /// How many connections there may be from one IP address, or from one network of IPv6 (the first
     /// 64 bits of the address). Beyond it, the same is done as for
-    /// [`max_connections`](Self::max_connections), with connections from there. Default: 20,000.
+    /// [`max_connections`](Self::max_connections), with connections from there. Default: 20,000. Unless
+    /// [said otherwise](Self::max_sessions_per_address), so many sessions there may be from there, too.
     ///
     /// All connections through a proxy come from its address: behind one, this may have to be as
     /// large as `max_connections`, and the proxy to count. On the open internet a few hundred do.
@@ -362,6 +379,15 @@ impl EngineConfig {
             .map(AsRef::as_ref)
     }
 
+    /// How many sessions there may be.
+    pub(crate) fn session_counts(&self) -> SessionCounts {
+        let connections = self.connection_limits.per_address;
+        SessionCounts {
+            total: self.max_sessions,
+            per_address: self.max_sessions_per_address.unwrap_or(connections),
+        }
+    }
+
     /// Finds settings that cannot work, and brings the path into its one form.
     pub(crate) fn checked(mut self) -> Result<Self, ConfigError> {
         if !self.path.starts_with('/') {
@@ -385,6 +411,10 @@ impl EngineConfig {
             (
                 self.connection_limits.per_address,
                 "the number of connections from one address",
+            ),
+            (
+                self.session_counts().per_address,
+                "the number of sessions from one address",
             ),
             (self.max_body_chunks, "the number of chunks in a POST"),
         ];

@@ -44,7 +44,7 @@ struct Census {
 /// Where connections come from, as far as they are counted together. Whoever has an IPv6 address
 /// has a whole network of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-enum Origin {
+pub(crate) enum Origin {
     /// This machine, by sockets and pipes that have no address.
     Local,
     V4(Ipv4Addr),
@@ -209,6 +209,11 @@ impl Census {
 }
 
 impl Origin {
+    /// The origin, if it is one of which only so many are taken.
+    pub(crate) fn counted(address: Option<IpAddr>) -> Option<Self> {
+        address.map(|address| Self::of(Some(address)))
+    }
+
     fn of(address: Option<IpAddr>) -> Self {
         match address.map(|address| address.to_canonical()) {
             None => Self::Local,

@@ -65,7 +65,7 @@ impl<A: Application> Engine<A> {
     pub fn new(config: EngineConfig, application: A) -> Result<Self, ConfigError> {
         let config = config.checked()?;
         let inner = EngineCore {
-            gate: Gate::new(config.max_sessions),
+            gate: Gate::new(config.session_counts()),
             connections: Connections::new(config.connection_limits),
             deliveries: Arc::default(),
             layered: OnceLock::new(),
@@ -199,10 +199,9 @@ impl<A: Application> Engine<A> {
             let verdict = allow(Arc::clone(handshake)).await;
             verdict.map_err(|text| RequestError::Forbidden(Some(text.into())))?;
         }
-        self.inner
-            .gate
-            .reserve()
-            .ok_or_else(|| RequestError::Forbidden(Some(trace::FULL.into())))
+        let address = handshake.remote_addr().map(|address| address.ip());
+        let place = self.inner.gate.reserve(address);
+        place.map_err(|full| RequestError::Forbidden(Some(full.to_string().into())))
     }
 
     /// Opens a session on long-polling.
@@ -330,8 +329,7 @@ impl<A: Application> Engine<A> {
         let limits = &self.config().limits;
         let session = SessionHandle::new(id, revision, transport, dialect, base64, limits);
         session.measure();
-        self.inner.sessions.insert(session.clone());
-        place.take();
+        self.inner.sessions.insert(session.clone(), place.take());
         let registered = Registered {
             session,
             engine: Some(self),
@@ -374,11 +372,11 @@ impl<A: Application> Side for Engine<A> {
     }
 
     fn forget(&self, session: &SessionHandle) {
-        if self.inner.sessions.remove(session.id()) {
+        if let Some(whence) = self.inner.sessions.remove(session.id()) {
             self.inner
                 .deliveries
                 .end(session.id(), self.config().limits.linger);
-            self.inner.gate.leave();
+            self.inner.gate.leave(&whence);
         }
     }
 }

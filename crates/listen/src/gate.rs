@@ -1,11 +1,17 @@
 //! Who may still come in, and who is still there: what the end of an engine waits for.
 
+use std::collections::HashMap;
 use std::fmt;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
+use thiserror::Error;
 use tokio::sync::Notify;
+
+use crate::connections::Origin;
+use crate::trace;
 
 /// Counts what an engine has open, and says how far the engine is in its life.
 ///
@@ -13,10 +19,17 @@ use tokio::sync::Notify;
 /// the other: a session is counted in the same step in which it is found that there is room for
 /// it, and none is once the engine closes.
 pub(crate) struct Gate {
-    max_sessions: usize,
+    limits: SessionCounts,
     state: Mutex<Occupancy>,
     /// Told of every change that somebody may wait for.
     changed: Notify,
+}
+
+/// How many sessions there may be.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct SessionCounts {
+    pub(crate) total: usize,
+    pub(crate) per_address: usize,
 }
 
 #[derive(Debug)]
@@ -24,8 +37,29 @@ struct Occupancy {
     phase: Phase,
     /// Sessions that are open, and places that are kept for those about to be.
     sessions: usize,
+    /// How many of them are from where, as far as they have an address.
+    origins: HashMap<Origin, Row, foldhash::fast::RandomState>,
     /// Listening sockets, and the connections that came by them and belong to no session.
     doors: usize,
+}
+
+/// The sessions from one place.
+#[derive(Debug)]
+struct Row {
+    origin: Arc<Origin>,
+    sessions: usize,
+}
+
+/// From where a session is, if that is counted. One pointer, as every session keeps it until it leaves.
+pub(crate) type Whence = Option<Arc<Origin>>;
+
+/// Why there is no place for a session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub(crate) enum NoPlace {
+    #[error("{}", trace::FULL)]
+    Total,
+    #[error("{}", trace::FULL_FROM_THERE)]
+    Address,
 }
 
 /// How far an engine is in its life. It only goes forward.
@@ -52,7 +86,11 @@ pub(crate) enum Fate {
 
 /// A place that is kept for a session which is about to be opened.
 #[must_use = "the place is free again when this is dropped"]
-pub(crate) struct Place(Option<Arc<Gate>>);
+pub(crate) struct Place {
+    /// `None` once it is taken.
+    gate: Option<Arc<Gate>>,
+    from: Whence,
+}
 
 /// A way in; the engine is not gone before all of them are closed.
 pub(crate) struct Door(Arc<Gate>);
@@ -67,37 +105,76 @@ impl Occupancy {
         )
     }
 
+    /// Counts one more session, and says from where it is.
+    fn enter(&mut self, origin: Option<Origin>) -> Whence {
+        self.sessions += 1;
+        let row = self
+            .origins
+            .entry(origin?)
+            .or_insert_with_key(|origin| Row {
+                origin: Arc::new(*origin),
+                sessions: 0,
+            });
+        row.sessions += 1;
+        Some(Arc::clone(&row.origin))
+    }
+
+    fn leave(&mut self, from: &Whence) {
+        self.sessions -= 1;
+        let Some(origin) = from.as_deref() else {
+            return;
+        };
+        if let Some(row) = self.origins.get_mut(origin) {
+            row.sessions -= 1;
+            if row.sessions == 0 {
+                self.origins.remove(origin);
+            }
+        }
+    }
+
+    fn from(&self, origin: Origin) -> usize {
+        self.origins.get(&origin).map_or(0, |row| row.sessions)
+    }
+
     fn advance(&mut self, phase: Phase) {
         self.phase = self.phase.max(phase);
     }
 }
 
 impl Gate {
-    pub(crate) fn new(max_sessions: usize) -> Arc<Self> {
+    pub(crate) fn new(limits: SessionCounts) -> Arc<Self> {
         Arc::new(Self {
-            max_sessions,
+            limits,
             state: Mutex::new(Occupancy {
                 phase: Phase::Open,
                 sessions: 0,
+                origins: HashMap::default(),
                 doors: 0,
             }),
             changed: Notify::new(),
         })
     }
 
-    /// Keeps a place for a session, if there is room for one more.
-    pub(crate) fn reserve(self: &Arc<Self>) -> Option<Place> {
+    /// Keeps a place for a session of a peer with this address, if there is room for one more.
+    pub(crate) fn reserve(self: &Arc<Self>, address: Option<IpAddr>) -> Result<Place, NoPlace> {
+        let origin = Origin::counted(address);
         let mut state = self.state.lock();
-        if state.phase != Phase::Open || state.sessions >= self.max_sessions {
-            return None;
+        if state.phase != Phase::Open || state.sessions >= self.limits.total {
+            return Err(NoPlace::Total);
         }
-        state.sessions += 1;
-        Some(Place(Some(Arc::clone(self))))
+        if origin.is_some_and(|origin| state.from(origin) >= self.limits.per_address) {
+            return Err(NoPlace::Address);
+        }
+        let from = state.enter(origin);
+        Ok(Place {
+            gate: Some(Arc::clone(self)),
+            from,
+        })
     }
 
     /// A session that was counted is over.
-    pub(crate) fn leave(&self) {
-        self.change(|state| state.sessions -= 1);
+    pub(crate) fn leave(&self, from: &Whence) {
+        self.change(|state| state.leave(from));
     }
 
     pub(crate) fn open_door(self: &Arc<Self>) -> Option<Door> {
@@ -205,15 +282,16 @@ impl Gate {
 
 impl Place {
     /// The session is open, and [leaves](Gate::leave) by itself.
-    pub(crate) fn take(mut self) {
-        self.0 = None;
+    pub(crate) fn take(mut self) -> Whence {
+        self.gate = None;
+        self.from.take()
     }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        if let Some(gate) = self.0.take() {
-            gate.leave();
+        if let Some(gate) = self.gate.take() {
+            gate.leave(&self.from);
         }
     }
 }
@@ -245,31 +323,66 @@ mod tests {
 
     use super::*;
 
+    fn gate(sessions: usize) -> Arc<Gate> {
+        Gate::new(SessionCounts {
+            total: sessions,
+            per_address: 2,
+        })
+    }
+
     const MOMENT: Duration = Duration::from_secs(1);
 
     #[test]
     fn place_that_is_not_taken_is_free_again() {
-        let gate = Gate::new(1);
-        let place = gate.reserve().unwrap();
-        assert!(gate.reserve().is_none());
+        let gate = gate(1);
+        let place = gate.reserve(None).unwrap();
+        assert!(gate.reserve(None).is_err());
         drop(place);
-        gate.reserve().unwrap().take();
-        assert!(gate.reserve().is_none());
-        gate.leave();
+        let from = gate.reserve(None).unwrap().take();
+        assert!(gate.reserve(None).is_err());
+        gate.leave(&from);
         assert_eq!(gate.sessions(), 0);
     }
 
     #[test]
+    fn places_are_counted_by_address() {
+        let gate = gate(4);
+        let reserve = |text: &str| gate.reserve(Some(text.parse().unwrap()));
+        let first = reserve("2001:db8::1").unwrap();
+        let from = reserve("2001:db8::ffff:2").unwrap().take();
+        assert_eq!(reserve("2001:db8::3").err(), Some(NoPlace::Address));
+        let others = [reserve("10.0.0.1").unwrap(), reserve("10.0.0.2").unwrap()];
+        assert_eq!(reserve("10.0.0.3").err(), Some(NoPlace::Total));
+        drop(first);
+        gate.leave(&from);
+        let again = [
+            reserve("2001:db8::3").unwrap(),
+            reserve("2001:db8::4").unwrap(),
+        ];
+        drop((others, again));
+        let state = gate.state.lock();
+        assert!(state.sessions == 0 && state.origins.is_empty());
+    }
+
+    #[test]
+    fn what_has_no_address_is_only_counted_in_total() {
+        let gate = gate(3);
+        let places = [(); 3].map(|()| gate.reserve(None).unwrap());
+        assert_eq!(gate.reserve(None).err(), Some(NoPlace::Total));
+        drop(places);
+    }
+
+    #[test]
     fn nobody_comes_in_once_it_closes() {
-        let gate = Gate::new(1);
+        let gate = gate(1);
         gate.begin_draining();
-        assert!(gate.reserve().is_none() && gate.open_door().is_none());
+        assert!(gate.reserve(None).is_err() && gate.open_door().is_none());
         assert_eq!(gate.fate(), Fate::Live);
     }
 
     #[test]
     fn time_for_closing_is_given_once_and_ends() {
-        let gate = Gate::new(1);
+        let gate = gate(1);
         let now = Instant::now();
         gate.begin_closing(now + MOMENT);
         gate.begin_closing(now + 5 * MOMENT);
@@ -297,8 +410,8 @@ mod tests {
 
     #[test]
     fn whoever_is_woken_may_look_at_once() {
-        let gate = Gate::new(1);
-        let (door, place) = (gate.open_door().unwrap(), gate.reserve().unwrap());
+        let gate = gate(1);
+        let (door, place) = (gate.open_door().unwrap(), gate.reserve(None).unwrap());
         let watch = Arc::new(Watch {
             gate: Arc::clone(&gate),
             woken: AtomicUsize::new(0),
@@ -323,8 +436,8 @@ mod tests {
 
     #[test]
     fn only_the_last_to_leave_is_announced() {
-        let gate = Gate::new(2);
-        let (first, last) = (gate.reserve().unwrap(), gate.reserve().unwrap());
+        let gate = gate(2);
+        let (first, last) = (gate.reserve(None).unwrap(), gate.reserve(None).unwrap());
         let (door, other) = (gate.open_door().unwrap(), gate.open_door().unwrap());
         gate.begin_draining();
         let told = |leave: &mut dyn FnMut()| {
@@ -345,8 +458,8 @@ mod tests {
 
     #[test]
     fn gone_is_what_has_neither_sessions_nor_doors() {
-        let gate = Gate::new(1);
-        let (door, place) = (gate.open_door().unwrap(), gate.reserve().unwrap());
+        let gate = gate(1);
+        let (door, place) = (gate.open_door().unwrap(), gate.reserve(None).unwrap());
         let mut gone = std::pin::pin!(gate.gone());
         let mut is_waiting = || {
             let mut cx = Context::from_waker(Waker::noop());

@@ -87,7 +87,9 @@ pub(crate) fn no_room(full: &dyn fmt::Display) {
 fn reason(error: &RequestError) -> &'static str {
     match error {
         RequestError::BadRequest(context) => context.name(),
-        RequestError::Forbidden(Some(text)) if **text == *FULL => "too many sessions",
+        RequestError::Forbidden(Some(text)) if [FULL, FULL_FROM_THERE].contains(&&**text) => {
+            "too many sessions"
+        }
         RequestError::Forbidden(_) => "forbidden",
         RequestError::UnknownTransport => "unknown transport",
         RequestError::UnknownSession => "unknown session",
@@ -99,3 +101,6 @@ fn reason(error: &RequestError) -> &'static str {
 
 /// What a peer is told for whom there is no room.
 pub(crate) const FULL: &str = "the server takes no more sessions";
+
+/// The same, if it is only for peers from where it is.
+pub(crate) const FULL_FROM_THERE: &str = "the server takes no more sessions from this address";

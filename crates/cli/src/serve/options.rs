@@ -76,8 +76,8 @@ struct Limits {
     #[arg(long, value_name = "NUMBER", default_value_t = 1_000_000)]
     max_connections: usize,
 
-    /// How many of these may come from one IP address, or from one network of IPv6 (the first 64 bits). Those
-    /// behind a proxy all come from the proxy's address.
+    /// How many of these, and of the clients, may come from one IP address, or from one network of IPv6 (the first 64 bits).
+    /// Those behind a proxy all come from the proxy's address.
     #[arg(long, value_name = "NUMBER", default_value_t = 20_000)]
     max_connections_per_address: usize,
 

@@ -7,6 +7,8 @@ use std::hash::{Hash, Hasher};
 use parking_lot::RwLock;
 use sockeye_engine::{SessionHandle, SessionId};
 
+use crate::gate::Whence;
+
 /// The open sessions by id, in shards, so that handshakes on many threads do not wait for each
 /// other.
 pub(super) struct Sessions {
@@ -16,7 +18,7 @@ pub(super) struct Sessions {
 type Shard = HashSet<ById, foldhash::fast::RandomState>;
 
 /// A session, found by the id that it knows itself: a map would keep every id twice.
-struct ById(SessionHandle);
+struct ById(SessionHandle, Whence);
 
 impl Borrow<SessionId> for ById {
     fn borrow(&self) -> &SessionId {
@@ -57,14 +59,15 @@ impl Sessions {
         shard.get(id).map(|found| found.0.clone())
     }
 
-    pub(super) fn insert(&self, session: SessionHandle) {
+    pub(super) fn insert(&self, session: SessionHandle, whence: Whence) {
         let mut shard = self.shard(session.id()).write();
-        shard.insert(ById(session));
+        shard.insert(ById(session, whence));
     }
 
-    /// Whether it was there still.
-    pub(super) fn remove(&self, id: &SessionId) -> bool {
-        self.shard(id).write().remove(id)
+    /// From where it was, if it was there still.
+    pub(super) fn remove(&self, id: &SessionId) -> Option<Whence> {
+        let removed = self.shard(id).write().take(id)?;
+        Some(removed.1)
     }
 
     pub(super) fn all(&self) -> Vec<SessionHandle> {

@@ -237,6 +237,32 @@ async fn session_beyond_the_limit_is_refused() {
 }
 
 #[tokio::test]
+async fn one_connection_opens_no_more_sessions_than_its_address_may_have() {
+    for config in [
+        config().max_sessions_per_address(2),
+        config().max_connections_per_address(2),
+    ] {
+        let mut rig = EngineRig::tcp(config).await;
+        let handshake = rig.net.to_get(&Case::POLLING.query());
+        let mut http = rig.net.http().await;
+        for status in [200, 200, 403, 403] {
+            let answer = http.request(&handshake).await;
+            assert_eq!(answer.status, status);
+            let why = "the server takes no more sessions from this address";
+            assert_eq!(status == 403, answer.text().contains(why));
+        }
+        // There is room again when one of them is over.
+        let session = rig.session().await;
+        session.handle.vanish();
+        rig.net
+            .until("room", || rig.engine.session_count() == 1)
+            .await;
+        assert_eq!(http.request(&handshake).await.status, 200);
+        assert_eq!(rig.engine.session_count(), 2);
+    }
+}
+
+#[tokio::test]
 async fn closing_engine_refuses_handshakes() {
     let rig = EngineRig::tcp(config()).await;
     // The connection is there before the listener stops accepting.
