@@ -24,6 +24,7 @@ pub struct ServerConfig {
     pub(crate) lines: LinesConfig,
     pub(crate) parser: Option<Arc<dyn Parser>>,
     pub(crate) inbox: InboxLimits,
+    pub(crate) max_auth_bytes: usize,
     pub(crate) max_pending_acks: usize,
     pub(crate) ack_timeout: Duration,
     pub(crate) slow_receiver: SlowReceiver,
@@ -55,6 +56,7 @@ impl Default for ServerConfig {
             lines: LinesConfig::default(),
             parser: None,
             inbox: InboxLimits::default(),
+            max_auth_bytes: 1024 * 1024,
             max_pending_acks: 10_000,
             ack_timeout: Duration::from_secs(20),
             slow_receiver: SlowReceiver::Disconnect,
@@ -105,6 +107,15 @@ impl ServerConfig {
     #[must_use]
     pub fn inbox(mut self, change: impl FnOnce(InboxLimits) -> InboxLimits) -> Self {
         self.inbox = change(self.inbox);
+        self
+    }
+
+    /// How many bytes of `auth` data the sockets of one connection may have together, those included that somebody is still
+    /// deciding about; for old clients, of what their namespaces' queries become. It is kept as long as its socket is. A peer
+    /// that wants to join with more is refused with the message `Too much auth data`. Default: 1 MiB; 0 means none.
+    #[must_use]
+    pub const fn max_auth_bytes(mut self, bytes: usize) -> Self {
+        self.max_auth_bytes = bytes;
         self
     }
 

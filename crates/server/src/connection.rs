@@ -418,9 +418,11 @@ impl sockeye_engine::Connection for ServerConnection {
     }
 
     fn is_ready(&self) -> bool {
-        // A plain peer does not wait to be let in, so that what it says has to.
-        let waits = self.joining.is_some() && self.link.session.dialect() == Dialect::Lines;
-        !waits && self.inbox.has_room()
+        let may_join_more = self
+            .joining
+            .as_ref()
+            .is_none_or(|joins| self.has_room_for(joins));
+        may_join_more && self.inbox.has_room()
     }
 
     fn is_unfinished(&self) -> bool {

@@ -50,6 +50,11 @@ impl Handshake {
         self.auth.as_deref().unwrap_or("{}")
     }
 
+    /// How many bytes of `auth` are kept.
+    pub(crate) fn auth_bytes(&self) -> usize {
+        self.auth.as_ref().map_or(0, |auth| auth.len())
+    }
+
     /// What the client sent as `auth`, as a type of yours. It is read as arguments are, so that what JavaScript writes is
     /// taken as far as possible; see [`RawArgs::deserialize`](crate::RawArgs::deserialize).
     ///

@@ -64,6 +64,8 @@ pub(crate) enum NoEntrance {
     Unknown,
     /// As many were made on demand as may be, in all or because this peer has asked.
     Full,
+    /// The peer has more `auth` data than it may.
+    Auth,
 }
 
 impl Namespaces {

@@ -37,7 +37,8 @@ impl InboxLimits {
     }
 
     /// How many handlers of one connection may be waiting for something at the same time; the
-    /// events after that are queued. Default: 256; 0 means 1.
+    /// events after that are queued. At a server so many may also be waiting that decide whether sockets may
+    /// join their namespaces; beyond them the peer is not read from. Default: 256; 0 means 1.
     #[must_use]
     pub const fn max_handlers(mut self, handlers: usize) -> Self {
         self.max_handlers = if handlers == 0 { 1 } else { handlers };
@@ -67,6 +68,13 @@ impl InboxLimits {
     pub const fn max_queued_bytes(mut self, bytes: usize) -> Self {
         self.max_queued_bytes = bytes;
         self
+    }
+
+    /// How many decisions about joining may wait before the peer has to. They have no order.
+    #[doc(hidden)]
+    #[must_use]
+    pub const fn max_joins(&self) -> usize {
+        self.max_handlers
     }
 
     /// How many handlers may wait before the next event has to.

@@ -82,6 +82,10 @@ impl ServerConnection {
     ) {
         let of_query = query.and_then(auth_of_query);
         let auth = of_query.as_deref().or(auth);
+        if auth.is_some_and(|auth| !self.may_keep(auth)) {
+            self.turn_away(key, name, NoEntrance::Auth);
+            return;
+        }
         let handshake = Handshake::new(Arc::clone(&self.link.request), auth);
         let entrance = self.making(|namespaces, made| {
             let handshake = || handshake.clone();
@@ -138,6 +142,26 @@ impl ServerConnection {
         result
     }
 
+    /// Whether there is room for this beside the `auth` of the sockets that are in, and of those that want to be. It is
+    /// summed up when more comes, as idle connections are not to keep a number for it.
+    fn may_keep(&self, auth: &str) -> bool {
+        let sockets = self.inbox.sockets();
+        let of_sockets = sockets.map(|(_, socket)| socket.handshake());
+        let joins = self.joining.iter().flat_map(|joins| joins.iter());
+        let kept: usize = of_sockets
+            .chain(joins.filter_map(Joining::handshake))
+            .map(Handshake::auth_bytes)
+            .sum();
+        kept.saturating_add(auth.len()) <= self.server.config().max_auth_bytes
+    }
+
+    /// Whether the peer may go on while somebody thinks about these: they are futures of the application, as many of which
+    /// may be waiting as handlers. A plain peer does not wait to be let in, so that what it says has to.
+    pub(super) fn has_room_for(&self, joins: &Joins) -> bool {
+        let is_plain = self.link.session.dialect() == Dialect::Lines;
+        !is_plain && joins.len() < self.server.inbox_limits().max_joins()
+    }
+
     /// There is no namespace for the peer.
     fn turn_away(&mut self, key: NamespaceKey, name: &str, why: NoEntrance) {
         self.proto.refuse(key);
@@ -149,6 +173,10 @@ impl ServerConnection {
             NoEntrance::Full => {
                 trace::no_namespace(&self.link, name, "there are too many namespaces");
                 self.send_refusal(name, &Refusal::new("Too many namespaces"));
+            }
+            NoEntrance::Auth => {
+                trace::no_namespace(&self.link, name, "there is too much auth data");
+                self.send_refusal(name, &Refusal::new("Too much auth data"));
             }
         }
     }
@@ -482,6 +510,15 @@ impl Joining {
         match self {
             Self::Deciding(Some(entering), _) => entering.socket.exit(),
             Self::Choosing(..) | Self::Claiming(..) | Self::Deciding(None, _) => {}
+        }
+    }
+
+    /// How the peer introduces itself there; `None` once it is decided.
+    fn handshake(&self) -> Option<&Handshake> {
+        match self {
+            Self::Choosing(applicant, _) => Some(&applicant.handshake),
+            Self::Claiming(wish, _) => wish.as_ref().map(|wish| &wish.handshake),
+            Self::Deciding(entering, _) => entering.as_ref().map(|it| it.socket.handshake()),
         }
     }
 }

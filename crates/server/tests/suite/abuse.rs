@@ -5,8 +5,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use sockeye_engine_proto::Packet;
-use sockeye_server::{Args, DisconnectReason, Server, ServerConfig, Socket};
+use sockeye_server::{Args, DisconnectReason, NamespaceRequest, Server, ServerConfig, Socket};
 use sockeye_testkit::{Case, Log, Net, Peer, Request, ServerRig, WebSocket};
+use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
 const ALL: [Case; 4] = [
@@ -252,6 +253,86 @@ async fn answers_to_one_post_wait_for_room_instead_of_being_lost() {
     }
     assert_eq!(posting.await.unwrap().brief(), (200, "ok"));
     peer.expect_nothing(1).await;
+}
+
+#[tokio::test]
+async fn auth_of_all_sockets_of_a_connection_is_limited() {
+    let io = Server::with_config(ServerConfig::default().max_auth_bytes(100)).unwrap();
+    for name in ["/a", "/b", "/c"] {
+        let _ = io.of(name);
+    }
+    io.of("/closed").middleware(|| Err::<(), _>("no"));
+    io.of_fn(async |request: NamespaceRequest| request.name().starts_with("/made"));
+    let rig = ServerRig::memory(&io);
+    let mut peer = Peer::open(&rig.net, Case::WEBSOCKET).await;
+    let auth = |bytes: usize| format!(r#"{{"x":"{}"}}"#, "x".repeat(bytes - 8));
+    let ask = async |peer: &mut Peer, name: &str, bytes: usize| {
+        peer.send(&format!("0{name},{}", auth(bytes))).await;
+        peer.text().await
+    };
+    let too_much = |name: &str| format!(r#"4{name},{{"message":"Too much auth data"}}"#);
+    assert_eq!(ask(&mut peer, "/a", 101).await, too_much("/a"));
+    // What is not let in does not count.
+    for name in ["/closed", "/nowhere"] {
+        for _ in 0..3 {
+            assert!(ask(&mut peer, name, 60).await.starts_with("4/"));
+        }
+    }
+    assert!(ask(&mut peer, "/a", 60).await.starts_with("0/a,"));
+    assert_eq!(ask(&mut peer, "/b", 41).await, too_much("/b"));
+    assert_eq!(ask(&mut peer, "/made", 41).await, too_much("/made"));
+    assert!(ask(&mut peer, "/b", 40).await.starts_with("0/b,"));
+    peer.send("0/c,").await;
+    assert!(peer.text().await.starts_with("0/c,"));
+    peer.send("1/a,").await;
+    assert!(ask(&mut peer, "/made", 60).await.starts_with("0/made,"));
+    assert_eq!(ask(&mut peer, "/a", 60).await, too_much("/a"));
+}
+
+#[tokio::test]
+async fn peer_waits_while_as_many_joins_are_decided_about_as_may_be() {
+    let io = Server::with_config(ServerConfig::default().inbox(|inbox| inbox.max_handlers(10)));
+    let io = io.unwrap();
+    let (permits, asked) = (Arc::new(Semaphore::new(0)), Arc::new(AtomicUsize::new(0)));
+    let (gate, count) = (Arc::clone(&permits), Arc::clone(&asked));
+    io.of_fn(move || {
+        count.fetch_add(1, Ordering::SeqCst);
+        let gate = Arc::clone(&gate);
+        async move {
+            gate.acquire().await.unwrap().forget();
+            true
+        }
+    });
+    let rig = ServerRig::memory(&io);
+    for case in [Case::WEBSOCKET, Case::POLLING] {
+        asked.store(0, Ordering::SeqCst);
+        let mut peer = Peer::open(&rig.net, case).await;
+        let joins: Vec<_> = (0..30).map(|n| format!("0/{n},")).collect();
+        let packets: Vec<_> = joins.iter().map(Packet::text).collect();
+        let (net, query) = (rig.net.clone(), peer.client.query());
+        let _posting = match case.is_polling() {
+            true => {
+                let joins: Vec<_> = joins.iter().map(|join| format!("4{join}")).collect();
+                let body = joins.join("\u{1e}");
+                Some(tokio::spawn(async move { net.post(&query, body).await }))
+            }
+            false => {
+                peer.client.send(&packets).await;
+                None
+            }
+        };
+        let begun = || asked.load(Ordering::SeqCst);
+        rig.net.until("ten", || begun() == 10).await;
+        for _ in 0..1000 {
+            tokio::task::yield_now().await;
+            assert_eq!(begun(), 10);
+        }
+        permits.add_permits(30);
+        for _ in 0..30 {
+            assert!(peer.text().await.starts_with("0/"));
+        }
+        assert_eq!(begun(), 30);
+    }
 }
 
 #[tokio::test(start_paused = true)]
