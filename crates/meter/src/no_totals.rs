@@ -8,10 +8,10 @@ pub fn packet_received(_bytes: impl FnOnce() -> usize) {}
 #[inline(always)]
 pub fn packet_sent(_bytes: impl FnOnce() -> usize) {}
 
-/// What is counted of one session.
+/// What is counted of one session: there is none.
 #[cfg(feature = "metrics")]
 #[derive(Debug)]
-pub(crate) struct Life;
+pub(crate) enum Life {}
 
 #[cfg(feature = "metrics")]
 impl Life {
@@ -21,8 +21,12 @@ impl Life {
     }
 
     /// Another transport carries it from now on.
-    pub(crate) const fn upgraded(&mut self) {}
+    pub(crate) const fn upgraded(&mut self) {
+        match *self {}
+    }
 
     /// It was closed.
-    pub(crate) const fn closed(&mut self, _reason: &str) {}
+    pub(crate) const fn closed(&mut self, _reason: &str) {
+        match *self {}
+    }
 }

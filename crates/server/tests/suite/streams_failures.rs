@@ -25,13 +25,19 @@ fn server() -> (Server, Log<String>) {
     (io, log)
 }
 
+/// A test of this file, as the program knows it.
+fn full_name(test: &str) -> String {
+    let (_, module) = module_path!().split_once("::").unwrap();
+    format!("{module}::{test}")
+}
+
 /// Another process that runs `client_process`, killed at the latest when this is dropped.
 struct Killed(Child);
 
 impl Killed {
     fn start(server: &str) -> Self {
         let child = Command::new(std::env::current_exe().unwrap())
-            .args(["client_process", "--exact", "--ignored"])
+            .args([&*full_name("client_process"), "--exact", "--ignored"])
             .env("SERVER", server)
             .stdout(Stdio::null())
             .spawn();
@@ -242,7 +248,7 @@ async fn full_disk_process() {
 
 /// Runs an ignored test in a process of its own, in which it must pass.
 fn runs(program: &mut Command, test: &str, server: &str) {
-    let program = program.args([test, "--exact", "--ignored"]);
+    let program = program.args([&*full_name(test), "--exact", "--ignored"]);
     let output = program.env("SERVER", server).output().unwrap();
     let said = String::from_utf8_lossy(&output.stdout);
     assert!(
