@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use sockeye_adapter_mongo::Mongo;
+use sockeye_adapter_mongo::{ClusterConfig, Mongo};
 use sockeye_testkit::cluster::Engine;
 use sockeye_testkit::engines;
 
@@ -18,6 +18,11 @@ fn capped(url: &str) -> Mongo {
 
 fn by_age(url: &str) -> Mongo {
     capped(url).expire_after(Duration::from_secs(3600))
+}
+
+/// Servers that wait for the order of all, however long the engine takes for it where others need its processor.
+fn patient(mongo: Mongo) -> Mongo {
+    mongo.cluster(ClusterConfig::default().max_local_wait(Duration::from_secs(60)))
 }
 
 mod operations {
@@ -41,7 +46,7 @@ mod recovery {
     use super::*;
 
     async fn engine() -> Option<Engine> {
-        let (engine, server) = started(capped)?;
+        let (engine, server) = started(|url| patient(capped(url)))?;
         Some(engine.recovering().keeping(server))
     }
 
@@ -58,7 +63,7 @@ mod recovery_by_age {
     use super::*;
 
     async fn engine() -> Option<Engine> {
-        let (engine, server) = started(by_age)?;
+        let (engine, server) = started(|url| patient(by_age(url)))?;
         Some(engine.recovering().keeping(server))
     }
 
