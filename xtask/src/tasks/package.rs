@@ -56,8 +56,9 @@ fn unpack(workspace: &Workspace, packages: &[&Package], folder: &Path) -> Result
             .target()
             .join("package")
             .join(format!("{unpacked}.crate"));
+        // With the time of now: that of the package never changes, and cargo would take what it has built of others for this.
         run(Command::new("tar")
-            .arg("-xzf")
+            .arg("-xzmf")
             .arg(packed)
             .arg("-C")
             .arg(folder))?;
