@@ -1,12 +1,12 @@
 //! Who has offered wrong passwords lately.
 
 use std::collections::HashMap;
-use std::fmt;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
+use sockeye_listen::PeerOrigin;
 use tokio::time::Instant;
 
 /// The addresses from which passwords are offered.
@@ -18,7 +18,7 @@ pub(crate) struct Attempts(Mutex<Table>);
 
 #[derive(Default)]
 struct Table {
-    rows: HashMap<Origin, Row, foldhash::fast::RandomState>,
+    rows: HashMap<PeerOrigin, Row, foldhash::fast::RandomState>,
     /// When somebody was last said to guess.
     warned: Option<Instant>,
 }
@@ -31,20 +31,10 @@ struct Row {
     latest: Instant,
 }
 
-/// Where passwords come from, as far as it is one place. Whoever has an IPv6 address has a whole network of them.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
-enum Origin {
-    /// This machine: a proxy there stands for everybody behind it.
-    Local,
-    V4(Ipv4Addr),
-    /// The first 64 bits.
-    V6(u64),
-}
-
 /// A password that is checked, or waits for that. It counts until it is dropped.
 pub(crate) struct Attempt {
     attempts: Arc<Attempts>,
-    origin: Origin,
+    origin: PeerOrigin,
 }
 
 /// Passwords of one address at a time: whoever reloads the page must not wait for the one before.
@@ -75,7 +65,7 @@ impl Attempts {
         address: Option<IpAddr>,
         now: Instant,
     ) -> Option<Attempt> {
-        let origin = Origin::of(address);
+        let origin = origin_of(address);
         let mut table = self.0.lock();
         if !table.rows.contains_key(&origin) {
             table.make_room(now);
@@ -86,7 +76,7 @@ impl Attempts {
             latest: now,
         });
         row.forget_if_old(now);
-        let is_limited = origin != Origin::Local;
+        let is_limited = origin != PeerOrigin::Local;
         if is_limited && (row.checks == CHECKS || now < row.latest + row.pause()) {
             return None;
         }
@@ -120,7 +110,7 @@ impl Table {
         }
     }
 
-    fn warn(&mut self, origin: Origin, failures: u32, now: Instant) {
+    fn warn(&mut self, origin: PeerOrigin, failures: u32, now: Instant) {
         let recently = |at: Instant| now < at + WARNING_PAUSE;
         if !self.warned.is_some_and(recently) {
             self.warned = Some(now);
@@ -183,32 +173,15 @@ impl Drop for Attempt {
     }
 }
 
-impl Origin {
-    fn of(address: Option<IpAddr>) -> Self {
-        match address.map(|address| address.to_canonical()) {
-            None => Self::Local,
-            Some(address) if address.is_loopback() => Self::Local,
-            Some(IpAddr::V4(address)) => Self::V4(address),
-            Some(IpAddr::V6(address)) => Self::V6((u128::from(address) >> 64) as u64),
-        }
-    }
-}
-
-impl fmt::Display for Origin {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Local => f.write_str("this machine"),
-            Self::V4(address) => address.fmt(f),
-            Self::V6(network) => {
-                let address = Ipv6Addr::from(u128::from(*network) << 64);
-                write!(f, "{address}/64")
-            }
-        }
-    }
+/// Where a password comes from. A proxy on this machine stands for everybody behind it.
+fn origin_of(address: Option<IpAddr>) -> PeerOrigin {
+    PeerOrigin::of(address.filter(|address| !address.to_canonical().is_loopback()))
 }
 
 #[cfg(test)]
 mod tests {
+    use std::net::Ipv4Addr;
+
     use super::*;
 
     fn address(text: &str) -> Option<IpAddr> {
@@ -300,7 +273,7 @@ mod tests {
             fail(&attempts, &from.to_string(), now + SECOND);
         }
         let table = attempts.0.lock();
-        let has = |text: &str| table.rows.contains_key(&Origin::of(address(text)));
+        let has = |text: &str| table.rows.contains_key(&origin_of(address(text)));
         assert_eq!(table.rows.len(), MAX_ROWS);
         assert!(has("192.0.2.1") && !has("192.0.2.2") && has("10.0.0.0"));
         drop(table);

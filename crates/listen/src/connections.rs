@@ -6,7 +6,7 @@ mod requests;
 use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::fmt;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -14,6 +14,8 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 use sockeye_engine::{Seat, Seats, now};
 use thiserror::Error;
+
+use crate::peer_origin::PeerOrigin;
 
 pub(crate) use requests::{Owner, RequestConnection, Serving, Watched, Writing};
 
@@ -33,7 +35,7 @@ pub(crate) struct ConnectionLimits {
 #[derive(Default)]
 struct Census {
     total: usize,
-    origins: HashMap<Origin, Row, foldhash::fast::RandomState>,
+    origins: HashMap<PeerOrigin, Row, foldhash::fast::RandomState>,
     /// Those that carry requests, by their numbers.
     requests: HashMap<u64, Arc<RequestConnection>, foldhash::fast::RandomState>,
     next: u64,
@@ -41,21 +43,10 @@ struct Census {
     warned: Option<Instant>,
 }
 
-/// Where connections come from, as far as they are counted together. Whoever has an IPv6 address
-/// has a whole network of them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum Origin {
-    /// This machine, by sockets and pipes that have no address.
-    Local,
-    V4(Ipv4Addr),
-    /// The first 64 bits.
-    V6(u64),
-}
-
 /// The connections from one place.
 struct Peers {
     connections: Arc<Connections>,
-    origin: Origin,
+    origin: PeerOrigin,
     /// Changed under the lock of [`Connections`] only.
     count: AtomicUsize,
 }
@@ -117,14 +108,14 @@ impl Connections {
     /// Counts a new connection. If there is no room, some that carry no request at the moment, or
     /// whose peers do not read the answers, are closed for it.
     pub(crate) fn admit(self: &Arc<Self>, address: Option<IpAddr>) -> Result<Admitted, Full> {
-        let origin = Origin::of(address);
+        let origin = PeerOrigin::of(address);
         loop {
             let mut state = self.state.lock();
             let from_there = state
                 .origins
                 .get(&origin)
                 .map_or(0, |row| row.peers.count());
-            let full = if origin != Origin::Local && from_there >= self.limits.per_address {
+            let full = if origin != PeerOrigin::Local && from_there >= self.limits.per_address {
                 Full::Address
             } else if state.total >= self.limits.total {
                 Full::Total
@@ -151,7 +142,7 @@ impl Connections {
         !dispensable.is_empty()
     }
 
-    fn seat(self: &Arc<Self>, state: &mut Census, origin: Origin) -> Admitted {
+    fn seat(self: &Arc<Self>, state: &mut Census, origin: PeerOrigin) -> Admitted {
         let row = state.origins.entry(origin).or_insert_with(|| {
             let peers = Arc::new(Peers {
                 connections: Arc::clone(self),
@@ -186,7 +177,7 @@ impl Census {
     ///
     /// All are looked at for that. So that this costs little for each new connection, it finds a
     /// [share](SHARE) of them at once.
-    fn most_dispensable(&self, among: Option<Origin>) -> Vec<Arc<RequestConnection>> {
+    fn most_dispensable(&self, among: Option<PeerOrigin>) -> Vec<Arc<RequestConnection>> {
         let mut found: Vec<_> = self
             .requests
             .values()
@@ -205,21 +196,6 @@ impl Census {
             .into_iter()
             .map(|(.., found)| Arc::clone(found))
             .collect()
-    }
-}
-
-impl Origin {
-    /// The origin, if it is one of which only so many are taken.
-    pub(crate) fn counted(address: Option<IpAddr>) -> Option<Self> {
-        address.map(|address| Self::of(Some(address)))
-    }
-
-    fn of(address: Option<IpAddr>) -> Self {
-        match address.map(|address| address.to_canonical()) {
-            None => Self::Local,
-            Some(IpAddr::V4(address)) => Self::V4(address),
-            Some(IpAddr::V6(address)) => Self::V6((u128::from(address) >> 64) as u64),
-        }
     }
 }
 

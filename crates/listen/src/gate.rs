@@ -10,7 +10,7 @@ use parking_lot::Mutex;
 use thiserror::Error;
 use tokio::sync::Notify;
 
-use crate::connections::Origin;
+use crate::peer_origin::PeerOrigin;
 use crate::trace;
 
 /// Counts what an engine has open, and says how far the engine is in its life.
@@ -38,7 +38,7 @@ struct Occupancy {
     /// Sessions that are open, and places that are kept for those about to be.
     sessions: usize,
     /// How many of them are from where, as far as they have an address.
-    origins: HashMap<Origin, Row, foldhash::fast::RandomState>,
+    origins: HashMap<PeerOrigin, Row, foldhash::fast::RandomState>,
     /// Listening sockets, and the connections that came by them and belong to no session.
     doors: usize,
 }
@@ -46,12 +46,12 @@ struct Occupancy {
 /// The sessions from one place.
 #[derive(Debug)]
 struct Row {
-    origin: Arc<Origin>,
+    origin: Arc<PeerOrigin>,
     sessions: usize,
 }
 
 /// From where a session is, if that is counted. One pointer, as every session keeps it until it leaves.
-pub(crate) type Whence = Option<Arc<Origin>>;
+pub(crate) type Whence = Option<Arc<PeerOrigin>>;
 
 /// Why there is no place for a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
@@ -106,7 +106,7 @@ impl Occupancy {
     }
 
     /// Counts one more session, and says from where it is.
-    fn enter(&mut self, origin: Option<Origin>) -> Whence {
+    fn enter(&mut self, origin: Option<PeerOrigin>) -> Whence {
         self.sessions += 1;
         let row = self
             .origins
@@ -132,7 +132,7 @@ impl Occupancy {
         }
     }
 
-    fn from(&self, origin: Origin) -> usize {
+    fn from(&self, origin: PeerOrigin) -> usize {
         self.origins.get(&origin).map_or(0, |row| row.sessions)
     }
 
@@ -157,7 +157,7 @@ impl Gate {
 
     /// Keeps a place for a session of a peer with this address, if there is room for one more.
     pub(crate) fn reserve(self: &Arc<Self>, address: Option<IpAddr>) -> Result<Place, NoPlace> {
-        let origin = Origin::counted(address);
+        let origin = address.map(|address| PeerOrigin::of(Some(address)));
         let mut state = self.state.lock();
         if state.phase != Phase::Open || state.sessions >= self.limits.total {
             return Err(NoPlace::Total);

@@ -16,6 +16,7 @@ mod handshake;
 mod http;
 mod listener;
 mod origins;
+mod peer_origin;
 mod trace;
 mod websocket;
 
@@ -30,6 +31,7 @@ pub use http::{
     RequestService, StaticFile,
 };
 pub use listener::{ListenError, ListenOptions, ListenUrl, Listener, UrlError};
+pub use peer_origin::PeerOrigin;
 pub use sockeye_engine_proto::SessionConfig;
 pub use websocket::{Replies, Upgrading, WebSocket, WebSocketError};
 
