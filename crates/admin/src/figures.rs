@@ -88,11 +88,20 @@ impl Identity {
     }
 }
 
-/// Tells figures for as long as somebody watches, and the server is there. It must be [to begin](Shown::is_to_begin).
-pub(crate) async fn tell(shown: Weak<Shown>, identity: Arc<Identity>, mode: Mode) {
+/// Tells figures for as long as somebody watches, and the server is there: what is counted from this call on, not only from
+/// the task's first turn. It must be [to begin](Shown::is_to_begin).
+pub(crate) fn tell(
+    shown: Weak<Shown>,
+    identity: Arc<Identity>,
+    mode: Mode,
+) -> impl Future<Output = ()> + Send {
+    let sampler = Sampler::new(sockeye_meter::totals());
+    tell_from(sampler, shown, identity, mode)
+}
+
+async fn tell_from(mut sampler: Sampler, shown: Weak<Shown>, identity: Arc<Identity>, mode: Mode) {
     let mut ticks = tokio::time::interval(PERIOD);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
-    let mut sampler = Sampler::new(sockeye_meter::totals());
     loop {
         for period in 0..PERIODS {
             ticks.tick().await;

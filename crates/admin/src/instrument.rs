@@ -118,12 +118,14 @@ fn welcome(pages: &Namespace, shown: &Arc<Shown>, teller: Arc<Teller>) {
         if let Some(NewSession(session)) = socket.take_data() {
             note(socket.emit("session", session));
         }
+        // Whoever has seen the page's first event, and then connects, is among the figures.
+        let figures = teller.figures(&shown);
         let features = teller.features();
         note(socket.emit("config", json!({ "supportedFeatures": features })));
         shown.page_came();
         socket.set_data(Counted(Arc::new(Page(Arc::clone(&shown)))));
         if shown.is_to_begin() {
-            tokio::spawn(teller.figures(&shown));
+            tokio::spawn(figures);
         }
         let (shown, mode) = (Arc::clone(&shown), teller.mode);
         async move {
