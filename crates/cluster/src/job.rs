@@ -364,3 +364,43 @@ impl fmt::Debug for Restore {
             .finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use loom::future::block_on;
+
+    use super::*;
+    use crate::sync::{model, spawn};
+
+    #[test]
+    fn whoever_has_asked_learns_of_all_servers_in_any_order_of_answers() {
+        model(3, || {
+            let (reply, there) = oneshot::channel();
+            let nodes = ["a", "b"].map(NodeId::new);
+            let find = FindNodes::new("/".into(), nodes.to_vec(), reply);
+            let find = Arc::new(find);
+            for node in nodes.clone() {
+                let find = Arc::clone(&find);
+                spawn(move || find.answer(&node, true));
+            }
+            drop(find);
+            let mut there = block_on(there).unwrap();
+            there.sort_unstable();
+            assert_eq!(there, nodes);
+        });
+    }
+
+    #[test]
+    fn whoever_has_asked_learns_of_an_answer_that_does_not_come() {
+        model(3, || {
+            let (reply, there) = oneshot::channel();
+            let node = NodeId::new("a");
+            let nodes = vec![node.clone(), NodeId::new("b")];
+            let find = Arc::new(FindNodes::new("/".into(), nodes, reply));
+            let other = Arc::clone(&find);
+            spawn(move || find.answer(&node, true));
+            spawn(move || drop(other));
+            block_on(there).unwrap_err();
+        });
+    }
+}

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use parking_lot::{Mutex, MutexGuard};
+use crate::sync::{Mutex, MutexGuard};
 
 /// How long an engine may say nothing on a connection, for a [`Bus`](crate::Bus): what it was asked for and has not answered,
 /// and when it said something last.
@@ -141,8 +141,28 @@ const LONGEST: Duration = Duration::from_secs(365 * 24 * 3600);
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sync::{model, spawn};
 
     const LIMIT: Duration = Duration::from_secs(5);
+
+    #[test]
+    fn lasts_again_when_all_is_answered_while_more_is_asked_for() {
+        model(3, || {
+            let patience = Patience::new(LIMIT);
+            let (asked, other) = (patience.ask(7), Arc::clone(&patience));
+            let answered = spawn(move || drop(asked));
+            let more = spawn(move || {
+                let asked = other.ask(5);
+                assert!(other.bytes() >= 5);
+                other.heard();
+                drop(asked);
+            });
+            answered.join().unwrap();
+            more.join().unwrap();
+            assert_eq!(patience.bytes(), 0);
+            assert_eq!(patience.left(Instant::now() + 10 * LIMIT), LIMIT);
+        });
+    }
 
     #[test]
     fn lasts_while_nothing_is_asked_for() {

@@ -9,9 +9,11 @@ mod seen;
 pub(crate) use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize};
 
 #[cfg(not(test))]
-pub(crate) use parking_lot::Mutex;
+pub(crate) use parking_lot::{Mutex, MutexGuard};
 #[cfg(not(test))]
 pub(crate) use tokio::sync::Notify;
 
 #[cfg(test)]
-pub(crate) use self::seen::{AtomicBool, AtomicU64, AtomicUsize, Mutex, Notify, model, spawn};
+pub(crate) use self::seen::{
+    AtomicBool, AtomicU64, AtomicUsize, Mutex, MutexGuard, Notify, model, spawn,
+};
