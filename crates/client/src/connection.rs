@@ -13,7 +13,7 @@ use sockeye_dial::Opened;
 use sockeye_engine::{CloseReason, Dialect, Incoming, Packet, SessionHandle, TransportKind};
 use sockeye_events::names::{CLOSE, CONNECT, DISCONNECT, DRAIN, END, HEARTBEAT, PACKET};
 use sockeye_events::{
-    DisconnectDetail, DisconnectReason, Event, EventError, EventErrorKind, EventSocket,
+    DisconnectDetail, DisconnectReason, Event, EventError, EventErrorKind, EventSocket, Often,
 };
 use sockeye_link::{
     EnginePacket, Inbox, Said, disconnect_reason, packet, read_line, received, refusal,
@@ -608,7 +608,7 @@ impl sockeye_engine::Connection for Connection {
 
     fn wants_packets(&self) -> bool {
         let mut sockets = self.inbox.sockets();
-        sockets.any(|(_, socket)| wants_packets(socket))
+        Often::Packet.is_wanted() && sockets.any(|(_, socket)| wants_packets(socket))
     }
 
     fn handle_packet(&mut self, packet: &Packet<'_>, _cx: &mut Context<'_>) {
@@ -625,7 +625,9 @@ impl sockeye_engine::Connection for Connection {
             self.shared.heartbeat.expect(due, now());
             self.shared.hooks.tell(&ClientEvent::Ping);
         }
-        self.tell_all(HEARTBEAT, None);
+        if Often::Heartbeat.is_wanted() {
+            self.tell_all(HEARTBEAT, None);
+        }
     }
 
     fn handle_progress(&mut self, due: Instant) {

@@ -7,6 +7,7 @@ use crate::handler::{BoxHandler, erase};
 use crate::names::{
     CLOSE, CONNECT, DISCONNECT, DISCONNECTING, DRAIN, END, HEARTBEAT, PACKET, UPGRADE, UPGRADING,
 };
+use crate::often::{Often, Wanted};
 use crate::table::{ListenerId, ListenerTable};
 use crate::typed::erase_event;
 use crate::{Callback, EventCallback, EventSocket, IntoReply, Snapshot, TypedEvent};
@@ -56,7 +57,8 @@ pub struct Listeners<S> {
     /// Whether there are handlers of outgoing events, so that emitting need not look.
     has_outgoing: AtomicBool,
     /// Whether there are handlers of the connection's packets, so that nobody need look when one comes.
-    wants_packets: AtomicBool,
+    wants_packets: Wanted,
+    wants_heartbeats: Wanted,
     /// What an event is called here that has another name.
     own_name: OwnName,
 }
@@ -374,8 +376,8 @@ impl<S: EventSocket> Listeners<S> {
             let result = change(table);
             self.has_outgoing
                 .store(table.has_outgoing(), Ordering::Release);
-            self.wants_packets
-                .store(table.has_stream(PACKET), Ordering::Release);
+            self.wants_packets.set(table.has_stream(PACKET));
+            self.wants_heartbeats.set(table.has_stream(HEARTBEAT));
             result
         })
     }
@@ -412,7 +414,7 @@ impl<S: EventSocket> Listeners<S> {
     /// Whether there are handlers of the connection's packets.
     #[inline]
     pub fn wants_packets(&self) -> bool {
-        self.wants_packets.load(Ordering::Acquire)
+        self.wants_packets.get()
     }
 
     /// For a reader who asks again and again, with [`Cached::read`](crate::Cached::read).
@@ -467,7 +469,8 @@ impl<S> Default for Listeners<S> {
         Self {
             table: Snapshot::default(),
             has_outgoing: AtomicBool::new(false),
-            wants_packets: AtomicBool::new(false),
+            wants_packets: Wanted::new(Often::Packet),
+            wants_heartbeats: Wanted::new(Often::Heartbeat),
             own_name: |name| name,
         }
     }

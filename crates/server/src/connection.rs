@@ -18,6 +18,7 @@ use sockeye_events::names::{
 };
 use sockeye_events::{
     DisconnectDetail, DisconnectReason, Event, EventError, EventErrorKind, EventSocket, Listeners,
+    Often,
 };
 use sockeye_link::packet::{self, with_buffers};
 use sockeye_link::{
@@ -476,7 +477,7 @@ impl sockeye_engine::Connection for ServerConnection {
 
     fn wants_packets(&self) -> bool {
         let mut sockets = self.inbox.sockets();
-        sockets.any(|(_, socket)| wants_packets(socket))
+        Often::Packet.is_wanted() && sockets.any(|(_, socket)| wants_packets(socket))
     }
 
     fn handle_packet(&mut self, packet: &Packet<'_>, cx: &mut Context<'_>) {
@@ -487,7 +488,9 @@ impl sockeye_engine::Connection for ServerConnection {
     }
 
     fn handle_heartbeat(&mut self, _due: Option<Instant>, cx: &mut Context<'_>) {
-        self.tell_all(HEARTBEAT, None, cx);
+        if Often::Heartbeat.is_wanted() {
+            self.tell_all(HEARTBEAT, None, cx);
+        }
     }
 
     fn note(&mut self, cause: fmt::Arguments<'_>) {
