@@ -12,10 +12,9 @@ import { Client } from "./cluster/client.mjs";
 import { emitters } from "./cluster/emitters.mjs";
 import { ENGINES, Missing } from "./cluster/engines.mjs";
 import { GATHERING, KNOWN } from "./cluster/known.mjs";
-import { RECOVERIES } from "./cluster/recoveries.mjs";
-import { BETWEEN_NODES, OPERATIONS } from "./cluster/operations.mjs";
+import { isMute, isRecovering, operationsOn, ROWS } from "./cluster/operations.mjs";
 import { ORDERS } from "./cluster/orders.mjs";
-import { introduced } from "./cluster/states.mjs";
+import { acquainted, introduced } from "./cluster/states.mjs";
 
 const USAGE = `usage: node cluster.mjs [--server CMD] [--emitter CMD] [--sockeye CMD] [--engine NAMES] [--pair NAMES] [--filter TEXT] [--jobs N]
 
@@ -52,8 +51,6 @@ const allPairs = kinds
   .filter(({ name }) => wantedPairs?.includes(name) ?? true);
 const isWanted = (name) => name.includes(options.filter ?? "");
 const orders = Object.keys(ORDERS).filter(isWanted);
-/** On an engine on which sockets come back, all else has offsets among its arguments. */
-const isRecovering = (engine) => engine.endsWith("recovery");
 
 const started = performance.now();
 const failures = [];
@@ -65,12 +62,8 @@ const columns = Object.keys(ENGINES)
   .filter((name) => wantedEngines?.includes(name) ?? true)
   .map((name) => {
     // A node that is alone is both of a pair.
-    const isAlone = name === "none";
-    const pairs = isAlone ? kinds.map((kind) => ({ name: kind, near: kind, far: kind })) : allPairs;
-    const operations = Object.keys(isRecovering(name) ? RECOVERIES : OPERATIONS)
-      .filter(isWanted)
-      .filter((operation) => !(isAlone && BETWEEN_NODES.has(operation)));
-    return { name, pairs, operations, emitters: new Set(), results: new Map(), left: pairs.length };
+    const pairs = name === "none" ? kinds.map((kind) => ({ name: kind, near: kind, far: kind })) : allPairs;
+    return { name, pairs, emitters: new Set(), results: new Map(), left: pairs.length };
   });
 const clusters = columns.flatMap((column) => column.pairs.map((pair) => ({ column, pair })));
 await Promise.all(
@@ -93,7 +86,7 @@ async function runPair(column, pair) {
     });
   } catch (error) {
     if (error instanceof Missing) column.missing = error;
-    for (const operation of column.operations) {
+    for (const operation of wantedOn(column.name, pair)) {
       const key = `${pair.name} ${operation}`;
       if (!column.results.has(key)) column.results.set(key, { error, log: error.log });
     }
@@ -105,7 +98,8 @@ async function runPair(column, pair) {
     skipped.push(`${column.name}: ${column.missing.message}`);
     return;
   }
-  const { name, pairs, operations, emitters, results } = column;
+  const { name, pairs, emitters, results } = column;
+  const operations = [...new Set(pairs.flatMap((pair) => wantedOn(name, pair)))];
   const print = (corner, rows, columns) => {
     if (rows.length > 0 && columns.length > 0) printTable(corner, rows, columns, (row, column) => cell(name, row, column, results));
     console.log();
@@ -114,12 +108,16 @@ async function runPair(column, pair) {
   print(`${name}, emitters`, orders, [...emitters]);
 }
 
+function wantedOn(engine, { near }) {
+  return operationsOn(engine, near).filter(isWanted);
+}
+
 async function start(name) {
   return ENGINES[name]().start();
 }
 
 async function runOperations(column, pair, url) {
-  const { name, operations, results } = column;
+  const { name, results } = column;
   const kinds = url ? [pair.near, pair.far] : [pair.near];
   const nodes = kinds.map((kind, i) => {
     const label = pair.near === pair.far ? `${kind}-${i + 1}` : kind;
@@ -129,15 +127,15 @@ async function runOperations(column, pair, url) {
   });
   try {
     await Promise.all(nodes.map(({ server }) => server.start()));
-    await gathered(nodes);
+    await gathered(nodes, isMute(name));
     const near = nodes[0];
     const far = nodes[1] ?? { ...near };
-    for (const operation of operations) {
+    for (const operation of wantedOn(name, pair)) {
       const isKnown = isKnownToFail(name, pair.name, operation);
-      const s = { near, far, patience: isKnown ? NO_PATIENCE : undefined };
-      results.set(`${pair.name} ${operation}`, await runOperation(s, { ...OPERATIONS, ...RECOVERIES }[operation]));
+      const s = { near, far, patience: isKnown ? NO_PATIENCE : undefined, isMute: isMute(name) };
+      results.set(`${pair.name} ${operation}`, await runOperation(s, ROWS[operation]));
     }
-    if (url && !isRecovering(name)) await runOrders(column, pair, url, near, far);
+    if (url && !isRecovering(name) && !isMute(name)) await runOrders(column, pair, url, near, far);
   } finally {
     await Promise.all(nodes.map(({ server }) => server.stop()));
   }
@@ -160,10 +158,12 @@ async function runOrders({ name, emitters: names, results }, pair, url, near, fa
 }
 
 /** Waits until the nodes know of each other, which nothing else announces. */
-async function gathered(nodes) {
+async function gathered(nodes, isMute) {
   const clients = await Promise.all(nodes.map(({ server, name }) => Client.connect(server.origin, name, {})));
   const counts = async () => Promise.all(clients.map((client) => client.ask("count")));
   try {
+    // Whoever is not asked for a number may be heard.
+    if (isMute) return await acquainted(...clients.map((client) => ({ clients: [client] })));
     for (const end = Date.now() + TIMEOUT; Date.now() < end; ) {
       if ((await counts()).every((count) => count === nodes.length)) return;
     }

@@ -59,6 +59,12 @@ const ADAPTERS = {
     const connection = await connect({ servers: url.hosts, noEcho: true, ...(user && { user, pass }) });
     return createAdapter(connection, { prefix: url.parameter("prefix") });
   },
+  // It can do broadcasts, and nothing else.
+  "nats+mickl": async (url) => {
+    const { connect } = (await import("nats")).default;
+    const { createAdapter } = (await import("@mickl/socket.io-nats-adapter")).default;
+    return createAdapter(await connect({ servers: url.hosts }));
+  },
 };
 
 /** To the adapters, an option that is undefined is one that is given. */

@@ -236,8 +236,10 @@ export class Mongo extends Engine {
 }
 
 export class Nats extends Engine {
-  constructor() {
+  /** @param {string} scheme of its URLs: what is said on it */
+  constructor(scheme = "nats") {
     super();
+    this.scheme = scheme;
     this.program = need("nats-server", "Debian's package nats-server");
   }
 
@@ -250,12 +252,12 @@ export class Nats extends Engine {
   }
 
   get url() {
-    return `nats://${HOST}:${this.port}`;
+    return `${this.scheme}://${HOST}:${this.port}`;
   }
 
   /** A server of its own, as a URL has no room for a prefix; it is as light as one. */
   async cluster(_name) {
-    this.#others.push(await new Nats().start());
+    this.#others.push(await new Nats(this.scheme).start());
     return this.#others.at(-1).url;
   }
 
@@ -370,6 +372,7 @@ export const ENGINES = {
   "streams-cluster-recovery": () => new Streams({ nodes: 3 }),
   "mongo-recovery": () => new Mongo(),
   nats: () => new Nats(),
+  "nats-mickl": () => new Nats("nats+mickl"),
 };
 
 function at(engine, url) {

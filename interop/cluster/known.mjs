@@ -16,6 +16,7 @@ export const KNOWN = [
   known(/^postgres$/, /^node-/, /^a message of every length about 8000$/, "it gives Postgres one of 8000 bytes, which takes 7999"),
   known(/^postgres$/, /-node$/, /^order of 1000 events, large/, "it fetches what is too large for a notification, and goes on meanwhile"),
   known(/^postgres$/, /^node to .*node/, /./, "its emitter names no namespace, without which its adapter drops everything"),
+  known(/^nats-mickl$/, /-node$/, /^bytes/, "bytes are an object of the JSON"),
   known(/^mongo/, /^node-node$/, /^gathering$/, "one of them has heard nothing of the other for 40 seconds, once in some hundred starts, and its adapter never looks whether it hears"),
   known(/^mongo$/, /-node$/, /^server-side event with bytes$/, "bytes stay the driver's own objects"),
   known(/^mongo-recovery$/, /node/, /^what was missed .* from both$/, "it looks for greater ids, which are of each server's own making, and gives them without offsets"),

@@ -121,6 +121,8 @@ function handle(namespace, socket, seen) {
     }
   });
   on("seen", (ack) => ack(seen.splice(0)));
+  // What ours have no need to ask, but have to answer.
+  on("all-rooms", async (ack) => ack([...(await namespace.adapter.allRooms())]));
   on("count", async (ack) => ack(await namespace.adapter.serverCount()));
   on("remote-ack", async (m, ack) => {
     try {

@@ -4,6 +4,7 @@
 // four of them. Every run has a namespace's rooms for itself, as the clients are new.
 
 import assert from "node:assert/strict";
+import { RECOVERIES } from "./recoveries.mjs";
 import { allArrived, BYTES, found, heard, ids, notes, reaches, rooms, VALUES } from "./states.mjs";
 
 async function emits(s, m, expected, args = []) {
@@ -39,7 +40,8 @@ const NAMES = [
   "",
 ];
 
-export const OPERATIONS = {
+/** What every engine's servers can say to each other's clients. */
+const BROADCASTS = {
   "broadcast": (s) => emits(s, {}, s.all, ["x", 1, { a: [null, true, 1.5] }]),
   "broadcast, less the sender": (s) => emits(s, { broadcast: true }, s.all.slice(1)),
   "broadcast without arguments": (s) => emits(s, {}, s.all),
@@ -112,6 +114,20 @@ export const OPERATIONS = {
   "a message of a million bytes": (s) => emits(s, {}, s.all, ["x".repeat(900_000)]),
   "order of 1000 events": (s) => inOrder(s, () => ""),
   "order of 1000 events, large ones among them": (s) => inOrder(s, (n) => (n % 10 ? "" : "x".repeat(9000))),
+};
+
+/** What servers on classic Redis can be asked by Node's, and ask nobody themselves. */
+const QUESTIONS = {
+  "rooms of all servers": async (s) => {
+    await rooms(s);
+    const all = await s.near.clients[0].ask("all-rooms");
+    const missing = ["left", "right", "both", "far", ...ids(s.all)].filter((room) => !all.includes(room));
+    assert.deepEqual(missing, []);
+  },
+};
+
+const OPERATIONS = {
+  ...BROADCASTS,
   "two namespaces": async (s) => {
     const [client] = s.far.clients;
     const custom = await client.beside("/custom");
@@ -242,8 +258,26 @@ export const OPERATIONS = {
   },
 };
 
-/** Those that make no sense with one node. */
-export const BETWEEN_NODES = new Set([
+/** All there are, by name. */
+export const ROWS = { ...OPERATIONS, ...QUESTIONS, ...RECOVERIES };
+
+/** Whether sockets come back on an engine: all else has offsets among its arguments there. */
+export const isRecovering = (engine) => engine.endsWith("recovery");
+
+/** Whether servers can say things on an engine, and ask nothing. */
+export const isMute = (engine) => engine === "nats-mickl";
+
+/** The names of the operations that a pair of nodes is tried with on an engine. */
+export function operationsOn(engine, near) {
+  if (isRecovering(engine)) return Object.keys(RECOVERIES);
+  if (isMute(engine)) return Object.keys(BROADCASTS);
+  const asks = near === "node" && /^redis(-cluster)?$/.test(engine);
+  const names = Object.keys({ ...OPERATIONS, ...(asks && QUESTIONS) });
+  // Some make no sense with one node.
+  return engine === "none" ? names.filter((name) => !BETWEEN_NODES.has(name)) : names;
+}
+
+const BETWEEN_NODES = new Set([
   "local",
   "server-side event",
   "server-side event with ack",

@@ -75,12 +75,17 @@ export async function found({ near }, m, clients) {
   assert.deepEqual(sockets, expected);
 }
 
-/** Waits until clients that have just come are all that there are, and are reached from the other node by their ids. */
+/** Waits until clients that have just come are all that there are, as far as nodes can be asked, and are reached. */
 export async function introduced(s) {
-  await found(s, {}, s.all);
+  if (!s.isMute) await found(s, {}, s.all);
+  await acquainted(s.near, s.far);
+}
+
+/** Waits until the clients of two nodes are reached by their ids from the other one. */
+export async function acquainted(near, far) {
   await Promise.all([
-    ...s.near.clients.map((client) => reaches(s.far, client, client.id)),
-    ...s.far.clients.map((client) => reaches(s.near, client, client.id)),
+    ...near.clients.map((client) => reaches(far, client, client.id)),
+    ...far.clients.map((client) => reaches(near, client, client.id)),
   ]);
 }
 
