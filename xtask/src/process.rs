@@ -53,19 +53,8 @@ pub(crate) fn run_side_by_side(mut suites: Vec<Suite>) -> Result {
     let failures = Mutex::new(Vec::new());
     let next = || left.lock().ok()?.next();
     let work = || {
-        while let Some((name, command)) = next() {
-            let begun = Instant::now();
-            let text = format!("{} {}", bold("$"), shown(&command));
-            let (output, outcome) = match captured(command) {
-                Ok(ended) => ended,
-                Err(error) => (Vec::new(), Err(error)),
-            };
-            let output = String::from_utf8_lossy(&output);
-            let seconds = begun.elapsed().as_secs();
-            let title = bold(&format!("── {name}"));
-            // One write, so that what two suites say does not mix.
-            eprint!("\n{title} ({seconds} s)\n{text}\n{output}");
-            if let (Err(error), Ok(mut failures)) = (outcome, failures.lock()) {
+        while let Some(suite) = next() {
+            if let (Err(error), Ok(mut failures)) = (run_and_show(suite), failures.lock()) {
                 failures.push(error.to_string());
             }
         }
@@ -74,10 +63,47 @@ pub(crate) fn run_side_by_side(mut suites: Vec<Suite>) -> Result {
         scope.spawn(work);
         scope.spawn(work);
     });
-    match failures.into_inner().unwrap_or_default() {
+    failed(failures.into_inner().unwrap_or_default())
+}
+
+/// Runs suites, one after the other, with what `rest` leaves of the processor. All run to their ends.
+pub(crate) fn run_beside(suites: Vec<Suite>, rest: impl FnOnce() -> Result) -> Result {
+    let failures = std::thread::scope(|scope| {
+        let beside = scope.spawn(|| {
+            let suites = suites.into_iter();
+            let outcomes = suites.map(|(name, suite)| run_and_show((name, yielding(&suite))));
+            outcomes
+                .filter_map(|outcome| Some(outcome.err()?.to_string()))
+                .collect::<Vec<_>>()
+        });
+        let rest = rest().err().map(|error| error.to_string());
+        let beside = beside.join().map_err(|_| Error::from("a suite panicked"))?;
+        Ok::<_, Error>(beside.into_iter().chain(rest).collect::<Vec<_>>())
+    })?;
+    failed(failures)
+}
+
+/// An error if anything has failed, with all of it.
+fn failed(failures: Vec<String>) -> Result {
+    match failures {
         failures if failures.is_empty() => Ok(()),
         failures => Err(failures.join("\n").into()),
     }
+}
+
+fn run_and_show((name, command): Suite) -> Result {
+    let begun = Instant::now();
+    let text = format!("{} {}", bold("$"), shown(&command));
+    let (output, outcome) = match captured(command) {
+        Ok(ended) => ended,
+        Err(error) => (Vec::new(), Err(error)),
+    };
+    let output = String::from_utf8_lossy(&output);
+    let seconds = begun.elapsed().as_secs();
+    let title = bold(&format!("── {name}"));
+    // One write, so that what two suites say does not mix.
+    eprint!("\n{title} ({seconds} s)\n{text}\n{output}");
+    outcome
 }
 
 /// Runs a command to its end, and gives all that it wrote, and how it ended.
@@ -208,7 +234,23 @@ fn dying_with_us(command: &Command) -> Command {
     copy(command, wrapped)
 }
 
+/// The command, behind all others that want the processor, where the system can be asked for that.
+fn yielding(command: &Command) -> Command {
+    let Some(nice) = find_program(&["nice"]) else {
+        return copy(command, Command::new(command.get_program()));
+    };
+    let mut wrapped = Command::new(nice);
+    wrapped.args(["-n", "19"]).arg(command.get_program());
+    copy(command, wrapped)
+}
+
 fn copy(from: &Command, mut to: Command) -> Command {
+    for (name, value) in from.get_envs() {
+        match value {
+            Some(value) => to.env(name, value),
+            None => to.env_remove(name),
+        };
+    }
     to.args(from.get_args());
     if let Some(folder) = from.get_current_dir() {
         to.current_dir(folder);

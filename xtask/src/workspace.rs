@@ -72,20 +72,22 @@ impl Workspace {
 
     /// Builds an example with all assertions, for the suites, and tells where it is.
     pub(crate) fn build_example(&self, example: &str) -> Result<PathBuf> {
-        self.build(["--example", example])?;
+        self.build(&["--example", example])?;
         Ok(self.built("debug", &format!("examples/{example}")))
     }
 
     /// Builds the `sockeye` command with all assertions, for the suites, and tells where it is.
     pub(crate) fn build_command(&self) -> Result<PathBuf> {
-        self.build(["--bin", "sockeye"])?;
+        // The example makes cargo look at what tests and examples need as well, and so take what the tests have had built: by
+        // itself the command has other features of what it stands on, with which all of that would be built once more.
+        self.build(&["--bin", "sockeye", "--example", "conformance"])?;
         Ok(self.built("debug", "sockeye"))
     }
 
     /// With the features of the whole workspace, like the Rust tests, so that hardly anything is left to be built.
-    fn build(&self, program: [&str; 2]) -> Result {
+    fn build(&self, programs: &[&str]) -> Result {
         let mut build = self.cargo(["build", "--workspace", "--all-features"]);
-        run(build.args(program))
+        run(build.args(programs))
     }
 
     /// Builds an example in release mode with these features more, for what measures it, and tells where it is.

@@ -1,27 +1,32 @@
-use std::collections::BTreeMap;
-use std::process::Command;
-
 use super::{Task, licences};
 use crate::Result;
-use crate::process::{capture, find_program, heading, run, yellow};
+use crate::process::{heading, run};
 use crate::workspace::Workspace;
 
 pub(crate) const TASK: Task = Task {
     name: "check",
     summary: "formatting, licences, lints and documentation, warnings denied",
-    usage: "usage: cargo xtask check
+    usage: "usage: cargo xtask check [lints | rest]
 
-Runs cargo fmt --check, cargo clippy and cargo doc over the workspace, clippy over each end without the other, and
-cargo check with the oldest Rust that each crate declares, as far as rustup has that installed. Looks at the licence
-of every crate that is used.",
-    run: |workspace, args| {
+  lints   cargo fmt --check, the licence of every crate that is used, and cargo clippy over the workspace
+  rest    clippy over each end without the other, and cargo doc
+
+Both without a word.",
+    run: |workspace, mut args| {
+        let part = args.positional();
         args.finish()?;
-        check(workspace)
+        match part.as_deref() {
+            None => lints(workspace).and_then(|()| rest(workspace)),
+            Some("lints") => lints(workspace),
+            Some("rest") => rest(workspace),
+            Some(other) => Err(format!("{other:?} is neither lints nor rest").into()),
+        }
     },
 };
 
-pub(crate) fn check(workspace: &Workspace) -> Result {
-    let all = ["--workspace", "--all-features"];
+const ALL: [&str; 2] = ["--workspace", "--all-features"];
+
+pub(crate) fn lints(workspace: &Workspace) -> Result {
     heading("Formatting");
     run(&mut workspace.cargo(["fmt", "--all", "--check"]))?;
     let fuzz = ["fmt", "--check", "--manifest-path", "fuzz/Cargo.toml"];
@@ -29,56 +34,18 @@ pub(crate) fn check(workspace: &Workspace) -> Result {
     licences::licences(workspace)?;
     heading("Lints");
     let mut clippy = workspace.cargo(["clippy", "--all-targets"]);
-    run(clippy.args(all).args(["--", "--deny", "warnings"]))?;
+    run(clippy.args(ALL).args(["--", "--deny", "warnings"]))
+}
+
+fn rest(workspace: &Workspace) -> Result {
     // What the workspace as a whole never builds: each end without the other.
     for end in ["client", "server"] {
+        heading(&format!("Lints of the {end} alone"));
         let lone = ["clippy", "-p", "sockeye", "--no-default-features"];
         let mut clippy = workspace.cargo(lone);
         run(clippy.args(["--features", end, "--", "--deny", "warnings"]))?;
     }
     heading("Documentation");
     let mut doc = workspace.cargo(["doc", "--no-deps"]);
-    run(doc.args(all).env("RUSTDOCFLAGS", "--deny warnings"))?;
-    heading("Oldest Rust");
-    oldest_rust(workspace)
-}
-
-/// Builds what is published with the oldest Rust that it declares. Tests may need a newer one.
-fn oldest_rust(workspace: &Workspace) -> Result {
-    if find_program(&["rustup"]).is_none() {
-        eprintln!("{} rustup is not on the PATH", yellow("skipped:"));
-        return Ok(());
-    }
-    let installed = capture(Command::new("rustup").args(["toolchain", "list"]))?;
-    let mut by_version = BTreeMap::<&str, Vec<&str>>::new();
-    for package in workspace
-        .packages()
-        .iter()
-        .filter(|package| package.is_published)
-    {
-        by_version
-            .entry(&package.rust_version)
-            .or_default()
-            .push(&package.name);
-    }
-    for (version, packages) in by_version {
-        let is_it = |name: &&str| {
-            let rest = name.strip_prefix(version);
-            rest.is_some_and(|rest| rest.starts_with(['.', '-']))
-        };
-        let toolchains = installed.lines().filter_map(|line| line.split(' ').next());
-        let Some(toolchain) = toolchains.clone().find(is_it) else {
-            let install = format!("rustup toolchain install {version} --profile minimal");
-            eprintln!(
-                "{} Rust {version} is not installed: {install}",
-                yellow("skipped:")
-            );
-            continue;
-        };
-        let mut check = Command::new("rustup");
-        check.args(["run", toolchain, "cargo", "check", "--all-features"]);
-        check.args(packages.iter().flat_map(|name| ["--package", name]));
-        run(check.current_dir(workspace.root()))?;
-    }
-    Ok(())
+    run(doc.args(ALL).env("RUSTDOCFLAGS", "--deny warnings"))
 }

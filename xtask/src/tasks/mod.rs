@@ -9,6 +9,7 @@ mod failures;
 mod fuzz;
 mod interop;
 mod licences;
+mod oldest;
 mod package;
 mod rolling;
 mod size;
@@ -32,6 +33,7 @@ pub(crate) const TASKS: &[Task] = &[
     test::TASK,
     check::TASK,
     package::TASK,
+    oldest::TASK,
     rolling::TASK,
     failures::TASK,
     interop::TASK,

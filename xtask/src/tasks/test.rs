@@ -70,12 +70,23 @@ pub(crate) fn test(workspace: &Workspace, peers: Peers) -> Result {
     Ok(())
 }
 
+const ALL: [&str; 2] = ["--workspace", "--all-features"];
+
+/// Builds the Rust tests, and runs none.
+pub(crate) fn build(workspace: &Workspace) -> Result {
+    heading("Building the tests");
+    let mut tests = match has_nextest() {
+        true => workspace.cargo(["nextest", "run", "--no-run"]),
+        false => workspace.cargo(["test", "--no-run"]),
+    };
+    run(tests.args(ALL))
+}
+
 fn rust(workspace: &Workspace, peers: Peers) -> Result {
     heading("Rust tests");
-    let all = ["--workspace", "--all-features"];
-    if find_program(&["cargo-nextest"]).is_none() {
+    if !has_nextest() {
         // This runs the examples in the docs as well.
-        return run(workspace.cargo(["test"]).args(all));
+        return run(workspace.cargo(["test"]).args(ALL));
     }
     let mut tests = workspace.cargo(["nextest", "run"]);
     if peers != Peers::None {
@@ -87,7 +98,11 @@ fn rust(workspace: &Workspace, peers: Peers) -> Result {
     // Many wait for an engine to begin, or for one to be missed, and leave their core to others meanwhile.
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     tests.arg(format!("--test-threads={}", 2 * cores));
-    run(tests.args(all))?;
+    run(tests.args(ALL))?;
     heading("Examples in the docs");
-    run(workspace.cargo(["test", "--doc"]).args(all))
+    run(workspace.cargo(["test", "--doc"]).args(ALL))
+}
+
+fn has_nextest() -> bool {
+    find_program(&["cargo-nextest"]).is_some()
 }
