@@ -1,6 +1,7 @@
 // Starts, restarts and stops the server under test.
 
 import { spawn } from "node:child_process";
+import { createSocket } from "node:dgram";
 import { once } from "node:events";
 import { connect, createServer } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -14,22 +15,37 @@ export const HOST = "127.0.0.1";
 export const PATIENT = ["--ping-timeout", "900"];
 
 /**
- * A free port that stays free while nobody listens there: the system gives those above to connections. The nodes of a Redis
- * Cluster speak to each other 10,000 above theirs.
+ * A free port that stays free while nobody listens there: the system gives those above to connections, and tests leave a port
+ * alone while another of them has the same one of UDP, which none uses. The nodes of a Redis Cluster speak to each other
+ * 10,000 above theirs.
  */
 export async function freePort() {
   for (;;) {
     const port = 10_000 + Math.floor(Math.random() * 10_000);
-    const probe = createServer();
-    const isFree = await new Promise((resolve) => {
-      probe.once("error", () => resolve(false));
-      probe.listen(port, HOST, () => resolve(true));
-    });
-    if (!isFree) continue;
+    if ((await claim(port)) && (await isFree(port))) return port;
+  }
+}
+
+/** Until this process ends. */
+async function claim(port) {
+  const socket = createSocket("udp4").unref();
+  return new Promise((resolve) => {
+    socket.once("error", () => resolve(false));
+    socket.bind(port, HOST, () => resolve(true));
+  });
+}
+
+async function isFree(port) {
+  const probe = createServer();
+  const isFree = await new Promise((resolve) => {
+    probe.once("error", () => resolve(false));
+    probe.listen(port, HOST, () => resolve(true));
+  });
+  if (isFree) {
     probe.close();
     await once(probe, "close");
-    return port;
   }
+  return isFree;
 }
 
 export class ServerUnderTest {

@@ -12,7 +12,7 @@ mod way;
 use std::fs;
 use std::hash::{BuildHasher, RandomState};
 use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::{TcpListener, TcpStream, UdpSocket};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -30,6 +30,8 @@ use crate::SocketDir;
 pub struct Engine {
     kind: Kind,
     ports: Vec<u16>,
+    /// Keep other tests from its ports, also while it is stopped.
+    _claims: Vec<UdpSocket>,
     services: Vec<Service>,
     folder: SocketDir,
 }
@@ -156,9 +158,11 @@ impl Engine {
         // Tests of one process may give theirs the same name.
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let (ports, claims) = (0..nodes).map(|_| free_port()).unzip();
         let mut engine = Self {
             kind,
-            ports: (0..nodes).map(|_| free_port()).collect(),
+            ports,
+            _claims: claims,
             services: Vec::new(),
             folder: SocketDir::new(&format!("{kind:?}-{test}-{number}")),
         };
@@ -555,14 +559,17 @@ fn ask(port: u16, question: &[u8], answer: &mut [u8]) -> std::io::Result<()> {
     stream.read_exact(answer)
 }
 
-/// A port that stays free while nobody listens on it: connections of other programs get theirs from 32768 on, or higher.
-fn free_port() -> u16 {
+/// A port that stays free while nobody listens on it, as long as the claim is held: connections of other programs get theirs
+/// from 32768 on, or higher, and for tests the same port of UDP, which no engine uses, stands for the claim.
+fn free_port() -> (u16, UdpSocket) {
     let ports = u64::from(PORTS.end - PORTS.start);
     loop {
         let port = RandomState::new().hash_one(std::process::id()) % ports;
         let port = PORTS.start + u16::try_from(port).expect("it is in the range");
-        if TcpListener::bind((HOST, port)).is_ok() {
-            return port;
+        if let Ok(claim) = UdpSocket::bind((HOST, port))
+            && TcpListener::bind((HOST, port)).is_ok()
+        {
+            return (port, claim);
         }
     }
 }
