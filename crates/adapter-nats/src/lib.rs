@@ -26,5 +26,5 @@ mod tls;
 mod url;
 
 pub use nats::{Nats, NatsCredentialsError, NatsUrlError};
-pub use sockeye_cluster::ClusterConfig;
-pub use tls::{NatsTls, NatsTlsError};
+pub use sockeye_cluster::{ClusterConfig, EngineTls, EngineTlsError};
+pub use tls::NatsTlsError;

@@ -5,13 +5,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sockeye_adapter::{Cluster, IntoCluster};
-use sockeye_cluster::{BusCluster, ClusterConfig, Patience};
+use sockeye_cluster::{BusCluster, ClusterConfig, EngineTls, Patience};
 use thiserror::Error;
 
 use crate::account::Account;
 use crate::connection::NatsBus;
 use crate::dialect::Dialect;
-use crate::tls::{NatsTls, NatsTlsError};
+use crate::tls::{self, NatsTlsError};
 use crate::url::Target;
 
 /// A cluster of servers on NATS.
@@ -45,7 +45,7 @@ impl Nats {
     /// A cluster on the NATS of this URL, `nats://localhost`, say; with `tls://` the connection is encrypted. The default port is
     /// 4222. There may be several servers, with commas between them, and a user with a password, or a token, before an `@`,
     /// which all of them are shown. `?credentials=FILE` at the end names the file that `nsc` makes for a user, and
-    /// `?ca=FILE&cert=FILE&key=FILE` the certificates of authorities and of this server, as in [`NatsTls`]. They are read now.
+    /// `?ca=FILE&cert=FILE&key=FILE` the certificates of authorities and of this server, as in [`EngineTls`]. They are read now.
     /// Nothing is connected to yet.
     ///
     /// # Errors
@@ -129,8 +129,8 @@ impl Nats {
     /// # Errors
     ///
     /// If these are no certificates, or no key.
-    pub fn tls(mut self, tls: NatsTls) -> Result<Self, NatsTlsError> {
-        self.target.tls = Some(tls.config()?);
+    pub fn tls(mut self, tls: &EngineTls) -> Result<Self, NatsTlsError> {
+        self.target.tls = Some(tls::config(tls)?);
         Ok(self)
     }
 

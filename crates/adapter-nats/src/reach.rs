@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::BytesMut;
+use sockeye_cluster::EngineTls;
 use thiserror::Error;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -15,7 +16,7 @@ use tokio_rustls::rustls::pki_types::ServerName;
 
 use crate::account::Account;
 use crate::protocol::{self, Garbled, Hello, Info, Said};
-use crate::tls::{NatsTls, NatsTlsError};
+use crate::tls::{self, NatsTlsError};
 use crate::url::Server;
 
 /// A connection that a server has agreed to.
@@ -105,7 +106,7 @@ async fn agree(mut stream: TcpStream, server: &Server, manners: &Manners) -> Res
             let name = ServerName::try_from(name).map_err(io::Error::other)?;
             let config = match &manners.tls {
                 Some(config) => Arc::clone(config),
-                None => NatsTls::default().config()?,
+                None => tls::config(&EngineTls::default())?,
             };
             Box::new(TlsConnector::from(config).connect(name, stream).await?)
         }

@@ -4,10 +4,11 @@ use std::fmt;
 use std::sync::Arc;
 
 use percent_encoding::percent_decode_str;
+use sockeye_cluster::EngineTls;
 use tokio_rustls::rustls::ClientConfig;
 
 use crate::account::Account;
-use crate::tls::NatsTls;
+use crate::tls::{self, NatsTlsError};
 
 /// What a URL says.
 #[derive(Debug, Default)]
@@ -73,7 +74,8 @@ impl Target {
         }
         let [ca, cert, key] = [&files.ca, &files.cert, &files.key].map(Option::as_deref);
         if ca.or(cert).or(key).is_some() {
-            let config = NatsTls::read(ca, cert, key).and_then(|tls| tls.config());
+            let files = EngineTls::from_files(ca, cert, key).map_err(NatsTlsError::from);
+            let config = files.and_then(|files| tls::config(&files));
             target.tls = Some(config.map_err(|error| error.to_string())?);
         }
         Ok(target)

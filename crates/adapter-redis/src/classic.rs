@@ -50,7 +50,7 @@ impl Redis {
     /// Unix-domain socket. Credentials and a database may be in it. Several hosts, with commas between them, are tried one
     /// after the other. The parameter `sentinel` says that they are sentinels, and the name by which they know the primary;
     /// `ca` is a file with the authorities to trust, `cert` and `key` are files with a certificate of this server's, as in
-    /// `RedisTls`; `prefix` is [`prefix`](Self::prefix).
+    /// `EngineTls`; `prefix` is [`prefix`](Self::prefix).
     ///
     /// # Errors
     ///

@@ -12,12 +12,14 @@ use redis::{
     AsyncConnectionConfig, Client, ConnectionInfo, IntoConnectionInfo, ProtocolVersion,
     RedisResult, TlsMode,
 };
+#[cfg(feature = "tls")]
+use sockeye_cluster::EngineTls;
 use sockeye_cluster::Patience;
 
 use crate::error::RedisUrlError;
 use crate::slots::Address;
 #[cfg(feature = "tls")]
-use crate::tls::RedisTls;
+use crate::tls;
 
 /// The servers of one Redis: one alone, some of a Redis Cluster, or the sentinels that know who is the primary.
 pub(crate) struct Endpoint {
@@ -96,16 +98,16 @@ impl Endpoint {
         };
         #[cfg(feature = "tls")]
         if ca.is_some() || cert.is_some() || key.is_some() {
-            let tls = RedisTls::read(ca.as_deref(), cert.as_deref(), key.as_deref())?;
-            return endpoint.with_tls(tls);
+            let tls = EngineTls::from_files(ca.as_deref(), cert.as_deref(), key.as_deref())?;
+            return endpoint.with_tls(&tls);
         }
         Ok(endpoint)
     }
 
     /// Speaks TLS in this way.
     #[cfg(feature = "tls")]
-    pub(crate) fn with_tls(mut self, tls: RedisTls) -> Result<Self, RedisUrlError> {
-        let certificates = tls.certificates()?;
+    pub(crate) fn with_tls(mut self, tls: &EngineTls) -> Result<Self, RedisUrlError> {
+        let certificates = tls::certificates(tls)?;
         for server in &mut self.servers {
             let client = Client::build_with_tls(server.clone(), certificates.clone());
             let client = client.map_err(|error| RedisUrlError::Invalid(error.into()))?;
@@ -444,13 +446,14 @@ mod tests {
     #[test]
     fn certificates_are_looked_at_before_they_are_needed() {
         let error = parse("rediss://a?ca=/nowhere/ca.pem", "").unwrap_err();
-        assert_eq!(error.to_string(), "cannot read /nowhere/ca.pem");
+        let missing = r#"the file "/nowhere/ca.pem" cannot be read: "#;
+        assert!(error.to_string().starts_with(missing), "{error}");
         let no_key = parse("rediss://a?cert=/dev/null", "").unwrap_err();
-        assert!(matches!(no_key, RedisUrlError::Invalid(_)), "{no_key}");
+        assert!(matches!(no_key, RedisUrlError::Certificates(_)), "{no_key}");
         let empty = parse("rediss://a?ca=/dev/null", "").unwrap_err();
         assert!(matches!(empty, RedisUrlError::Invalid(_)), "{empty}");
         let plain = parse("redis://a", "").unwrap();
-        let error = plain.with_tls(RedisTls::default()).unwrap_err();
+        let error = plain.with_tls(&EngineTls::default()).unwrap_err();
         assert!(matches!(error, RedisUrlError::Invalid(_)), "{error}");
     }
 }

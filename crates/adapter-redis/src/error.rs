@@ -1,9 +1,8 @@
 //! What is wrong with a URL.
 
 use std::error::Error;
-use std::io;
-use std::path::PathBuf;
 
+use sockeye_cluster::EngineTlsError;
 use thiserror::Error;
 
 /// Why a URL is none of a cluster on Redis.
@@ -27,12 +26,7 @@ pub enum RedisUrlError {
         /// What it is set to.
         value: String,
     },
-    /// A file that it names cannot be read.
-    #[error("cannot read {}", path.display())]
-    File {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
+    /// The files of certificates that it names are of no use.
+    #[error(transparent)]
+    Certificates(#[from] EngineTlsError),
 }

@@ -31,7 +31,5 @@ mod tls;
 pub use classic::{Redis, RoomSubscriptions};
 pub use error::RedisUrlError;
 pub use sharded::{ShardedRedis, SubscriptionMode};
-pub use sockeye_cluster::ClusterConfig;
+pub use sockeye_cluster::{ClusterConfig, EngineTls, EngineTlsError};
 pub use streams::RedisStreams;
-#[cfg(feature = "tls")]
-pub use tls::RedisTls;

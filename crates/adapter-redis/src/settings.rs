@@ -12,7 +12,7 @@ macro_rules! common_settings {
             #[cfg(feature = "tls")]
             pub fn tls(
                 mut self,
-                tls: $crate::RedisTls,
+                tls: &$crate::EngineTls,
             ) -> ::std::result::Result<Self, $crate::RedisUrlError> {
                 self.endpoint = self.endpoint.with_tls(tls)?;
                 Ok(self)

@@ -50,7 +50,7 @@ impl ShardedRedis {
     /// Unix-domain socket, each with `+sharded` at its end. Credentials and a database may be in it. Several hosts, with commas
     /// between them, are tried one after the other. The parameter `sentinel` says that they are sentinels, and the name by
     /// which they know the primary; `ca` is a file with the authorities to trust, `cert` and `key` are files with a certificate
-    /// of this server's, as in `RedisTls`; `prefix` is [`prefix`](Self::prefix), and `mode` is
+    /// of this server's, as in `EngineTls`; `prefix` is [`prefix`](Self::prefix), and `mode` is
     /// [`subscription_mode`](Self::subscription_mode), one of `static`, `dynamic` and `dynamic-private`.
     ///
     /// # Errors

@@ -53,7 +53,7 @@ impl RedisStreams {
     /// Unix-domain socket, each with `+streams` at its end. Credentials and a database may be in it. Several hosts, with commas
     /// between them, are tried one after the other. The parameter `sentinel` says that they are sentinels, and the name by
     /// which they know the primary; `ca` is a file with the authorities to trust, `cert` and `key` are files with a certificate
-    /// of this server's, as in `RedisTls`; `stream` is [`stream`](Self::stream), `streams` is
+    /// of this server's, as in `EngineTls`; `stream` is [`stream`](Self::stream), `streams` is
     /// [`stream_count`](Self::stream_count), `max-len` is [`max_len`](Self::max_len), `prefix` is [`prefix`](Self::prefix), and
     /// `sessions` is [`session_prefix`](Self::session_prefix).
     ///

@@ -28,6 +28,7 @@ mod replay;
 mod saves;
 mod status;
 mod sync;
+mod tls;
 
 pub use attempts::Attempts;
 pub use bus::Bus;
@@ -45,3 +46,4 @@ pub use patience::{Asked, Patience};
 pub use profile::{BusProfile, Counting, IdScope, NodeIds};
 pub use queue::Subscription;
 pub use replay::{Between, Logged, Replay};
+pub use tls::{EngineTls, EngineTlsError};

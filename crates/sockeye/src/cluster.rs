@@ -8,17 +8,17 @@ use std::sync::Arc;
 #[cfg(feature = "mongo")]
 pub use sockeye_adapter_mongo::{Mongo, MongoUrlError};
 #[cfg(feature = "nats")]
-pub use sockeye_adapter_nats::{Nats, NatsCredentialsError, NatsTls, NatsTlsError, NatsUrlError};
+pub use sockeye_adapter_nats::{Nats, NatsCredentialsError, NatsTlsError, NatsUrlError};
 #[cfg(feature = "postgres")]
 pub use sockeye_adapter_postgres::{Postgres, PostgresUrlError};
-#[cfg(all(feature = "redis", feature = "tls"))]
-pub use sockeye_adapter_redis::RedisTls;
 #[cfg(feature = "redis")]
 pub use sockeye_adapter_redis::{
     Redis, RedisStreams, RedisUrlError, RoomSubscriptions, ShardedRedis, SubscriptionMode,
 };
 #[cfg(feature = "cluster")]
-pub use sockeye_cluster::{ClusterConfig, Counting, MemoryBus, MemoryHub, MemoryOptions};
+pub use sockeye_cluster::{
+    ClusterConfig, Counting, EngineTls, EngineTlsError, MemoryBus, MemoryHub, MemoryOptions,
+};
 use thiserror::Error;
 
 use crate::adapter::{Cluster, IntoCluster};

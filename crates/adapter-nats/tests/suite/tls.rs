@@ -3,7 +3,7 @@
 use std::fs;
 
 use sockeye_adapter::ClusterState;
-use sockeye_adapter_nats::{Nats, NatsTls, NatsTlsError};
+use sockeye_adapter_nats::{EngineTls, Nats, NatsTlsError};
 use sockeye_testkit::cluster::{
     Engine, broadcasts_reach_the_sockets_of_all_servers_once, eventually,
 };
@@ -42,9 +42,9 @@ async fn certificates_may_be_given_as_they_are() {
     let [ca, cert, key] =
         [server.authority(), cert, key].map(|file| fs::read(file).expect("a file"));
     let engine = Engine::new(move || {
-        let tls = NatsTls::default().ca_certificates(ca.clone());
+        let tls = EngineTls::default().ca_certificates(ca.clone());
         let tls = tls.client_certificate(cert.clone(), key.clone());
-        let nats = Nats::new(&url).expect("a URL of NATS").tls(tls);
+        let nats = Nats::new(&url).expect("a URL of NATS").tls(&tls);
         nats.expect("certificates")
     });
     broadcasts_reach_the_sockets_of_all_servers_once(&engine).await;
@@ -84,11 +84,11 @@ async fn stays_away(url: String, reason: &str) {
 
 #[test]
 fn what_is_wrong_with_certificates_is_said() {
-    let error = |tls: NatsTls| {
+    let error = |tls: &EngineTls| {
         let nats = Nats::new("tls://localhost").expect("a URL of NATS");
         nats.tls(tls).unwrap_err()
     };
-    let nothing = error(NatsTls::default().ca_certificates("nothing"));
+    let nothing = error(&EngineTls::default().ca_certificates("nothing"));
     assert!(
         matches!(
             nothing,
@@ -99,6 +99,6 @@ fn what_is_wrong_with_certificates_is_said() {
         ),
         "{nothing}"
     );
-    let keyless = error(NatsTls::default().client_certificate("", "no key"));
+    let keyless = error(&EngineTls::default().client_certificate("", "no key"));
     assert!(matches!(keyless, NatsTlsError::Key(_)), "{keyless}");
 }

@@ -3,7 +3,7 @@
 use std::fs;
 
 use sockeye_adapter::ClusterState;
-use sockeye_adapter_redis::{Redis, RedisStreams, RedisTls, RedisUrlError, ShardedRedis};
+use sockeye_adapter_redis::{EngineTls, Redis, RedisStreams, RedisUrlError, ShardedRedis};
 use sockeye_testkit::cluster::{
     Engine, broadcasts_reach_the_sockets_of_all_servers_once, eventually,
 };
@@ -26,7 +26,7 @@ async fn authority_may_be_given_as_it_is() {
     let pem = fs::read(server.authority()).expect("a file");
     let engine = Engine::new(move || {
         let redis = Redis::new(&url).expect("a URL of Redis");
-        let redis = redis.tls(RedisTls::default().ca_certificates(pem.clone()));
+        let redis = redis.tls(&EngineTls::default().ca_certificates(pem.clone()));
         redis.expect("a certificate")
     });
     broadcasts_reach_the_sockets_of_all_servers_once(&engine).await;
@@ -84,6 +84,6 @@ async fn other_authorities_are_not_trusted() {
 #[test]
 fn plain_connections_have_no_certificates() {
     let plain = Redis::new("redis://localhost").expect("a URL of Redis");
-    let error = plain.tls(RedisTls::default()).unwrap_err();
+    let error = plain.tls(&EngineTls::default()).unwrap_err();
     assert!(matches!(error, RedisUrlError::Invalid(_)), "{error}");
 }
