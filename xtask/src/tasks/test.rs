@@ -86,9 +86,9 @@ fn rust(workspace: &Workspace, peers: Peers) -> Result {
     heading("Rust tests");
     if !has_nextest() {
         // This runs the examples in the docs as well.
-        return run(workspace.cargo(["test"]).args(ALL));
+        return run(workspace.cargo(["test", "--no-fail-fast"]).args(ALL));
     }
-    let mut tests = workspace.cargo(["nextest", "run"]);
+    let mut tests = workspace.cargo(["nextest", "run", "--no-fail-fast"]);
     if peers != Peers::None {
         cluster::with_engines(workspace, &mut tests);
     }
