@@ -123,7 +123,8 @@ fn suite(workspace: &Workspace) -> Result<PathBuf> {
 /// The cases of compression were written for Python 2, where bytes are text. This version of the suite fails on its own
 /// empty binary messages, and on the texts that come back, of which it has a character for each byte.
 fn mend(cases: &Path) -> Result {
-    let mut source = fs::read_to_string(cases)?;
+    let before = fs::read_to_string(cases)?;
+    let mut source = before.clone();
     for (wrong, right) in [
         (
             "      msg = ''\n",
@@ -139,7 +140,11 @@ fn mend(cases: &Path) -> Result {
         }
         source = source.replace(wrong, right);
     }
-    Ok(fs::write(cases, source)?)
+    // The other role may be reading it.
+    if source != before {
+        fs::write(cases, source)?;
+    }
+    Ok(())
 }
 
 fn reports(workspace: &Workspace, role: &str) -> Result<PathBuf> {

@@ -28,7 +28,6 @@ fn bench(workspace: &Workspace, mut options: Vec<String>) -> Result {
         ""
     };
     let server = workspace.build_release("bench_server", engines)?;
-    let client = workspace.build_release("bench_client", "")?;
     let folder = workspace.root().join("bench");
     match node() {
         Ok(_) => node_modules(&folder.join("node"))?,
@@ -36,14 +35,17 @@ fn bench(workspace: &Workspace, mut options: Vec<String>) -> Result {
     }
     let mut bench = workspace.cargo(["run", "--release", "--target-dir"]);
     bench.arg(workspace.target().join("bench")).arg("--");
+    let mut programs = vec![("--server-bin", server)];
     if is_cluster {
         // Its adapters are there, and what starts the engines.
         node_modules(&workspace.root().join("interop"))?;
         with_engines(workspace, &mut bench);
         bench.arg(options.remove(0));
         options.retain(|word| word != "--");
+    } else {
+        programs.push(("--client-bin", workspace.build_release("bench_client", "")?));
     }
-    for (option, program) in [("--server-bin", server), ("--client-bin", client)] {
+    for (option, program) in programs {
         if !options.iter().any(|word| word.starts_with(option)) {
             bench.arg(option).arg(program);
         }
