@@ -6,7 +6,7 @@
 // who are no servers, is looked at on a server of each kind.
 
 import { parseArgs } from "./lib/args.mjs";
-import { ServerUnderTest } from "./lib/server.mjs";
+import { ServerUnderTest, UNHURRIED } from "./lib/server.mjs";
 import { dim, green, printTable, red, yellow } from "./lib/table.mjs";
 import { Client } from "./cluster/client.mjs";
 import { emitters } from "./cluster/emitters.mjs";
@@ -121,8 +121,7 @@ async function runOperations(column, pair, url) {
   const kinds = url ? [pair.near, pair.far] : [pair.near];
   const nodes = kinds.map((kind, i) => {
     const label = pair.near === pair.far ? `${kind}-${i + 1}` : kind;
-    // Who waits for the processor is not dead, and would miss events if it were taken for that.
-    const flags = ["--name", label, "--ping-timeout", "20000", ...(url ? ["--cluster", `'${url}'`] : []), ...(isRecovering(name) ? ["--recovery"] : [])];
+    const flags = ["--name", label, ...UNHURRIED, ...(url ? ["--cluster", `'${url}'`] : []), ...(isRecovering(name) ? ["--recovery"] : [])];
     return { name: label, server: new ServerUnderTest(NODES[kind], flags) };
   });
   try {

@@ -6,7 +6,7 @@
 
 import { setTimeout as sleep } from "node:timers/promises";
 import { fail, parseArgs } from "./lib/args.mjs";
-import { ServerUnderTest } from "./lib/server.mjs";
+import { ServerUnderTest, UNHURRIED } from "./lib/server.mjs";
 import { Client } from "./cluster/client.mjs";
 import { ENGINES, Missing } from "./cluster/engines.mjs";
 
@@ -53,7 +53,7 @@ class Cluster {
   constructor(name, url) {
     this.name = name;
     const command = `exec ${options.server}`;
-    this.servers = ["a", "b", "c"].map((id) => new ServerUnderTest(command, ["--name", id, "--cluster", `'${url}'`]));
+    this.servers = ["a", "b", "c"].map((id) => new ServerUnderTest(command, ["--name", id, "--cluster", `'${url}'`, ...UNHURRIED]));
   }
 
   async start() {

@@ -14,6 +14,9 @@ export const HOST = "127.0.0.1";
  */
 export const PATIENT = ["--ping-timeout", "900"];
 
+/** For servers of clusters, whose clients would miss events, or the suite answers, if they were taken for dead. */
+export const UNHURRIED = ["--ping-timeout", "20000"];
+
 /**
  * A free port that stays free while nobody listens there: the system gives those above to connections, and tests leave a port
  * alone while another of them has the same one of UDP, which none uses. The nodes of a Redis Cluster speak to each other

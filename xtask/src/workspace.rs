@@ -98,6 +98,13 @@ impl Workspace {
         Ok(self.built("release", &format!("examples/{example}")))
     }
 
+    /// Builds an example for suites that would take too long with one as the tests have it.
+    pub(crate) fn build_quick(&self, example: &str) -> Result<PathBuf> {
+        let mut build = self.cargo(["build", "--profile", "quick", "--package", "sockeye"]);
+        run(build.args(["--example", example]))?;
+        Ok(self.built("quick", &format!("examples/{example}")))
+    }
+
     fn built(&self, profile: &str, name: &str) -> PathBuf {
         let folder = self.target.join(profile);
         folder.join(format!("{name}{EXE_SUFFIX}"))

@@ -1,5 +1,5 @@
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use serde_json::Value;
@@ -12,8 +12,9 @@ use crate::{Error, Result};
 pub(crate) const TASK: Task = Task {
     name: "fuzz",
     summary: "feed the parsers what libFuzzer comes up with",
-    usage: "usage: cargo xtask fuzz [--seconds N] [TARGET]
+    usage: "usage: cargo xtask fuzz [--seconds N | --build] [TARGET]
 
+  --build       build them, and run none
   --seconds N   how long each target runs (default 10)
   TARGET        one target of fuzz/Cargo.toml instead of all of them
 
@@ -21,8 +22,12 @@ Needs a C++ compiler, and no nightly toolchain. What is learned stays in the tar
 in fuzz/corpus are only read. An input that fails is kept in fuzz/artifacts/TARGET.",
     run: |workspace, mut args| {
         let seconds = args.value("--seconds")?;
+        let only_build = args.flag("--build");
         let target = args.positional();
         args.finish()?;
+        if only_build {
+            return build(workspace, target.as_deref());
+        }
         let seconds = seconds.map_or(Ok(DEFAULT_SECONDS), |text| text.parse())?;
         fuzz(workspace, seconds, target.as_deref())
     },
@@ -31,16 +36,8 @@ in fuzz/corpus are only read. An input that fails is kept in fuzz/artifacts/TARG
 const DEFAULT_SECONDS: u32 = 10;
 
 pub(crate) fn fuzz(workspace: &Workspace, seconds: u32, only: Option<&str>) -> Result {
-    let folder = workspace.root().join("fuzz");
-    let built = workspace.target().join("fuzz");
-    let mut build = workspace.cargo(["build", "--release", "--target-dir"]);
-    build.arg(&built);
-    if let Some(target) = only {
-        build.args(["--bin", target]);
-    }
-    // The folder's own .cargo/config.toml has the flags for coverage.
-    run(build.current_dir(&folder))?;
-
+    build(workspace, only)?;
+    let (folder, built) = folders(workspace);
     let programs = built.join(host()?).join("release");
     let mut suites = Vec::new();
     for target in targets(workspace)? {
@@ -52,6 +49,23 @@ pub(crate) fn fuzz(workspace: &Workspace, seconds: u32, only: Option<&str>) -> R
         }
     }
     run_side_by_side(suites)
+}
+
+fn build(workspace: &Workspace, only: Option<&str>) -> Result {
+    let (folder, built) = folders(workspace);
+    let mut build = workspace.cargo(["build", "--release", "--target-dir"]);
+    build.arg(built);
+    if let Some(target) = only {
+        build.args(["--bin", target]);
+    }
+    // The folder's own .cargo/config.toml has the flags for coverage.
+    run(build.current_dir(folder))
+}
+
+/// Where the targets are, and where what is built of them.
+fn folders(workspace: &Workspace) -> (PathBuf, PathBuf) {
+    let built = workspace.target().join("fuzz");
+    (workspace.root().join("fuzz"), built)
 }
 
 fn fuzzer(

@@ -46,11 +46,18 @@ pub(crate) const ABUSE_TASK: Task = Task {
     summary: "attack the server, and look at what it keeps in memory",
     usage: "usage: cargo xtask abuse [OPTIONS OF interop/abuse.mjs]
 
+  --build         build what is attacked, and nothing more
   --short         a fifth of everything
   --filter TEXT   only attacks whose name holds TEXT
 
-Builds the conformance example in release mode. Needs Node.js 20, and Linux for its /proc.",
-    run: |workspace, args| abuse(workspace, args.rest()),
+Builds the conformance example with optimizations. Needs Node.js 20, and Linux for its /proc.",
+    run: |workspace, mut args| {
+        if args.flag("--build") {
+            args.finish()?;
+            return abused(workspace).map(drop);
+        }
+        abuse(workspace, args.rest())
+    },
 };
 
 /// Some cells of the matrix of clients and transports.
@@ -160,10 +167,14 @@ pub(crate) fn browser(workspace: &Workspace, options: Vec<String>) -> Result<Sui
     Ok(("Chromium".to_owned(), browser))
 }
 
+fn abused(workspace: &Workspace) -> Result<PathBuf> {
+    workspace.build_quick("conformance")
+}
+
 /// The suite that abuses the server.
 fn abuse(workspace: &Workspace, options: Vec<String>) -> Result {
     let suites = Suites::prepare(workspace)?;
-    let conformance = workspace.build_release("conformance", "")?;
+    let conformance = abused(workspace)?;
     heading("Abuse");
     run(suites.against("abuse.mjs", &conformance).args(options))
 }

@@ -22,7 +22,7 @@ tried at a time, each with two workers.",
 
 const DEFAULT_SECONDS: u32 = 60;
 
-fn stalls(workspace: &Workspace, seconds: u32) -> Result {
+pub(crate) fn stalls(workspace: &Workspace, seconds: u32) -> Result {
     heading("stalls");
     // The features of the whole workspace, so that nothing is built anew for this.
     let mut test = workspace.cargo(["test", "--workspace", "--all-features", "--test", "stalls"]);
