@@ -15,7 +15,9 @@ mod report;
 mod scenarios;
 mod server;
 
-use std::{env, error::Error, process::ExitCode};
+use std::{env, error::Error, iter, process::ExitCode};
+
+use clap::Parser;
 
 use options::Options;
 use report::Report;
@@ -43,21 +45,23 @@ fn main() -> ExitCode {
     }
 }
 
+/// The arguments behind what clap takes for the program's name.
+fn named(args: &[String]) -> impl Iterator<Item = &str> {
+    iter::once("bench").chain(args.iter().map(String::as_str))
+}
+
 fn measure(args: &[String]) -> Result<()> {
-    let Some(options) = Options::parse(args)? else {
-        print!("{}", options::USAGE);
-        return Ok(());
-    };
+    let options = Options::parse_from(named(args));
     proc::raise_file_limit()?;
     let servers = Servers::find(&options)?;
     let mut report = Report::default();
-    for round in 1..=options.rounds {
-        for &scenario in &options.scenarios {
+    for round in 1..=options.common.rounds() {
+        for &scenario in options.scenarios() {
             let contest = scenario.contest();
             for kind in servers.found.iter().filter(|kind| contest.has(**kind)) {
                 eprint!(
                     "round {round}/{}: {} on {} … ",
-                    options.rounds,
+                    options.common.rounds(),
                     scenario.name(),
                     kind.name()
                 );

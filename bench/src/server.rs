@@ -117,7 +117,7 @@ pub(crate) struct Servers {
 impl Servers {
     /// Keeps those of the wanted servers that are there, and says what is missing.
     pub(crate) fn find(options: &Options) -> Result<Self> {
-        let mut found = options.servers.clone();
+        let mut found = options.servers().to_vec();
         found.retain(|kind| {
             let missing = match kind {
                 Kind::Sockeye
@@ -125,10 +125,10 @@ impl Servers {
                 | Kind::SockeyePlain
                 | Kind::SockeyeUnix
                 | Kind::RustSocketio
-                    if !options.server_bin.is_file() =>
+                    if !options.common.server_bin.is_file() =>
                 format!(
                     "{} does not exist; build it with `cargo build --release --example bench_server`",
-                    options.server_bin.display()
+                    options.common.server_bin.display()
                 ),
                 Kind::NodeNet if Command::new("node").arg("--version").output().is_err() => {
                     "Node.js is not on the PATH".to_owned()
@@ -153,7 +153,7 @@ impl Servers {
         })?;
         Ok(Self {
             found,
-            server_bin: options.server_bin.clone(),
+            server_bin: options.common.server_bin.clone(),
             client_bin: options.client_bin.clone(),
             cores: Cores::find()?,
             sockets,

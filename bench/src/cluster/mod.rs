@@ -5,33 +5,32 @@ mod options;
 mod report;
 mod scenarios;
 
-use crate::{Result, proc, server};
+use clap::Parser;
+
+use crate::{Result, named, proc, server};
 
 use nodes::{Nodes, Peer};
 use options::Options;
 use report::Report;
 
 pub(crate) fn run(args: &[String]) -> Result<()> {
-    let Some(options) = Options::parse(args)? else {
-        print!("{}", options::USAGE);
-        return Ok(());
-    };
+    let options = Options::parse_from(named(args));
     proc::raise_file_limit()?;
     server::kill_children_on_signal(|| ())?;
     let nodes = Nodes::new(&options)?;
     let mut report = Report::default();
-    for round in 1..=options.rounds {
+    for round in 1..=options.common.rounds() {
         for engine in &options.engines {
-            for &scenario in &options.scenarios {
+            for &scenario in options.scenarios() {
                 // By turns, so that whatever slows the machine for a while slows both.
-                for &peer in &options.peers {
+                for &peer in options.peers() {
                     if peer == Peer::Node && !scenario.has_node() {
                         continue;
                     }
                     let (name, who) = (scenario.name(), peer.name());
                     eprint!(
                         "round {round}/{}: {who} on {engine}, {name} … ",
-                        options.rounds
+                        options.common.rounds()
                     );
                     match scenarios::run(scenario, peer, engine, &nodes, &options) {
                         Ok(numbers) => {

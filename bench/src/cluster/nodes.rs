@@ -40,8 +40,8 @@ pub(super) struct Nodes {
 
 impl Nodes {
     pub(super) fn new(options: &Options) -> Result<Self> {
-        if options.peers.contains(&Peer::Sockeye) && !options.server_bin.is_file() {
-            let path = options.server_bin.display();
+        if options.peers().contains(&Peer::Sockeye) && !options.common.server_bin.is_file() {
+            let path = options.common.server_bin.display();
             return Err(format!(
                 "{path} does not exist; build it with `cargo build --release --example bench_server`"
             )
@@ -54,7 +54,7 @@ impl Nodes {
             }
         }
         Ok(Self {
-            server_bin: options.server_bin.clone(),
+            server_bin: options.common.server_bin.clone(),
             cores: Cores::find()?,
         })
     }

@@ -1,76 +1,47 @@
 //! The command line.
 
-use std::{path::PathBuf, time::Duration};
+use clap::Parser;
 
 use super::{nodes::Peer, scenarios::Scenario};
-use crate::{Result, options::choose};
+use crate::options::{Common, List};
 
-pub(super) const USAGE: &str = "\
-Measures what a cluster costs: CPU for each broadcast on the server that emits and on the one that has the receiver, time
-from the one's client to the other's, and memory of a connection.
-
-Usage: cargo run --release -- cluster [OPTIONS]
-
-  --rounds N         rounds, each over every engine, scenario and server (default 5)
-  --seconds S        measured seconds of each scenario, after one of warming up (default 3)
-  --engines NAME,…   engines of interop/cluster/engines.mjs (default redis)
-  --only NAME,…      single, burst, rooms, idle (default single, burst, rooms)
-  --servers NAME,…   sockeye, node (default both)
-  --server-bin PATH  Sockeye's server (default ../target/release/examples/bench_server)
-  --connections N    connections of idle (default 10000)
-  --settle S         seconds between the last of them and the look at the memory (default 3)
-";
-
+/// Measures what a cluster costs: CPU for each broadcast on the server that emits and on the one that has the receiver, time
+/// from the one's client to the other's, and memory of a connection.
+#[derive(Parser)]
+#[command(name = "cargo xtask bench cluster")]
 pub(super) struct Options {
-    pub(super) rounds: usize,
-    pub(super) window: Duration,
+    #[command(flatten)]
+    pub(super) common: Common,
+    /// Engines of interop/cluster/engines.mjs
+    #[arg(
+        long,
+        value_name = "NAME,…",
+        value_delimiter = ',',
+        default_value = "redis"
+    )]
     pub(super) engines: Vec<String>,
-    pub(super) scenarios: Vec<Scenario>,
-    pub(super) peers: Vec<Peer>,
-    pub(super) server_bin: PathBuf,
-    pub(super) connections: usize,
-    pub(super) settle: Duration,
+    /// Only these of single, burst, rooms, idle
+    #[arg(long = "only", value_name = "NAME,…", value_parser = scenarios, default_value = "single,burst,rooms")]
+    scenarios: List<Scenario>,
+    /// Only these of sockeye, node
+    #[arg(long = "servers", value_name = "NAME,…", value_parser = peers, default_value = "sockeye,node")]
+    peers: List<Peer>,
 }
 
 impl Options {
-    /// `None` if help is asked for.
-    pub(super) fn parse(args: &[String]) -> Result<Option<Self>> {
-        let here = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
-        let mut options = Self {
-            rounds: 5,
-            window: Duration::from_secs(3),
-            engines: vec!["redis".to_owned()],
-            scenarios: vec![Scenario::Single, Scenario::Burst, Scenario::Rooms],
-            peers: Peer::ALL.to_vec(),
-            server_bin: here.join("../target/release/examples/bench_server"),
-            connections: 10_000,
-            settle: Duration::from_secs(3),
-        };
-        let mut args = args.iter();
-        while let Some(option) = args.next() {
-            if matches!(option.as_str(), "-h" | "--help") {
-                return Ok(None);
-            }
-            let value = args
-                .next()
-                .ok_or_else(|| format!("{option} needs a value"))?;
-            match option.as_str() {
-                "--rounds" => options.rounds = value.parse()?,
-                "--seconds" => options.window = Duration::try_from_secs_f64(value.parse()?)?,
-                "--engines" => options.engines = value.split(',').map(str::to_owned).collect(),
-                "--only" => options.scenarios = choose(value, &Scenario::ALL, Scenario::name)?,
-                "--servers" => options.peers = choose(value, &Peer::ALL, Peer::name)?,
-                "--server-bin" => options.server_bin = value.into(),
-                "--connections" => options.connections = value.parse()?,
-                "--settle" => options.settle = Duration::try_from_secs_f64(value.parse()?)?,
-                // What `cargo xtask bench` gives to every benchmark.
-                "--client-bin" => {}
-                other => return Err(format!("unknown option {other}\n\n{USAGE}").into()),
-            }
-        }
-        if options.rounds == 0 || options.window.is_zero() || options.connections == 0 {
-            return Err("rounds, seconds and connections must be more than 0".into());
-        }
-        Ok(Some(options))
+    pub(super) fn scenarios(&self) -> &[Scenario] {
+        &self.scenarios.0
     }
+
+    pub(super) fn peers(&self) -> &[Peer] {
+        &self.peers.0
+    }
+}
+
+fn scenarios(list: &str) -> Result<List<Scenario>, String> {
+    List::parse(list, &Scenario::ALL, Scenario::name)
+}
+
+fn peers(list: &str) -> Result<List<Peer>, String> {
+    List::parse(list, &Peer::ALL, Peer::name)
 }

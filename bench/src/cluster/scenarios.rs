@@ -77,7 +77,7 @@ pub(super) fn run(
         _ => Load::new(1000, 2, 1000, 100),
     };
     let mut clients = Clients::new(&sender, &receiver, &load)?;
-    clients.run_for(&load, WARM_UP.min(options.window))?;
+    clients.run_for(&load, WARM_UP.min(options.common.window))?;
     clients.times.clear();
     let before = clients.sent;
     let servers = [Some(&sender), Some(&receiver), bystander.as_ref()];
@@ -87,7 +87,7 @@ pub(super) fn run(
             .collect()
     };
     let (start, first) = (Instant::now(), cpu()?);
-    clients.run_for(&load, options.window)?;
+    clients.run_for(&load, options.common.window)?;
     let (time, last) = (start.elapsed(), cpu()?);
     let broadcasts = (clients.sent - before) as f64;
     let mut numbers = Vec::new();
@@ -230,9 +230,9 @@ fn idle(server: &Server, options: &Options) -> Result<f64> {
     let mut swarm = Swarm::new(&server.target)?;
     let mut look = |count| -> Result<f64> {
         swarm.open(count)?;
-        settle(&mut swarm, options.settle)?;
+        settle(&mut swarm, options.common.settle)?;
         Ok(proc::memory_of(server.pid())?.private_dirty)
     };
     let before = look(FIRST)?;
-    Ok((look(options.connections)? - before) / options.connections as f64)
+    Ok((look(options.common.connections())? - before) / options.common.connections() as f64)
 }

@@ -60,12 +60,12 @@ pub(super) fn idle(
         let option = ("--connections", connections.to_string());
         let mut client = servers.start_client(kind, server, "idle", &[option])?;
         client.expect("connected")?;
-        thread::sleep(options.settle);
+        thread::sleep(options.common.settle);
         proc::memory_of(client.pid())
     };
     let few = memory(WARM_UP)?;
-    let many = memory(WARM_UP + options.idle_connections)?;
-    let each = |few: f64, many: f64| (many - few) / options.idle_connections as f64;
+    let many = memory(WARM_UP + options.common.connections())?;
+    let each = |few: f64, many: f64| (many - few) / options.common.connections() as f64;
     Ok(Sample::Memory {
         private_dirty: each(few.private_dirty, many.private_dirty),
         resident: each(few.resident, many.resident),

@@ -11,12 +11,12 @@ const WARM_UP: usize = 50;
 pub(super) fn run(server: &Server, options: &Options) -> Result<Sample> {
     let mut swarm = Swarm::new(&server.target)?;
     swarm.open(WARM_UP)?;
-    settle(&mut swarm, options.settle)?;
+    settle(&mut swarm, options.common.settle)?;
     let before = proc::memory_of(server.pid())?;
-    swarm.open(options.idle_connections)?;
-    settle(&mut swarm, options.settle)?;
+    swarm.open(options.common.connections())?;
+    settle(&mut swarm, options.common.settle)?;
     let after = proc::memory_of(server.pid())?;
-    let each = |before: f64, after: f64| (after - before) / options.idle_connections as f64;
+    let each = |before: f64, after: f64| (after - before) / options.common.connections() as f64;
     Ok(Sample::Memory {
         private_dirty: each(before.private_dirty, after.private_dirty),
         resident: each(before.resident, after.resident),

@@ -203,16 +203,20 @@ pub(crate) fn run(
     let server = servers.start(part, server, contest.carrier(kind))?;
     match scenario {
         Scenario::Echo | Scenario::StreamEcho => {
-            echo::run(&server, options.window).map(Sample::Cpu)
+            echo::run(&server, options.common.window).map(Sample::Cpu)
         }
-        Scenario::CastBurst => cast::short(&server, options.window, 4).map(Sample::Cpu),
-        Scenario::CastSingle => cast::short(&server, options.window, 1).map(Sample::Cpu),
-        Scenario::CastDeflate => cast::long(&server, options.window).map(Sample::Cpu),
-        Scenario::Connect => connect::run(&server, options.window).map(Sample::Cpu),
+        Scenario::CastBurst => cast::short(&server, options.common.window, 4).map(Sample::Cpu),
+        Scenario::CastSingle => cast::short(&server, options.common.window, 1).map(Sample::Cpu),
+        Scenario::CastDeflate => cast::long(&server, options.common.window).map(Sample::Cpu),
+        Scenario::Connect => connect::run(&server, options.common.window).map(Sample::Cpu),
         Scenario::Idle | Scenario::StreamIdle => idle::run(&server, options),
-        Scenario::StreamRtt => rtt::run(&server, options.window),
-        Scenario::ClientEchoDeep => client::echo(kind, servers, &server, options.window, (1, 16)),
-        Scenario::ClientEchoWide => client::echo(kind, servers, &server, options.window, (16, 1)),
+        Scenario::StreamRtt => rtt::run(&server, options.common.window),
+        Scenario::ClientEchoDeep => {
+            client::echo(kind, servers, &server, options.common.window, (1, 16))
+        }
+        Scenario::ClientEchoWide => {
+            client::echo(kind, servers, &server, options.common.window, (16, 1))
+        }
         Scenario::ClientIdle => client::idle(kind, servers, &server, options),
     }
 }
