@@ -109,7 +109,14 @@ def large(client, inbox):
     same(inbox.next("message-back"), sent)
 
 
+def in_turn(client):
+    """Has the messages handled one after the other: this client starts a thread for each, and they may overtake each other."""
+    trigger = client.eio._trigger_event
+    client.eio._trigger_event = lambda *args, **kwargs: trigger(*args, **{**kwargs, "run_async": False})
+
+
 def order(client, inbox):
+    in_turn(client)
     for i in range(200):
         client.emit("message", i)
     same([inbox.next("message-back") for _ in range(200)], [[i] for i in range(200)])
