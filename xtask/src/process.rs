@@ -225,37 +225,35 @@ impl Drop for Background {
 
 /// `drop` does not run when a signal ends us, so where the system can be asked to kill the child then, it is.
 fn dying_with_us(command: &Command) -> Command {
-    let Some(setpriv) = find_program(&["setpriv"]) else {
-        return copy(command, Command::new(command.get_program()));
-    };
-    let mut wrapped = Command::new(setpriv);
-    wrapped.args(["--pdeathsig", "KILL", "--"]);
-    wrapped.arg(command.get_program());
-    copy(command, wrapped)
+    wrapped(command, "setpriv", &["--pdeathsig", "KILL", "--"])
 }
 
 /// The command, behind all others that want the processor, where the system can be asked for that.
 fn yielding(command: &Command) -> Command {
-    let Some(nice) = find_program(&["nice"]) else {
-        return copy(command, Command::new(command.get_program()));
-    };
-    let mut wrapped = Command::new(nice);
-    wrapped.args(["-n", "19"]).arg(command.get_program());
-    copy(command, wrapped)
+    wrapped(command, "nice", &["-n", "19"])
 }
 
-fn copy(from: &Command, mut to: Command) -> Command {
-    for (name, value) in from.get_envs() {
+/// The command, run by a program that takes it behind these words; by itself where that program is not there.
+fn wrapped(command: &Command, by: &str, words: &[&str]) -> Command {
+    let mut wrapped = match find_program(&[by]) {
+        Some(program) => {
+            let mut wrapped = Command::new(program);
+            wrapped.args(words).arg(command.get_program());
+            wrapped
+        }
+        None => Command::new(command.get_program()),
+    };
+    for (name, value) in command.get_envs() {
         match value {
-            Some(value) => to.env(name, value),
-            None => to.env_remove(name),
+            Some(value) => wrapped.env(name, value),
+            None => wrapped.env_remove(name),
         };
     }
-    to.args(from.get_args());
-    if let Some(folder) = from.get_current_dir() {
-        to.current_dir(folder);
+    wrapped.args(command.get_args());
+    if let Some(folder) = command.get_current_dir() {
+        wrapped.current_dir(folder);
     }
-    to
+    wrapped
 }
 
 /// A port of 127.0.0.1 that was free a moment ago.

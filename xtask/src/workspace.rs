@@ -25,6 +25,9 @@ pub(crate) struct Package {
     pub(crate) is_published: bool,
 }
 
+/// What is the same for all builds that are to share what was built.
+pub(crate) const ALL: [&str; 2] = ["--workspace", "--all-features"];
+
 impl Workspace {
     /// Asks cargo, so that `CARGO_TARGET_DIR` and the user's configuration count.
     pub(crate) fn find() -> Result<Self> {
@@ -86,8 +89,8 @@ impl Workspace {
 
     /// With the features of the whole workspace, like the Rust tests, so that hardly anything is left to be built.
     fn build(&self, programs: &[&str]) -> Result {
-        let mut build = self.cargo(["build", "--workspace", "--all-features"]);
-        run(build.args(programs))
+        let mut build = self.cargo(["build"]);
+        run(build.args(ALL).args(programs))
     }
 
     /// Builds an example in release mode with these features more, for what measures it, and tells where it is.

@@ -58,6 +58,7 @@ pub struct Listeners<S> {
     has_outgoing: AtomicBool,
     /// Whether there are handlers of the connection's packets, so that nobody need look when one comes.
     wants_packets: Wanted,
+    /// The same of its heartbeats.
     wants_heartbeats: Wanted,
     /// What an event is called here that has another name.
     own_name: OwnName,

@@ -1,7 +1,7 @@
 use super::{Task, licences};
 use crate::Result;
 use crate::process::{heading, run};
-use crate::workspace::Workspace;
+use crate::workspace::{ALL, Workspace};
 
 pub(crate) const TASK: Task = Task {
     name: "check",
@@ -23,8 +23,6 @@ Both without a word.",
         }
     },
 };
-
-const ALL: [&str; 2] = ["--workspace", "--all-features"];
 
 pub(crate) fn lints(workspace: &Workspace) -> Result {
     heading("Formatting");

@@ -1,7 +1,7 @@
 use super::Task;
 use crate::Result;
 use crate::process::{heading, run};
-use crate::workspace::Workspace;
+use crate::workspace::{ALL, Workspace};
 
 pub(crate) const TASK: Task = Task {
     name: "stalls",
@@ -25,7 +25,8 @@ const DEFAULT_SECONDS: u32 = 60;
 pub(crate) fn stalls(workspace: &Workspace, seconds: u32) -> Result {
     heading("stalls");
     // The features of the whole workspace, so that nothing is built anew for this.
-    let mut test = workspace.cargo(["test", "--workspace", "--all-features", "--test", "stalls"]);
-    test.args(["--", "--nocapture", "--test-threads", "2"]);
+    let mut test = workspace.cargo(["test", "--test", "stalls"]);
+    test.args(ALL)
+        .args(["--", "--nocapture", "--test-threads", "2"]);
     run(test.env("SOCKEYE_STALL_SECONDS", seconds.to_string()))
 }

@@ -3,7 +3,7 @@ use std::path::PathBuf;
 use super::{Task, cluster, interop};
 use crate::process::{find_program, heading, run, run_side_by_side, yellow};
 use crate::tools;
-use crate::workspace::Workspace;
+use crate::workspace::{ALL, Workspace};
 use crate::{Error, Result};
 
 pub(crate) const TASK: Task = Task {
@@ -69,8 +69,6 @@ pub(crate) fn test(workspace: &Workspace, peers: Peers) -> Result {
     }
     Ok(())
 }
-
-const ALL: [&str; 2] = ["--workspace", "--all-features"];
 
 /// Builds the Rust tests, and runs none.
 pub(crate) fn build(workspace: &Workspace) -> Result {
