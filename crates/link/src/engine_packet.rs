@@ -3,7 +3,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use sockeye_engine::{Incoming, Packet};
-use sockeye_events::{Event, ExtractError, FromEvent, Listeners};
+use sockeye_events::{Event, ExtractError, FromEvent, Listeners, Often};
 
 use crate::receiver::{Receiver, further};
 
@@ -94,8 +94,11 @@ impl fmt::Debug for EnginePacket {
     }
 }
 
-/// Whether a socket has handlers of the packets that come over its connection. Asked for each message.
+/// Whether one of these sockets has handlers of the packets that come over their connection. Asked for each message.
 #[inline]
-pub fn wants_packets<S: Receiver>(socket: &S) -> bool {
-    socket.shared().wants_packets() || further(socket).any(Listeners::wants_packets)
+pub fn wants_packets<'s, S: Receiver + 's>(mut sockets: impl Iterator<Item = &'s S>) -> bool {
+    Often::Packet.is_wanted()
+        && sockets.any(|socket| {
+            socket.shared().wants_packets() || further(socket).any(Listeners::wants_packets)
+        })
 }

@@ -476,8 +476,7 @@ impl sockeye_engine::Connection for ServerConnection {
     }
 
     fn wants_packets(&self) -> bool {
-        let mut sockets = self.inbox.sockets();
-        Often::Packet.is_wanted() && sockets.any(|(_, socket)| wants_packets(socket))
+        wants_packets(self.inbox.sockets().map(|(_, socket)| socket))
     }
 
     fn handle_packet(&mut self, packet: &Packet<'_>, cx: &mut Context<'_>) {
