@@ -23,10 +23,14 @@ use crate::recovery::{LoggedEvent, Receivers};
 #[derive(Debug)]
 pub struct EventLog {
     limits: LogLimits,
-    /// `None` where the event of one room was forgotten before its time.
-    events: VecDeque<Option<Entry>>,
-    /// The number of the first of these.
-    first: u64,
+    /// In the order of their numbers.
+    events: VecDeque<Place>,
+    /// How many of these are of events that are forgotten.
+    holes: usize,
+    /// The number of the last event that was added.
+    last: u64,
+    /// How many have been forgotten that were the oldest.
+    forgotten: u64,
     bytes: usize,
     /// Everything up to this number may be missing.
     lost: u64,
@@ -58,6 +62,13 @@ struct Channel {
     lost: u64,
 }
 
+/// Where an event stands in the log, and the event, unless its room has lost it before its time.
+#[derive(Debug)]
+struct Place {
+    number: u64,
+    entry: Option<Entry>,
+}
+
 #[derive(Debug)]
 struct Entry {
     event: Arc<LoggedEvent>,
@@ -80,7 +91,9 @@ impl EventLog {
         Self {
             limits,
             events: VecDeque::new(),
-            first: 1,
+            holes: 0,
+            last: 0,
+            forgotten: 0,
             bytes: 0,
             lost: 0,
             everyone: Channel::default(),
@@ -91,8 +104,8 @@ impl EventLog {
 
     /// The number of the last event; 0 if there has been none yet.
     #[must_use]
-    pub fn last(&self) -> u64 {
-        self.first + self.events.len() as u64 - 1
+    pub const fn last(&self) -> u64 {
+        self.last
     }
 
     /// How many bytes its events take.
@@ -115,7 +128,8 @@ impl EventLog {
         now: Instant,
     ) -> Arc<LoggedEvent> {
         self.forget_old(now);
-        let number = self.last() + 1;
+        self.last += 1;
+        let number = self.last;
         event.number = number;
         let bytes = OVERHEAD + event.bytes();
         let event = Arc::new(event);
@@ -131,12 +145,15 @@ impl EventLog {
         });
         let too_much = is_too_much.then(|| receivers.clone());
         self.bytes += bytes;
-        self.events.push_back(Some(Entry {
-            event: Arc::clone(&event),
-            receivers,
-            at: now,
-            bytes,
-        }));
+        self.events.push_back(Place {
+            number,
+            entry: Some(Entry {
+                event: Arc::clone(&event),
+                receivers,
+                at: now,
+                bytes,
+            }),
+        });
         if let Some(receivers) = too_much {
             self.shorten(&receivers);
         }
@@ -187,7 +204,7 @@ impl EventLog {
     /// Forgets what is too old.
     pub fn forget_old(&mut self, now: Instant) {
         while let Some(first) = self.events.front() {
-            if let Some(first) = first
+            if let Some(first) = &first.entry
                 && now.saturating_duration_since(first.at) < self.limits.time
             {
                 return;
@@ -199,7 +216,7 @@ impl EventLog {
 
     /// Forgets the oldest event, before its time.
     pub fn forget_oldest(&mut self) {
-        while matches!(self.events.front(), Some(None)) {
+        while let Some(Place { entry: None, .. }) = self.events.front() {
             self.forget_first();
         }
         self.forget_first();
@@ -210,7 +227,7 @@ impl EventLog {
 
     /// All is lost, and nothing of single rooms any more.
     fn be_empty(&mut self) {
-        self.lost = self.last();
+        self.lost = self.last;
         self.rooms.clear();
         self.sockets.clear();
         self.everyone = Channel::default();
@@ -219,13 +236,19 @@ impl EventLog {
     /// When there is something to forget, if nothing is added.
     #[must_use]
     pub fn oldest_until(&self) -> Option<Instant> {
-        let oldest = self.events.iter().flatten().next()?;
+        let oldest = self.events.iter().find_map(|place| place.entry.as_ref())?;
         oldest.at.checked_add(self.limits.time)
     }
 
     fn entry(&self, number: u64) -> Option<&Entry> {
-        let index = number.checked_sub(self.first)?;
-        self.events.get(usize::try_from(index).ok()?)?.as_ref()
+        self.events.get(self.index(number)?)?.entry.as_ref()
+    }
+
+    fn index(&self, number: u64) -> Option<usize> {
+        let found = self
+            .events
+            .binary_search_by_key(&number, |place| place.number);
+        found.ok()
     }
 
     /// Brings the rooms of an event back to what they may have.
@@ -238,27 +261,37 @@ impl EventLog {
                     victim = channel.numbers.front().copied();
                 }
             });
-            let Some(number) = victim else { return };
-            let index = usize::try_from(number - self.first).unwrap_or(usize::MAX);
-            let entry = self.events.get_mut(index).and_then(Option::take);
+            let Some(number) = victim else { break };
+            let index = self.index(number);
+            let place = index.and_then(|index| self.events.get_mut(index));
+            let entry = place.and_then(|place| place.entry.take());
             let entry = entry.expect("what a room lists is there");
+            self.holes += 1;
             self.bytes -= entry.bytes;
             self.each_channel(&entry.receivers, false, |channel, _| {
                 channel.remove(number, entry.bytes);
                 channel.lost = channel.lost.max(number);
             });
         }
+        // An older event of another room may stay for long, and all that this one loses meanwhile would stand behind it.
+        if self.holes > self.events.len() / 2 {
+            self.events.retain(|place| place.entry.is_some());
+            self.events.shrink_to(2 * self.events.len());
+            self.holes = 0;
+        }
     }
 
     /// Forgets the oldest event.
     fn forget_first(&mut self) {
-        let Some(entry) = self.events.pop_front() else {
+        let Some(Place { number, entry }) = self.events.pop_front() else {
             return;
         };
-        let number = self.first;
-        self.first += 1;
         // What one room had lost before is not lost to the others.
-        let Some(entry) = entry else { return };
+        let Some(entry) = entry else {
+            self.holes -= 1;
+            return;
+        };
+        self.forgotten += 1;
         self.lost = number;
         self.bytes -= entry.bytes;
         self.each_channel(&entry.receivers, false, |channel, _| {
@@ -277,7 +310,7 @@ impl EventLog {
                 channels.remove(room);
             }
         }
-        if number.is_multiple_of(CLEAN_EVERY) {
+        if self.forgotten.is_multiple_of(CLEAN_EVERY) {
             // Rooms that lost all they had, and had nothing since.
             self.rooms.retain(|_, channel| is_needed(channel));
             self.sockets.retain(|_, channel| is_needed(channel));

@@ -156,6 +156,24 @@ fn rooms_that_have_lost_all_do_not_pile_up() {
     assert!(log.rooms.len() <= usize::try_from(CLEAN_EVERY).unwrap());
 }
 
+#[test]
+fn what_a_room_has_lost_takes_no_place_behind_an_old_event_of_another() {
+    let (mut log, now) = (log(100, 3), Instant::now());
+    push(&mut log, room("quiet"), now);
+    for _ in 0..10_000 {
+        push(&mut log, room("loud"), now);
+    }
+    let places = log.events.len();
+    assert!(places <= 8, "{places} places");
+    assert!(log.events.capacity() <= 32);
+    assert_eq!(since(&log, 0, "a", &["quiet"]), Some(vec![1]));
+    let loud = since(&log, 9998, "a", &["quiet", "loud"]);
+    assert_eq!(loud, Some(vec![9999, 10_000, 10_001]));
+    assert_eq!(since(&log, 9997, "a", &["loud"]), None);
+    log.forget_old(now + TIME);
+    assert_eq!((log.is_empty(), log.bytes(), log.holes), (true, 0, 0));
+}
+
 /// One step of the model.
 #[derive(Clone, Debug)]
 enum Step {
