@@ -183,7 +183,7 @@ impl Connection {
                 }
             }
             ClientInput::Disconnected { key } => {
-                self.inbox.start_queued(cx);
+                self.inbox.keep_queued(key);
                 let reason = DisconnectReason::IoServerDisconnect;
                 self.handle_left(key, reason, false);
                 self.close_if_unwanted();
@@ -251,7 +251,7 @@ impl Connection {
             // No server refuses who is in. The original client tells the error only, and lets whoever waits for an
             // answer wait; here it is the end of the stay as well.
             let socket = Arc::clone(socket);
-            self.inbox.start_queued(cx);
+            self.inbox.keep_queued(key);
             self.handle_left(key, DisconnectReason::IoServerDisconnect, false);
             socket.tell_connect_error(error);
             return self.close_if_unwanted();
@@ -642,7 +642,7 @@ impl sockeye_engine::Connection for Connection {
 
     fn handle_close(&mut self, reason: CloseReason, cx: &mut Context<'_>) {
         self.shared.heartbeat.forget();
-        self.inbox.close(cx);
+        self.inbox.close();
         let reason = self.verdict.unwrap_or_else(|| disconnect_reason(reason));
         if let Some(ended) = self.ended.take() {
             let _ = ended.send(reason);
@@ -661,10 +661,10 @@ impl sockeye_engine::Connection for Connection {
         for socket in self.shared.sockets() {
             self.end_stay(Arc::clone(socket.inner()), reason, comes_back);
         }
-        // Handlers that wait go on by themselves: the next connection does not wait for them.
-        let mut running = self.inbox.take_running();
-        if !running.is_empty() {
-            tokio::spawn(async move { std::future::poll_fn(|cx| running.poll(cx)).await });
+        // What waits goes on by itself: the next connection does not wait for it.
+        let mut inbox = self.inbox.take_rest();
+        if inbox.poll(cx).is_pending() {
+            tokio::spawn(async move { std::future::poll_fn(|cx| inbox.poll(cx)).await });
         }
     }
 }

@@ -37,7 +37,8 @@ pub enum Ordering {
     #[default]
     Concurrent,
     /// One event at a time, over all sockets of the connection: the next one starts when the
-    /// handlers of the last one are done. Acknowledgements and disconnects do not wait.
+    /// handlers of the last one are done. Acknowledgements and disconnects do not wait: events that a client sent
+    /// before it left may have their turn after its `disconnect` handlers.
     Serial,
 }
 

@@ -69,21 +69,29 @@ struct Member<S> {
 /// What cannot be done at once.
 struct Backlog<S> {
     /// Events for which no handler is free, or which wait behind one that is being decided about.
-    queue: EventQueue,
+    queue: EventQueue<S>,
     /// The event about which a socket's middlewares are thinking.
     deciding: Option<Deciding<S>>,
     /// Events of sockets that are not connected yet.
-    held: EventQueue,
+    held: EventQueue<S>,
 }
 
 /// An event that waits for the verdict of its socket's middlewares.
 struct Deciding<S> {
-    socket: S,
-    key: NamespaceKey,
+    turn: Turn<S>,
     event: Box<str>,
     ack: Option<AckSlot>,
-    receipt: Option<Box<str>>,
     verdict: Verdict,
+}
+
+/// Whose event it is the turn of.
+struct Turn<S> {
+    socket: S,
+    key: NamespaceKey,
+    /// What the socket is to be told when the event has reached its handlers.
+    receipt: Option<Box<str>>,
+    /// Whether the socket had left before.
+    is_late: bool,
 }
 
 impl<S: Receiver> Inbox<S> {
@@ -115,8 +123,8 @@ impl<S: Receiver> Inbox<S> {
         });
     }
 
-    /// Takes a socket out, if one is in under this key. Its queued events go to nobody then, and its held ones are
-    /// dropped, also if it was not in yet; see [`start_queued`](Self::start_queued).
+    /// Takes a socket out, if one is in under this key. Its queued events go to nobody then, unless they are
+    /// [kept](Self::keep_queued), and its held ones are dropped, also if it was not in yet.
     pub fn remove(&mut self, key: NamespaceKey) -> Option<S> {
         if let Some(backlog) = &mut self.backlog {
             backlog.held.take_of(key);
@@ -157,6 +165,7 @@ impl<S: Receiver> Inbox<S> {
         if blocked || self.is_full() {
             let event = QueuedEvent {
                 key,
+                gone: None,
                 name: name.into_owned(),
                 args: args.into_args(),
                 ack_id,
@@ -189,6 +198,7 @@ impl<S: Receiver> Inbox<S> {
         }
         held.push(QueuedEvent {
             key,
+            gone: None,
             name: name.into_owned(),
             args: args.into_args(),
             ack_id,
@@ -230,29 +240,49 @@ impl<S: Receiver> Inbox<S> {
         self.running.start(future, cx);
     }
 
-    /// Starts the handlers of all queued events, however many are running: a socket, or the connection, is about to
-    /// end, and what it said before is not to be lost. What waits behind a middleware goes on waiting, and what is
-    /// held stays so.
-    pub fn start_queued(&mut self, cx: &mut Context<'_>) {
-        while let Some(backlog) = &mut self.backlog
-            && backlog.deciding.is_none()
-            && let Some(event) = backlog.queue.pop()
-        {
-            self.handle_queued(event, cx);
+    /// A socket is about to be removed, and what its peer has said before is not to be lost: its queued events are
+    /// handled when it is their turn, though it is gone by then, and count as received. If its middleware is still thinking
+    /// about one of them, they go to nobody, as that one does.
+    pub fn keep_queued(&mut self, key: NamespaceKey) {
+        let Some(socket) = self.socket(key).cloned() else {
+            return;
+        };
+        let Some(backlog) = &mut self.backlog else {
+            return;
+        };
+        if backlog.is_deciding_about(key) {
+            return;
+        }
+        for event in backlog.queue.of(key) {
+            event.gone = Some(socket.clone());
+            hand_in(&socket, socket.receipt(event.args.as_raw(), event.ack_id));
         }
     }
 
-    /// The connection has ended: starts the handlers of all queued events, and drops what cannot be decided about any
-    /// more or is held. The sockets stay in, and running handlers go on.
-    pub fn close(&mut self, cx: &mut Context<'_>) {
-        self.start_queued(cx);
-        self.backlog = None;
+    /// The connection has ended: queued events are [kept](Self::keep_queued), and what is held, or cannot be decided about
+    /// any more, is dropped, with what its socket has behind that. The sockets stay in, running handlers go on, and
+    /// [`poll`](Self::poll) starts the others when it is their turn.
+    pub fn close(&mut self) {
+        let Some(backlog) = &mut self.backlog else {
+            return;
+        };
+        backlog.held = EventQueue::default();
+        let keys: Vec<_> = self.sockets().map(|(key, _)| key).collect();
+        keys.into_iter().for_each(|key| self.keep_queued(key));
+        let backlog = self.backlog();
+        backlog.deciding.take_if(|deciding| !deciding.turn.is_late);
+        backlog.queue.drop_unkept();
     }
 
-    /// Takes out the handlers that are waiting for something, for somebody else to drive them.
+    /// Takes out what still runs or waits, without the sockets, for somebody else to drive.
     #[must_use]
-    pub fn take_running(&mut self) -> Running {
-        std::mem::take(&mut self.running)
+    pub fn take_rest(&mut self) -> Self {
+        Self {
+            limits: Arc::clone(&self.limits),
+            members: Box::default(),
+            running: std::mem::take(&mut self.running),
+            backlog: self.backlog.take(),
+        }
     }
 
     /// Drives handlers and middlewares, and starts queued events; ready when none is left. Held events do not count.
@@ -295,10 +325,9 @@ impl<S: Receiver> Inbox<S> {
         if member.key != key || !socket.is_connected() {
             return;
         }
-        let event = Event::incoming(socket, name, args, ack_id);
-        let own = socket.own();
-        if own.is_none() && socket.shared_further().is_none() {
+        if socket.own().is_none() && socket.shared_further().is_none() {
             // The common case: everything is in the shared table.
+            let event = Event::incoming(socket, name, args, ack_id);
             let table = member.listeners.read(socket.shared().table());
             let handlers = table.reached_by(name);
             let several = handlers.count() > 1;
@@ -314,22 +343,42 @@ impl<S: Receiver> Inbox<S> {
             hand_in(socket, socket.receipt(args, ack_id));
             return;
         }
-        event.share_ack();
+        let turn = Turn {
+            socket: socket.clone(),
+            key,
+            receipt: socket.receipt(args, ack_id),
+            is_late: false,
+        };
         let shared = Arc::clone(member.listeners.read(socket.shared().table()));
+        self.ask_and_handle(turn, &shared, name, args, ack_id, cx);
+    }
+
+    /// Hands an event to those who hear of all events, and then, if its socket's own middlewares let it through, to the
+    /// others.
+    fn ask_and_handle(
+        &mut self,
+        turn: Turn<S>,
+        shared: &ListenerTable<S>,
+        name: &str,
+        args: RawArgs<'_>,
+        ack_id: Option<u64>,
+        cx: &mut Context<'_>,
+    ) {
+        let socket = &turn.socket;
+        let event = Event::incoming(socket, name, args, ack_id);
+        event.share_ack();
         shared.dispatch_any(&event, &mut self.running, cx);
         for listeners in further(socket) {
             let table = listeners.load();
             table.dispatch_any(&event, &mut self.running, cx);
         }
-        let middlewares = own.map(|own| own.middlewares.load());
-        let socket = socket.clone();
+        let middlewares = socket.own().map(|own| own.middlewares.load());
         let ack = event.ack_slot().cloned();
-        let receipt = socket.receipt(args, ack_id);
         let Some(middlewares) = middlewares.filter(|middlewares| !middlewares.is_empty()) else {
-            let event = Event::again(&socket, name, args, ack);
+            let event = Event::again(socket, name, args, ack);
             self.dispatch(&event, cx);
             event.all_called();
-            hand_in(&socket, receipt);
+            hand_in(socket, turn.receipt);
             return;
         };
         let verdict = middleware::ask(
@@ -340,24 +389,33 @@ impl<S: Receiver> Inbox<S> {
             ack.clone(),
         );
         let deciding = Deciding {
-            socket,
-            key,
+            turn,
             event: name.into(),
             ack,
-            receipt,
             verdict: Box::pin(verdict),
         };
         self.decide(deciding, cx);
     }
 
-    fn handle_queued(&mut self, event: QueuedEvent, cx: &mut Context<'_>) {
+    fn handle_queued(&mut self, event: QueuedEvent<S>, cx: &mut Context<'_>) {
         let QueuedEvent {
             key,
+            gone,
             name,
             args,
             ack_id,
         } = event;
-        self.handle_event(key, &name, args.as_raw(), ack_id, cx);
+        let Some(socket) = gone else {
+            return self.handle_event(key, &name, args.as_raw(), ack_id, cx);
+        };
+        let shared = socket.shared().load();
+        let turn = Turn {
+            socket,
+            key,
+            receipt: None,
+            is_late: true,
+        };
+        self.ask_and_handle(turn, &shared, &name, args.as_raw(), ack_id, cx);
     }
 
     /// Goes on with an event if its socket's middlewares have decided, and waits otherwise.
@@ -367,16 +425,17 @@ impl<S: Receiver> Inbox<S> {
             return;
         };
         let Deciding {
+            turn, event, ack, ..
+        } = deciding;
+        let Turn {
             socket,
             key,
-            event,
-            ack,
             receipt,
-            ..
-        } = deciding;
+            is_late,
+        } = turn;
         match next {
             Next::Rewrite(name, args) => {
-                if self.socket(key).is_some() && socket.is_connected() {
+                if is_late || self.socket(key).is_some() && socket.is_connected() {
                     let event = Event::again(&socket, &name, args.as_raw(), ack);
                     self.dispatch(&event, cx);
                     event.all_called();
@@ -460,6 +519,13 @@ impl<S> Backlog<S> {
     /// Whether the next event has to wait behind another one.
     fn blocks_events(&self) -> bool {
         self.deciding.is_some() || !self.queue.is_empty()
+    }
+
+    /// Whether the middleware of the socket under this key is thinking about an event.
+    fn is_deciding_about(&self, key: NamespaceKey) -> bool {
+        self.deciding
+            .as_ref()
+            .is_some_and(|deciding| deciding.turn.key == key)
     }
 }
 

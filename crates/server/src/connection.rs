@@ -178,7 +178,7 @@ impl ServerConnection {
                 self.report_to(key, EventErrorKind::Peer(refusal(&message, data)));
             }
             Input::Disconnect { key } => {
-                self.inbox.start_queued(cx);
+                self.inbox.keep_queued(key);
                 let reason = DisconnectReason::ClientNamespaceDisconnect;
                 self.disconnect_alone(key, reason, cx);
             }
@@ -445,7 +445,7 @@ impl sockeye_engine::Connection for ServerConnection {
         let reason = self.verdict().unwrap_or_else(|| self.reason(reason));
         trace::closed(&self.link, reason);
         self.count(|counted, _| counted.closed(reason.as_str()));
-        self.inbox.close(cx);
+        self.inbox.close();
         // Whoever has not joined yet goes without a word.
         for joining in self.joining.take().iter().flat_map(|set| set.iter()) {
             joining.give_up();

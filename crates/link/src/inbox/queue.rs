@@ -8,34 +8,44 @@ use sockeye_socket_proto::{Args, NamespaceKey};
 use super::InboxLimits;
 
 /// An event that has left the read buffer.
-pub(super) struct QueuedEvent {
+pub(super) struct QueuedEvent<S> {
     pub(super) key: NamespaceKey,
+    /// The socket that it is for, if this has left since.
+    pub(super) gone: Option<S>,
     pub(super) name: String,
     pub(super) args: Args,
     pub(super) ack_id: Option<u64>,
 }
 
 /// Events in the order in which they came.
-#[derive(Default)]
-pub(super) struct EventQueue {
-    events: VecDeque<QueuedEvent>,
+pub(super) struct EventQueue<S> {
+    events: VecDeque<QueuedEvent<S>>,
     bytes: usize,
 }
 
-impl QueuedEvent {
+impl<S> Default for EventQueue<S> {
+    fn default() -> Self {
+        Self {
+            events: VecDeque::new(),
+            bytes: 0,
+        }
+    }
+}
+
+impl<S> QueuedEvent<S> {
     fn size(&self) -> usize {
         let attachments: usize = self.args.attachments().iter().map(Bytes::len).sum();
         self.name.len() + self.args.as_json().len() + attachments
     }
 }
 
-impl EventQueue {
-    pub(super) fn push(&mut self, event: QueuedEvent) {
+impl<S> EventQueue<S> {
+    pub(super) fn push(&mut self, event: QueuedEvent<S>) {
         self.bytes += event.size();
         self.events.push_back(event);
     }
 
-    pub(super) fn pop(&mut self) -> Option<QueuedEvent> {
+    pub(super) fn pop(&mut self) -> Option<QueuedEvent<S>> {
         let event = self.events.pop_front()?;
         self.bytes -= event.size();
         Some(event)
@@ -52,6 +62,20 @@ impl EventQueue {
             }
         }
         taken
+    }
+
+    /// The events of the socket that is in under this key.
+    pub(super) fn of(&mut self, key: NamespaceKey) -> impl Iterator<Item = &mut QueuedEvent<S>> {
+        self.events.iter_mut().filter(move |event| event.key == key)
+    }
+
+    /// Drops all events but those of sockets that have left.
+    pub(super) fn drop_unkept(&mut self) {
+        for event in std::mem::take(self).events {
+            if event.gone.is_some() {
+                self.push(event);
+            }
+        }
     }
 
     /// Adds the events of another queue behind those of this one.

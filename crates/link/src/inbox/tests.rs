@@ -426,7 +426,7 @@ fn event_has_a_receipt_once_it_has_reached_its_handlers() {
     gate.add_permits(1);
     assert!(rig.poll().is_pending());
     assert_eq!(socket.receipts(), "01");
-    rig.inbox.close(&mut context());
+    rig.inbox.close();
     assert_eq!(socket.receipts(), "012");
 }
 
@@ -438,7 +438,7 @@ fn event_that_a_middleware_thinks_about_to_the_end_has_no_receipt() {
     rig.numbers(key, 0..3);
     gate.add_permits(1);
     assert!(rig.poll().is_pending());
-    rig.inbox.close(&mut context());
+    rig.inbox.close();
     assert_eq!(
         (socket.take(), socket.receipts()),
         (vec!["0".to_owned()], "0".to_owned())
@@ -446,17 +446,70 @@ fn event_that_a_middleware_thinks_about_to_the_end_has_no_receipt() {
 }
 
 #[test]
-fn closing_starts_what_is_queued() {
+fn what_is_queued_has_its_turn_after_the_end() {
     let (mut rig, key, socket) = Rig::with_socket(limits().max_handlers(1));
     let gate = socket.wait_at_numbers();
     rig.numbers(key, 0..3);
     rig.hold(key, 3).unwrap();
-    rig.inbox.close(&mut context());
-    assert_eq!(socket.take(), ["begun 0", "begun 1", "begun 2"]);
-    assert!(rig.poll().is_pending());
-    gate.add_permits(3);
+    rig.inbox.close();
+    socket.set_connected(false);
+    rig.inbox.remove(key);
+    for n in 0..3 {
+        assert_eq!(socket.take(), [format!("begun {n}")]);
+        assert!(rig.poll().is_pending());
+        gate.add_permits(1);
+        assert_eq!(rig.poll().is_ready(), n == 2);
+        assert_eq!(socket.take()[0], format!("done {n}"));
+        // Whether it begins in that poll or the next one.
+        socket.log(format!("begun {}", n + 1));
+    }
+}
+
+#[test]
+fn who_leaves_has_its_queued_events_handled_and_hurries_nobody() {
+    let (mut rig, key, socket) = Rig::with_socket(limits().max_handlers(1));
+    let gate = socket.wait_at_numbers();
+    let (other_key, other) = (rig.key("/other"), Fake::new());
+    other.log_numbers();
+    rig.inbox.insert(other_key, other.clone());
+    rig.numbers(key, 0..2);
+    rig.numbers(other_key, 2..4);
+    // Its handlers may be others by then, and a new socket may have its place.
+    rig.inbox.keep_queued(other_key);
+    other.set_connected(false);
+    assert_eq!(other.receipts(), "23");
+    rig.inbox.remove(other_key);
+    let new = Fake::new();
+    new.log_numbers();
+    rig.inbox.insert(other_key, new.clone());
+    assert_eq!(socket.take(), ["begun 0"]);
+    assert!(other.take().is_empty());
+    gate.add_permits(2);
     assert!(rig.poll().is_ready());
-    assert_eq!(socket.take(), ["done 0", "done 1", "done 2"]);
+    assert_eq!(socket.take(), ["done 0", "begun 1", "done 1"]);
+    assert_eq!(other.take(), ["2", "3"]);
+    assert_eq!((other.receipts().as_str(), new.take().len()), ("23", 0));
+}
+
+#[test]
+fn middleware_is_asked_about_events_of_who_has_left() {
+    let (mut rig, key, socket) = Rig::with_socket(limits().max_handlers(1));
+    socket.log_numbers();
+    let busy = socket.wait_at_numbers();
+    rig.numbers(key, 0..3);
+    let gate = socket.think_about_events();
+    rig.inbox.close();
+    rig.inbox.remove(key);
+    socket.set_connected(false);
+    busy.add_permits(3);
+    assert!(rig.poll().is_pending());
+    // That the connection is over is no reason to drop it now.
+    rig.inbox.close();
+    gate.add_permits(2);
+    assert!(rig.poll().is_ready());
+    let begun = socket.take();
+    let begun = begun.iter().filter(|entry| entry.starts_with("begun"));
+    assert_eq!(begun.collect::<Vec<_>>(), ["begun 0", "begun 1", "begun 2"]);
 }
 
 #[test]

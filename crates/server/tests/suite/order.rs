@@ -113,6 +113,60 @@ async fn serial_events_do_not_overlap() {
     }
 }
 
+/// How a peer goes.
+#[derive(Clone, Copy, Debug)]
+enum Leaving {
+    Namespace,
+    OtherNamespace,
+    Connection,
+}
+
+#[tokio::test]
+async fn peer_cannot_make_serial_events_overlap_by_leaving() {
+    for leaving in [
+        Leaving::Namespace,
+        Leaving::OtherNamespace,
+        Leaving::Connection,
+    ] {
+        let io = with(ServerConfig::default().inbox(|inbox| inbox.ordering(Ordering::Serial)));
+        let log = Log::new();
+        let entries = log.clone();
+        let (permits, active) = (Arc::new(Semaphore::new(0)), AtomicUsize::new(0));
+        let shared = Arc::new((Arc::clone(&permits), active));
+        io.on("n", move |Data(n): Data<u32>| {
+            let (log, shared) = (entries.clone(), Arc::clone(&shared));
+            async move {
+                let (gate, active) = &*shared;
+                assert_eq!(active.fetch_add(1, Atomic::SeqCst), 0, "{n}");
+                gate.acquire().await.expect("an open gate").forget();
+                active.fetch_sub(1, Atomic::SeqCst);
+                log.push(n.to_string());
+            }
+        });
+        let entries = log.clone();
+        io.on_disconnect(move || entries.push("gone".to_owned()));
+        let entries = log.clone();
+        io.of("/other")
+            .on_disconnect(move || entries.push("gone".to_owned()));
+        let rig = ServerRig::tcp(&io).await;
+        let mut peer = rig.connect().await;
+        peer.join("/other").await;
+        for n in 0..5 {
+            peer.send(&format!(r#"2["n",{n}]"#)).await;
+        }
+        match leaving {
+            Leaving::Namespace => peer.send("1").await,
+            Leaving::OtherNamespace => peer.send("1/other,").await,
+            Leaving::Connection => drop(peer),
+        }
+        assert_eq!(log.next().await, "gone", "{leaving:?}");
+        permits.add_permits(5);
+        let rest = log.take(5).await;
+        let rest: Vec<_> = rest.into_iter().filter(|entry| entry != "gone").collect();
+        assert_eq!(rest[..4], ["0", "1", "2", "3"], "{leaving:?}");
+    }
+}
+
 #[tokio::test]
 async fn serial_order_is_of_one_connection_only() {
     let io = with(ServerConfig::default().inbox(|inbox| inbox.ordering(Ordering::Serial)));
