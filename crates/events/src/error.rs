@@ -146,6 +146,21 @@ pub enum EventErrorKind {
     Middleware(#[source] Refusal),
 }
 
+impl EventErrorKind {
+    /// Whether the peer brought it about: what it sent was wrong, it refused something, or it was gone or did not read when it
+    /// was to be answered. A peer can do so as often as it likes, and the application cannot help it.
+    #[must_use]
+    pub const fn is_fault_of_peer(&self) -> bool {
+        matches!(
+            self,
+            Self::Extract(_)
+                | Self::Undecodable(_)
+                | Self::Peer(_)
+                | Self::Reply(EmitError::Disconnected | EmitError::OutboxFull)
+        )
+    }
+}
+
 impl EventError {
     /// An error of the event with this name.
     pub fn new(event: &str, kind: impl Into<EventErrorKind>) -> Self {

@@ -14,7 +14,7 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use sockeye_adapter::{Adapter, Budget, RoomEvent};
-use sockeye_events::{Callback, EventError, EventErrorKind, Listeners, StateMap};
+use sockeye_events::{Callback, EventError, Listeners, StateMap};
 use sockeye_link::middleware::{self, BoxMiddleware, IntoVerdict};
 
 use crate::ServerConfig;
@@ -445,11 +445,10 @@ async fn in_time(closed: BoxFuture<'static, ()>, timeout: Duration) {
 /// What a peer does wrong is no news for whoever runs the server; what a handler does is.
 fn log(socket: &Socket, error: &EventError) {
     let (id, namespace) = (socket.loggable_id(), socket.namespace().name());
-    match error.kind() {
-        EventErrorKind::Extract(_) | EventErrorKind::Undecodable(_) => {
-            tracing::debug!(id, namespace, error = %format_args!("{error:#}"), "event failed");
-        }
-        _ => tracing::warn!(id, namespace, error = %format_args!("{error:#}"), "event failed"),
+    if error.kind().is_fault_of_peer() {
+        tracing::debug!(id, namespace, error = %format_args!("{error:#}"), "event failed");
+    } else {
+        tracing::warn!(id, namespace, error = %format_args!("{error:#}"), "event failed");
     }
 }
 
