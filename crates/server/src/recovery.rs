@@ -308,9 +308,12 @@ impl Recovery {
         &self.shed
     }
 
-    /// Whether somebody may come back, as far as this server knows.
+    /// Whether somebody may come back, or is about to and may have to be kept on, as far as this server knows.
     pub(crate) fn keeps_any(&self) -> bool {
-        self.log.as_ref().is_some_and(|log| log.kept() > 0)
+        // Who is on the way is not in the log any more, and not in the holds yet, under this lock only.
+        let _order = self.order();
+        let log = self.log.as_ref();
+        log.is_some_and(|log| log.kept() > 0 || self.returning() > 0)
     }
 
     fn keep_on(&self, kept: KeptSocket, time: Duration) {

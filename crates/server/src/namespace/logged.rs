@@ -273,9 +273,9 @@ async fn sweep(
             () = shed.notified() => {}
         }
         let Some(here) = here.upgrade() else { return };
-        let is_done = |next: Option<Instant>| match guest {
-            Some(_) => !here.recovery().is_some_and(|recovery| recovery.keeps_any()),
-            None => next.is_none(),
+        let is_done = |next: Option<Instant>| {
+            let may_end = guest.is_some() || next.is_none();
+            may_end && !here.recovery().is_some_and(|recovery| recovery.keeps_any())
         };
         next = here.sweep_once();
         if is_done(next) {

@@ -412,6 +412,43 @@ async fn who_is_sent_away_does_not_come_back() {
     }
 }
 
+#[tokio::test(start_paused = true)]
+async fn who_is_lost_again_while_a_middleware_thinks_is_kept_on_and_no_longer() {
+    let log = Log::virtual_time();
+    let config = RecoveryConfig::default()
+        .max_disconnection(Duration::from_secs(60))
+        .skip_middlewares(false);
+    let io = with(&log, config);
+    let told = log.clone();
+    io.middleware(move |socket: Socket| {
+        let told = told.clone();
+        async move {
+            if socket.recovered() {
+                told.push("asked".to_owned());
+                std::future::pending::<()>().await;
+            }
+        }
+    });
+    let rig = ServerRig::memory(&io);
+    let guest = Guest::new(&rig).await;
+    let auth = guest.auth(None);
+    drop(guest.peer);
+    expect(&log, ["new", "gone"]).await;
+    let begin = tokio::time::Instant::now();
+    let mut peer = Peer::open(&rig.net, Case::WEBSOCKET).await;
+    peer.send(&format!("0{auth}")).await;
+    expect(&log, ["asked"]).await;
+    // Nobody is kept meanwhile, for longer than it takes to look.
+    tokio::time::sleep(Duration::from_secs(40)).await;
+    drop(peer);
+    expect(&log, ["expired"]).await;
+    let after = begin.elapsed();
+    assert!(
+        (60..80).contains(&after.as_secs()),
+        "expired after {after:?}"
+    );
+}
+
 #[tokio::test]
 async fn middlewares_are_skipped_or_see_who_comes() {
     for skip in [true, false] {
