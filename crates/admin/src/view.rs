@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
+use std::mem;
 use std::ptr;
 use std::sync::LazyLock;
 
@@ -96,16 +97,67 @@ impl HandshakeView {
             Some(value.to_owned()).filter(|value| !value.is_empty())
         };
         let forwarded = header("cf-connecting-ip").or_else(|| header("x-forwarded-for"));
+        let mut room = Room(MAX_HANDSHAKE);
         Self {
-            address: forwarded.unwrap_or_else(|| details.address.clone()),
-            headers: veil.cover(&details.headers),
-            query: veil.cover(&details.query),
+            address: room.take(&forwarded.unwrap_or_else(|| details.address.clone())),
+            url: room.take(&veil.cover_url(&details.url)),
+            query: room.take_all(veil.cover(&details.query)),
+            headers: room.take_all(veil.cover(&details.headers)),
             issued: details.issued,
             secure: details.secure,
             time: details.time.clone(),
-            url: veil.cover_url(&details.url),
             xdomain: details.xdomain,
         }
+    }
+}
+
+/// Bytes of what a peer has said when it connected, about what a browser says. Each socket that it opens and closes on that
+/// connection, with some bytes each, is told with all of that.
+const MAX_HANDSHAKE: usize = 2048;
+
+/// How many more bytes are told.
+struct Room(usize);
+
+impl Room {
+    /// As much of a text as there is room for.
+    fn take(&mut self, text: &str) -> String {
+        if let Some(left) = self.0.checked_sub(text.len()) {
+            self.0 = left;
+            return text.to_owned();
+        }
+        let mut end = mem::take(&mut self.0);
+        while !text.is_char_boundary(end) {
+            end -= 1;
+        }
+        format!("{}…", &text[..end])
+    }
+
+    /// As many of these as there is room for.
+    fn take_all(&mut self, values: Map<String, Value>) -> Map<String, Value> {
+        let mut taken = Map::new();
+        for (name, value) in values {
+            let Some(left) = self.0.checked_sub(name.len() + 1) else {
+                break;
+            };
+            self.0 = left;
+            let value = match value {
+                Value::String(text) => self.take(&text).into(),
+                Value::Array(list) => {
+                    let texts = list.iter().filter_map(Value::as_str);
+                    let mut told = Vec::new();
+                    for text in texts {
+                        if self.0 == 0 {
+                            break;
+                        }
+                        told.push(self.take(text).into());
+                    }
+                    Value::Array(told)
+                }
+                other => other,
+            };
+            taken.insert(name, value);
+        }
+        taken
     }
 }
 
@@ -212,6 +264,34 @@ mod tests {
         ] {
             assert_eq!(veil.cover_url(url), covered);
         }
+    }
+
+    #[test]
+    fn no_more_than_a_browser_says_is_told_of_a_handshake() {
+        let mut details = HandshakeDetails::default();
+        let long = "é".repeat(20_000);
+        details.url = format!("/socket.io/?a={long}");
+        let all = serde_json::json!({ "a": long, "b": [long, long], "c": "d" });
+        details.query = all.as_object().unwrap().clone();
+        details.headers = details.query.clone();
+        let veil = Veil::new(&[]);
+        let told = serde_json::to_string(&HandshakeView::new(&details, &veil)).unwrap();
+        assert!(told.len() < MAX_HANDSHAKE + 256, "{} bytes", told.len());
+        details.url = "/socket.io/?a=1".to_owned();
+        for _ in 0..2 {
+            let view = HandshakeView::new(&details, &veil);
+            assert_eq!(view.url, details.url);
+            let told = serde_json::to_string(&view).unwrap();
+            assert!(told.len() < MAX_HANDSHAKE + 256, "{} bytes", told.len());
+            let few = serde_json::json!({ "a": "b".repeat(100), "b": ["c", "d"], "e": "" });
+            details.query = few.as_object().unwrap().clone();
+            details.headers = details.query.clone();
+        }
+        let view = HandshakeView::new(&details, &veil);
+        assert_eq!(
+            (&view.query, &view.headers),
+            (&details.query, &details.headers)
+        );
     }
 
     #[test]
