@@ -1,21 +1,24 @@
 //! The connections of an engine's own listeners: each has an owner that counts it, and those that
 //! nobody would miss make room for others.
 
+#[cfg(test)]
+mod model;
+mod order;
 mod requests;
 
-use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use parking_lot::Mutex;
+use parking_lot::{Mutex, MutexGuard};
 use sockeye_engine::{Seat, Seats, now};
 use thiserror::Error;
 
 use crate::peer_origin::PeerOrigin;
+use order::{Order, Place};
+use requests::Live;
 
 pub(crate) use requests::{Owner, RequestConnection, Serving, Watched, Writing};
 
@@ -32,12 +35,12 @@ pub(crate) struct ConnectionLimits {
     pub(crate) per_address: usize,
 }
 
-#[derive(Default)]
 struct Census {
     total: usize,
     origins: HashMap<PeerOrigin, Row, foldhash::fast::RandomState>,
-    /// Those that carry requests, by their numbers.
-    requests: HashMap<u64, Arc<RequestConnection>, foldhash::fast::RandomState>,
+    /// Those that can be done without, or will be able to if nothing happens to them.
+    order: Order<Arc<RequestConnection>>,
+    /// The number of the next one that carries requests.
     next: u64,
     /// When it was last said that there is no room.
     warned: Option<Instant>,
@@ -46,9 +49,7 @@ struct Census {
 /// The connections from one place.
 struct Peers {
     connections: Arc<Connections>,
-    origin: PeerOrigin,
-    /// Changed under the lock of [`Connections`] only.
-    count: AtomicUsize,
+    place: Place,
 }
 
 /// The connections from one place, and the same as those that have a seat among them see it.
@@ -64,6 +65,14 @@ pub(crate) struct Admitted {
     peers: Arc<Peers>,
 }
 
+/// What came of looking for connections that can be done without.
+enum Looked {
+    Found(Vec<Live>),
+    /// None of those that were looked at; there may be others.
+    Undecided,
+    Nothing,
+}
+
 /// Takes those who leave out of the account.
 #[derive(Debug)]
 struct Counted(Arc<Peers>);
@@ -77,8 +86,12 @@ pub(crate) enum Full {
     Address,
 }
 
-/// Where there is no room, one in so many of the connections that can be done without makes some.
+/// Where there is no room, one in so many of the connections from one place makes some, as far as they can be done
+/// without.
 const SHARE: usize = 64;
+
+/// How many connections are ranked before others may have the lock.
+const BATCH: usize = 256;
 
 /// How often the log says that there is no room.
 const WARNING_PAUSE: Duration = Duration::from_secs(10);
@@ -96,7 +109,13 @@ impl Connections {
     pub(crate) fn new(limits: ConnectionLimits) -> Arc<Self> {
         Arc::new(Self {
             limits,
-            state: Mutex::default(),
+            state: Mutex::new(Census {
+                total: 0,
+                origins: HashMap::default(),
+                order: Order::new(now()),
+                next: 0,
+                warned: None,
+            }),
         })
     }
 
@@ -108,13 +127,11 @@ impl Connections {
     /// Counts a new connection. If there is no room, some that carry no request at the moment, or
     /// whose peers do not read the answers, are closed for it.
     pub(crate) fn admit(self: &Arc<Self>, address: Option<IpAddr>) -> Result<Admitted, Full> {
-        let origin = PeerOrigin::of(address);
+        let (origin, now) = (PeerOrigin::of(address), now());
         loop {
             let mut state = self.state.lock();
-            let from_there = state
-                .origins
-                .get(&origin)
-                .map_or(0, |row| row.peers.count());
+            let row = state.origins.get(&origin);
+            let from_there = row.map_or(0, |row| row.peers.place.count());
             let full = if origin != PeerOrigin::Local && from_there >= self.limits.per_address {
                 Full::Address
             } else if state.total >= self.limits.total {
@@ -123,37 +140,30 @@ impl Connections {
                 return Ok(self.seat(&mut state, origin));
             };
             let among = (full == Full::Address).then_some(origin);
-            let dispensable = state.most_dispensable(among);
-            if dispensable.is_empty() {
-                self.warn(&mut state, full);
+            // Others may be faster to take the seats, but then there are fewer to close, so that this comes to an end.
+            if !make_room(state, among, now) {
+                self.warn(full, now);
                 return Err(full);
             }
-            drop(state);
-            // Gives the seats back, which takes the lock. Others may be faster to take them, but then
-            // there are fewer to close, so that this comes to an end.
-            dispensable.iter().for_each(|found| found.cut());
         }
     }
 
     /// Closes connections that nobody would miss; whether there were any.
     pub(crate) fn shed(&self) -> bool {
-        let dispensable = self.state.lock().most_dispensable(None);
-        dispensable.iter().for_each(|found| found.cut());
-        !dispensable.is_empty()
+        make_room(self.state.lock(), None, now())
     }
 
     fn seat(self: &Arc<Self>, state: &mut Census, origin: PeerOrigin) -> Admitted {
         let row = state.origins.entry(origin).or_insert_with(|| {
             let peers = Arc::new(Peers {
                 connections: Arc::clone(self),
-                origin,
-                count: AtomicUsize::new(0),
+                place: Place::new(origin),
             });
             let seats: Box<dyn Seats> = Box::new(Counted(Arc::clone(&peers)));
             let seats = Arc::new(seats);
             Row { peers, seats }
         });
-        row.peers.count.fetch_add(1, Ordering::Relaxed);
+        state.order.enter(&row.peers.place);
         state.total += 1;
         Admitted {
             seat: Seat::among(&row.seats),
@@ -161,8 +171,8 @@ impl Connections {
         }
     }
 
-    fn warn(&self, state: &mut Census, full: Full) {
-        let now = now();
+    fn warn(&self, full: Full, now: Instant) {
+        let mut state = self.state.lock();
         let recently = |at: Instant| now.saturating_duration_since(at) < WARNING_PAUSE;
         if !state.warned.is_some_and(recently) {
             state.warned = Some(now);
@@ -171,47 +181,84 @@ impl Connections {
     }
 }
 
-impl Census {
-    /// Of the connections that can be done without, those from where most come, and of these the
-    /// ones that have done nothing for longest: so whoever takes all there are loses the first.
-    ///
-    /// All are looked at for that. So that this costs little for each new connection, it finds a
-    /// [share](SHARE) of them at once.
-    fn most_dispensable(&self, among: Option<PeerOrigin>) -> Vec<Arc<RequestConnection>> {
-        let mut found: Vec<_> = self
-            .requests
-            .values()
-            .filter(|found| among.is_none_or(|origin| found.peers().origin == origin))
-            .filter_map(|found| {
-                let idle = (found.useless_since()?, found.number());
-                Some((Reverse(found.peers().count()), idle, found))
-            })
-            .collect();
-        let share = found.len().div_ceil(SHARE);
-        if share < found.len() {
-            found.select_nth_unstable_by_key(share, |(peers, idle, _)| (*peers, *idle));
-            found.truncate(share);
+/// Closes some connections that can be done without at this time; whether there were any.
+fn make_room(mut state: MutexGuard<'_, Census>, among: Option<PeerOrigin>, now: Instant) -> bool {
+    loop {
+        match state.look(among, now) {
+            Looked::Found(found) => {
+                // Gives the seats back, which takes the lock.
+                drop(state);
+                found.into_iter().for_each(Live::close);
+                return true;
+            }
+            Looked::Nothing => return false,
+            Looked::Undecided => MutexGuard::bump(&mut state),
         }
-        found
-            .into_iter()
-            .map(|(.., found)| Arc::clone(found))
-            .collect()
     }
 }
 
-impl Peers {
-    fn count(&self) -> usize {
-        self.count.load(Ordering::Relaxed)
+impl Census {
+    /// Of the connections that can be done without, those from where most come, and of these the ones that have done
+    /// nothing for longest: so whoever takes all there are loses the first. They have ended when this returns, and only
+    /// their owners do not know yet.
+    ///
+    /// Looked at are only those that are found, and those that were expected before them but have done something since
+    /// the last look. So what it costs to refuse somebody does not depend on how many others there are.
+    fn look(&mut self, among: Option<PeerOrigin>, now: Instant) -> Looked {
+        if !self.order.rank(now, BATCH) {
+            return Looked::Undecided;
+        }
+        let Some(first) = self.order.first(among) else {
+            return Looked::Nothing;
+        };
+        let share = first.peers().place.ranked().div_ceil(SHARE);
+        let mut found = Vec::new();
+        for _ in 0..share {
+            let Some(next) = self.order.take_first(among) else {
+                break;
+            };
+            match next.dispense_with() {
+                Ok(live) => found.push(live),
+                Err(Some(time)) => self.order.insert(time, next),
+                Err(None) => {}
+            }
+        }
+        match found.is_empty() {
+            true => Looked::Undecided,
+            false => Looked::Found(found),
+        }
+    }
+
+    /// Lists a connection anew, as it can be done without earlier than it is listed.
+    fn list(&mut self, connection: &Arc<RequestConnection>) {
+        let Some((before, time)) = connection.list_anew() else {
+            return;
+        };
+        if let Some(before) = before {
+            self.order.remove(before, connection);
+        }
+        if let Some(time) = time {
+            self.order.insert(time, Arc::clone(connection));
+        }
+    }
+
+    /// Ends a connection, or its carrying requests; nothing if that has happened.
+    fn end(&mut self, connection: &Arc<RequestConnection>) -> Option<Live> {
+        let live = connection.end()?;
+        if let Some(time) = live.listed() {
+            self.order.remove(time, connection);
+        }
+        Some(live)
     }
 }
 
 impl Seats for Counted {
     fn leave(&self) {
-        let peers = &self.0;
-        let mut state = peers.connections.state.lock();
+        let Peers { connections, place } = &*self.0;
+        let mut state = connections.state.lock();
         state.total -= 1;
-        if peers.count.fetch_sub(1, Ordering::Relaxed) == 1 {
-            state.origins.remove(&peers.origin);
+        if state.order.leave(place) == 0 {
+            state.origins.remove(&place.origin);
         }
     }
 }
@@ -227,7 +274,7 @@ impl fmt::Debug for Connections {
 
 impl fmt::Debug for Peers {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Peers").field(&self.origin).finish()
+        f.debug_tuple("Peers").field(&self.place.origin).finish()
     }
 }
 
@@ -320,7 +367,7 @@ mod tests {
         let mut until_cut = std::pin::pin!(watched.until_cut());
         let mut cx = std::task::Context::from_waker(std::task::Waker::noop());
         assert!(until_cut.as_mut().poll(&mut cx).is_pending());
-        watched.cut();
+        assert!(all.shed());
         until_cut.await;
         all.admit(None).unwrap();
     }
@@ -335,5 +382,147 @@ mod tests {
         assert_eq!(all.admit(None).unwrap_err(), Full::Total);
         tokio::time::advance(Duration::from_secs(1)).await;
         all.admit(None).unwrap();
+    }
+
+    /// How many connections are looked at meanwhile.
+    fn looks(all: &Arc<Connections>, act: impl FnOnce()) -> usize {
+        let looks = || all.state.lock().order.looks;
+        let before = looks();
+        act();
+        looks() - before
+    }
+
+    #[test]
+    fn refusing_who_has_taken_all_costs_no_look_at_others() {
+        let all = connections(1_000_000, 20);
+        let watch = |text: &str| all.watch(all.admit(address(text)).unwrap());
+        let others: Vec<_> = (0..1000)
+            .map(|n| watch(&format!("10.0.1.{}", n % 100)))
+            .collect();
+        // WebSockets, and polls that wait.
+        let _seats: Vec<_> = (0..10).map(|_| watch("10.0.0.1").into_seat()).collect();
+        let polls: Vec<_> = (0..10).map(|_| watch("10.0.0.1")).collect();
+        let mut serving: Vec<_> = polls.iter().map(|poll| poll.serve()).collect();
+        let refuse = || {
+            assert_eq!(all.admit(address("10.0.0.1")).unwrap_err(), Full::Address);
+        };
+        let first = looks(&all, refuse);
+        assert!(
+            first <= 1010 + 10,
+            "{first} at first, each of them ranked once"
+        );
+        assert_eq!(looks(&all, || (0..1000).for_each(|_| refuse())), 0);
+
+        // What others do changes nothing about that.
+        let busy: Vec<_> = others.iter().map(|other| other.serve()).collect();
+        drop(busy);
+        assert_eq!(looks(&all, refuse), 0);
+        // And of one's own, only those are looked at that have done something.
+        for n in 0..serving.len() {
+            serving[n] = polls[n].serve();
+            let cost = looks(&all, refuse);
+            assert!(cost <= 2, "{cost}");
+        }
+        drop(serving.pop());
+        let cost = looks(&all, || drop(all.admit(address("10.0.0.1")).unwrap()));
+        assert!(cost <= 2 && polls[9].is_cut(), "{cost}");
+        assert!(others.iter().all(|other| !other.is_cut()));
+    }
+
+    #[test]
+    fn making_room_among_all_costs_a_look_at_those_that_go() {
+        let all = connections(1000, 1000);
+        let watched: Vec<_> = (0..1000_u32)
+            .map(|n| {
+                let address = IpAddr::from((0x0a00_0000 + n).to_be_bytes());
+                all.watch(all.admit(Some(address)).unwrap())
+            })
+            .collect();
+        let serving: Vec<_> = watched[..500].iter().map(|one| one.serve()).collect();
+        let admit = || all.admit(None).unwrap();
+        let mut admitted = vec![];
+        let first = looks(&all, || admitted.push(admit()));
+        assert!(
+            first <= 1000 + 501,
+            "{first}: all are ranked, and half of them are busy"
+        );
+        for _ in 0..100 {
+            let cost = looks(&all, || admitted.push(admit()));
+            assert_eq!(cost, 1);
+        }
+        assert!(watched[500..601].iter().all(|one| one.is_cut()));
+        drop(serving);
+        assert!(watched[601..].iter().all(|one| !one.is_cut()));
+    }
+
+    #[test]
+    fn many_are_found_however_the_lock_is_given_away_meanwhile() {
+        let count = 3 * BATCH;
+        let all = connections(count, count);
+        let watched: Vec<_> = (0..count)
+            .map(|_| all.watch(all.admit(None).unwrap()))
+            .collect();
+        let serving: Vec<_> = watched[1..].iter().map(|one| one.serve()).collect();
+        drop(all.admit(None).unwrap());
+        assert!(watched[0].is_cut());
+        let refill = all.admit(None).unwrap();
+        assert_eq!(all.admit(None).unwrap_err(), Full::Total);
+        drop((serving, refill));
+    }
+
+    #[test]
+    fn whoever_becomes_idle_is_found_again() {
+        let all = connections(2, 2);
+        let [one, other] = [(); 2].map(|()| all.watch(all.admit(None).unwrap()));
+        let (serving, _busy) = (one.serve(), other.serve());
+        for _ in 0..2 {
+            assert_eq!(all.admit(None).unwrap_err(), Full::Total);
+        }
+        let more = one.serve();
+        drop(serving);
+        assert_eq!(all.admit(None).unwrap_err(), Full::Total);
+        drop(more);
+        all.admit(None).unwrap();
+        assert!(one.is_cut() && !other.is_cut());
+    }
+
+    #[test]
+    fn connections_that_end_leave_nothing_behind() {
+        let all = connections(3, 3);
+        let watched = [(); 3].map(|()| all.watch(all.admit(None).unwrap()));
+        let serving = watched.each_ref().map(|one| one.serve());
+        assert!(!all.shed());
+        let [first, second, third] = watched;
+        let [of_first, of_second, _] = serving;
+        drop(first);
+        drop(of_first);
+        let seat = second.into_seat();
+        drop(of_second);
+        drop(third);
+        let mut state = all.state.lock();
+        assert_eq!(state.total, 1);
+        assert!(state.order.rank(now(), 1) && state.order.first(None).is_none());
+        drop(state);
+        drop(seat);
+        assert!(all.state.lock().origins.is_empty());
+    }
+
+    /// Whoever is of use for a moment only must neither be lost nor be cut for that.
+    #[tokio::test(start_paused = true)]
+    async fn whose_peer_reads_again_is_as_idle_as_before() {
+        let all = connections(2, 2);
+        let [one, other] = [(); 2].map(|()| all.watch(all.admit(None).unwrap()));
+        let cx = std::task::Context::from_waker(std::task::Waker::noop());
+        let second = Duration::from_secs(1);
+        tokio::time::advance(second).await;
+        drop(other.serve());
+        // The rest of an answer.
+        one.wait_to_write(&cx);
+        let _first = all.admit(None).unwrap();
+        assert!(other.is_cut() && !one.is_cut());
+        assert_eq!(all.admit(None).unwrap_err(), Full::Total);
+        one.has_written();
+        all.admit(None).unwrap();
+        assert!(one.is_cut());
     }
 }

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 use sockeye_engine::{Seat, now};
 
+use super::order::{Listed, Place};
 use super::{Admitted, Connections, Peers};
 
 /// What others know of a connection that carries requests, and may do to it.
@@ -23,7 +24,8 @@ enum Fate {
     Cut,
 }
 
-struct Live {
+/// What there is of a connection until it ends.
+pub(super) struct Live {
     seat: Seat,
     /// How many requests are being served, answers included.
     serving: usize,
@@ -35,6 +37,9 @@ struct Live {
     due: Option<Instant>,
     /// The task that reads and writes.
     task: Option<Waker>,
+    /// Under which time others find it when room is to be made: never a later one than that from which on it can be
+    /// done without. None while that is never. Changed under the lock of [`Connections`] only.
+    listed: Option<Instant>,
 }
 
 /// The connection that a request came on, for the engine's own answers: in the request's extensions.
@@ -78,18 +83,25 @@ impl Connections {
                 stuck: None,
                 due: None,
                 task: None,
+                listed: None,
             })),
         });
-        state.requests.insert(number, Arc::clone(&connection));
+        state.list(&connection);
         Watched(connection)
     }
 }
 
-impl RequestConnection {
-    pub(super) const fn number(&self) -> u64 {
+impl Listed for Arc<RequestConnection> {
+    fn number(&self) -> u64 {
         self.number
     }
 
+    fn place(&self) -> &Place {
+        &self.peers.place
+    }
+}
+
+impl RequestConnection {
     pub(super) const fn peers(&self) -> &Arc<Peers> {
         &self.peers
     }
@@ -106,14 +118,52 @@ impl RequestConnection {
         self.live(|_| ()).is_none()
     }
 
-    /// Since when it has been of no use to anybody: it waits for a request, or for its peer to read.
-    pub(super) fn useless_since(&self) -> Option<Instant> {
-        let useless = |live: &mut Live| match live.stuck {
-            None => (live.serving == 0).then_some(live.rested),
-            // A buffer that is full for a moment is what every download looks like.
-            Some(since) => (now().saturating_duration_since(since) >= SLOW).then_some(since),
+    /// Ends it, if it has been of no use since the time under which it was found; the error is under which time it is to
+    /// be listed now.
+    pub(super) fn dispense_with(&self) -> Result<Live, Option<Instant>> {
+        let mut state = self.state.lock();
+        let Fate::Live(live) = &mut *state else {
+            return Err(None);
         };
-        self.live(useless).flatten()
+        let found = live.listed.take();
+        live.listed = live.useless_from();
+        if live.listed != found {
+            return Err(live.listed);
+        }
+        match std::mem::replace(&mut *state, Fate::Cut) {
+            Fate::Live(live) => Ok(live),
+            Fate::Cut => Err(None),
+        }
+    }
+
+    /// Under which time it was listed, and under which it is to be listed now.
+    pub(super) fn list_anew(&self) -> Option<(Option<Instant>, Option<Instant>)> {
+        self.live(|live| {
+            let before = live.listed.take();
+            live.listed = live.useless_from();
+            (before, live.listed)
+        })
+    }
+
+    /// It ends, or is no connection for requests any more: the next reading or writing fails.
+    pub(super) fn end(&self) -> Option<Live> {
+        match std::mem::replace(&mut *self.state.lock(), Fate::Cut) {
+            Fate::Live(live) => Some(live),
+            Fate::Cut => None,
+        }
+    }
+
+    /// Makes a change after which it may be done without earlier than before, and sees to it that it is found then.
+    fn relax<T>(self: &Arc<Self>, change: impl FnOnce(&mut Live) -> T) -> Option<T> {
+        let (result, is_late) = self.live(|live| {
+            let result = change(live);
+            (result, live.is_listed_late())
+        })?;
+        // Seldom: only after somebody has looked for room, and has found that it is of use.
+        if is_late {
+            self.peers.connections.state.lock().list(self);
+        }
+        Some(result)
     }
 
     /// Ready when the connection is to end, for an owner that does not read or write through it yet.
@@ -127,16 +177,6 @@ impl RequestConnection {
             false => Poll::Ready(()),
         })
         .await;
-    }
-
-    /// Ends the connection: its next reading or writing fails.
-    pub(crate) fn cut(&self) {
-        let cut = std::mem::replace(&mut *self.state.lock(), Fate::Cut);
-        // Outside of the lock: the seat takes another one when it is given back.
-        if let Fate::Live(Live { seat, task, .. }) = cut {
-            drop(seat);
-            wake(task);
-        }
     }
 
     /// What is being written must be through by then.
@@ -165,8 +205,8 @@ impl RequestConnection {
     }
 
     /// Nothing can be written at the moment.
-    pub(crate) fn wait_to_write(&self, cx: &Context<'_>) -> Writing {
-        let stuck = self.live(|live| {
+    pub(crate) fn wait_to_write(self: &Arc<Self>, cx: &Context<'_>) -> Writing {
+        let stuck = self.relax(|live| {
             live.remember(cx);
             let since = *live.stuck.get_or_insert_with(now);
             let due = live.due;
@@ -176,12 +216,36 @@ impl RequestConnection {
     }
 
     /// The peer has taken something.
-    pub(crate) fn has_written(&self) {
-        self.live(|live| live.stuck = None);
+    pub(crate) fn has_written(self: &Arc<Self>) {
+        self.relax(|live| live.stuck = None);
     }
 }
 
 impl Live {
+    /// From when on it is of no use to anybody: it waits for a request, or for its peer to read.
+    fn useless_from(&self) -> Option<Instant> {
+        match self.stuck {
+            None => (self.serving == 0).then_some(self.rested),
+            // A buffer that is full for a moment is what every download looks like.
+            Some(since) => Some(since + SLOW),
+        }
+    }
+
+    fn is_listed_late(&self) -> bool {
+        let is_late = |time| self.listed.is_none_or(|listed| time < listed);
+        self.useless_from().is_some_and(is_late)
+    }
+
+    pub(super) const fn listed(&self) -> Option<Instant> {
+        self.listed
+    }
+
+    /// Gives the seat back, and has the owner notice that it is not to go on. Takes the lock of [`Connections`].
+    pub(super) fn close(self) {
+        drop(self.seat);
+        wake(self.task);
+    }
+
     fn remember(&mut self, cx: &Context<'_>) {
         match &mut self.task {
             Some(task) => task.clone_from(cx.waker()),
@@ -203,15 +267,11 @@ impl Watched {
 
     /// The connection carries requests no longer, but counts as before; nothing if it was cut.
     pub(crate) fn into_seat(self) -> Option<Seat> {
-        self.take()
+        self.end().map(|live| live.seat)
     }
 
-    fn take(&self) -> Option<Seat> {
-        let state = std::mem::replace(&mut *self.0.state.lock(), Fate::Cut);
-        match state {
-            Fate::Live(live) => Some(live.seat),
-            Fate::Cut => None,
-        }
+    fn end(&self) -> Option<Live> {
+        self.0.peers.connections.state.lock().end(&self.0)
     }
 }
 
@@ -225,15 +285,14 @@ impl Deref for Watched {
 
 impl Drop for Watched {
     fn drop(&mut self) {
-        let connections = &self.0.peers.connections;
-        connections.state.lock().requests.remove(&self.0.number);
-        drop(self.take());
+        // The seat is given back when the lock is free again.
+        drop(self.end());
     }
 }
 
 impl Drop for Serving {
     fn drop(&mut self) {
-        self.0.live(|live| {
+        self.0.relax(|live| {
             live.serving -= 1;
             live.rested = now();
         });

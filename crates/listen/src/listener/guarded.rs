@@ -2,6 +2,7 @@
 
 use std::io;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -40,7 +41,7 @@ impl<S> Guarded<S> {
         Some((self.stream, self.watched.into_seat()?))
     }
 
-    fn connection(&self) -> &RequestConnection {
+    fn connection(&self) -> &Arc<RequestConnection> {
         self.watched.connection()
     }
 
