@@ -67,6 +67,10 @@ const MAX_SLICES: usize = 64;
 /// A write buffer of more than this is given back after a burst.
 const KEEP_TAIL: usize = 4096;
 
+/// The write buffer of a slow peer is made smaller when it could hold so many times what waits. It doubles when it is
+/// full: with less than this, one packet more and one less would have it all moved each time.
+const ROOMY: usize = 3;
+
 impl Stream {
     /// A stream that has these bytes of its own to write first, of whose first frame a part may be written.
     pub(super) fn new(
@@ -282,6 +286,8 @@ impl Stream {
         beat: Beat,
         append: impl FnOnce(&mut Self) -> usize,
     ) -> (usize, usize) {
+        // Where it goes is found by counting frames, and those that are written are not to be counted with each ping.
+        self.drop_frames();
         self.prepare_tail();
         let before = self.tail.len();
         let added = append(self);
@@ -411,10 +417,22 @@ impl Stream {
 
     /// The socket takes no more for now.
     pub(super) fn fill(&mut self) {
+        let roomy = match self.intake {
+            // The tail is the roomy buffer of the thread, which is not for one slow peer.
+            Intake::Open => KEEP_TAIL,
+            Intake::Full | Intake::Moving => KEEP_TAIL.max(ROOMY * self.tail_waiting()),
+        };
         if self.intake == Intake::Open {
             self.intake = Intake::Full;
         }
-        self.shrink();
+        let is_roomy = self.tail.capacity() > roomy;
+        // Not each time that some is written, as all that is behind it moves.
+        if is_roomy || self.tail_waiting() <= self.tail.len() / 2 {
+            self.drop_frames();
+        }
+        if is_roomy {
+            self.tail.shrink_to_fit();
+        }
     }
 
     /// Whether the socket has taken something after it was full, which nobody was told yet.
@@ -432,16 +450,21 @@ impl Stream {
         spare::give(std::mem::take(&mut self.tail));
     }
 
-    /// The peer is slow: keep what waits, but not the roomy buffer of the thread.
-    fn shrink(&mut self) {
+    /// How much of the tail is not written.
+    fn tail_waiting(&self) -> usize {
+        match self.chunks.is_empty() {
+            true => self.tail.len() - self.written,
+            false => self.tail.len(),
+        }
+    }
+
+    /// Drops the frames of the tail that are written.
+    fn drop_frames(&mut self) {
         if self.written > 0 && self.chunks.is_empty() {
             // The beginning of a frame stays, so that it is known where the frame ends.
             let border = self.border_before();
             self.tail.drain(..border);
             self.written -= border;
-        }
-        if self.tail.capacity() > KEEP_TAIL {
-            self.tail.shrink_to_fit();
         }
     }
 }

@@ -254,6 +254,86 @@ fn of_pings_that_pile_up_the_newest_is_answered() {
     assert_eq!(written, b"\x81\x064waits\x81\x013\x8a\x0599999");
 }
 
+/// The tail of a stream that nothing else waits on, how much room it has, and how much of it is written.
+fn tail(outbox: &Outbox) -> (usize, usize, usize) {
+    let Sink::Stream(stream) = &outbox.sink else {
+        panic!("no stream")
+    };
+    (stream.tail.len(), stream.tail.capacity(), stream.written)
+}
+
+/// As much as waits for a peer that does not read, in small frames.
+fn much() -> Outbox {
+    let message = Message::text(&"s".repeat(100));
+    stuck(&vec![message; 20_000], 0).0
+}
+
+#[test]
+fn packets_for_a_peer_that_reads_nothing_do_not_move_what_waits() {
+    let mut outbox = much();
+    let mut moves = 0;
+    for _ in 0..1000 {
+        let (_, before, _) = tail(&outbox);
+        outbox.push(&Message::text("tiny"), None);
+        outbox.flush_with(socket(&mut Vec::new(), 0, usize::MAX));
+        moves += usize::from(tail(&outbox).1 != before);
+    }
+    assert!(moves <= 1, "{moves} moves");
+}
+
+#[test]
+fn packets_for_a_peer_that_reads_slowly_do_not_move_what_waits() {
+    for (read, pushed) in [(1000, 1), (1000, 9), (100, 1), (50, 9)] {
+        let mut outbox = much();
+        let (mut written, mut moved) = (Vec::new(), 0);
+        for _ in 0..3000 {
+            for _ in 0..pushed {
+                outbox.push(&Message::text(&"s".repeat(100)), None);
+            }
+            let before = tail(&outbox);
+            outbox.flush_with(socket(&mut written, read, usize::MAX));
+            let after = tail(&outbox);
+            if after.1 != before.1 || after.2 != before.2 + read {
+                moved += after.0;
+            }
+            let most = 4096.max(3 * outbox.queued());
+            assert!(after.1 <= most, "{} bytes for {}", after.1, outbox.queued());
+        }
+        assert!(
+            moved < 3 * written.len() + 5_000_000,
+            "{moved} bytes moved to write {}",
+            written.len()
+        );
+    }
+}
+
+#[test]
+fn frames_that_are_written_are_not_counted_with_each_ping() {
+    let mut outbox = much();
+    let mut written = Vec::new();
+    outbox.flush_with(socket(&mut written, 500_000, usize::MAX));
+    assert_eq!(tail(&outbox).2, 500_000);
+    let before = outbox.queued();
+    outbox.push_pong(b"now");
+    assert!(tail(&outbox).2 < 110);
+    assert_eq!(outbox.queued(), before + 5);
+    outbox.flush_with(socket(&mut written, usize::MAX, usize::MAX));
+    assert!(outbox.is_empty() && written.len() == 500_000 + before + 5);
+}
+
+#[test]
+fn roomy_buffer_of_a_thread_is_not_kept_for_a_slow_peer() {
+    let mut outbox = Outbox::new(Revision::V4, false);
+    become_stream(&mut outbox, Framing::WebSocket, Vec::new());
+    for _ in 0..100 {
+        outbox.push(&Message::text(&"s".repeat(100)), None);
+    }
+    outbox.flush_with(socket(&mut Vec::new(), 5_000, usize::MAX));
+    let (len, capacity, _) = tail(&outbox);
+    assert_eq!(capacity, len);
+    assert!(len < outbox.queued() + 110);
+}
+
 /// The largest pings that there are. npm's `ws` leaves 60 unanswered ones at most, which takes about as much.
 #[test]
 fn pending_pongs_of_a_peer_that_reads_are_bounded() {
