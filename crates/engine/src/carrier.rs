@@ -14,7 +14,9 @@ use std::io;
 use std::task::{Context, Poll};
 use std::time::Instant;
 
-use sockeye_engine_proto::{Lane, Message, Packet, Revision, Session, TransportEnd, TransportKind};
+use sockeye_engine_proto::{
+    Lane, Message, Packet, Revision, Role, Session, TransportEnd, TransportKind,
+};
 
 use crate::connection::{Connection, Incoming};
 use crate::frames::Extent;
@@ -172,9 +174,13 @@ pub trait Upper {
     /// Whether less waits to go out than may. Takes the outbox's lock.
     fn has_room(&self) -> bool;
 
-    /// Whether what comes next may be handled at once.
+    /// Whether what comes next may be handled at once. At a server, each packet may be answered, and one read brings
+    /// thousands: what follows waits while there is no room. A client goes on: if both ends waited for the other to read,
+    /// neither would.
     fn goes_on(&mut self) -> bool {
-        self.session().is_open() && self.is_ready()
+        self.session().is_open()
+            && self.is_ready()
+            && (self.session().role() == Role::Client || self.has_room())
     }
 
     /// Hands on a message for the application, or what holds one.

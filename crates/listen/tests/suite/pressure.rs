@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use sockeye_engine::{CloseReason, Message, SendError, SendOptions, SessionHandle, batch};
-use sockeye_listen::EngineConfig;
-use sockeye_testkit::{Case, EngineRig, Seen, WebSocket};
+use sockeye_listen::{EngineConfig, ListenOptions};
+use sockeye_testkit::{Case, EngineRig, Seen, StreamPeer, WebSocket};
 use sockeye_websocket::OpCode;
 
 const VOLATILE: SendOptions = SendOptions {
@@ -336,6 +336,83 @@ async fn what_comes_while_the_outbox_is_full_is_read_afterwards() {
             websocket.next().await.unwrap();
         }
         assert_eq!(session.seen().await, Some(Seen::Text("hello".to_owned())));
+    }
+}
+
+/// So many small messages, which come in one read, and the bytes with which they are written.
+fn at_once(encode: impl Fn(&str) -> Vec<u8>) -> (Vec<String>, Vec<u8>) {
+    let messages: Vec<_> = (0..1500).map(|n| format!("{n:020}")).collect();
+    let bytes = messages.iter().flat_map(|text| encode(&format!("4{text}")));
+    let bytes: Vec<_> = bytes.collect();
+    assert!(bytes.len() < 60_000);
+    (messages, bytes)
+}
+
+/// An outbox for some of the answers. The heartbeats are hours away.
+fn tight() -> EngineConfig {
+    config()
+        .limits(|limits| limits.outbox_limit(1000))
+        .session(|session| session.ping_interval(Duration::from_secs(36_000)))
+}
+
+#[tokio::test]
+async fn messages_of_one_read_wait_until_there_is_room_for_the_answers() {
+    for case in [Case::WEBSOCKET, Case::WEBSOCKET_V3] {
+        for mut rig in [EngineRig::memory(tight()), EngineRig::tcp(tight()).await] {
+            let (client, mut session) = rig.open(case).await;
+            let mut websocket = client.into_websocket();
+            let (messages, bytes) =
+                at_once(|packet| WebSocket::encoded(OpCode::Text, packet.as_bytes()));
+            websocket.write(&bytes).await;
+            for text in messages {
+                assert_eq!(websocket.next_text().await, format!("4{text}"));
+                assert_eq!(session.seen().await, Some(Seen::Text(text)));
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn frames_of_one_read_wait_until_there_is_room_for_the_answers() {
+    let rig = EngineRig::memory(tight());
+    let listening = rig
+        .engine
+        .listen("tcp://127.0.0.1:0", ListenOptions::default());
+    let mut peer = StreamPeer::tcp(&listening.await.unwrap()).await;
+    peer.write(b"\x010").await;
+    assert!(peer.text().await.starts_with('0'));
+    let (messages, bytes) = at_once(|packet| {
+        let len = u8::try_from(packet.len()).unwrap();
+        [&[len], packet.as_bytes()].concat()
+    });
+    peer.write(bytes).await;
+    for text in messages {
+        assert_eq!(peer.text().await, format!("4{text}"));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_reads_no_answers_has_no_more_of_its_messages_handled() {
+    const MESSAGES: usize = 160;
+    const LEN: usize = 1000;
+    let mut rig = EngineRig::memory(tight());
+    let (client, mut session) = rig.open(Case::WEBSOCKET).await;
+    let mut websocket = client.into_websocket();
+    let packet = format!("4{}", "x".repeat(LEN));
+    // More than the answers that are on their way, and not more than what lies there unread in both directions.
+    let bytes = WebSocket::encoded(OpCode::Text, packet.as_bytes()).repeat(MESSAGES);
+    websocket.write(&bytes).await;
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let queued = session.handle.queued();
+    assert!((1000..1000 + LEN + 10).contains(&queued), "{queued}");
+    let mut seen = 0;
+    while !session.is_quiet() {
+        session.seen().await;
+        seen += 1;
+    }
+    assert!(seen < MESSAGES, "there was no room for so many answers");
+    for _ in 0..MESSAGES {
+        assert_eq!(websocket.next_text().await, packet);
     }
 }
 
