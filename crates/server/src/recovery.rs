@@ -141,7 +141,7 @@ impl Recovery {
         Ok(Self { shed, ..recovery })
     }
 
-    fn with(
+    pub(crate) fn with(
         config: RecoveryConfig,
         store: Arc<dyn RecoveryStore>,
         log: Option<Arc<MemoryStore>>,

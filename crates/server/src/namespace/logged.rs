@@ -140,7 +140,9 @@ impl LocalSockets {
         let receivers = self.foreign.add(size_of_event(event), || {
             let _order = recovery.order();
             recovery.offer(&Receivers::Target(options.target.clone()), || {
-                Arc::new(LoggedEvent::new(offset.into(), name, args))
+                let mut logged = LoggedEvent::new(offset.into(), name, args);
+                logged.binary = options.binary;
+                Arc::new(logged)
             });
             self.send_in_order(&encoded, 0, options)
         });
@@ -292,4 +294,45 @@ async fn sweep(
 /// The target that is one socket.
 pub(super) fn only(socket: &Socket) -> Target {
     Target::all().to(socket.shared_id())
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt;
+    use sockeye_adapter::{Local, RecoveryStore};
+
+    use super::*;
+    use crate::RecoveryConfig;
+    use crate::recovery::Shown;
+
+    #[test]
+    fn who_comes_in_gets_bytes_inside_of_json_if_others_do() {
+        let (config, pid) = (RecoveryConfig::default(), "abcdefghij0123456789");
+        let store = MemoryStore::with_budget(config.limits(), "epoch".to_owned(), now, None);
+        let store = Arc::new(store);
+        let recovery = Arc::new(Recovery::with(config, store.clone(), None));
+        let here = LocalSockets::new("/", Arc::default(), Arc::default());
+        here.recovery.set(Arc::clone(&recovery)).unwrap();
+        store.keep(
+            KeptSocket::new(pid.into(), "id".into()),
+            Duration::from_secs(60),
+        );
+        let shown = Shown::read(&format!(r#"{{"pid":"{pid}"}}"#)).unwrap();
+        let returning = recovery.claim(shown).now_or_never();
+        let mut returning = returning.unwrap().unwrap();
+        let args = Args::empty();
+        let event = EventBody {
+            name: "x",
+            args: args.as_raw(),
+        };
+        let mut options = BroadcastOptions::new(Target::all());
+        options.offset = Some("place".into());
+        for binary in [false, true] {
+            options.binary = binary;
+            here.broadcast(&event, &options);
+        }
+        let missed = returning.take_missed();
+        let binary = missed.iter().map(|event| event.binary);
+        assert!(binary.eq([false, true]));
+    }
 }
