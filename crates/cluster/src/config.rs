@@ -95,10 +95,13 @@ impl ClusterConfig {
         self
     }
 
-    /// How long an event waits for its place in the log before this server's sockets get it without one. Only where events
-    /// are logged, for sockets that [come back](sockeye_adapter::RecoveryStore); all else does not wait. Default: 1 s.
+    /// How long an event waits for its place in the log before this server's sockets get it with that of what they got before.
+    /// Only where events are logged, for sockets that [come back](sockeye_adapter::RecoveryStore); all else does not wait.
+    /// Default: 1 s.
     ///
-    /// Who gets it so and then loses the connection may get it once more.
+    /// Who gets it so and then loses the connection may get it once more. Until it has its place it is remembered, for who
+    /// comes back meanwhile; of all namespaces together as many bytes as may [wait for the engine](Self::max_queue_bytes). Who
+    /// comes back while it was more is a new socket.
     pub const fn max_local_wait(mut self, wait: Duration) -> Self {
         self.max_local_wait = wait;
         self

@@ -99,7 +99,7 @@ impl Node {
             )),
             census: Arc::new(Mutex::new(Census::new(now()))),
             moved: post.profile.interest.then(|| Moved::new(post.queue_age())),
-            log: post.profile.log.then(Log::new),
+            log: post.profile.log.then(|| Log::new(post)),
             saves: Arc::default(),
             recovers: AtomicBool::new(false),
             is_closed: AtomicBool::new(false),

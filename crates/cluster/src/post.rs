@@ -2,7 +2,7 @@
 
 use std::error::Error;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use sockeye_adapter::ClusterCounts;
@@ -26,6 +26,8 @@ pub(crate) struct Post {
     pub(crate) status: Arc<Status>,
     pub(crate) limits: Limits,
     keys: AtomicU64,
+    /// What the namespaces remember of broadcasts that were delivered before the log brought them.
+    pub(crate) early_bytes: Arc<AtomicUsize>,
     /// Something is due before the next tick.
     pub(crate) urgent: Notify,
 }
@@ -40,6 +42,7 @@ impl Post {
             status: Arc::new(Status::new(profile.name)),
             limits: Limits::default(),
             keys: AtomicU64::new(0),
+            early_bytes: Arc::default(),
             urgent: Notify::new(),
         }
     }

@@ -68,6 +68,7 @@ mod logged {
     }
 
     sockeye_testkit::cluster_failures!(started);
+    sockeye_testkit::cluster_outages!(@each started: socket_comes_back_with_the_engine);
 }
 
 #[tokio::test]

@@ -25,9 +25,10 @@ use tokio::sync::oneshot;
 use self::later::Later;
 use self::recording::{Recording, Recordings};
 use super::{Node, Place};
-use crate::clock::{after, now};
+use crate::clock::now;
 use crate::convert::{event_of, options_of, opts_with};
 use crate::job::{Forget, Found, Job, Keep, OVERHEAD, Restore};
+use crate::post::Post;
 use crate::replay::{Between, Logged, is_missed};
 use crate::status::count;
 use crate::sync::{Mutex, Notify};
@@ -49,10 +50,10 @@ pub(super) struct Log {
 }
 
 impl Log {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(post: &Post) -> Self {
         Self {
             inbound: Mutex::default(),
-            later: Mutex::default(),
+            later: Mutex::new(Later::new(post)),
             recordings: Arc::default(),
             position: Mutex::default(),
             placed: Notify::new(),
@@ -74,10 +75,10 @@ impl Node {
             opts,
             request: None,
         };
-        let until = after(now(), self.post.config.max_local_wait);
+        let wait = self.post.config.max_local_wait;
         let mut later = log.later.lock();
         let tag = self.post.key();
-        later.push(tag, event, options, until);
+        later.push(tag, event, options, (now(), wait));
         // Under the lock, so that the order of tags is that of the queue.
         self.post
             .publish(self.message(self.route_of(options), message, Some(tag)));
@@ -88,24 +89,32 @@ impl Node {
         Delivery::Later
     }
 
-    /// Delivers what has waited too long for its place; all of it while the cluster cannot be reached.
+    /// Delivers what has waited too long for its place; all of it while the cluster cannot be reached. It gets the place of
+    /// what was delivered before, so that whoever comes back with that gets it once more rather than never.
     pub(super) fn deliver_overdue(&self, log: &Log, now: Instant) {
         let is_up = self.post.status.state() == ClusterState::Up;
-        if !log.later.lock().is_due(is_up.then_some(now)) {
+        let mut later = log.later.lock();
+        later.give_up(now);
+        if !later.is_due(is_up.then_some(now)) {
             return;
         }
+        drop(later);
         let Some(local) = self.local() else {
             return;
         };
         let _inbound = log.inbound.lock();
+        let before = log.position.lock().clone();
         loop {
             let mut later = log.later.lock();
             if !later.is_due(is_up.then_some(now)) {
                 return;
             }
-            let Some(waiting) = later.pop() else { return };
+            let Some(mut waiting) = later.pop() else {
+                return;
+            };
             drop(later);
-            waiting.deliver(&*local, None);
+            waiting.deliver(&*local, before.as_deref());
+            log.later.lock().was_early(waiting);
         }
     }
 
@@ -166,7 +175,14 @@ impl Node {
                 missed.push(event, opts, &entry.offset);
             }
         }
-        let events = missed.events;
+        let mut events = missed.events;
+        // What the others have got before its place was known, and the log brings later, or never.
+        if let Some(place) = &*log.position.lock() {
+            let Some(early) = log.later.lock().missed(&socket, place) else {
+                return self.unrecovered("too much waits for its place in the log");
+            };
+            events.extend(early);
+        }
         if events.iter().map(|event| event.bytes()).sum::<usize>()
             > self.post.config.max_replay_bytes
         {
@@ -269,15 +285,18 @@ impl Log {
             return self.marked(&message, place.offset);
         };
         let _inbound = self.inbound.lock();
-        self.arrived(Some((&event, &opts)), place.offset);
+        let before = self.arrived(Some((&event, &opts)), place.offset);
         let Some(tag) = place.tag else { return };
+        self.later.lock().came_back(tag);
         loop {
             let popped = self.later.lock().pop_until(tag);
             match popped {
                 // It never got into the log.
-                Some(waiting) if waiting.tag() < tag => waiting.deliver(local, None),
-                Some(waiting) => waiting.deliver(local, Some(place.offset)),
-                // It was delivered without its place, which took too long.
+                Some(mut waiting) if waiting.tag() < tag => {
+                    waiting.deliver(local, before.as_deref());
+                }
+                Some(mut waiting) => waiting.deliver(local, Some(place.offset)),
+                // It was delivered before, as it took too long.
                 None => return,
             }
         }
@@ -291,13 +310,14 @@ impl Log {
         }
     }
 
-    /// Something has come from the log, and is about to be delivered if it is an event.
-    fn arrived(&self, event: Option<(&Event, &Opts)>, offset: &str) {
+    /// Something has come from the log, and is about to be delivered if it is an event. Gives the place before it.
+    fn arrived(&self, event: Option<(&Event, &Opts)>, offset: &str) -> Option<Box<str>> {
         let mut position = self.position.lock();
         self.recordings.record(event, offset);
-        *position = Some(offset.into());
+        let before = position.replace(offset.into());
         drop(position);
         self.placed.notify_waiters();
+        before
     }
 
     /// The bus has subscribed, at this end of the log.

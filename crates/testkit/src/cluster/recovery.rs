@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use sockeye_server::adapter::ClusterState;
 
-use super::{Engine, Node, enter, eventually, settled};
+use super::{Engine, Node, Process, enter, eventually, meet, settled};
 use crate::{Case, Peer};
 
 /// A client that knows how to come back.
@@ -257,6 +258,60 @@ pub async fn closing_server_keeps_its_sockets(engine: &Engine) {
         whole(&mut guest, 20).await;
     }
     closed.await.expect("it does not panic");
+}
+
+/// A socket comes back to a server whose engine is away and comes back as well: it gets each event once, in order, that the
+/// server has given to others without waiting for the log.
+///
+/// # Panics
+///
+/// If it does not.
+pub async fn socket_comes_back_with_the_engine(engine: &Engine, mut process: impl Process) {
+    let nodes = engine.nodes::<2>().await;
+    let mut guest = Guest::new(&nodes[0], &[]).await;
+    settled(&nodes).await;
+    nodes[0].io.emit("x", 1).expect("sent");
+    guest.until(1).await;
+    let mut last = 1;
+    for _ in 0..5 {
+        let (peer, ticket) = split(guest);
+        drop(peer);
+        gone(&nodes, &nodes[0]).await;
+        process.stop();
+        let cluster = nodes[0].io.cluster().expect("a cluster");
+        eventually("the engine is away", async || {
+            matches!(cluster.state(), ClusterState::Degraded(_))
+        })
+        .await;
+        emit(&nodes[0], &mut last, 500);
+        let queued = cluster.counts().queued;
+        let (joined, ()) = tokio::join!(ticket.join(&nodes[0]), async {
+            eventually("it is looked for", async || {
+                cluster.counts().queued > queued
+            })
+            .await;
+            emit(&nodes[0], &mut last, 500);
+            process.start();
+        });
+        let is_same;
+        (guest, is_same) = joined;
+        assert!(is_same, "it is another one");
+        emit(&nodes[0], &mut last, 1);
+        while guest.numbers.last() != Some(&last) {
+            guest.until(guest.numbers.len() + 1).await;
+        }
+        whole(&mut guest, 0).await;
+        meet(&nodes).await;
+        settled(&nodes).await;
+    }
+}
+
+/// Emits so many numbers more.
+fn emit(node: &Node, last: &mut u64, count: u64) {
+    for _ in 0..count {
+        *last += 1;
+        node.io.emit("x", *last).expect("sent");
+    }
 }
 
 /// Whoever has an offset that is not in the log is a new socket, as nobody knows what it has missed.

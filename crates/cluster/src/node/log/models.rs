@@ -11,7 +11,7 @@ use sockeye_socket_proto::Args;
 
 use super::*;
 use crate::job::Publish;
-use crate::node::models::{World, next_job};
+use crate::node::models::{Sent, World, next_job};
 use crate::sync::{model, spawn};
 
 type Seen = parking_lot::Mutex<Vec<u64>>;
@@ -79,6 +79,33 @@ async fn read(node: &Node) {
     assert!(restore.answer(Box::new(found)).is_ok());
 }
 
+/// Has a socket come back that has got this event, and says what it gets until the others are done.
+fn come_back(node: &Node, sent: Sent, offset: u64, others: impl FnOnce()) -> Vec<u64> {
+    let got = Arc::new(Seen::default());
+    let missed = Arc::clone(&got);
+    let sent = Arc::new(parking_lot::Mutex::new(sent));
+    let before = Arc::clone(&sent);
+    let search = node.search("pid".into(), offset.to_string().into());
+    // When it is read makes no difference: all is in the log from the beginning.
+    let (search, ()) = block_on(join(search, read(node)));
+    let (found, search) = search.unwrap();
+    let resume = move |restored: Restored| {
+        // It was not there for these.
+        drop(numbers(before.lock().try_iter()));
+        let events = restored.missed.iter();
+        missed
+            .lock()
+            .extend(events.map(|event| event.name.parse::<u64>().unwrap()));
+        None
+    };
+    let log = node.log().unwrap();
+    block_on(node.resume(log, *found, search, Box::new(resume)));
+    others();
+    let mut got = got.lock().clone();
+    got.extend(numbers(sent.lock().try_iter()));
+    got
+}
+
 /// What a socket gets that has got this event and comes back while others are brought.
 fn comes_back_behind(offset: u64) {
     const LAST: u64 = 3;
@@ -91,28 +118,7 @@ fn comes_back_behind(offset: u64) {
                 arrives(&bus, &NodeId::new("a"), number, None);
             }
         });
-        let got = Arc::new(Seen::default());
-        let missed = Arc::clone(&got);
-        let sent = Arc::new(parking_lot::Mutex::new(sent));
-        let before = Arc::clone(&sent);
-        let search = node.search("pid".into(), offset.to_string().into());
-        // When it is read makes no difference: all is in the log from the beginning.
-        let (search, ()) = block_on(join(search, read(&node)));
-        let (found, search) = search.unwrap();
-        let resume = move |restored: Restored| {
-            // It was not there for these.
-            drop(numbers(before.lock().try_iter()));
-            let events = restored.missed.iter();
-            missed
-                .lock()
-                .extend(events.map(|event| event.name.parse::<u64>().unwrap()));
-            None
-        };
-        let log = node.log().unwrap();
-        block_on(node.resume(log, *found, search, Box::new(resume)));
-        bus.join().unwrap();
-        let mut got = got.lock().clone();
-        got.extend(numbers(sent.lock().try_iter()));
+        let got = come_back(&node, sent, offset, || bus.join().unwrap());
         assert_eq!(got, (offset + 1..=LAST).collect::<Vec<_>>());
         drop(here);
     });
@@ -201,4 +207,74 @@ fn own_events_are_delivered_once_in_the_order_of_the_log_in_any_order() {
 fn own_events_that_are_late_are_delivered_once_in_their_order_in_any_order() {
     emitted(0, true);
     emitted(1, true);
+}
+
+#[test]
+fn own_event_that_is_late_has_the_place_of_what_was_before_it() {
+    model(1, || {
+        let World { node, here, sent } = World::logged();
+        node.post.status.set(ClusterState::Up);
+        node.log().unwrap().opened(Some("1"));
+        // One is late, the next one is refused, and the one behind it is not.
+        emits(&node, 2);
+        node.deliver_overdue(node.log().unwrap(), now() + node.post.config.max_local_wait);
+        emits(&node, 3);
+        emits(&node, 4);
+        for arrived in [false, false, true] {
+            let (publish, number) = next_message(&node);
+            publish.fate.tell();
+            if arrived {
+                arrives(&node, &publish.uid, number, publish.tag);
+            }
+        }
+        let with_places: Vec<_> = sent.try_iter().collect();
+        let place = |name: &str, place: &str| (name.to_owned(), Some(place.to_owned()));
+        assert_eq!(
+            with_places,
+            [place("2", "1"), place("3", "1"), place("4", "4")]
+        );
+        drop(here);
+    });
+}
+
+/// What a socket gets that has got event 1 and comes back while 2 and 3, which this server has emitted, are on their way to
+/// the log and back; the time may come for what waits.
+fn comes_back_amid_own_events(is_late: bool) {
+    model(2, move || {
+        let World { node, here, sent } = World::logged();
+        node.post.status.set(ClusterState::Up);
+        node.log().unwrap().opened(Some("1"));
+        emits(&node, 2);
+        emits(&node, 3);
+        let published = [next_message(&node), next_message(&node)];
+        let (bus, clock) = (Arc::clone(&node), Arc::clone(&node));
+        let clock = is_late.then(|| {
+            let wait = node.post.config.max_local_wait;
+            spawn(move || clock.handle_timeout(now() + wait))
+        });
+        let bus = spawn(move || {
+            for (publish, number) in published {
+                publish.fate.tell();
+                arrives(&bus, &publish.uid, number, publish.tag);
+            }
+        });
+        let got = come_back(&node, sent, 1, || {
+            bus.join().unwrap();
+            if let Some(clock) = clock {
+                clock.join().unwrap();
+            }
+        });
+        assert_eq!(got, [2, 3]);
+        drop(here);
+    });
+}
+
+#[test]
+fn socket_that_comes_back_gets_each_own_event_once_in_any_order() {
+    comes_back_amid_own_events(false);
+}
+
+#[test]
+fn socket_that_comes_back_gets_each_own_event_that_is_late_once_in_any_order() {
+    comes_back_amid_own_events(true);
 }
