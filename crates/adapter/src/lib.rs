@@ -38,7 +38,7 @@ pub use local::{AnswerTo, Local};
 pub use memory_store::{Budget, Budgeted, MemoryLimits, MemoryStore, Swept};
 pub use message::{Answer, BroadcastOptions, EventBody, Incomplete};
 pub use recovery::{
-    Claim, KeptSocket, LoggedEvent, Progress, Receivers, RecoveryStore, Restored, Resume,
+    Claim, KeptSocket, LoggedEvent, Progress, Receivers, RecoveryStore, Restored, Resume, Save,
 };
 pub use rooms::Rooms;
 pub use secret_map::SecretMap;

@@ -139,6 +139,17 @@ pub struct Restored {
 /// is to be kept for the rest of its time. Dropped without being called, it says that there is no such socket.
 pub type Resume = Box<dyn FnOnce(Restored) -> Option<Restored> + Send>;
 
+/// What becomes of a socket that is to be [saved](RecoveryStore::save).
+#[must_use]
+pub enum Save {
+    /// It is kept, or on its way to where it is.
+    Taken,
+    /// There is no room for it. When the future is ready, there may be.
+    Later(BoxFuture<'static, ()>),
+    /// There never is.
+    Never,
+}
+
 /// Keeps the sockets of one namespace that have lost their connections, and knows what has been logged since.
 ///
 /// A server that is alone has a [`MemoryStore`](crate::MemoryStore). In a cluster, the
@@ -150,6 +161,13 @@ pub type Resume = Box<dyn FnOnce(Restored) -> Option<Restored> + Send>;
 pub trait RecoveryStore: fmt::Debug + Send + Sync + 'static {
     /// Keeps a socket for this long. One of the same private id is replaced.
     fn keep(&self, socket: KeptSocket, time: Duration);
+
+    /// Keeps a socket that is there, as its server is about to close. Nothing that waits is dropped for it, nor is it dropped
+    /// for what comes later. Default: as [`keep`](Self::keep).
+    fn save(&self, socket: KeptSocket, time: Duration) -> Save {
+        self.keep(socket, time);
+        Save::Taken
+    }
 
     /// Forgets a kept socket, if there is one. Only for stores that keep sockets while they are there. Default: nothing.
     fn forget(&self, pid: &str) {
@@ -197,6 +215,16 @@ impl fmt::Debug for KeptSocket {
         f.debug_struct("KeptSocket")
             .field("rooms", &self.rooms.len())
             .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Save {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Taken => "Taken",
+            Self::Later(_) => "Later",
+            Self::Never => "Never",
+        })
     }
 }
 

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use sockeye_adapter::ClusterCounts;
+use futures_util::FutureExt;
+use sockeye_adapter::{ClusterCounts, Save};
 use sockeye_cluster_proto::Limits;
 use tokio::sync::Notify;
 
@@ -14,7 +15,7 @@ use crate::config::ClusterConfig;
 use crate::fate::Fate;
 use crate::job::{Job, Publish};
 use crate::profile::BusProfile;
-use crate::queue::{Dropped, Queue};
+use crate::queue::{Dropped, Entry, Queue};
 use crate::status::{Status, count};
 
 /// The queue, and what is known of how the bus gets on.
@@ -63,6 +64,20 @@ impl Post {
     pub(crate) fn call(&self, job: Job, bytes: usize, time: Duration) {
         let dropped = self.queue.push_for(job, bytes, time);
         self.lost(dropped);
+    }
+
+    /// Queues something else for which nothing is to be dropped, and which is dropped for nothing else.
+    pub(crate) fn save(self: &Arc<Self>, job: Job, bytes: usize, time: Duration) -> Save {
+        let (entry, old) = self.queue.save(job, bytes, time);
+        self.too_old(old);
+        match entry {
+            Entry::Taken => Save::Taken,
+            Entry::Full => {
+                let this = Arc::clone(self);
+                Save::Later(async move { this.queue.room(bytes).await }.boxed())
+            }
+            Entry::Refused => Save::Never,
+        }
     }
 
     /// The next job for the bus.

@@ -36,6 +36,8 @@ pub(crate) struct Queue {
     clock: fn() -> Instant,
     state: Mutex<Jobs>,
     woken: Notify,
+    /// There may be more room.
+    freed: Notify,
     ended: Notify,
 }
 
@@ -46,7 +48,10 @@ struct Jobs {
     waiting: VecDeque<Waiting>,
     /// The same, of what is not [held](Queue::hold).
     passing: VecDeque<Waiting>,
-    /// The bytes of both.
+    /// What is dropped for nothing else.
+    saved: VecDeque<Waiting>,
+    saved_bytes: usize,
+    /// The bytes of all.
     bytes: usize,
     held: Option<Held>,
     /// Openings and closings.
@@ -118,6 +123,17 @@ pub(crate) struct Dropped {
     pub(crate) large: Vec<Job>,
 }
 
+/// What becomes of a job that nothing is to be dropped for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub(crate) enum Entry {
+    Taken,
+    /// There is no room right now.
+    Full,
+    /// There never will be.
+    Refused,
+}
+
 impl Queue {
     pub(crate) fn new(limits: QueueLimits, clock: fn() -> Instant) -> Self {
         Self {
@@ -125,6 +141,7 @@ impl Queue {
             clock,
             state: Mutex::default(),
             woken: Notify::new(),
+            freed: Notify::new(),
             ended: Notify::new(),
         }
     }
@@ -144,6 +161,10 @@ impl Queue {
             return dropped;
         }
         state.expire(now, &mut dropped.old);
+        if state.saved_bytes + bytes > self.limits.bytes {
+            dropped.large.push(job);
+            return dropped;
+        }
         while state.bytes + bytes > self.limits.bytes {
             let first = state.waiting.pop_front();
             let Some(first) = first.or_else(|| state.passing.pop_front()) else {
@@ -167,6 +188,50 @@ impl Queue {
         drop(state);
         self.woken.notify_one();
         dropped
+    }
+
+    /// Adds what is of use for this long, if there is room, and drops it for nothing else. Says what became of it, and gives what
+    /// has waited too long.
+    pub(crate) fn save(&self, job: Job, bytes: usize, time: Duration) -> (Entry, Vec<Job>) {
+        let now = (self.clock)();
+        let mut old = Vec::new();
+        let mut state = self.state.lock();
+        if bytes > self.limits.bytes || state.is_ended {
+            return (Entry::Refused, old);
+        }
+        state.expire(now, &mut old);
+        if state.bytes + bytes > self.limits.bytes {
+            return (Entry::Full, old);
+        }
+        let number = state.number();
+        state.bytes += bytes;
+        state.saved_bytes += bytes;
+        state.saved.push_back(Waiting {
+            number,
+            until: after(now, time),
+            bytes,
+            job,
+        });
+        drop(state);
+        self.woken.notify_one();
+        (Entry::Taken, old)
+    }
+
+    /// Waits until there is room for so much, or the end.
+    pub(crate) async fn room(&self, bytes: usize) {
+        loop {
+            // Before the look, so that none is missed.
+            let freed = self.freed.notified();
+            if self.has_room(bytes) {
+                return;
+            }
+            freed.await;
+        }
+    }
+
+    fn has_room(&self, bytes: usize) -> bool {
+        let state = self.state.lock();
+        state.is_ended || state.bytes + bytes <= self.limits.bytes
     }
 
     /// A namespace has come into being, which is known as this key.
@@ -257,6 +322,9 @@ impl Queue {
         let job = state.pop(now, &mut old);
         let is_ended = state.is_ended;
         drop(state);
+        if job.is_some() || !old.is_empty() {
+            self.freed.notify_waiters();
+        }
         if job.is_some() {
             // Somebody else may be waiting, too, who was not woken for what is left.
             self.woken.notify_one();
@@ -303,6 +371,9 @@ impl Queue {
     pub(crate) fn expire(&self) -> Vec<Job> {
         let mut old = Vec::new();
         self.state.lock().expire((self.clock)(), &mut old);
+        if !old.is_empty() {
+            self.freed.notify_waiters();
+        }
         old
     }
 
@@ -313,6 +384,7 @@ impl Queue {
         state.held = None;
         drop(state);
         self.ended.notify_waiters();
+        self.freed.notify_waiters();
         self.woken.notify_waiters();
         self.woken.notify_one();
     }
@@ -336,6 +408,7 @@ impl Queue {
         let state = self.state.lock();
         state.waiting.is_empty()
             && state.passing.is_empty()
+            && state.saved.is_empty()
             && state.control.is_empty()
             && state.returned.is_empty()
     }
@@ -360,7 +433,8 @@ impl Queue {
     /// How many messages wait, and their bytes.
     pub(crate) fn waiting(&self) -> (usize, usize) {
         let state = self.state.lock();
-        (state.waiting.len() + state.passing.len(), state.bytes)
+        let jobs = state.waiting.len() + state.passing.len() + state.saved.len();
+        (jobs, state.bytes)
     }
 }
 
@@ -391,7 +465,9 @@ impl Jobs {
             let control = self.control.front().map(|(number, _)| *number);
             let passing = number(&self.passing);
             let waiting = number(&self.waiting).filter(|_| !is_held);
-            let next = [control, passing, waiting].into_iter().flatten().min()?;
+            let saved = number(&self.saved).filter(|_| !is_held);
+            let all = [control, passing, waiting, saved];
+            let next = all.into_iter().flatten().min()?;
             if control == Some(next) {
                 let (_, control) = self.control.pop_front()?;
                 match self.control(control) {
@@ -399,12 +475,17 @@ impl Jobs {
                     None => continue,
                 }
             }
+            let is_saved = saved == Some(next);
             let list = match passing == Some(next) {
+                _ if is_saved => &mut self.saved,
                 true => &mut self.passing,
                 false => &mut self.waiting,
             };
             let mut first = list.pop_front()?;
             self.bytes -= first.bytes;
+            if is_saved {
+                self.saved_bytes -= first.bytes;
+            }
             if let Job::Publish(publish) = &mut first.job {
                 publish.until = Some(first.until);
             }
@@ -461,11 +542,15 @@ impl Jobs {
 
     /// Takes out what is of no use any more, as far as it stands in front.
     fn expire(&mut self, now: Instant, old: &mut Vec<Job>) {
-        for list in [&mut self.waiting, &mut self.passing] {
+        let lists = [&mut self.waiting, &mut self.passing, &mut self.saved];
+        for (list, is_saved) in lists.into_iter().zip([false, false, true]) {
             while let Some(first) = list.front()
                 && first.until <= now
             {
                 self.bytes -= first.bytes;
+                if is_saved {
+                    self.saved_bytes -= first.bytes;
+                }
                 old.extend(list.pop_front().map(|first| first.job));
             }
         }

@@ -24,7 +24,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use sockeye_adapter::{
     Adapter, Budget, Budgeted, Claim, KeptSocket, LoggedEvent, MemoryStore, Receivers,
-    RecoveryStore, Restored, Resume, SecretMap, Swept,
+    RecoveryStore, Restored, Resume, Save, SecretMap, Swept,
 };
 use sockeye_engine::{CloseReason, SessionHandle, SessionId};
 use sockeye_events::DisconnectReason;
@@ -237,9 +237,11 @@ impl Recovery {
     }
 
     /// A socket is gone; it is kept if that is given.
-    pub(crate) fn departed(self: &Arc<Self>, pid: &str, kept: Option<KeptSocket>) {
+    pub(crate) fn departed(self: &Arc<Self>, stay: &Stay, kept: Option<KeptSocket>) {
+        let pid = stay.pid();
         let mut live = self.live.lock();
-        if let Some(kept) = kept {
+        // Whoever was saved before may be on another server by now, which has it from there.
+        if let Some(kept) = kept.filter(|_| !stay.is_saved()) {
             // Under the lock: it is there or it is kept, for whoever asks.
             self.store.keep(kept, self.config.max_disconnection);
             meter::recovery(meter::Recovery::Kept);
@@ -252,11 +254,24 @@ impl Recovery {
         }
     }
 
-    /// Keeps sockets that are there; the future is ready when others find them.
-    pub(crate) fn save(&self, sockets: impl Iterator<Item = KeptSocket>) -> BoxFuture<'static, ()> {
-        for socket in sockets {
-            self.store.keep(socket, self.config.max_disconnection);
+    /// Keeps a socket that is there, as the server is about to close. It is not kept again when it goes, if there was room for
+    /// it.
+    pub(crate) fn save(&self, stay: &Stay, socket: KeptSocket) -> Save {
+        // Under the lock, so that one that leaves meanwhile is not found.
+        let live = self.live.lock();
+        if live.sessions.get(stay.pid()).is_none() {
+            return Save::Never;
         }
+        let save = self.store.save(socket, self.config.max_disconnection);
+        if matches!(save, Save::Taken) {
+            stay.set_saved();
+        }
+        drop(live);
+        save
+    }
+
+    /// Waits until others find all that were kept before.
+    pub(crate) fn saved(&self) -> BoxFuture<'static, ()> {
         self.store.saved()
     }
 

@@ -504,8 +504,13 @@ impl Server {
         // With those that go with their last sockets, and would leave the cluster with nobody waiting for it.
         let mut namespaces = self.namespaces();
         let saved = join_all(namespaces.iter().filter_map(Namespace::save));
-        if tokio::time::timeout(SAVING, saved).await.is_err() {
-            tracing::warn!("the sockets could not be kept in time, and may not come back");
+        let is_late = tokio::time::timeout(SAVING, saved).await.is_err();
+        let sockets: usize = namespaces.iter().map(Namespace::unsaved).sum();
+        if is_late || sockets > 0 {
+            tracing::warn!(
+                unsaved = sockets,
+                "the sockets could not be kept in time, and may not come back"
+            );
         }
         self.engine.close().await;
         namespaces.extend(self.namespaces());

@@ -16,7 +16,7 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use sockeye_adapter::{
     BroadcastOptions, Claim, ClusterState, Delivery, EventBody, KeptSocket, Local, LoggedEvent,
-    RecoveryStore, Restored, Resume,
+    RecoveryStore, Restored, Resume, Save,
 };
 use sockeye_cluster_proto::{DecodeError, Event, Message, Opts};
 use tokio::runtime::Handle;
@@ -218,6 +218,19 @@ impl Node {
         Some((found, Search { offset, recording }))
     }
 
+    /// What has the bus keep a socket, and its size.
+    fn keeping(&self, socket: KeptSocket, time: Duration) -> (Job, usize) {
+        let keep = Keep {
+            namespace: Arc::clone(&self.namespace),
+            uid: self.uid.clone(),
+            socket,
+            time,
+            _saving: self.saves.begin(),
+        };
+        let bytes = keep.size();
+        (Job::Keep(keep), bytes)
+    }
+
     fn unrecovered(&self, reason: &str) {
         let (engine, namespace) = (self.post.profile.name, &*self.namespace);
         tracing::debug!(engine, namespace, reason, "a socket cannot come back");
@@ -346,15 +359,13 @@ impl Log {
 
 impl RecoveryStore for Node {
     fn keep(&self, socket: KeptSocket, time: Duration) {
-        let keep = Keep {
-            namespace: Arc::clone(&self.namespace),
-            uid: self.uid.clone(),
-            socket,
-            time,
-            _saving: self.saves.begin(),
-        };
-        let bytes = keep.size();
-        self.post.call(Job::Keep(keep), bytes, time);
+        let (job, bytes) = self.keeping(socket, time);
+        self.post.call(job, bytes, time);
+    }
+
+    fn save(&self, socket: KeptSocket, time: Duration) -> Save {
+        let (job, bytes) = self.keeping(socket, time);
+        self.post.save(job, bytes, time)
     }
 
     fn forget(&self, pid: &str) {

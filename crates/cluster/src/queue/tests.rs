@@ -2,6 +2,7 @@ mod orders;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use futures_util::FutureExt;
 use tokio::sync::oneshot;
 
 use super::*;
@@ -319,4 +320,27 @@ fn what_never_gets_too_old_waits() {
     assert!(queue.expire().is_empty());
     let (first, old) = queue.try_next();
     assert_eq!((name(&first.unwrap()), old.len()), ("a".to_owned(), 0));
+}
+
+#[tokio::test]
+async fn whoever_saves_waits_for_room_or_the_end() {
+    let queue = queue(10);
+    let save = |name, bytes| queue.save(job(name), bytes, Duration::from_secs(5)).0;
+    assert_eq!(save("a", 11), Entry::Refused);
+    assert_eq!(save("a", 6), Entry::Taken);
+    assert_eq!(save("b", 6), Entry::Full);
+    assert_eq!(names(&push(&queue, "c", 5).large), ["c"]);
+    let room = queue.room(6);
+    tokio::pin!(room);
+    assert!(room.as_mut().now_or_never().is_none());
+    assert_eq!(drain(&queue), ["a"]);
+    room.await;
+    assert_eq!(save("b", 6), Entry::Taken);
+    let room = queue.room(6);
+    tokio::pin!(room);
+    assert!(room.as_mut().now_or_never().is_none());
+    queue.end();
+    room.await;
+    assert_eq!(save("c", 1), Entry::Refused);
+    assert_eq!(drain(&queue), ["b"]);
 }

@@ -5,6 +5,7 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
+use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use sockeye_adapter::{
     BroadcastOptions, EventBody, KeptSocket, LoggedEvent, MemoryStore, Receivers, Target,
@@ -230,13 +231,35 @@ impl Namespace {
     }
 
     /// Keeps its sockets where the other servers of the cluster find them, before anybody is told that this one closes:
-    /// whoever is told is on its way to them at once. `None` if there is no such place.
+    /// whoever is told is on its way to them at once. The future is ready when they are found. `None` if there is no such place.
     pub(crate) fn save(&self) -> Option<BoxFuture<'static, ()>> {
-        let recovery = self.here().recovery()?;
-        if recovery.log().is_some() {
-            return None;
+        let recovery = Arc::clone(self.recovery_elsewhere()?);
+        let sockets = self.sockets();
+        let save = async move {
+            for socket in &sockets {
+                socket.save().await;
+            }
+            recovery.saved().await;
+        };
+        Some(save.boxed())
+    }
+
+    /// How many of its sockets should be kept there, and are not.
+    pub(crate) fn unsaved(&self) -> usize {
+        match self.recovery_elsewhere() {
+            Some(_) => self
+                .sockets()
+                .iter()
+                .filter(|socket| socket.is_unsaved())
+                .count(),
+            None => 0,
         }
-        Some(recovery.save(self.sockets().iter().filter_map(Socket::to_save)))
+    }
+
+    /// What lets its sockets come back, if they are not kept by this server.
+    fn recovery_elsewhere(&self) -> Option<&Arc<Recovery>> {
+        let recovery = self.here().recovery();
+        recovery.filter(|recovery| recovery.log().is_none())
     }
 
     /// Forgets kept sockets and events in time, from now on for as long as there are any. A namespace that is there while
@@ -298,7 +321,6 @@ pub(super) fn only(socket: &Socket) -> Target {
 
 #[cfg(test)]
 mod tests {
-    use futures_util::FutureExt;
     use sockeye_adapter::{Local, RecoveryStore};
 
     use super::*;

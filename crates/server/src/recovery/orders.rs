@@ -303,7 +303,7 @@ impl World {
         let life = mem::replace(&mut self.socket, Life::Away);
         self.socket = match (life, step) {
             (Life::Leaving(stay), Step::Depart) => {
-                self.recovery.departed(PID, Some(kept(stay.progress())));
+                self.recovery.departed(&stay, Some(kept(stay.progress())));
                 Life::Away
             }
             (Life::Away, Step::Claim) => {

@@ -18,6 +18,8 @@ use crate::job::{Publish, Route};
 enum Step {
     /// A message of so many bytes.
     Push(usize),
+    /// The same of one that nothing is dropped for.
+    Save(usize),
     Open,
     Gain,
     Lose,
@@ -134,8 +136,10 @@ impl World {
             Choice::Bus(bus) => self.bus(bus),
         }
         let state = self.queue.state.lock();
-        let bytes: usize = state.waiting.iter().map(|waiting| waiting.bytes).sum();
-        assert_eq!(state.bytes, bytes);
+        let sum = |list: &VecDeque<Waiting>| list.iter().map(|waiting| waiting.bytes).sum();
+        let (waiting, saved): (usize, usize) = (sum(&state.waiting), sum(&state.saved));
+        assert_eq!((state.bytes, state.saved_bytes), (waiting + saved, saved));
+        let bytes = state.bytes;
         assert!(bytes <= LIMIT);
     }
 
@@ -150,7 +154,19 @@ impl World {
                 let dropped = queue.push(message(tag), bytes);
                 self.pushed += 1;
                 self.lost += dropped.old.len() + dropped.large.len();
+                assert!(!dropped.large.iter().any(|job| is_saved(self.scripts, job)));
                 assert!(dropped.large.is_empty() || was_full || queue.is_ended());
+            }
+            Step::Save(bytes) => {
+                let tag = script as u64 * TAGS + self.done[script] as u64;
+                let time = Duration::from_secs(5);
+                let (entry, old) = queue.save(message(tag), bytes, time);
+                self.lost += old.len();
+                match entry {
+                    Entry::Taken => self.pushed += 1,
+                    Entry::Full => assert!(queue.waiting().1 + bytes > LIMIT),
+                    Entry::Refused => assert!(queue.is_ended()),
+                }
             }
             Step::Open => queue.open(KEY, opening("/", "u")),
             Step::Gain => queue.interest(KEY, &"room".into(), true),
@@ -231,12 +247,15 @@ impl World {
     /// What tells this world from others.
     fn key(&self) -> String {
         let state = self.queue.state.lock();
-        let waiting = state.waiting.iter();
+        let mut waiting: Vec<_> = state.waiting.iter().chain(&state.saved).collect();
+        waiting.sort_unstable_by_key(|waiting| waiting.number);
         let waiting: Vec<_> = waiting
+            .into_iter()
             .map(|waiting| (waiting.until, tag(&waiting.job)))
             .collect();
         let control = state.control.iter().map(|(number, control)| {
-            let before = state.waiting.iter().filter(|job| job.number < *number);
+            let waiting = state.waiting.iter().chain(&state.saved);
+            let before = waiting.filter(|job| job.number < *number);
             (before.count(), matches!(control, Control::Open(_)))
         });
         let control: Vec<_> = control.collect();
@@ -284,6 +303,16 @@ impl World {
     }
 }
 
+/// Whether it is one that is dropped for nothing else.
+fn is_saved(scripts: &[&[Step]], job: &Job) -> bool {
+    let Job::Publish(publish) = job else {
+        return false;
+    };
+    let tag = publish.tag.unwrap();
+    let (script, step) = ((tag / TAGS) as usize, (tag % TAGS) as usize);
+    matches!(scripts[script][step - 1], Step::Save(_))
+}
+
 pub(super) fn message(tag: u64) -> Job {
     Job::Publish(Publish {
         namespace: "/".into(),
@@ -328,13 +357,28 @@ fn explore(scripts: &'static [&'static [Step]], lapses: usize) -> usize {
     seen.len()
 }
 
-use Step::{Close, End, Expire, Gain, Hold, Look, Lose, Open, Push, Wait};
+use Step::{Close, End, Expire, Gain, Hold, Look, Lose, Open, Push, Save, Wait};
 
 #[test]
 fn messages_are_published_once_in_order_or_counted_as_lost_in_any_order() {
     const TIME: &[Step] = &[Wait, Wait, Expire];
     let worlds = explore(&[&[Push(2), Push(2)], &[Push(3)], TIME], 2);
     assert!(worlds > 1000, "{worlds}");
+}
+
+#[test]
+fn what_is_saved_is_dropped_for_nothing_else_in_any_order() {
+    const TIME: &[Step] = &[Wait, Wait, Expire];
+    let worlds = explore(&[&[Save(2), Save(2), End], &[Push(3), Push(2)], TIME], 1);
+    assert!(worlds > 1000, "{worlds}");
+    explore(
+        &[
+            &[Save(2), Save(3)],
+            &[Push(1), Push(1)],
+            &[Hold, Wait, Look],
+        ],
+        1,
+    );
 }
 
 #[test]

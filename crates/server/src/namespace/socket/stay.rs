@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use sockeye_adapter::{BroadcastOptions, Delivery, EventBody, KeptSocket};
+use sockeye_adapter::{BroadcastOptions, Delivery, EventBody, KeptSocket, Save};
 use sockeye_events::{DisconnectReason, EmitError};
 use sockeye_link::packet::Flags;
 use sockeye_socket_proto::{Args, ToArgs};
@@ -92,14 +92,22 @@ impl Socket {
         Some(kept)
     }
 
-    /// What is to be kept of it while it is there, as the server is about to close. It is not kept again when it goes.
-    pub(crate) fn to_save(&self) -> Option<KeptSocket> {
-        let kept = self.to_keep_early()?;
-        self.stay()?.set_saved();
-        Some(kept)
+    /// Keeps it while it is there, as the server is about to close: when there is room for it, if it is there still then.
+    pub(crate) async fn save(&self) {
+        while let Some((recovery, stay)) = self.recovery()
+            && let Some(kept) = self.to_keep_early()
+            && let Save::Later(room) = recovery.save(stay, kept)
+        {
+            room.await;
+        }
     }
 
-    /// What is kept of it while it is there, as its server may end without a word.
+    /// Whether it is there, may come back, and is not kept yet.
+    pub(crate) fn is_unsaved(&self) -> bool {
+        self.connected() && self.stay().is_some_and(|stay| !stay.is_saved())
+    }
+
+    /// What is kept of it while it is there, as its server may end without a word, or close.
     pub(crate) fn to_keep_early(&self) -> Option<KeptSocket> {
         let mut kept = self.to_keep()?;
         kept.data = self.shared_data();
@@ -118,14 +126,12 @@ impl Socket {
         let Some((recovery, stay)) = self.recovery() else {
             return;
         };
-        // Whoever was kept before may be on another server by now, which has it from there.
-        let kept = kept.filter(|_| !stay.is_saved());
         let is_kept = kept.is_some();
         let kept = kept.map(|mut kept| {
             kept.data = self.shared_data();
             kept
         });
-        recovery.departed(stay.pid(), kept);
+        recovery.departed(stay, kept);
         if is_kept {
             self.namespace().sweep();
         }
