@@ -57,7 +57,7 @@ impl BusCluster {
 impl Cluster for BusCluster {
     fn open(&self, local: Arc<dyn Local>) -> Arc<dyn Adapter> {
         let Link { post, nodes } = &self.host.link;
-        let node = Node::new(&local, self.uid(), post);
+        let node = Node::new(&local, self.uid(), post, &self.host.moved);
         let name = Arc::clone(&node.namespace);
         // An earlier one is that of a namespace which is about to be dropped.
         let earlier = nodes.write().insert(name, Arc::clone(&node));
@@ -76,7 +76,7 @@ impl Cluster for BusCluster {
     }
 
     fn emitter(&self, namespace: &str) -> Option<Arc<dyn Adapter>> {
-        let node = Node::emitter(namespace, &self.host.link.post);
+        let node = Node::emitter(namespace, &self.host.link.post, &self.host.moved);
         let host = Arc::clone(&self.host);
         Some(Arc::new(ClusterAdapter::new(node, host, Role::Emitter)))
     }

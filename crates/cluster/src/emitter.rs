@@ -209,3 +209,66 @@ impl fmt::Debug for Emitter {
             .finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt;
+    use futures_util::future::BoxFuture;
+    use tokio::sync::mpsc::{self, UnboundedSender};
+
+    use super::*;
+    use crate::bus::Bus;
+    use crate::cluster::BusCluster;
+    use crate::config::ClusterConfig;
+    use crate::job::{Job, Publish, Route};
+    use crate::link::Link;
+    use crate::profile::BusProfile;
+
+    /// An engine that takes rooms by ways of their own.
+    #[derive(Debug)]
+    struct ByRoom(UnboundedSender<Publish>);
+
+    impl Bus for ByRoom {
+        fn profile(&self) -> BusProfile {
+            let mut profile = BusProfile::new("by room");
+            profile.interest = true;
+            profile
+        }
+
+        fn run(self: Arc<Self>, link: Link) -> BoxFuture<'static, ()> {
+            async move {
+                link.up();
+                while let Some(job) = link.next().await {
+                    if let Job::Publish(publish) = job {
+                        link.published(&publish);
+                        let _ = self.0.send(publish);
+                    }
+                }
+            }
+            .boxed()
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_emitted_to_a_room_that_was_just_joined_goes_to_all_by_any_emitter_of_a_bus() {
+        let (sender, mut published) = mpsc::unbounded_channel();
+        let cluster = BusCluster::new(ByRoom(sender), ClusterConfig::default());
+        let cluster: Arc<dyn Cluster> = Arc::new(cluster);
+        let emitter = Emitter::new(Arc::clone(&cluster)).unwrap();
+        let other = Emitter::new(cluster).unwrap();
+        let blue = || Route::Room("blue".into());
+        emitter.of("/admin").to("red").sockets_join("blue");
+        assert_eq!(published.recv().await.unwrap().route, Route::All);
+        for (emitter, route) in [
+            (emitter.of("/admin"), Route::All),
+            (other.of("admin"), Route::All),
+            (emitter.clone(), blue()),
+        ] {
+            emitter.to("blue").emit("x", 1).unwrap();
+            assert_eq!(published.recv().await.unwrap().route, route);
+        }
+        tokio::time::advance(std::time::Duration::from_secs(60)).await;
+        emitter.of("/admin").to("blue").emit("x", 1).unwrap();
+        assert_eq!(published.recv().await.unwrap().route, blue());
+    }
+}

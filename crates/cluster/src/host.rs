@@ -15,13 +15,16 @@ use crate::bus::Bus;
 use crate::clock::now;
 use crate::config::ClusterConfig;
 use crate::link::{Link, Nodes};
-use crate::node::Node;
+use crate::node::{Moved, Node};
 use crate::post::Post;
 
 /// A bus, and the task that runs it from the first time that this is possible until the server has left.
 pub(crate) struct Host {
     pub(crate) bus: Arc<dyn Bus>,
     pub(crate) link: Link,
+    /// Which rooms others' sockets were put into: an emitter of a namespace, or a namespace itself, may be there for one thing to
+    /// say, and end with that.
+    pub(crate) moved: Arc<Moved>,
     is_started: AtomicBool,
 }
 
@@ -34,6 +37,7 @@ impl Host {
         };
         Self {
             bus,
+            moved: Arc::new(Moved::new(link.post.queue_age())),
             link,
             is_started: AtomicBool::new(false),
         }

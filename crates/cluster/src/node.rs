@@ -25,7 +25,6 @@ use sockeye_cluster_proto::{Message, NodeId, Opts};
 use tokio::sync::oneshot;
 
 use self::log::Log;
-use self::moved::Moved;
 use self::requests::Requests;
 use crate::census::Census;
 use crate::clock::now;
@@ -37,6 +36,8 @@ use crate::post::Post;
 use crate::profile::Counting;
 use crate::saves::Saves;
 use crate::sync::{AtomicBool, Mutex};
+
+pub(crate) use self::moved::Moved;
 
 /// What this server is to the others in one namespace.
 pub(crate) struct Node {
@@ -52,8 +53,8 @@ pub(crate) struct Node {
     members: Mutex<Members>,
     census: Arc<Mutex<Census>>,
     saves: Arc<Saves>,
-    /// Where the bus takes rooms by ways of their own: those that this server has put others' sockets into.
-    moved: Option<Moved>,
+    /// Where the bus takes rooms by ways of their own: those that this server or these emitters have put others' sockets into.
+    moved: Option<Arc<Moved>>,
     /// What the bus has a log for.
     log: Option<Log>,
     /// The server has asked for that.
@@ -69,20 +70,28 @@ pub(crate) struct Place<'a> {
 }
 
 impl Node {
-    pub(crate) fn new(local: &Arc<dyn Local>, uid: NodeId, post: &Arc<Post>) -> Arc<Self> {
-        Self::with(local.namespace(), Some(Arc::downgrade(local)), uid, post)
+    /// One of a server, which may have moved these before, when it had the namespace for a moment.
+    pub(crate) fn new(
+        local: &Arc<dyn Local>,
+        uid: NodeId,
+        post: &Arc<Post>,
+        moved: &Arc<Moved>,
+    ) -> Arc<Self> {
+        let local = (local.namespace(), Some(Arc::downgrade(local)));
+        Self::with(local, uid, post, moved)
     }
 
-    /// One that only publishes.
-    pub(crate) fn emitter(namespace: &str, post: &Arc<Post>) -> Arc<Self> {
-        Self::with(namespace, None, NodeId::emitter(), post)
+    /// One that only publishes, as others do that have moved these.
+    pub(crate) fn emitter(namespace: &str, post: &Arc<Post>, moved: &Arc<Moved>) -> Arc<Self> {
+        let local = (namespace, None);
+        Self::with(local, NodeId::emitter(), post, moved)
     }
 
     fn with(
-        namespace: &str,
-        local: Option<Weak<dyn Local>>,
+        (namespace, local): (&str, Option<Weak<dyn Local>>),
         uid: NodeId,
         post: &Arc<Post>,
+        moved: &Arc<Moved>,
     ) -> Arc<Self> {
         let config = &post.config;
         Arc::new_cyclic(|this| Self {
@@ -98,7 +107,7 @@ impl Node {
                 config.heartbeat_timeout,
             )),
             census: Arc::new(Mutex::new(Census::new(now()))),
-            moved: post.profile.interest.then(|| Moved::new(post.queue_age())),
+            moved: post.profile.interest.then(|| Arc::clone(moved)),
             log: post.profile.log.then(|| Log::new(post)),
             saves: Arc::default(),
             recovers: AtomicBool::new(false),
@@ -188,7 +197,7 @@ impl Node {
     /// Tells the others to put sockets into rooms.
     pub(crate) fn join(&self, opts: Opts, rooms: &[Arc<str>]) {
         if let Some(moved) = &self.moved {
-            moved.insert(rooms, now());
+            moved.insert(&self.namespace, rooms, now());
         }
         let rooms = rooms.to_vec();
         self.publish(Route::All, Message::Join { opts, rooms });
@@ -203,9 +212,9 @@ impl Node {
         }
     }
 
-    fn is_moved(&self, room: &str) -> bool {
+    fn is_moved(&self, room: &Arc<str>) -> bool {
         let moved = self.moved.as_ref();
-        moved.is_some_and(|moved| moved.contains(room, now))
+        moved.is_some_and(|moved| moved.contains(&self.namespace, room, now))
     }
 
     pub(crate) fn has_room(&self, room: &str) -> bool {

@@ -81,7 +81,8 @@ impl World {
         let post = Arc::new(Post::new(of_bus, ClusterConfig::default()));
         let (sender, sent) = channel();
         let here: Arc<dyn Local> = Arc::new(Here(Mutex::new(sender)));
-        let node = Node::new(&here, NodeId::new("this"), &post);
+        let moved = Arc::new(Moved::new(post.queue_age()));
+        let node = Node::new(&here, NodeId::new("this"), &post, &moved);
         Self { node, here, sent }
     }
 }
@@ -225,4 +226,15 @@ fn request_ends_with_the_node_in_any_order() {
         assert_eq!(node.pending(), 0);
         drop(here);
     });
+}
+
+#[test]
+fn what_was_moved_is_known_to_the_next_namespace_of_a_name() {
+    let World { node, here, .. } = World::new(|profile| profile.interest = true);
+    node.join(Opts::default(), &["blue".into()]);
+    let moved = node.moved.as_ref().unwrap();
+    let again = Node::new(&here, NodeId::new("again"), &node.post, moved);
+    let to = |room: &str| BroadcastOptions::new(Target::all().to(room));
+    assert_eq!(again.route_of(&to("blue")), Route::All);
+    assert_eq!(again.route_of(&to("red")), Route::Room("red".into()));
 }

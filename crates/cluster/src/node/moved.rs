@@ -14,7 +14,7 @@ use crate::sync::{AtomicBool, Mutex};
 /// subscribes only then. What is emitted to the room right behind that would go by, so it takes the way by which all servers
 /// hear until they have had the time.
 #[derive(Debug)]
-pub(super) struct Moved {
+pub(crate) struct Moved {
     time: Duration,
     /// There may be some, so that whoever broadcasts and has moved nobody takes no lock.
     is_any: AtomicBool,
@@ -23,16 +23,19 @@ pub(super) struct Moved {
 
 #[derive(Debug, Default)]
 struct Rooms {
-    until: HashMap<Arc<str>, Instant, RandomState>,
+    until: HashMap<Room, Instant, RandomState>,
     /// There were too many; until then it may be any room.
     all_until: Option<Instant>,
     /// Behind this, it is none.
     last: Option<Instant>,
 }
 
+/// A namespace, and a room in it.
+type Room = (Arc<str>, Arc<str>);
+
 impl Moved {
     /// None yet. A message waits for the engine for so long at most.
-    pub(super) fn new(age: Duration) -> Self {
+    pub(crate) fn new(age: Duration) -> Self {
         Self {
             time: age.min(MAX_AGE) + SUBSCRIBING,
             is_any: AtomicBool::new(false),
@@ -40,20 +43,21 @@ impl Moved {
         }
     }
 
-    /// Sockets are put into these; to be said before the others are told so.
-    pub(super) fn insert(&self, names: &[Arc<str>], now: Instant) {
+    /// Sockets of a namespace are put into these; to be said before the others are told so.
+    pub(super) fn insert(&self, namespace: &Arc<str>, names: &[Arc<str>], now: Instant) {
         let until = after(now, self.time);
         let mut rooms = self.rooms.lock();
         for name in names {
-            if rooms.until.len() >= MAX_ROOMS && !rooms.until.contains_key(name) {
+            let room = (Arc::clone(namespace), Arc::clone(name));
+            if rooms.until.len() >= MAX_ROOMS && !rooms.until.contains_key(&room) {
                 rooms.until.retain(|_, until| *until > now);
             }
-            if rooms.until.len() >= MAX_ROOMS && !rooms.until.contains_key(name) {
+            if rooms.until.len() >= MAX_ROOMS && !rooms.until.contains_key(&room) {
                 // None of those that are forgotten has more time.
                 rooms.until.clear();
                 rooms.all_until = Some(until);
             }
-            rooms.until.insert(Arc::clone(name), until);
+            rooms.until.insert(room, until);
         }
         if !names.is_empty() {
             rooms.last = Some(until);
@@ -62,7 +66,12 @@ impl Moved {
     }
 
     /// Whether somebody may not have subscribed to this room yet who has been told to put sockets into it.
-    pub(super) fn contains(&self, room: &str, now: impl FnOnce() -> Instant) -> bool {
+    pub(super) fn contains(
+        &self,
+        namespace: &Arc<str>,
+        room: &Arc<str>,
+        now: impl FnOnce() -> Instant,
+    ) -> bool {
         if !self.is_any.load(Ordering::Acquire) {
             return false;
         }
@@ -74,7 +83,8 @@ impl Moved {
             return false;
         }
         let is_over = |until: &Instant| *until <= now;
-        !rooms.all_until.as_ref().is_none_or(is_over) || !rooms.until.get(room).is_none_or(is_over)
+        let room = (Arc::clone(namespace), Arc::clone(room));
+        !rooms.all_until.as_ref().is_none_or(is_over) || !rooms.until.get(&room).is_none_or(is_over)
     }
 }
 
@@ -84,14 +94,19 @@ const SUBSCRIBING: Duration = Duration::from_secs(5);
 /// Messages that wait longer for the engine are not waited for.
 const MAX_AGE: Duration = Duration::from_secs(60);
 
-/// How many rooms are kept apart.
-const MAX_ROOMS: usize = 1024;
+/// How many rooms are kept apart, of all namespaces.
+const MAX_ROOMS: usize = 4096;
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
     const AGE: Duration = Duration::from_secs(5);
+
+    fn has(moved: &Moved, room: &str, now: Instant) -> bool {
+        assert!(!moved.contains(&"/other".into(), &room.into(), || now));
+        moved.contains(&"/".into(), &room.into(), || now)
+    }
 
     fn names(names: impl IntoIterator<Item = usize>) -> Vec<Arc<str>> {
         names
@@ -103,11 +118,10 @@ mod tests {
     #[test]
     fn rooms_are_known_until_the_others_have_subscribed() {
         let (moved, start) = (Moved::new(AGE), Instant::now());
-        let has =
-            |room: &str, seconds| moved.contains(room, || start + Duration::from_secs(seconds));
+        let has = |room: &str, seconds| has(&moved, room, start + Duration::from_secs(seconds));
         assert!(!has("1", 0));
-        moved.insert(&names([1, 2]), start);
-        moved.insert(&names([2, 3]), start + Duration::from_secs(2));
+        moved.insert(&"/".into(), &names([1, 2]), start);
+        moved.insert(&"/".into(), &names([2, 3]), start + Duration::from_secs(2));
         assert!(has("1", 9) && has("2", 9) && !has("4", 9));
         assert!(!has("1", 10) && has("2", 11) && has("3", 11));
         assert!(!has("2", 12) && !has("3", 12));
@@ -118,11 +132,18 @@ mod tests {
     #[test]
     fn too_many_rooms_are_all_rooms() {
         let (moved, start) = (Moved::new(AGE), Instant::now());
-        let has =
-            |room: &str, seconds| moved.contains(room, || start + Duration::from_secs(seconds));
-        moved.insert(&names(0..MAX_ROOMS), start);
+        let has = |room: &str, seconds| {
+            moved.contains(&"/".into(), &room.into(), || {
+                start + Duration::from_secs(seconds)
+            })
+        };
+        moved.insert(&"/".into(), &names(0..MAX_ROOMS), start);
         assert!(has("0", 1) && !has("x", 1));
-        moved.insert(&names([MAX_ROOMS]), start + Duration::from_secs(1));
+        moved.insert(
+            &"/".into(),
+            &names([MAX_ROOMS]),
+            start + Duration::from_secs(1),
+        );
         assert!(has("0", 10) && has("x", 10) && has(&MAX_ROOMS.to_string(), 10));
         assert_eq!(moved.rooms.lock().until.len(), 1);
         assert!(!has("0", 11) && !has("x", 11));
