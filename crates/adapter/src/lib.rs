@@ -34,7 +34,7 @@ pub use details::{HandshakeDetails, SocketDetails};
 pub use event_log::{EventLog, LogLimits};
 pub use feed::RoomEvent;
 pub use index::{Joined, Left, LeftRoom, RoomIndex, Slot};
-pub use local::{AnswerTo, Local};
+pub use local::{AnswerTo, Local, Reception};
 pub use memory_store::{Budget, Budgeted, MemoryLimits, MemoryStore, Swept};
 pub use message::{Answer, BroadcastOptions, EventBody, Incomplete};
 pub use recovery::{

@@ -47,10 +47,11 @@ pub trait Local: Send + Sync + 'static {
     fn disconnect(&self, target: &Target, close: bool);
 
     /// Runs the handlers of an event that another server has emitted to this one. Whoever emitted it gets their first answer
-    /// through `answer`, if it waits for one; it is dropped if there will be none.
+    /// through `answer`, if it waits for one; it is dropped if there will be none. Says what becomes of it, as what is lost is for
+    /// the adapter to tell.
     ///
     /// Has to be called within a Tokio runtime, in which handlers that wait go on.
-    fn server_side_event(&self, event: &EventBody<'_>, answer: Option<AnswerTo>);
+    fn server_side_event(&self, event: &EventBody<'_>, answer: Option<AnswerTo>) -> Reception;
 
     /// The time of a kept socket is over, and nobody has come back for it: tells the application, if that wants to know.
     fn recovery_expired(&self, socket: KeptSocket);
@@ -58,3 +59,14 @@ pub trait Local: Send + Sync + 'static {
 
 /// Takes the answer to a server-side event.
 pub type AnswerTo = Box<dyn FnOnce(Args) + Send>;
+
+/// What becomes of an event that another server has emitted to this one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reception {
+    /// Its handlers have begun.
+    Started,
+    /// It waits, as too many handlers of others do.
+    Queued,
+    /// Too many wait, and this one is lost.
+    Dropped,
+}

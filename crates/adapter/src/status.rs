@@ -49,6 +49,8 @@ pub struct ClusterCounts {
     pub failed: u64,
     /// What came and is no message, or one of a namespace of which this server knows nothing.
     pub undecodable: u64,
+    /// Of the received ones, events for this server itself that were dropped, as its handlers did not get on with those before.
+    pub dropped_events: u64,
     /// Messages that wait for being published, now.
     pub queued: usize,
     /// Their bytes.

@@ -59,6 +59,8 @@ pub(crate) struct Node {
     log: Option<Log>,
     /// The server has asked for that.
     recovers: AtomicBool,
+    /// Events for this server were dropped, and none was handled at once since.
+    is_behind: AtomicBool,
     is_closed: AtomicBool,
 }
 
@@ -111,6 +113,7 @@ impl Node {
             log: post.profile.log.then(|| Log::new(post)),
             saves: Arc::default(),
             recovers: AtomicBool::new(false),
+            is_behind: AtomicBool::new(false),
             is_closed: AtomicBool::new(false),
         })
     }

@@ -29,6 +29,7 @@ pub(crate) struct Status {
     pub(crate) dropped_old: AtomicU64,
     pub(crate) dropped_large: AtomicU64,
     pub(crate) failed: AtomicU64,
+    pub(crate) dropped_events: AtomicU64,
     pub(crate) undecodable: AtomicU64,
     pub(crate) incomplete_requests: AtomicU64,
 }
@@ -72,6 +73,7 @@ impl Status {
             dropped_old: AtomicU64::new(0),
             dropped_large: AtomicU64::new(0),
             failed: AtomicU64::new(0),
+            dropped_events: AtomicU64::new(0),
             undecodable: AtomicU64::new(0),
             incomplete_requests: AtomicU64::new(0),
         }
@@ -226,6 +228,7 @@ impl Status {
         counts.dropped_old = self.dropped_old.load(Relaxed);
         counts.dropped_large = self.dropped_large.load(Relaxed);
         counts.failed = self.failed.load(Relaxed);
+        counts.dropped_events = self.dropped_events.load(Relaxed);
         counts.undecodable = self.undecodable.load(Relaxed);
         counts.incomplete_requests = self.incomplete_requests.load(Relaxed);
         counts

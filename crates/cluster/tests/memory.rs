@@ -1,10 +1,15 @@
 //! The contract of all engines, on the one in memory.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use sockeye_adapter::ClusterState;
+use futures_util::{FutureExt, StreamExt};
+use sockeye_adapter::{ClusterChange, ClusterState};
 use sockeye_cluster::{ClusterConfig, Counting, MemoryHub, MemoryOptions};
+use sockeye_server::{Server, ServerConfig};
 use sockeye_testkit::cluster::{Engine, eventually, meet};
+use tokio::sync::Semaphore;
 
 fn engine(options: MemoryOptions) -> Engine {
     started(options).0
@@ -69,6 +74,45 @@ mod logged {
 
     sockeye_testkit::cluster_failures!(started);
     sockeye_testkit::cluster_outages!(@each started: socket_comes_back_with_the_engine);
+}
+
+#[tokio::test]
+async fn events_that_handlers_do_not_get_on_with_are_counted_and_told() {
+    const EVENTS: u64 = 100;
+    let (_, hub) = started(MemoryOptions::default());
+    let config = || ServerConfig::default().cluster(hub.server());
+    let slow = config().server_side(|limits| limits.max_handlers(2).max_queued_events(10));
+    let [emits, slow] = [config(), slow].map(|config| Server::with_config(config).expect("valid"));
+    let (started, may_end) = (Arc::new(AtomicU64::new(0)), Arc::new(Semaphore::new(0)));
+    let of_handler = (Arc::clone(&started), Arc::clone(&may_end));
+    slow.on_server_side("x", move || {
+        let (started, may_end) = of_handler.clone();
+        async move {
+            started.fetch_add(1, Ordering::Relaxed);
+            may_end.acquire().await.expect("it is open").forget();
+        }
+    });
+    eventually("all are counted", async || emits.server_count().await == 2).await;
+    let cluster = slow.cluster().expect("a cluster");
+    let mut changes = cluster.changes();
+    let before = cluster.counts().received;
+    for _ in 0..EVENTS {
+        emits.server_side_emit("x", ()).expect("sent");
+    }
+    eventually("all have come", async || {
+        cluster.counts().received - before == EVENTS
+    })
+    .await;
+    assert_eq!(cluster.counts().dropped_events, EVENTS - 12);
+    assert_eq!(started.load(Ordering::Relaxed), 2);
+    let namespace = Some("/".into());
+    assert_eq!(changes.next().await, Some(ClusterChange::Gap { namespace }));
+    assert_eq!(changes.next().now_or_never(), None, "a burst is one gap");
+    may_end.add_permits(12);
+    eventually("what has waited is handled", async || {
+        started.load(Ordering::Relaxed) == 12
+    })
+    .await;
 }
 
 #[tokio::test]

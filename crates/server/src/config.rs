@@ -10,6 +10,7 @@ use sockeye_socket_proto::parser::Parser;
 
 use crate::files::ClientFiles;
 use crate::recovery::RecoveryConfig;
+use crate::server_side::ServerSideLimits;
 
 /// How a server works.
 ///
@@ -35,6 +36,7 @@ pub struct ServerConfig {
     pub(crate) client_files: Option<ClientFiles>,
     pub(crate) cluster: Option<Arc<dyn Cluster>>,
     pub(crate) recovery: Option<RecoveryConfig>,
+    pub(crate) server_side: ServerSideLimits,
 }
 
 /// What a broadcast does with a receiver whose outbox is full.
@@ -67,6 +69,7 @@ impl Default for ServerConfig {
             client_files: None,
             cluster: None,
             recovery: None,
+            server_side: ServerSideLimits::new(),
         }
     }
 }
@@ -199,6 +202,16 @@ impl ServerConfig {
     #[must_use]
     pub fn cluster(mut self, cluster: impl IntoCluster) -> Self {
         self.cluster = Some(cluster.into_cluster());
+        self
+    }
+
+    /// Changes how many events of other servers of the cluster may be handled or wait at once, in each namespace.
+    #[must_use]
+    pub fn server_side(
+        mut self,
+        change: impl FnOnce(ServerSideLimits) -> ServerSideLimits,
+    ) -> Self {
+        self.server_side = change(self.server_side);
         self
     }
 

@@ -45,7 +45,7 @@ pub use pattern::PatternError;
 pub use recovery::RecoveryConfig;
 pub use request::NamespaceRequest;
 pub use server::{Server, ServerLayer, ServerService, WeakServer};
-pub use server_side::{ServerSide, ServerSideError};
+pub use server_side::{ServerSide, ServerSideError, ServerSideLimits};
 
 /// Answers an event whenever the handler chooses, instead of by its return value.
 ///

@@ -1,16 +1,22 @@
 //! Events between the servers of a cluster.
 
+mod incoming;
+mod limits;
+
 use std::fmt;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
 use sockeye_adapter::{AnswerTo, EventBody, Incomplete};
 use sockeye_events::{
-    AckError, EmitError, Event, EventError, EventSocket, ExtractError, FromEvent, ListenerTable,
-    StateMap, start_alone,
+    AckError, EmitError, Event, EventError, EventSocket, ExtractError, FromEvent, HandlerFuture,
+    ListenerTable, StateMap,
 };
 use sockeye_socket_proto::{Args, ToArgs};
 use thiserror::Error;
+
+pub(crate) use incoming::Incoming;
+pub use limits::ServerSideLimits;
 
 /// An event that another server has emitted to this one, in the place that a socket has for the events of clients.
 ///
@@ -41,13 +47,14 @@ pub enum ServerSideError<T> {
     Emit(#[from] EmitError),
 }
 
-/// Runs the handlers of an event of another server.
-pub(crate) fn dispatch(
+/// Calls the handlers of an event of another server; `start` gets what they have to do, one after the other.
+fn dispatch(
     listeners: &ListenerTable<ServerSide>,
     namespace: &Arc<str>,
     state: &Arc<StateMap>,
     event: &EventBody<'_>,
     answer: Option<AnswerTo>,
+    start: impl FnMut(HandlerFuture),
 ) {
     // There is one answer, and it is found by the event, so that any number will do.
     let ack_id = answer.is_some().then_some(0);
@@ -58,7 +65,7 @@ pub(crate) fn dispatch(
     }));
     let event = Event::incoming(&server_side, event.name, event.args, ack_id);
     event.share_ack();
-    listeners.dispatch_local(&event, start_alone);
+    listeners.dispatch_local(&event, start);
     event.all_called();
 }
 

@@ -1,9 +1,10 @@
 //! What other servers say.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use futures_util::StreamExt;
-use sockeye_adapter::{Answer, AnswerTo, BroadcastOptions, EventBody, Local};
+use sockeye_adapter::{Answer, AnswerTo, BroadcastOptions, EventBody, Local, Reception};
 use sockeye_cluster_proto::{
     DecodeError, Envelope, Event, Message, NodeId, Opts, RequestId, Value,
 };
@@ -109,7 +110,7 @@ impl Node {
                     name: &name,
                     args: args.as_raw(),
                 };
-                local.server_side_event(&body, answer);
+                self.was_received(local.server_side_event(&body, answer));
             }
             Message::Hello if self.post.profile.counting == Counting::Heartbeats => {
                 self.publish(Route::All, Message::Heartbeat);
@@ -170,6 +171,26 @@ impl Node {
         };
         local.broadcast(&body, &options);
         Ok(())
+    }
+
+    /// Tells what is lost of what others emit to this server; of a burst once.
+    fn was_received(&self, reception: Reception) {
+        match reception {
+            Reception::Started if self.is_behind.load(Ordering::Relaxed) => {
+                self.is_behind.store(false, Ordering::Relaxed);
+            }
+            Reception::Started | Reception::Queued => {}
+            Reception::Dropped => {
+                count(&self.post.status.dropped_events);
+                if !self.is_behind.swap(true, Ordering::Relaxed) {
+                    tracing::warn!(
+                        namespace = &*self.namespace,
+                        "events of other servers are lost, as their handlers do not get on with them"
+                    );
+                    self.post.status.gap(Some(Arc::clone(&self.namespace)));
+                }
+            }
+        }
     }
 
     /// The same for sockets that are to answer. How many they are is said for nobody, too.

@@ -8,7 +8,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use futures_util::StreamExt;
 use futures_util::stream::BoxStream;
 use loom::future::block_on;
-use sockeye_adapter::{Answer, AnswerTo, KeptSocket, SocketDetails, Target};
+use sockeye_adapter::{Answer, AnswerTo, KeptSocket, Reception, SocketDetails, Target};
 use sockeye_cluster_proto::{Envelope, RequestId, Value};
 
 use super::*;
@@ -61,7 +61,9 @@ impl Local for Here {
 
     fn disconnect(&self, _: &Target, _: bool) {}
 
-    fn server_side_event(&self, _: &EventBody<'_>, _: Option<AnswerTo>) {}
+    fn server_side_event(&self, _: &EventBody<'_>, _: Option<AnswerTo>) -> Reception {
+        Reception::Started
+    }
 
     fn recovery_expired(&self, _: KeptSocket) {}
 }

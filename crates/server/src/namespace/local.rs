@@ -8,10 +8,11 @@ use std::time::Duration;
 use futures_util::StreamExt;
 use futures_util::stream::{self, BoxStream};
 use sockeye_adapter::{
-    Answer, AnswerTo, BroadcastOptions, EventBody, KeptSocket, Local, Rooms, SocketDetails, Target,
+    Answer, AnswerTo, BroadcastOptions, EventBody, KeptSocket, Local, Reception, Rooms,
+    SocketDetails, Target,
 };
 use sockeye_engine::{CloseReason, LateBatch, SendOptions, batch};
-use sockeye_events::{EmitError, EventError, EventErrorKind, ListenerTable, Snapshot, StateMap};
+use sockeye_events::{EmitError, EventError, EventErrorKind, Snapshot, StateMap};
 use sockeye_link::Encoded;
 use sockeye_meter::{self as meter, Tally};
 use sockeye_socket_proto::{BytesOut, ToArgs, is_reserved_event};
@@ -20,7 +21,7 @@ use crate::acks::LocalAcks;
 use crate::config::SlowReceiver;
 use crate::link::ACK_ID_LIMIT;
 use crate::recovery::Recovery;
-use crate::server_side::{self, ServerSide};
+use crate::server_side::Incoming;
 use crate::{ServerConfig, Socket, details, trace};
 
 /// The sockets of a namespace that are connected to this server, and their rooms.
@@ -32,8 +33,8 @@ pub(crate) struct LocalSockets {
     pub(crate) config: Arc<ServerConfig>,
     pub(crate) state: Arc<StateMap>,
     pub(crate) rooms: Rooms<Socket>,
-    /// Handlers of what other servers emit.
-    pub(crate) server_side: Snapshot<ListenerTable<ServerSide>>,
+    /// What other servers emit to this one, and its handlers.
+    pub(crate) server_side: Arc<Incoming>,
     /// What lets sockets come back, if the server is configured for that. It may be the adapter's, which comes later.
     pub(super) recovery: OnceLock<Arc<Recovery>>,
     pub(super) expiry_hooks: Snapshot<Vec<ExpiryHook>>,
@@ -52,12 +53,14 @@ impl LocalSockets {
     pub(crate) fn new(name: &str, config: Arc<ServerConfig>, state: Arc<StateMap>) -> Self {
         let mut share = Tally::new();
         share.set(1);
+        let name: Arc<str> = name.into();
+        let limits = config.server_side;
         Self {
-            name: name.into(),
+            server_side: Incoming::new(Arc::clone(&name), Arc::clone(&state), limits),
+            name,
             config,
             state,
             rooms: Rooms::new(),
-            server_side: Snapshot::default(),
             recovery: OnceLock::new(),
             expiry_hooks: Snapshot::default(),
             is_sweeping: AtomicBool::new(false),
@@ -272,9 +275,8 @@ impl Local for LocalSockets {
         });
     }
 
-    fn server_side_event(&self, event: &EventBody<'_>, answer: Option<AnswerTo>) {
-        let listeners = self.server_side.load();
-        server_side::dispatch(&listeners, &self.name, &self.state, event, answer);
+    fn server_side_event(&self, event: &EventBody<'_>, answer: Option<AnswerTo>) -> Reception {
+        self.server_side.handle(event, size_of_event(event), answer)
     }
 
     fn recovery_expired(&self, socket: KeptSocket) {

@@ -81,6 +81,7 @@ impl Namespace {
         let handler = erase(handler);
         self.here()
             .server_side
+            .listeners
             .update(|listeners| listeners.on(name, handler));
         self
     }
@@ -89,6 +90,7 @@ impl Namespace {
     pub fn off_server_side(&self, name: &str) -> usize {
         self.here()
             .server_side
+            .listeners
             .update(|listeners| listeners.off(name))
     }
 
