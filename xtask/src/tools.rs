@@ -1,5 +1,6 @@
 //! Programs that are not Rust: found if they are there, with a word on how to get them if not.
 
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -30,12 +31,19 @@ pub(crate) fn node() -> Result<PathBuf> {
     Ok(node)
 }
 
-/// Installs what a `package-lock.json` names, unless that was done since it changed.
+/// Installs what a `package-lock.json` names, unless that was done since it changed, and what is copied from this repository.
 pub(crate) fn node_modules(folder: &Path) -> Result {
     let changed = |file: &str| folder.join(file).metadata()?.modified();
-    let lock = changed("package-lock.json")?;
+    let mut last = changed("package-lock.json")?;
+    let lock = fs::read_to_string(folder.join("package-lock.json"))?;
+    for copied in lock.split("\"file:").skip(1) {
+        let copied = copied.split('"').next().unwrap_or_default();
+        for file in fs::read_dir(folder.join(copied))? {
+            last = last.max(file?.metadata()?.modified()?);
+        }
+    }
     // The file that npm itself leaves behind.
-    if changed("node_modules/.package-lock.json").is_ok_and(|installed| installed >= lock) {
+    if changed("node_modules/.package-lock.json").is_ok_and(|installed| installed >= last) {
         return Ok(());
     }
     let mut npm = Command::new(NPM);
