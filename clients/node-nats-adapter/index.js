@@ -38,7 +38,14 @@ class NatsAdapter extends ClusterAdapterWithHeartbeat {
     } catch {
       return; // Anybody can publish anything.
     }
-    if (typeof message?.type === "number") this.onMessage(message);
+    if (!isWellFormed(message)) return;
+    try {
+      this.onMessage(message);
+    } catch (error) {
+      // The application's, by a listener of its own. Thrown from here it would end the reader of the connection, after which
+      // nothing is heard any more.
+      if (!isDeeper(message, MAX_DEPTH)) queueMicrotask(() => { throw error; });
+    }
   }
 
   doPublish(message) {
@@ -70,3 +77,37 @@ function token(name) {
   const escaped = encodeURIComponent(name).replace(/[.!~*'()]/g, (c) => `%${c.charCodeAt().toString(16).toUpperCase()}`);
   return escaped || "%";
 }
+
+/** Whether a message has all that is looked for in one of its type. */
+function isWellFormed(message) {
+  if (typeof message?.type !== "number" || typeof message.uid !== "string") return false;
+  const hasAll = DATA[message.type];
+  return !hasAll || (isMap(message.data) && hasAll(message.data));
+}
+
+const isMap = (value) => typeof value === "object" && value !== null;
+const hasOpts = ({ opts }) => Array.isArray(opts?.rooms) && Array.isArray(opts.except);
+const hasOptsAndRooms = (data) => hasOpts(data) && Array.isArray(data.rooms);
+
+/** What has data, by its type. */
+const DATA = {
+  [MessageType.BROADCAST]: (data) => hasOpts(data) && Array.isArray(data.packet?.data),
+  [MessageType.SOCKETS_JOIN]: hasOptsAndRooms,
+  [MessageType.SOCKETS_LEAVE]: hasOptsAndRooms,
+  [MessageType.DISCONNECT_SOCKETS]: hasOpts,
+  [MessageType.FETCH_SOCKETS]: hasOpts,
+  [MessageType.FETCH_SOCKETS_RESPONSE]: ({ sockets }) => Array.isArray(sockets) && sockets.every((socket) => Array.isArray(socket?.rooms)),
+  [MessageType.SERVER_SIDE_EMIT]: ({ packet }) => Array.isArray(packet),
+  [MessageType.SERVER_SIDE_EMIT_RESPONSE]: () => true,
+  [MessageType.BROADCAST_CLIENT_COUNT]: () => true,
+  [MessageType.BROADCAST_ACK]: () => true,
+};
+
+/** Whether something has more levels than that. */
+function isDeeper(value, levels) {
+  if (!isMap(value) || ArrayBuffer.isView(value)) return false;
+  return levels === 0 || Object.values(value).some((part) => isDeeper(part, levels - 1));
+}
+
+/** No server writes so many levels, and there is a number of them that is too much for the stack of whoever goes into them. */
+const MAX_DEPTH = 1000;

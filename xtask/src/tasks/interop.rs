@@ -93,6 +93,8 @@ pub(crate) fn javascript(workspace: &Workspace) -> Result<Vec<Suite>> {
         .arg(format!("{} {{}} --dialect lines", shell(&probe)));
     let mut own_client = suites.command("--test");
     own_client.arg("sockeye-js.test.mjs");
+    let mut nats = suites.command("--test");
+    nats.arg("nats-adapter.test.mjs");
     let mut compression = suites.against("compression.mjs", &conformance);
     compression.arg("--echo").arg(shell(&echo));
     let mut old_browsers = suites.against("old-browsers.mjs", &conformance);
@@ -119,6 +121,7 @@ pub(crate) fn javascript(workspace: &Workspace) -> Result<Vec<Suite>> {
         ("ws and broken frames", suites.against("ws.mjs", &echo)),
         ("networks that are cut", recovery),
         ("sockeye.js in Node", own_client),
+        ("the adapter for Node's servers on NATS", nats),
         (
             "what the application is told",
             suites.against("hooks.mjs", &hooks),
