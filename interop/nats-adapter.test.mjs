@@ -89,3 +89,14 @@ test("hears_on_after_a_listener_that_throws_and_tells_of_it", { timeout: 10_000 
   assert.equal(await said, 1);
   assert.deepEqual(uncaught.map(({ message }) => message), ["a listener's"]);
 });
+
+test("what_cannot_be_published_throws_at_nobody", { timeout: 10_000 }, async (t) => {
+  if (missing) return t.skip(missing);
+  const { io, connection } = await member(t, "closed");
+  await connection.close();
+  const namespace = io.of("/");
+  namespace.adapter.publish({ type: 2 });
+  namespace.adapter.publishResponse("x", { type: 10, data: { requestId: "x" } });
+  await new Promise(setImmediate);
+  assert.deepEqual(uncaught, []);
+});

@@ -48,19 +48,19 @@ class NatsAdapter extends ClusterAdapterWithHeartbeat {
     }
   }
 
-  doPublish(message) {
+  /** Both of these are async so that what cannot be published is a rejection, which those who call them look at. */
+  async doPublish(message) {
     const { type, data } = message;
     const isForOneRoom = type === MessageType.BROADCAST && !data.requestId && data.opts.rooms.length === 1;
     const room = isForOneRoom ? token(data.opts.rooms[0]) : "";
     // The line that a subject is in may not be longer than 4 KiB.
     const isShort = room.length > 0 && room.length <= 512;
     this.#publish(isShort ? `${this.#subject}.room.${room}` : this.#subject, message);
-    return Promise.resolve("");
+    return "";
   }
 
-  doPublishResponse(server, response) {
+  async doPublishResponse(server, response) {
     this.#publish(`${this.#subject}.node.${token(server)}`, response);
-    return Promise.resolve();
   }
 
   /** There is no log to come back to. */
