@@ -29,16 +29,18 @@ pub struct Mongo {
     cluster: ClusterConfig,
 }
 
-/// Why a URL is none of MongoDB.
+/// Why a URL is none of MongoDB. Nothing of the URL is in it: the driver says what is wrong by showing it, and that may be of a
+/// password.
 #[derive(Debug, Error)]
-#[error("the URL of MongoDB is invalid")]
-pub struct MongoUrlError(#[source] mongodb::error::Error);
+#[error("the URL of MongoDB is invalid: {0}")]
+pub struct MongoUrlError(String);
 
 impl Mongo {
     /// A cluster on the MongoDB of this URL, `mongodb://user:password@host/database`, say, or `mongodb+srv://…`. Without the
     /// name of a database it is `mydb`, as in the instructions of Node's adapter. Nothing is connected to yet.
     ///
-    /// Options that are the driver's are left to it, with these exceptions:
+    /// What stands in front of a host, or in an option, is percent-encoded: a `?` is `%3F`, and an `@` `%40`. Options that are
+    /// the driver's are left to it, with these exceptions:
     ///
     /// - `socketTimeoutMS`: how long MongoDB may take to answer, or to bring back what was inserted, before the connection
     ///   counts as lost. Default: 10 s, as for 0. It has more time for what is large, as a slow network has 64 KiB a second.
@@ -54,7 +56,7 @@ impl Mongo {
     ///
     /// If it is no such URL.
     pub fn new(url: &str) -> Result<Self, MongoUrlError> {
-        let mut url = ConnectionString::parse(url).map_err(MongoUrlError)?;
+        let mut url = parse(url).map_err(MongoUrlError)?;
         #[expect(deprecated, reason = "the driver has no use for it, and would say so")]
         let patience = url.socket_timeout.take();
         Ok(Self {
@@ -109,6 +111,33 @@ impl IntoCluster for Mongo {
     }
 }
 
+/// What the driver makes of a URL, or what is wrong with that.
+fn parse(url: &str) -> Result<ConnectionString, String> {
+    let scheme = url.split_once("://").map(|(scheme, _)| scheme);
+    if !matches!(scheme, Some("mongodb" | "mongodb+srv")) {
+        return Err("it has no scheme of MongoDB".to_owned());
+    }
+    let (start, options) = url.split_once('?').unwrap_or((url, ""));
+    // To the driver the password ends here, and what comes behind are options; what comes before may be a host to it.
+    if options.contains('@') {
+        return Err("a ? in a password is %3F, and an @ in an option %40".to_owned());
+    }
+    if let Ok(parsed) = ConnectionString::parse(url) {
+        return Ok(parsed);
+    }
+    if ConnectionString::parse(start).is_err() {
+        return Err("what stands before the options is no account, host and database".to_owned());
+    }
+    let is_wrong = |option: &str| ConnectionString::parse(format!("{start}?{option}")).is_err();
+    Err(match options.split('&').position(is_wrong) {
+        Some(place) => {
+            let number = place + 1;
+            format!("option {number} means nothing, or has no such value")
+        }
+        None => "the options do not go together".to_owned(),
+    })
+}
+
 /// How long MongoDB may take to answer, if the URL does not say.
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -133,6 +162,48 @@ mod tests {
         assert!(Mongo::new("mongodb+srv://cluster.example.net/app").is_ok());
         assert!(Mongo::new("mongodb://").is_err());
         assert!(Mongo::new("postgres://localhost/app").is_err());
+    }
+
+    #[test]
+    fn errors_say_what_is_wrong() {
+        for (url, said) in [
+            ("postgres://localhost/app", "no scheme of MongoDB"),
+            ("mongodb://me:pa?ss@db/app", "a ? in a password is %3F"),
+            ("mongodb://me:pa/ss@db/app", "account, host and database"),
+            ("mongodb://a:port", "account, host and database"),
+            ("mongodb://a/?appName=a&tls=perhaps", "option 2 means"),
+            ("mongodb://a/?nothing", "option 1 means"),
+            (
+                "mongodb://a/?tls=true&ssl=false",
+                "the options do not go together",
+            ),
+        ] {
+            let error = Mongo::new(url).unwrap_err().to_string();
+            assert!(error.contains(said), "{url}: {error}");
+        }
+    }
+
+    #[test]
+    fn nothing_that_may_be_of_a_password_is_in_errors() {
+        for url in [
+            "mongodb://me:secr?et@db/app",
+            "mongodb://me:1?secret@db/app",
+            "mongodb://me:1?appName=secret@db/app",
+            "mongodb://me:secr/et@db/app",
+            "mongodb://me:secr@et@db/app",
+            "mongodb://me:secr:et@db/app",
+            "mongodb://me:secret",
+            "mongodb://me:secret?app=secret",
+            "mongodb://me:%secret@db",
+            "mongodb+srv://me:secr?et@db/app",
+            "mongodb://db/?tls=secret",
+            "mongodb://db/?secret=x",
+            "me:secret://db",
+        ] {
+            let error = Mongo::new(url).unwrap_err();
+            let text = sockeye_testkit::all_shown(&error);
+            assert!(!text.contains("secr") && !text.contains("et@"), "{text}");
+        }
     }
 
     #[test]

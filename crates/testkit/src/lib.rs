@@ -15,6 +15,7 @@ pub mod cluster;
 mod engine;
 #[cfg(unix)]
 pub mod engines;
+mod errors;
 mod http;
 mod io;
 mod log;
@@ -25,6 +26,7 @@ mod websocket;
 
 pub use client::{Case, Client};
 pub use engine::{App, EngineRig, Seen, Session};
+pub use errors::all_shown;
 pub use http::{Http, Request, Response};
 pub use io::{BoxStream, Stream};
 pub use log::Log;
