@@ -30,6 +30,11 @@ pub enum PostgresUrlError {
         /// What it is set to.
         value: String,
     },
+    /// There is an `@` behind a `?`, and something is wrong with the parameters, which may be a part of a password then.
+    #[error(
+        "the URL of Postgres has a parameter that means nothing, or a ? in a password, which is %3F in a URL"
+    )]
+    Unclear,
     /// A parameter is no text.
     #[error("the URL of Postgres has a parameter that is no UTF-8")]
     Encoding,

@@ -59,6 +59,15 @@ impl Target {
         let credentials = url[rest..].find(['@', '/']).map_or(rest, |at| rest + at);
         let query = url[credentials..].find('?').map(|at| credentials + at);
         let (start, query) = query.map_or((url, ""), |at| (&url[..at], &url[at + 1..]));
+        // A part of one that has a slash as well may look like parameters, and is not shown.
+        let is_clear = !query.contains('@');
+        Self::of_parts(start, query).map_err(|error| match is_clear {
+            true => error,
+            false => PostgresUrlError::Unclear,
+        })
+    }
+
+    fn of_parts(start: &str, query: &str) -> Result<Self, PostgresUrlError> {
         let mut config: Config = start.parse().map_err(PostgresUrlError::Invalid)?;
         let mut others = Others::default();
         for pair in query.split('&').filter(|pair| !pair.is_empty()) {
@@ -355,5 +364,22 @@ mod tests {
             let error = refused(url);
             assert!(error.contains(said), "{url}: {error}");
         }
+    }
+
+    #[test]
+    fn nothing_that_may_be_of_a_password_is_in_errors() {
+        for url in [
+            "postgres://me:1/x?secret@a",
+            "postgres://me:1/x?port=secret@a",
+            "postgres://me:1/x?sslmode=require&sslrootcert=secret@a",
+            "postgres://me:secr/x?et@a",
+            "postgres://me:secret",
+        ] {
+            let error = Target::parse(url).err().unwrap();
+            let text = sockeye_testkit::all_shown(&error);
+            assert!(!text.contains("secr") && !text.contains("et@"), "{text}");
+        }
+        let account = target("a/app?user=me@b");
+        assert_eq!(account.config.get_user(), Some("me@b"));
     }
 }
