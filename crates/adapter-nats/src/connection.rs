@@ -333,6 +333,7 @@ impl<'b> Connection<'b> {
 
     /// NATS does not do something; if it is more than a subject that is not allowed, it closes the connection.
     fn refused(&mut self, reason: String) {
+        // All else is published, and heard.
         if let Some((_, rest)) = reason.split_once("iolation for Publish to ") {
             let subject = rest.trim_matches('"');
             let batches = self.pinged.iter_mut().chain([&mut self.batch]);
@@ -344,6 +345,7 @@ impl<'b> Connection<'b> {
             if let Some(publish) = found {
                 self.link.failed(&publish, &Forbidden);
             }
+            return;
         }
         if !self.is_deaf_by(&reason) {
             self.link.degraded(&format!("NATS: {reason}"));
@@ -357,7 +359,13 @@ impl<'b> Connection<'b> {
         let Some((_, rest)) = reason.split_once("iolation for Subscription to ") else {
             return false;
         };
-        let subject = rest.trim_start_matches('"').split('"').next();
+        let mut quoted = rest.split('"').skip(1).step_by(2);
+        let subject = quoted.next();
+        // Where what was allowed is not any more, NATS says which one it ends.
+        if let Some((subject, sid)) = subject.zip(quoted.next().and_then(|sid| sid.parse().ok())) {
+            self.is_deaf(subject.to_owned(), sid, reason);
+            return true;
+        }
         let batches = self.pinged.iter_mut().chain([&mut self.batch]);
         let found = batches.into_iter().find_map(|batch| {
             let mut all = batch.subscribed.iter();
@@ -367,6 +375,11 @@ impl<'b> Connection<'b> {
         let Some((subject, sid)) = found else {
             return false;
         };
+        self.is_deaf(subject, sid, reason);
+        true
+    }
+
+    fn is_deaf(&mut self, subject: String, sid: u64, reason: &str) {
         // What is not wanted any more may have been on its way.
         if self.sids.contains_key(&sid) {
             let refusal = Refusal {
@@ -376,7 +389,6 @@ impl<'b> Connection<'b> {
             self.deaf.insert(sid, refusal);
             self.link.refused(&format!("NATS: {reason}"));
         }
-        true
     }
 
     /// Asks again for what was refused: who may subscribe to what can be changed at any time.

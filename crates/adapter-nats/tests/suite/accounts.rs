@@ -2,12 +2,13 @@
 
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD as BASE64;
+use futures_util::StreamExt;
 use nkeys::KeyPair;
 use serde_json::{Value, json};
-use sockeye_adapter::ClusterState;
+use sockeye_adapter::{ClusterChange, ClusterState};
 use sockeye_adapter_nats::Nats;
 use sockeye_testkit::cluster::{
-    Engine, broadcasts_reach_the_sockets_of_all_servers_once, eventually,
+    Engine, broadcasts_reach_the_sockets_of_all_servers_once, eventually, meet, settled,
 };
 use sockeye_testkit::engines;
 
@@ -45,15 +46,10 @@ async fn only_the_right_one_is_let_in(
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn server_that_may_not_subscribe_stays_degraded_until_it_may() {
-    let settings = |permissions: &str| {
-        format!("authorization {{ users: [ {{ user: app, password: secret {permissions} }} ] }}")
-    };
-    let denied = r#", permissions: { subscribe: { deny: "socket.io.*.node.>" } }"#;
-    let Some(server) = engines::nats_with("denied", &settings(denied)) else {
+    let denied = r#"subscribe: { deny: "socket.io.*.node.>" }"#;
+    let Some((engine, server)) = user("denied", denied) else {
         return;
     };
-    let url = format!("nats://app:secret@127.0.0.1:{}", server.port());
-    let engine = Engine::new(move || Nats::new(&url).expect("a URL of NATS"));
     let node = engine.node("deaf");
     let cluster = node.io.cluster().expect("a cluster");
     let is_refused = || {
@@ -64,9 +60,71 @@ async fn server_that_may_not_subscribe_stays_degraded_until_it_may() {
     node.io.emit("x", ()).expect("sent");
     eventually("it is connected", async || cluster.counts().published > 1).await;
     assert!(is_refused(), "{:?}", cluster.state());
+    set(&server, "");
+    eventually("it is up", async || cluster.state() == ClusterState::Up).await;
+}
+
+/// A cluster of servers that are the one user there is.
+fn user(test: &str, permissions: &str) -> Option<(Engine, engines::Engine)> {
+    let server = engines::nats_with(test, &settings(permissions))?;
+    let url = format!("nats://app:secret@127.0.0.1:{}", server.port());
+    let engine = Engine::with_config(move |config| Nats::new(&url).expect("a URL").cluster(config));
+    Some((engine, server))
+}
+
+fn settings(permissions: &str) -> String {
+    format!(
+        "authorization {{ users: [ {{ user: app, password: secret, permissions: {{ {permissions} }} }} ] }}"
+    )
+}
+
+fn set(server: &engines::Engine, permissions: &str) {
     let file = server.folder().join("settings.conf");
-    std::fs::write(file, settings("")).expect("its folder is there");
+    std::fs::write(file, settings(permissions)).expect("its folder is there");
     server.signal_one(0, "HUP");
+}
+
+/// What may not be published is lost, and nothing else is wrong with the server.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn server_that_may_not_publish_to_a_room_does_all_else() {
+    let denied = r#"publish: { deny: "socket.io.*.room.secret" }"#;
+    let Some((engine, _server)) = user("mute", denied) else {
+        return;
+    };
+    let nodes = ["near", "far"].map(|name| engine.node(name));
+    meet(&nodes).await;
+    let mut peer = nodes[1].peer(&["secret", "room"]).await;
+    settled(&nodes).await;
+    let cluster = nodes[0].io.cluster().expect("a cluster");
+    let mut changes = cluster.changes();
+    nodes[0].io.to("secret").emit("x", ()).expect("sent");
+    cluster.settled().await;
+    assert_eq!(cluster.counts().failed, 1, "{:?}", cluster.state());
+    assert_eq!(cluster.state(), ClusterState::Up);
+    let change = changes.next().await;
+    assert!(
+        matches!(change, Some(ClusterChange::Gap { .. })),
+        "{change:?}"
+    );
+    nodes[0].io.to("room").emit("y", ()).expect("sent");
+    assert_eq!(peer.text().await, r#"2["y"]"#);
+    assert_eq!(cluster.state(), ClusterState::Up);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn server_that_may_not_hear_any_more_is_degraded_until_it_may_again() {
+    let Some((engine, server)) = user("deafened", "") else {
+        return;
+    };
+    let node = engine.node("deafened");
+    let cluster = node.io.cluster().expect("a cluster");
+    cluster.ready().await;
+    set(&server, r#"subscribe: { deny: "socket.io.*.node.>" }"#);
+    eventually("it is refused", async || {
+        matches!(cluster.state(), ClusterState::Degraded(why) if why.contains("Subscription"))
+    })
+    .await;
+    set(&server, "");
     eventually("it is up", async || cluster.state() == ClusterState::Up).await;
 }
 
