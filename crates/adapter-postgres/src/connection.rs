@@ -9,7 +9,7 @@ use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt, StreamExt};
-use sockeye_cluster::{Attempts, Bus, BusProfile, Job, Link, NodeIds, Patience, Publish};
+use sockeye_cluster::{Attempts, Bus, BusProfile, Job, Link, NodeIds, Patience, Publish, Settling};
 use sockeye_cluster_proto::postgres::{self, Notification, Written};
 use sockeye_cluster_proto::{EncodeError, NodeId, cluster};
 use thiserror::Error;
@@ -86,6 +86,8 @@ struct Session<'b> {
     /// What has been sent and is not answered. Each is sent when it is looked at for the first time, and these are looked at
     /// in the order in which they were added.
     sent: FuturesUnordered<BoxFuture<'static, Answered>>,
+    /// Somebody waits until all of that is answered. Nothing is sent meanwhile.
+    settling: Option<Settling>,
     /// The namespaces by their channels.
     namespaces: HashMap<String, (Arc<str>, NodeId)>,
     /// A channel that nobody else has, to try whether anything can be heard.
@@ -115,6 +117,7 @@ impl<'b> Session<'b> {
             statements,
             inbox,
             sent: FuturesUnordered::new(),
+            settling: None,
             namespaces: HashMap::new(),
             probe: format!("sockeye-probe-{name}"),
         };
@@ -134,6 +137,9 @@ impl<'b> Session<'b> {
         // Whether anything was heard since it was last tried whether anything can be, and how that went.
         let (mut has_heard, mut probe) = (false, Probe::None);
         loop {
+            if self.sent.is_empty() {
+                self.settling = None;
+            }
             tokio::select! {
                 heard = self.inbox.next() => match heard {
                     Heard::Notification(notification) => {
@@ -183,7 +189,8 @@ impl<'b> Session<'b> {
 
     /// Whether more may be sent.
     fn has_room(&self) -> bool {
-        self.sent.len() < MAX_SENT && self.patience.bytes() < MAX_UNANSWERED
+        let is_settling = self.settling.is_some();
+        !is_settling && self.sent.len() < MAX_SENT && self.patience.bytes() < MAX_UNANSWERED
     }
 
     async fn receive(&mut self, notification: tokio_postgres::Notification) -> Result<(), Failure> {
@@ -252,6 +259,7 @@ impl<'b> Session<'b> {
                 closing.done();
             }
             Job::Publish(publish) => self.publish(publish),
+            Job::Settle(settling) => self.settling = Some(settling),
             // The profile asks for none of the others.
             _ => {}
         }

@@ -291,6 +291,7 @@ macro_rules! cluster_contract {
             messages_of_any_size_arrive
             namespaces_are_apart
             order_of_one_sender_is_kept
+            settled_server_has_published_all
             answers_of_all_clients_are_collected
             nobody_has_to_answer_where_nobody_is
             client_that_does_not_answer_is_missing

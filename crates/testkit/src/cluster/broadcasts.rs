@@ -176,3 +176,23 @@ pub async fn order_of_one_sender_is_kept(engine: &Engine) {
         assert!(text.starts_with(&event), "{text} instead of {number}");
     }
 }
+
+/// A server that is settled has been told by its engine of all that it has published before.
+///
+/// # Panics
+///
+/// If it has not.
+pub async fn settled_server_has_published_all(engine: &Engine) {
+    // So many that not all are answered when the last is sent.
+    const EVENTS: u64 = 200;
+    let nodes = engine.nodes::<2>().await;
+    settled(&nodes).await;
+    let cluster = nodes[0].io.cluster().expect("it is in a cluster");
+    let before = cluster.counts().published;
+    for number in 0..EVENTS {
+        nodes[0].io.emit("x", number).expect("sent");
+    }
+    cluster.settled().await;
+    let counts = cluster.counts();
+    assert!(counts.published >= before + EVENTS, "{counts:?}");
+}
