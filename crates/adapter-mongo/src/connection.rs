@@ -364,8 +364,14 @@ impl<'b> Connection<'b> {
                 let sessions = Arc::clone(&self.sessions);
                 self.searches.spawn(sessions.restore(restore));
             }
-            // It is; and the rest is not asked of this bus.
-            _ => {}
+            // It is.
+            Job::Settle(_) => {}
+            // These are taken together, and the profile asks for none of the others.
+            Job::Publish(_)
+            | Job::Keep(_)
+            | Job::Interest(_)
+            | Job::CountNodes(_)
+            | Job::FindNodes(_) => {}
         }
         Ok(())
     }

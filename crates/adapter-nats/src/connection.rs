@@ -447,8 +447,12 @@ impl<'b> Connection<'b> {
                 }
             }
             Job::Settle(settling) => self.batch.waiting.push(Waiting::Settling(settling)),
-            // The profile asks for none of the others.
-            _ => {}
+            // The profile asks for none of these.
+            Job::CountNodes(_)
+            | Job::FindNodes(_)
+            | Job::Keep(_)
+            | Job::Forget(_)
+            | Job::Restore(_) => {}
         }
     }
 

@@ -260,8 +260,13 @@ impl<'b> Session<'b> {
             }
             Job::Publish(publish) => self.publish(publish),
             Job::Settle(settling) => self.settling = Some(settling),
-            // The profile asks for none of the others.
-            _ => {}
+            // The profile asks for none of these.
+            Job::Interest(_)
+            | Job::CountNodes(_)
+            | Job::FindNodes(_)
+            | Job::Keep(_)
+            | Job::Forget(_)
+            | Job::Restore(_) => {}
         }
         Ok(())
     }

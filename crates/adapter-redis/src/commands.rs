@@ -143,7 +143,7 @@ impl<'r> Batches<'r> {
                 }
             }
             // There is no log, and so nobody who asks for these.
-            _ => {}
+            Job::Keep(_) | Job::Forget(_) | Job::Restore(_) => {}
         }
     }
 

@@ -17,8 +17,9 @@ use crate::saves::Saving;
 use crate::sync::Mutex;
 
 /// One thing that a bus is to do. [`Link::next`](crate::Link::next) gives them in the order in which they are to be done.
+///
+/// A bus says of each kind what it does with it, so that the compiler finds whichever does not know of a new one.
 #[derive(Debug)]
-#[non_exhaustive]
 pub enum Job {
     /// A namespace has come into being on this server: subscribe to what the others publish for it.
     Open(Opening),

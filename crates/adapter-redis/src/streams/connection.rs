@@ -281,7 +281,8 @@ impl<'b> Connection<'b> {
                 };
                 self.searches.push(search.run(restore).boxed());
             }
-            _ => {}
+            // All that is for rooms stands in the log.
+            Job::Interest(_) => {}
         }
         Ok(())
     }
