@@ -69,7 +69,7 @@ pub fn decode_broadcast(frame: &Bytes, limits: &Limits) -> Result<Envelope, Deco
     source.list(|source| {
         item += 1;
         match item {
-            1 => from = Some(NodeId::new(&source.text()?)),
+            1 => from = Some(NodeId::read(source)?),
             2 => (event, namespace) = read_packet_and_namespace(source)?,
             3 => opts = source.optional(|source| read_opts(source, limits))?,
             _ => source.skip()?,

@@ -102,7 +102,7 @@ fn read_sender<'a, S: Source<'a>>(mut source: S) -> Option<NodeId> {
     source
         .map(|source, key| match key {
             b"uid" => {
-                sender = Some(NodeId::new(&source.text()?));
+                sender = Some(NodeId::read(source)?);
                 // There is nothing else to be found.
                 Err(DecodeError::Expected("nothing more"))
             }
@@ -122,7 +122,7 @@ pub(crate) fn read<'a, S: Source<'a>>(
     source.map(|source, key| {
         match (key, kind) {
             (b"type", _) => kind = Some(source.whole()?),
-            (b"uid", _) => from = source.optional(Source::text)?.map(|id| NodeId::new(&id)),
+            (b"uid", _) => from = source.optional(NodeId::read)?,
             (b"nsp", _) => namespace = source.optional(Source::text)?.map(kept),
             (b"data", Some(kind)) => message = Some(read_data(kind, thirteen, source, limits)?),
             // What is in there depends on the type, which most write in front of it.

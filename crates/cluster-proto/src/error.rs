@@ -15,7 +15,7 @@ pub enum DecodeError {
         /// The limit in force.
         max: usize,
     },
-    /// A list has more items than the [limit](crate::Limits::max_names).
+    /// A list has more items than the [limit](crate::Limits::max_names), or an id more bytes than any server's.
     #[error("more than {max} {what}")]
     TooMany {
         /// Of what.

@@ -4,12 +4,15 @@ use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
+use crate::DecodeError;
+use crate::source::Source;
+
 /// Which adapter of which server has sent something: Node's adapters have an id for each namespace, of 6 characters in the
-/// classic dialect and of 16 elsewhere.
+/// classic dialect and of 16 elsewhere. One of more than 128 bytes is not read.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct NodeId(Id);
 
-/// Which request an answer belongs to.
+/// Which request an answer belongs to. One of more than 128 bytes is not read.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct RequestId(Id);
 
@@ -24,6 +27,15 @@ impl NodeId {
     #[must_use]
     pub fn as_str(&self) -> &str {
         self.0.as_str()
+    }
+
+    /// Of another server. Servers are remembered by their ids, and anybody can be one.
+    pub(crate) fn received(text: &str) -> Result<Self, DecodeError> {
+        Id::received(text).map(Self)
+    }
+
+    pub(crate) fn read<'a, S: Source<'a>>(source: &mut S) -> Result<Self, DecodeError> {
+        Self::received(&source.text()?)
     }
 
     /// Whether this is no node but one of Node's emitters, which publish and hear nothing: never to be counted, and never
@@ -45,6 +57,10 @@ impl RequestId {
     #[must_use]
     pub fn new(text: &str) -> Self {
         Self(Id::new(text))
+    }
+
+    pub(crate) fn read<'a, S: Source<'a>>(source: &mut S) -> Result<Self, DecodeError> {
+        Id::received(&source.text()?).map(Self)
     }
 
     /// The id as text.
@@ -80,6 +96,9 @@ impl fmt::Display for RequestId {
 
 const EMITTER: &str = "emitter";
 
+/// How many bytes an id may have that is received. Those of all servers and emitters are below 40.
+const MAX_RECEIVED: usize = 128;
+
 /// Every message has one or two of these, which are short: they are read without an allocation.
 #[derive(Clone)]
 enum Id {
@@ -99,6 +118,16 @@ impl Id {
                 Self::Short { len, bytes }
             }
             _ => Self::Long(text.into()),
+        }
+    }
+
+    fn received(text: &str) -> Result<Self, DecodeError> {
+        match text.len() > MAX_RECEIVED {
+            true => Err(DecodeError::TooMany {
+                what: "bytes in an id",
+                max: MAX_RECEIVED,
+            }),
+            false => Ok(Self::new(text)),
         }
     }
 

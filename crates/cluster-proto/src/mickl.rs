@@ -57,7 +57,7 @@ pub fn decode(frame: &Bytes, limits: &Limits) -> Result<Envelope, DecodeError> {
     let (mut from, mut packet, mut opts) = (None, None, None);
     source.map(|source, key| {
         match key {
-            b"fromUid" => from = source.optional(Source::text)?.map(|id| NodeId::new(&id)),
+            b"fromUid" => from = source.optional(NodeId::read)?,
             b"packet" => packet = source.optional(read_packet_and_namespace)?,
             b"opts" => opts = source.optional(|source| read_opts(source, limits))?,
             _ => source.skip()?,

@@ -102,7 +102,7 @@ pub fn decode(frame: &Bytes, limits: &Limits) -> Result<Notification, DecodeErro
     let mut source = JsonSource::new(frame, WireForm::Json)?;
     source.map(|source, key| {
         match key {
-            b"uid" => from = source.optional(Source::text)?.map(|id| NodeId::new(&id)),
+            b"uid" => from = source.optional(NodeId::read)?,
             // A number of 64 bits, which some write as such.
             b"attachmentId" => id = source.optional(Source::text)?,
             _ => source.skip()?,

@@ -105,10 +105,10 @@ impl<'a> Entry<'a> {
         })
     }
 
-    /// Who has sent it, if that is a text.
+    /// Who has sent it, if that is an id.
     #[must_use]
     pub fn sender(&self) -> Option<NodeId> {
-        Some(NodeId::new(text(&self.uid).ok()?))
+        NodeId::received(text(&self.uid).ok()?).ok()
     }
 
     /// Which namespace it is about, if that is a text.
@@ -130,7 +130,7 @@ impl<'a> Entry<'a> {
             BytesIn::Json => WireForm::JsonWithBuffers,
         };
         Ok(Envelope {
-            from: Some(NodeId::new(text(&self.uid)?)),
+            from: Some(NodeId::received(text(&self.uid)?)?),
             namespace: Some(kept(text(&self.nsp)?.into())),
             message: match self.data {
                 None => without_data(kind, Thirteen::Close)?,

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use sockeye_cluster_proto::streams::{BytesIn, Entry};
 use sockeye_cluster_proto::{
     DecodeError, Envelope, Event, Flags, Limits, Message, NodeId, Opts, RequestId, Value, classic,
-    cluster, mickl, mongo,
+    cluster, mickl, mongo, postgres,
 };
 use sockeye_socket_proto::Args;
 
@@ -281,6 +281,98 @@ fn law_11_what_is_foreign_is_an_error_and_no_more() {
     );
     let error = cluster::decode(&text.into(), &LIMITS).unwrap_err();
     assert!(matches!(error, DecodeError::TooMany { .. }));
+}
+
+/// What is read of a message in each dialect that has a word for it.
+fn read_again(node: &NodeId, message: &Message) -> Vec<Result<Envelope, DecodeError>> {
+    let mut all = Vec::new();
+    for encode in [cluster::encode_json, cluster::encode_msgpack] {
+        let mut out = Vec::new();
+        if encode(&mut out, node, "/", message).is_ok() {
+            all.push(cluster::decode(&out.into(), &LIMITS));
+        }
+    }
+    if let Ok(entry) = Entry::encode(node, "/", message, BytesIn::Base64) {
+        all.push(entry.decode(BytesIn::Base64, &LIMITS));
+    }
+    if let Ok(fields) = mongo::encode(node, "/", message) {
+        all.push(mongo::decode(&fields, &LIMITS));
+    }
+    let mut out = Vec::new();
+    if mickl::encode(&mut out, node, "/", message).is_ok() {
+        all.push(mickl::decode(&out.into(), &LIMITS));
+    }
+    let mut out = Vec::new();
+    if message.answers().is_some() {
+        classic::encode_answer(&mut out, node, message).unwrap();
+        all.push(classic::decode_response(&out.into(), &LIMITS));
+    } else if classic::encode(&mut out, node, "/", message).is_ok() {
+        let is_request = !matches!(message, Message::Broadcast { request: None, .. });
+        let decode = match is_request {
+            true => classic::decode_request,
+            false => classic::decode_broadcast,
+        };
+        all.push(decode(&out.into(), &LIMITS));
+    }
+    all
+}
+
+/// Servers are remembered by their ids, and anybody can be one.
+#[test]
+fn law_11_ids_are_short() {
+    let messages = |id: &str| {
+        let request = RequestId::new(id);
+        let broadcast = |request| Message::Broadcast {
+            event: event(),
+            opts: Opts::default(),
+            request,
+        };
+        [
+            broadcast(None),
+            Message::Heartbeat,
+            broadcast(Some(request.clone())),
+            Message::ClientCount {
+                request: request.clone(),
+                count: 1,
+            },
+            Message::BroadcastAck {
+                request: request.clone(),
+                answer: None,
+            },
+            Message::FetchSockets {
+                request,
+                opts: Opts::default(),
+            },
+        ]
+    };
+    let (longest, too_long) = ("x".repeat(128), "x".repeat(129));
+    let is_too_long =
+        |read: &Result<_, _>| matches!(read, Err(DecodeError::TooMany { max: 128, .. }));
+    for message in messages(&longest) {
+        for envelope in read_again(&NodeId::new(&longest), &message) {
+            assert_eq!(envelope.unwrap().from.unwrap().as_str(), longest);
+        }
+        let all = read_again(&NodeId::new(&too_long), &message);
+        assert!(all.len() >= 4 && all.iter().all(is_too_long), "{all:?}");
+    }
+    for message in &messages(&too_long)[2..] {
+        let all = read_again(&node(), message);
+        assert!(all.len() >= 4 && all.iter().all(is_too_long), "{all:?}");
+    }
+    for text in [
+        r#"{"type":2,"requestid":"ID"}"#,
+        r#"{"type":1,"requestId":"ID"}"#,
+    ] {
+        let text = text.replace("ID", &too_long);
+        let read = classic::decode_request(&text.into(), &LIMITS);
+        assert!(is_too_long(&read), "{read:?}");
+    }
+    let row = format!(r#"{{"uid":"{too_long}","type":3,"attachmentId":"1"}}"#);
+    let read = postgres::decode(&row.into(), &LIMITS);
+    assert!(matches!(read, Err(DecodeError::TooMany { max: 128, .. })));
+    let mut out = Vec::new();
+    cluster::encode_json(&mut out, &NodeId::new(&too_long), "/", &Message::Heartbeat).unwrap();
+    assert_eq!(cluster::sender(&out.into()), None);
 }
 
 #[test]

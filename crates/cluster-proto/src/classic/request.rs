@@ -65,16 +65,12 @@ pub(super) fn read<'a, S: Source<'a>>(
     limits: &Limits,
 ) -> Result<Envelope, DecodeError> {
     let mut fields = Fields::default();
-    let id = |source: &mut S| {
-        let id = source.optional(Source::text)?;
-        Ok::<_, DecodeError>(id.map(|id| RequestId::new(&id)))
-    };
     source.map(|source, key| {
         match key {
             b"type" => fields.kind = source.optional(Source::whole)?,
-            b"uid" => fields.from = source.optional(Source::text)?.map(|id| NodeId::new(&id)),
-            b"requestId" => fields.request = id(source)?,
-            b"requestid" => fields.request_of_v2 = id(source)?,
+            b"uid" => fields.from = source.optional(NodeId::read)?,
+            b"requestId" => fields.request = source.optional(RequestId::read)?,
+            b"requestid" => fields.request_of_v2 = source.optional(RequestId::read)?,
             b"opts" => fields.opts = source.optional(|source| read_opts(source, limits))?,
             b"rooms" => fields.rooms = read_names(source, limits)?,
             b"close" => fields.close = source.optional(Source::truth)? == Some(true),

@@ -29,16 +29,12 @@ pub(super) fn read<'a, S: Source<'a>>(
     limits: &Limits,
 ) -> Result<Envelope, DecodeError> {
     let mut fields = Fields::default();
-    let id = |source: &mut S| {
-        let id = source.optional(Source::text)?;
-        Ok::<_, DecodeError>(id.map(|id| RequestId::new(&id)))
-    };
     source.map(|source, key| {
         match key {
-            b"uid" => fields.from = source.optional(Source::text)?.map(|id| NodeId::new(&id)),
+            b"uid" => fields.from = source.optional(NodeId::read)?,
             b"type" => fields.kind = source.optional(Source::whole)?,
-            b"requestId" => fields.request = id(source)?,
-            b"requestid" => fields.request_of_v2 = id(source)?,
+            b"requestId" => fields.request = source.optional(RequestId::read)?,
+            b"requestid" => fields.request_of_v2 = source.optional(RequestId::read)?,
             b"clientCount" => fields.count = source.optional(Source::whole)?,
             b"packet" | b"data" => fields.answer = source.optional(Source::wire)?,
             b"sockets" => fields.sockets = source.optional(Source::wire)?,

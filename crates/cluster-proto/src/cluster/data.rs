@@ -105,8 +105,7 @@ pub(crate) fn read_data<'a, S: Source<'a>>(
             b"packet" if kind == BROADCAST => fields.packet = read_packet(source)?,
             b"packet" => fields.packet = source.optional(Source::wire)?,
             b"requestId" => {
-                let id = source.optional(Source::text)?;
-                fields.request = id.map(|id| RequestId::new(&id));
+                fields.request = source.optional(RequestId::read)?;
             }
             b"opts" => {
                 fields.opts = source.optional(|source| read_opts(source, limits))?;
