@@ -65,6 +65,16 @@ test("prefers_websocket", async (t) => {
   assert.equal(socket.id, undefined);
 });
 
+test("page_without_an_origin_connects_by_a_whole_url", (t) => {
+  t.after(() => delete globalThis.location);
+  const origin = (url) => connect(url, { forceNew: true, autoConnect: false }).io.origin;
+  globalThis.location = { origin: "http://page.example" };
+  assert.equal(origin("/chat"), "http://page.example");
+  globalThis.location = { origin: "null" };
+  assert.equal(origin("https://host.example/chat"), "https://host.example");
+  assert.throws(() => origin("/chat"), /Invalid URL/);
+});
+
 test("sockets_of_one_server_share_a_session", async (t) => {
   const { io, url } = await socketIo(t);
   io.of("/b");

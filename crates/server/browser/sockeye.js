@@ -6,7 +6,7 @@
 
 const DEFAULTS = {
   path: "/socket.io/",
-  transports: ["websocket", "polling"], // in this order
+  transports: ["websocket", "polling"],
   autoConnect: true,
   reconnection: true,
   reconnectionAttempts: Infinity,
@@ -33,7 +33,8 @@ const managers = new Map();
  * @param {string} [url] server and namespace: `https://host/chat`, or `/chat` on this page's server
  */
 export function connect(url = "/", options = {}) {
-  const { protocol, host, pathname, searchParams } = new URL(url, globalThis.location?.origin);
+  const page = globalThis.location?.origin;
+  const { protocol, host, pathname, searchParams } = new URL(url, page === "null" ? undefined : page);
   const origin = protocol.replace("ws", "http") + "//" + host;
   const namespace = decodeURI(pathname);
   const all = { ...DEFAULTS, query: Object.fromEntries(searchParams), ...options };
