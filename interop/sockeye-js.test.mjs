@@ -665,3 +665,74 @@ test("keeps_events_that_come_before_the_answer_to_its_connect", async (t) => {
   await next(socket, "connect");
   assert.deepEqual(heard, [1, 2]);
 });
+
+test("namespace_that_is_left_before_the_answer_is_left_when_it_comes", async (t) => {
+  const { io, url } = await socketIo(t);
+  const told = [];
+  io.of("/b").on("connection", (socket) => {
+    told.push("in");
+    socket.on("disconnect", (reason) => told.push(reason));
+  });
+  io.on("connection", (socket) => socket.on("settled", (ack) => setTimeout(ack, 20)));
+  const a = connect(url, { ...FAST, transports: ["websocket"] });
+  await next(a, "connect");
+  const b = a.io.socket("/b").disconnect();
+  await a.emitWithAck("settled");
+  assert.deepEqual(told, ["in", "client namespace disconnect"]);
+  assert.equal(b.connected, false);
+  a.disconnect();
+});
+
+/** A socket that is connected to a server which answers in "/" only, what that hears, and how it says something. */
+async function byHand(t) {
+  const heard = [];
+  const { attached, url } = await listen(t, (server) => new WebSocketServer({ server }));
+  const accepted = once(attached, "connection");
+  const socket = connect(url, { ...FAST, transports: ["websocket"] });
+  t.after(() => [...socket.io.sockets.values()].forEach((each) => each.disconnect()));
+  const [peer] = await accepted;
+  peer.send('0{"sid":"s","upgrades":[],"pingInterval":25000,"pingTimeout":20000}');
+  peer.on("message", (data) => {
+    heard.push(String(data));
+    if (heard.at(-1) === "40") peer.send('40{"sid":"x"}');
+    if (heard.at(-1).endsWith('["settled"]')) peer.send(`43${heard.pop().slice(2, -11)}[]`);
+  });
+  await next(socket, "connect");
+  heard.pop();
+  return { socket, heard, say: (packet) => peer.send(packet) };
+}
+
+test("namespace_is_asked_for_again_once_the_server_has_answered", async (t) => {
+  const answers = [
+    ['40/b,{"sid":"y"}', "41/b,"],
+    ['44/b,{"message":"no"}'],
+  ];
+  for (const [answer, ...told] of answers) {
+    const { socket, heard, say } = await byHand(t);
+    const b = socket.io.socket("/b").disconnect().connect();
+    for (const event of ["early", "connect_error", "disconnect"]) b.on(event, () => assert.fail(event));
+    await socket.emitWithAck("settled");
+    assert.deepEqual(heard, ["40/b,"]);
+    say('42/b,["early"]');
+    say(answer);
+    await socket.emitWithAck("settled");
+    assert.deepEqual(heard, ["40/b,", ...told, "40/b,"]);
+    assert.equal(b.connected, false);
+    say('40/b,{"sid":"z"}');
+    await next(b, "connect");
+    assert.equal(b.id, "z");
+    b.off("disconnect");
+  }
+});
+
+test("what_the_server_says_of_an_earlier_stay_does_not_end_the_next_one", async (t) => {
+  const { socket, say } = await byHand(t);
+  const b = socket.io.socket("/b");
+  say('40/b,{"sid":"y"}');
+  await next(b, "connect");
+  b.disconnect().connect();
+  say("41/b,");
+  say('40/b,{"sid":"z"}');
+  await next(b, "connect");
+  assert.equal(b.id, "z");
+});

@@ -1,7 +1,5 @@
 /*!
  * sockeye.js, a Socket.IO 5 client for browsers and Node 20+. MIT OR Apache-2.0
- *
- *   const answer = await connect("/chat").on("news", (text) => …).timeout(2000).emitWithAck("question", 42);
  */
 
 const DEFAULTS = {
@@ -17,7 +15,7 @@ const DEFAULTS = {
 };
 
 const RESERVED = /^(connect(_error)?|disconnect(ing)?|(new|remove)Listener)$/;
-const [CONNECT, DISCONNECT, EVENT, ACK, CONNECT_ERROR, BINARY_EVENT] = Array(6).keys();
+const [CONNECT, DISCONNECT, EVENT, ACK, CONNECT_ERROR] = Array(5).keys();
 const ANY = Symbol();
 const SEPARATOR = "\x1e";
 /** By server: namespaces share a session. */
@@ -80,13 +78,14 @@ class Emitter {
 export class Socket extends Emitter {
   id;
   connected = false;
-  /** Whether it is connected or wants to be. */
   active = false;
   #flags = {};
   #nextId = 0;
   #acks = new Map();
   #buffer = [];
-  #early = [];
+  /** Events before the answer to this join, and to the CONNECT without one. */
+  #early;
+  #asked;
 
   constructor(io, nsp, auth) {
     super();
@@ -110,7 +109,6 @@ export class Socket extends Emitter {
     return this;
   }
 
-  /** Sends an event; a function as last argument gets the acknowledgement. */
   emit(event, ...args) {
     if (!isName(event)) throw new Error(`reserved or no event name: ${event}`);
     const { timeout, volatile, withError = timeout > 0 } = this.#flags;
@@ -171,7 +169,8 @@ export class Socket extends Emitter {
   }
 
   async _join(engine) {
-    const early = (this.#early = []);
+    if (this.#asked?.engine === engine) return;
+    const early = (this.#early = Object.assign([], { engine }));
     let { auth } = this;
     try {
       if (typeof auth === "function") auth = await (auth.length ? new Promise(auth) : auth());
@@ -180,13 +179,25 @@ export class Socket extends Emitter {
       return this._fire("connect_error", error);
     }
     // Not if it has left, or joined anew.
-    if (this.active && this.#early === early && this.io._engine === engine) this.io._write(CONNECT, this.nsp, undefined, auth);
+    if (this.#early !== early || this.io._engine !== engine) return;
+    this.#asked = early;
+    this.io._write(CONNECT, this.nsp, undefined, auth);
   }
 
   _receive(packet) {
     const { type, id, data } = packet;
+    if (type === CONNECT || type === CONNECT_ERROR) {
+      const stale = this.#asked && this.#asked !== this.#early;
+      this.#asked = undefined;
+      if (stale) {
+        // It has left since.
+        if (type === CONNECT) this.io._write(DISCONNECT, this.nsp);
+        return this.active && this._join(this.io._engine);
+      }
+    }
+    if (!this.active) return;
     if (type === EVENT && !this.connected) {
-      this.#early.push(packet);
+      this.#early?.push(packet);
     } else if (type === EVENT) {
       let join = this.id;
       const ack = (...args) => {
@@ -205,7 +216,7 @@ export class Socket extends Emitter {
       for (const packet of this.#early.splice(0)) this._receive(packet);
       for (const packet of this.#buffer.splice(0)) this.io._write(...packet);
       this._fire("connect");
-    } else if (type === DISCONNECT) {
+    } else if (type === DISCONNECT && this.connected) {
       this.#leave("io server disconnect");
     } else if (type === CONNECT_ERROR) {
       this.#leave();
@@ -215,6 +226,7 @@ export class Socket extends Emitter {
 
   #leave(reason) {
     this.active = false;
+    this.#early = undefined;
     this._lost(reason);
     this.io._stop();
   }
@@ -308,7 +320,7 @@ class Manager extends Emitter {
 
   #receive(data) {
     if (typeof data === "string") {
-      if (this.#packet) throw new Error("attachment missing");
+      if (this.#packet) throw new Error("invalid packet");
       this.#packet = decode(data);
     } else {
       this.#packet.attachments.push(data);
@@ -317,8 +329,7 @@ class Manager extends Emitter {
     if (packet.attachments.length < packet.count) return;
     this.#packet = undefined;
     packet.data = parse(packet);
-    const socket = this.sockets.get(packet.nsp);
-    if (socket?.active) socket._receive(packet);
+    this.sockets.get(packet.nsp)?._receive(packet);
   }
 }
 
@@ -498,16 +509,15 @@ function encode(type, nsp, id = "", data) {
 function decode(text) {
   const [, type, count, nsp = "/", id, json] =
     /^([0-6])(?:([1-9]\d*)-)?(?:(\/[^,]*),?)?(\d+)?([^]*)$/.exec(text) ?? [];
-  if (!type || type >= BINARY_EVENT !== count >= 0) throw new Error("invalid packet");
+  if (!type || type > CONNECT_ERROR !== count >= 0) throw new Error("invalid packet");
   return { type: count ? type - 3 : +type, count, nsp, id: id && +id, json, attachments: [] };
 }
 
 function parse({ type, count, json, attachments }) {
   const revive = (_, value) => {
     if (value?._placeholder !== true) return value;
-    const attachment = typeof value.num === "number" && attachments[value.num];
-    if (!attachment) throw new Error("invalid attachment");
-    return attachment;
+    if (typeof value.num === "number" && attachments[value.num]) return attachments[value.num];
+    throw new Error("invalid packet");
   };
   const data = json && JSON.parse(json, count && revive);
   const isList = Array.isArray(data);
