@@ -118,6 +118,22 @@ test("auth_that_fails_is_a_connect_error", async (t) => {
   assert.equal(socket.active, false);
 });
 
+test("auth_that_fails_for_an_earlier_join_does_not_end_the_next_one", async (t) => {
+  const { io, url } = await socketIo(t);
+  io.of("/b");
+  const a = connect(url, FAST);
+  await next(a, "connect");
+  const answers = [];
+  const b = a.io.socket("/b", { auth: () => new Promise((resolve, reject) => answers.push({ resolve, reject })) });
+  b.on("connect_error", () => assert.fail());
+  b.disconnect().connect();
+  answers[0].reject(new Error("too late"));
+  answers[1].resolve({});
+  await next(b, "connect");
+  a.disconnect();
+  b.disconnect();
+});
+
 test("refusal_carries_message_and_data", async (t) => {
   const { io, url } = await socketIo(t);
   io.use((_, done) => done(Object.assign(new Error("go away"), { data: { code: 7 } })));

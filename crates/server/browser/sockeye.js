@@ -175,6 +175,7 @@ export class Socket extends Emitter {
     try {
       if (typeof auth === "function") auth = await (auth.length ? new Promise(auth) : auth());
     } catch (error) {
+      if (this.#early !== early) return;
       this.#leave();
       return this._fire("connect_error", error);
     }
