@@ -32,7 +32,7 @@ pub enum DialError {
     Connect {
         /// Where to.
         to: String,
-        /// What the operating system said of the last address.
+        /// What the operating system said of the address that failed last.
         source: io::Error,
     },
     /// A Unix-domain socket cannot be connected to.
