@@ -3,7 +3,6 @@
 use std::io::{self, BufRead, Write};
 use std::thread;
 
-use futures_util::FutureExt;
 use serde::Serialize;
 use serde_json::value::RawValue;
 use sockeye::client::{Socket, TransportKind};
@@ -128,7 +127,7 @@ pub(super) async fn run(
         () = signals.next() => return Ok(Exit::Interrupted),
     }
     let written = written.and_then(|()| {
-        let mut rest = std::iter::from_fn(|| notices.next().now_or_never());
+        let mut rest = std::iter::from_fn(|| notices.take_next());
         rest.try_for_each(|notice| show(&mut session, notice))
     });
     unless_closed(written).map_err(Failure::Output)?;
