@@ -10,7 +10,7 @@ use serde_json::Value;
 use sockeye::Client;
 use sockeye::client::{
     ClientBuilder, ConfigError, ConnectError, DialConfig, DialError, Dialect, OpenError,
-    Reconnection, Revision, TlsOptions, TransportKind,
+    Reconnection, Revision, TlsOptions, TransportKind, UnixProblem,
 };
 use thiserror::Error;
 
@@ -330,6 +330,12 @@ fn unreachable_hint(error: &ConnectError) -> Option<&'static str> {
                 return Some(
                     "Redirects are not followed; give the URL of the server that this one leads to.",
                 );
+            }
+            OpenError::Dial(DialError::Unix {
+                problem: UnixProblem::MissingOrHost,
+                ..
+            }) => {
+                return Some("If it is a host, write http:// or https:// in front of it.");
             }
             OpenError::UnsupportedRevision => {
                 return Some("Leave --protocol out to have the version found out.");

@@ -220,6 +220,19 @@ fn server_that_is_not_there_is_2() {
 }
 
 #[test]
+#[cfg(unix)]
+fn host_without_a_scheme_is_2_and_explained() {
+    let ended = run(&["emit", "no-host.example", "echo"]);
+    assert_eq!(ended.code, Some(2), "{ended:?}");
+    for part in [
+        "taken for the path of a socket",
+        "write http:// or https:// in front",
+    ] {
+        assert!(ended.stderr.contains(part), "{ended:?}");
+    }
+}
+
+#[test]
 fn wrong_path_of_requests_is_2_and_explained() {
     let server = Server::start(&[]);
     let ended = run(&["emit", &server.url(), "echo", "--path", "/wrong"]);

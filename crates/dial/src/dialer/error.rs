@@ -148,6 +148,11 @@ pub enum UnixProblem {
     /// There is no file at the path, or nobody listens under the abstract name.
     #[error("there is no such socket")]
     Missing,
+    /// The same, of a path that may be meant for a host, as it begins neither with a slash nor with a dot.
+    #[error(
+        "it was taken for the path of a socket, which is not there; a server's URL begins with http://"
+    )]
+    MissingOrHost,
     /// There is a file, and it is not a socket.
     #[error("the file is not a socket")]
     NotASocket,

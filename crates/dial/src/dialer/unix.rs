@@ -37,7 +37,10 @@ pub(super) async fn connect(url: &ConnectUrl, place: &Place) -> Result<UnixStrea
                 length,
                 limit: MAX_PATH,
             },
-            io::ErrorKind::NotFound => UnixProblem::Missing,
+            io::ErrorKind::NotFound => match place {
+                Place::Path(path) if may_be_host(path) => UnixProblem::MissingOrHost,
+                _ => UnixProblem::Missing,
+            },
             io::ErrorKind::PermissionDenied => UnixProblem::Denied,
             io::ErrorKind::WouldBlock => UnixProblem::Busy,
             io::ErrorKind::Unsupported => UnixProblem::Unsupported,
@@ -50,6 +53,12 @@ pub(super) async fn connect(url: &ConnectUrl, place: &Place) -> Result<UnixStrea
         },
         source,
     })
+}
+
+/// Whether somebody may have left out the scheme in front of a host.
+fn may_be_host(path: &Path) -> bool {
+    let first = path.as_os_str().as_encoded_bytes().first();
+    first.is_some_and(|first| !matches!(first, b'/' | b'.'))
 }
 
 /// Linux refuses connections to other files in the same words.

@@ -162,6 +162,20 @@ async fn missing_socket_file_is_named() {
 }
 
 #[tokio::test]
+async fn host_without_a_scheme_is_told_to_have_been_taken_for_a_path() {
+    for text in ["no-host.example", "no-host.example/admin?token=1"] {
+        let error = dialer().stream(&url(text)).await.unwrap_err();
+        assert!(
+            error.to_string().ends_with(
+                ": it was taken for the path of a socket, which is not there; a server's URL begins with http://"
+            ),
+            "{error}"
+        );
+    }
+    assert_eq!(unix_problem("./no-file.sock").await, UnixProblem::Missing);
+}
+
+#[tokio::test]
 async fn what_is_wrong_with_a_path_is_told() {
     let folder = Folder::new("wrong");
     let path = folder.socket();
