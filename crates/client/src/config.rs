@@ -255,8 +255,9 @@ impl ClientConfig {
 
     /// Asks this function before every attempt to connect. It gets the request as configured and
     /// gives it back, perhaps with another URL, query, headers (a fresh token, say) or transports; the
-    /// request's [`attempt`](ConnectRequest::attempt) says how many have failed before. Its error is
-    /// that of the attempt. Default: nothing is changed.
+    /// request's [`attempt`](ConnectRequest::attempt) says which one it is: 0 for the first after the
+    /// client was told to connect; those after it, and those that bring a lost connection back, count from 1. The
+    /// function's error is that of the attempt. Default: nothing is changed.
     #[must_use]
     pub fn before_connect<F, Fut>(mut self, hook: F) -> Self
     where

@@ -65,8 +65,9 @@ pub struct ConnectRequest {
     /// The transports to use with an `http`, `https`, `ws` or `wss` URL, the one to begin with first; `None` for those of
     /// the configuration.
     pub transports: Option<Vec<TransportKind>>,
-    /// How many attempts there were since the last session, or since the client was told to connect: 0 for a first one.
-    /// It changes nothing; it is for whoever decides about the rest of the request.
+    /// Which attempt it is: 0 for the first one after the client was told to connect. Those that follow if it fails, and
+    /// those that bring a lost connection back, count from 1. It changes nothing; it is for whoever decides about the rest
+    /// of the request.
     pub attempt: u32,
     /// By when whoever asks wants to have the session, if that is limited. What is known of a server
     /// that stays silent is told just before, as [`OpenError::Silent`]; nothing else ends at this time.
