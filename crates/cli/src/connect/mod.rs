@@ -54,7 +54,7 @@ connect-error, reconnecting or error. Answers keep the order in which the server
 their \"ack\" counts the events that asked for one. At the end of the input answers are waited for.
 
 Exit codes: 0 done, 1 wrong options or lines, 2 the server cannot be reached or refuses, \
-3 an answer did not come in time, 4 disconnected.
+3 an answer did not come in time, 4 disconnected. At a terminal it is 0 once there was a connection.
 
 Examples:
   sockeye connect http://localhost:3000
