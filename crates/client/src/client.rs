@@ -23,7 +23,7 @@ use crate::{ClientConfig, ClientEvent, ConfigError, Reconnection, Socket, Socket
 /// |---|---|
 /// | `http://host:port`, `https://…`, `ws://…`, `wss://…` | long-polling and WebSocket, as configured |
 /// | `tcp://host:port`, `tls://host:port` | packets on a TCP stream, or JSON lines |
-/// | `unix:/path`, a path with a slash, `unix:@name` | the same on a Unix-domain socket |
+/// | `unix:/path`, a path with a slash or a name with a dot, `unix:@name` | the same on a Unix-domain socket |
 ///
 /// What follows the host of an HTTP URL is the namespace: `http://host/admin` is `/admin`.
 ///
@@ -242,7 +242,8 @@ impl Client {
     }
 
     /// Disconnects all sockets, and waits until what was emitted before is sent and the
-    /// connection is closed, which takes a few seconds at most.
+    /// connection is closed, which takes a few seconds at most, or up to 15 s if the server leaves an
+    /// upgrade to another transport unanswered.
     pub async fn close(&self) {
         self.disconnect();
         self.shared().gone().await;
