@@ -21,7 +21,8 @@ impl Socket {
     /// half. Does nothing while the socket is not connected.
     ///
     /// There is no heartbeat from then on. Only the halves of TCP, TLS and Unix-domain streams
-    /// can be closed apart; other transports are closed altogether.
+    /// can be closed apart. Other transports are closed altogether: the sockets are told
+    /// `forced close`, and the client connects again at once, unless it does not reconnect.
     pub fn end(&self) {
         if let Some(session) = self.inner.session() {
             self.inner.heartbeat.forget();

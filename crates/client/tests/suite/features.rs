@@ -452,6 +452,20 @@ async fn peer_that_speaks_lines_has_no_namespaces() {
 }
 
 #[tokio::test]
+async fn connection_over_http_that_is_ended_comes_back() {
+    let (_io, url) = serve_http().await;
+    let socket = Client::connect(&url).await.unwrap();
+    let (sender, mut story) = mpsc::unbounded_channel();
+    let tell = sender.clone();
+    socket.on_disconnect(move |reason: DisconnectReason| tell.send(reason.to_string()).unwrap());
+    socket.on_connect(move || sender.send("connect".to_owned()).unwrap());
+    socket.end();
+    assert_eq!(soon(story.recv()).await.unwrap(), "forced close");
+    assert_eq!(soon(story.recv()).await.unwrap(), "connect");
+    settle(&socket).await;
+}
+
+#[tokio::test]
 async fn flags_change_how_events_travel_but_not_what_they_are() {
     let (_io, url) = serve_http().await;
     let socket = Client::connect(&url).await.unwrap();
