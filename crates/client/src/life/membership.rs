@@ -227,9 +227,10 @@ impl<S, W> Membership<S, W> {
             Phase::Joining | Phase::PutOff if !self.is_wanted() => Leave::Abandoned,
             _ => return Leave::Stays,
         };
-        if leave == Leave::Left {
+        match leave {
             // What was left on purpose cannot be recovered.
-            self.recovery = Recovery::default();
+            Leave::Left => self.recovery = Recovery::default(),
+            _ => self.recovery.handle_abandoned(),
         }
         self.leave();
         leave
@@ -247,6 +248,7 @@ impl<S, W> Membership<S, W> {
 
     /// The server has refused the socket, or it could not even be asked. Gives who waited, and whether it is news.
     pub(crate) fn handle_refused(&mut self) -> (bool, Vec<W>) {
+        self.recovery.handle_answer();
         self.leave();
         let was_wanted = mem::replace(&mut self.want, Want::No) != Want::No;
         (was_wanted, self.take_waiters())
@@ -270,9 +272,10 @@ impl<S, W> Membership<S, W> {
             Phase::Leaving => true,
             Phase::Joining | Phase::Abandoned | Phase::Ending => false,
         };
-        if !self.is_wanted() {
+        match self.is_wanted() {
+            true => self.recovery.handle_end(),
             // What was left on purpose cannot be recovered.
-            self.recovery = Recovery::default();
+            false => self.recovery = Recovery::default(),
         }
         // Before the handlers are told: who wants to be connected from here on means the next stay.
         self.stay_wanted(stays_wanted);

@@ -32,8 +32,13 @@ impl Peer {
     }
 
     pub(crate) async fn send(&mut self, packet: &str) {
-        let mut frame = vec![u8::try_from(packet.len()).unwrap()];
-        assert!(frame[0] < 126);
+        let mut frame = match u8::try_from(packet.len()) {
+            Ok(len) if len < 126 => vec![len],
+            _ => {
+                let [high, low] = u16::try_from(packet.len()).unwrap().to_be_bytes();
+                vec![126, high, low]
+            }
+        };
         frame.extend_from_slice(packet.as_bytes());
         self.0.write_all(&frame).await.unwrap();
     }

@@ -179,6 +179,46 @@ async fn missed_events_come_again_if_the_connection_is_lost_before_the_answer() 
 }
 
 #[tokio::test(start_paused = true)]
+async fn socket_whose_offset_is_not_answered_twice_is_not_recovered() {
+    let (listener, _socket, mut story) = start().await;
+    lose_the_first(&listener, &mut story).await;
+    for _ in 0..2 {
+        let mut peer = Peer::accept(&listener).await;
+        assert_eq!(
+            peer.receive().await,
+            r#"40{"pid":"secret","offset":"offset-1"}"#
+        );
+        drop(peer);
+        assert_eq!(story.recv().await.unwrap(), "transport close");
+    }
+    let mut peer = Peer::accept(&listener).await;
+    assert_eq!(peer.receive().await, "40");
+    peer.send(r#"40{"sid":"two","pid":"other"}"#).await;
+    assert_eq!(story.recv().await.unwrap(), "connect false");
+}
+
+#[tokio::test(start_paused = true)]
+async fn long_text_at_the_end_of_an_event_is_no_offset() {
+    let (listener, _socket, mut story) = start().await;
+    let mut peer = Peer::accept(&listener).await;
+    peer.receive().await;
+    peer.send(r#"40{"sid":"one","pid":"secret"}"#).await;
+    peer.send(r#"42["news",1,"offset-1"]"#).await;
+    let long = "a".repeat(300);
+    peer.send(&format!(r#"42["volatile","{long}"]"#)).await;
+    drop(peer);
+    assert_eq!(story.recv().await.unwrap(), "connect false");
+    assert_eq!(story.recv().await.unwrap(), r#"news 1,"offset-1""#);
+    assert!(story.recv().await.unwrap().starts_with("volatile"));
+    assert_eq!(story.recv().await.unwrap(), "transport close");
+    let mut peer = Peer::accept(&listener).await;
+    assert_eq!(
+        peer.receive().await,
+        r#"40{"pid":"secret","offset":"offset-1"}"#
+    );
+}
+
+#[tokio::test(start_paused = true)]
 async fn socket_that_missed_more_than_may_be_held_is_not_recovered() {
     let (listener, _socket, mut story) = start_with(|builder| {
         builder.config(|config| config.inbox(|inbox| inbox.max_queued_events(2)))
