@@ -134,7 +134,7 @@ impl Connection {
                     if let Err(error) = self.inbox.hold(key, name, args, ack_id) {
                         tracing::debug!(%error, "closing");
                         self.forget_session(key);
-                        self.close_for(&error);
+                        self.close_as(CloseReason::TransportError, &error);
                     }
                     return;
                 }
@@ -451,10 +451,14 @@ impl Connection {
 
     /// What the server has sent cannot be understood.
     fn close_for(&mut self, error: &dyn fmt::Display) {
+        self.close_as(CloseReason::ParseError, error);
+    }
+
+    fn close_as(&mut self, reason: CloseReason, error: &dyn fmt::Display) {
         self.detail.note(format_args!("{error}"));
-        self.verdict.get_or_insert(DisconnectReason::ParseError);
-        let cause = DisconnectReason::ParseError.as_str();
-        self.session.abort(CloseReason::ParseError, cause);
+        self.verdict
+            .get_or_insert_with(|| disconnect_reason(reason));
+        self.session.abort(reason, reason.as_str());
     }
 
     /// Closes the session if no socket wants it any more.

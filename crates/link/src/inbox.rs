@@ -52,11 +52,11 @@ pub struct Inbox<S: Receiver> {
     backlog: Option<Box<Backlog<S>>>,
 }
 
-/// More events are held for sockets that are not connected yet than the limits allow.
+/// More events are held for sockets that are not connected yet than [`InboxLimits::max_held_bytes`] allows.
 ///
 /// The event is lost. As the ones after it would be out of order, the connection had better be closed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
-#[error("too many events came before the socket was connected")]
+#[error("more events were missed than `max_held_bytes` allows to hold")]
 pub struct HoldOverflow;
 
 /// A socket, with its own reference to the table of its handlers.
@@ -180,11 +180,11 @@ impl<S: Receiver> Inbox<S> {
     /// [`remove`](Self::remove). The socket need not be in.
     ///
     /// Held events do not count for [`has_room`](Self::has_room): what connects the socket comes behind them, so the
-    /// peer must be read from. They have the limits of the queue to themselves.
+    /// peer must be read from. They have a limit of their own.
     ///
     /// # Errors
     ///
-    /// If the limits are reached.
+    /// If it is reached.
     pub fn hold(
         &mut self,
         key: NamespaceKey,
@@ -193,7 +193,7 @@ impl<S: Receiver> Inbox<S> {
         ack_id: Option<u64>,
     ) -> Result<(), HoldOverflow> {
         let held = &mut self.backlog.get_or_insert_default().held;
-        if !held.has_room(&self.limits, 0) {
+        if !held.may_hold(&self.limits) {
             return Err(HoldOverflow);
         }
         held.push(QueuedEvent {
@@ -210,7 +210,7 @@ impl<S: Receiver> Inbox<S> {
     pub fn may_hold(&self) -> bool {
         self.backlog
             .as_ref()
-            .is_none_or(|backlog| backlog.held.has_room(&self.limits, 0))
+            .is_none_or(|backlog| backlog.held.may_hold(&self.limits))
     }
 
     /// Delivers what was held for this socket, which must be in and connected: behind what is queued, and before

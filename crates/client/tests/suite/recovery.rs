@@ -3,7 +3,9 @@
 #![expect(clippy::unwrap_used, reason = "all of this is test code")]
 
 use crate::peer::{self, Peer};
-use sockeye_client::{Args, Client, ClientBuilder, DisconnectReason, EventName, Next, Socket};
+use sockeye_client::{
+    Args, Client, ClientBuilder, DisconnectDetail, DisconnectReason, EventName, Next, Socket,
+};
 use tokio::net::UnixListener;
 use tokio::sync::mpsc;
 
@@ -220,11 +222,15 @@ async fn long_text_at_the_end_of_an_event_is_no_offset() {
 
 #[tokio::test(start_paused = true)]
 async fn socket_that_missed_more_than_may_be_held_is_not_recovered() {
-    let (listener, _socket, mut story) = start_with(|builder| {
-        builder.config(|config| config.inbox(|inbox| inbox.max_queued_events(2)))
+    let (listener, socket, mut story) = start_with(|builder| {
+        builder.config(|config| config.inbox(|inbox| inbox.max_held_bytes(512)))
     })
     .await;
     lose_the_first(&listener, &mut story).await;
+    let (tell, mut details) = mpsc::unbounded_channel();
+    socket.on_disconnect(move |DisconnectDetail(detail): DisconnectDetail| {
+        let _ = tell.send(detail.unwrap().to_string());
+    });
     let mut peer = Peer::accept(&listener).await;
     assert_eq!(
         peer.receive().await,
@@ -233,12 +239,33 @@ async fn socket_that_missed_more_than_may_be_held_is_not_recovered() {
     for n in 2..5 {
         peer.send(&format!(r#"42["news",{n},"offset-{n}"]"#)).await;
     }
-    assert_eq!(story.recv().await.unwrap(), "parse error");
+    assert_eq!(story.recv().await.unwrap(), "transport error");
+    assert_eq!(
+        details.recv().await.unwrap(),
+        "more events were missed than `max_held_bytes` allows to hold"
+    );
 
     let mut peer = Peer::accept(&listener).await;
     assert_eq!(peer.receive().await, "40");
     peer.send(r#"40{"sid":"two","pid":"other"}"#).await;
     assert_eq!(story.recv().await.unwrap(), "connect false");
+}
+
+#[tokio::test(start_paused = true)]
+async fn thousands_of_missed_events_come_before_connect() {
+    let (listener, _socket, mut story) = start().await;
+    lose_the_first(&listener, &mut story).await;
+    let mut peer = Peer::accept(&listener).await;
+    peer.receive().await;
+    for n in 2..5000 {
+        peer.send(&format!(r#"42["news",{n},"offset-{n}"]"#)).await;
+    }
+    peer.send(r#"40{"sid":"one","pid":"secret"}"#).await;
+    for n in 2..5000 {
+        let expected = format!(r#"news {n},"offset-{n}""#);
+        assert_eq!(story.recv().await.unwrap(), expected);
+    }
+    assert_eq!(story.recv().await.unwrap(), "connect true");
 }
 
 #[tokio::test(start_paused = true)]

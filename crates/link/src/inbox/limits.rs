@@ -8,6 +8,7 @@ pub struct InboxLimits {
     pub(super) max_handlers: usize,
     pub(super) max_queued_events: usize,
     pub(super) max_queued_bytes: usize,
+    pub(super) max_held_bytes: usize,
     ordering: Ordering,
 }
 
@@ -25,6 +26,7 @@ impl InboxLimits {
             max_handlers: 256,
             max_queued_events: 1024,
             max_queued_bytes: 4 * 1024 * 1024,
+            max_held_bytes: 16 * 1024 * 1024,
             ordering: Ordering::Concurrent,
         }
     }
@@ -45,8 +47,7 @@ impl InboxLimits {
         self
     }
 
-    /// How many events of one connection may be queued for a free handler, and how many more may
-    /// be held for sockets that are not connected yet. Default: 1024; 0 means 1.
+    /// How many events of one connection may be queued for a free handler. Default: 1024; 0 means 1.
     #[must_use]
     pub const fn max_queued_events(mut self, events: usize) -> Self {
         self.max_queued_events = if events == 0 { 1 } else { events };
@@ -55,7 +56,7 @@ impl InboxLimits {
 
     /// How many bytes the events of one connection may have together that are queued, or whose
     /// handlers are waiting for something, as these may hold their arguments; one event may go
-    /// beyond. Likewise those that are held for sockets that are not connected yet. Default: 4 MiB.
+    /// beyond. Default: 4 MiB.
     ///
     /// Counted is what came in, as it came: names, JSON and attachments. What a handler makes of it may take several
     /// times as much: a list of short texts, for one, which are a few bytes of JSON each and an allocation each as
@@ -67,6 +68,18 @@ impl InboxLimits {
     #[must_use]
     pub const fn max_queued_bytes(mut self, bytes: usize) -> Self {
         self.max_queued_bytes = bytes;
+        self
+    }
+
+    /// How many bytes the events of one connection may have together that a client gets before it is told that
+    /// its socket is connected: those that the socket has missed, if the server has recovery. One event may go
+    /// beyond. Default: 16 MiB, which is twice what a server of ours keeps of one namespace; Node's
+    /// keep as much as there is.
+    ///
+    /// Counted is what came in, and 256 bytes more for each event.
+    #[must_use]
+    pub const fn max_held_bytes(mut self, bytes: usize) -> Self {
+        self.max_held_bytes = bytes;
         self
     }
 

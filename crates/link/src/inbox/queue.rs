@@ -92,9 +92,20 @@ impl<S> EventQueue<S> {
         self.events.len()
     }
 
+    /// Whether another event may be held until its socket is connected. They are counted in bytes alone: how many there
+    /// are depends on how long the socket was away.
+    pub(super) fn may_hold(&self, limits: &InboxLimits) -> bool {
+        let overhead = self.events.len().saturating_mul(OVERHEAD);
+        self.bytes.saturating_add(overhead) < limits.max_held_bytes
+    }
+
     /// Whether another event may be queued, if so many bytes are held by others.
     pub(super) fn has_room(&self, limits: &InboxLimits, held: usize) -> bool {
         let bytes = self.bytes.saturating_add(held);
         self.events.len() < limits.max_queued_events && bytes < limits.max_queued_bytes
     }
 }
+
+/// What an event that is held takes beside its name and arguments: its place here, and the allocations of both. It is
+/// what servers count for it in their logs, so that all that one of them keeps can be held in as many bytes.
+const OVERHEAD: usize = 256;
