@@ -303,7 +303,15 @@ impl EventSocket for Socket {
             .as_ref()
             .and_then(|client| (*client.error_hook.load()).clone());
         let mut taken = true;
-        let start = |handler| taken &= reporting::start(&self.inner, handler);
+        let start = |handler| {
+            // Whoever emits what cannot be sent may do so from a thread that knows no runtime.
+            let spawn = |rest| {
+                if let Some(client) = &client {
+                    client.spawn(rest);
+                }
+            };
+            taken &= reporting::start(&self.inner, handler, spawn);
+        };
         let (error, told) = tell_error(self, &self.inner.listeners, error, start);
         match hook {
             Some(hook) => {

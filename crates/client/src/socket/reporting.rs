@@ -34,8 +34,12 @@ impl<T: AsRef<Reporting>> Drop for Waiting<T> {
     }
 }
 
-/// Starts a handler, and gives it a task of its own if it waits; `false` if it would wait and too many do.
-pub(super) fn start<T>(socket: &Arc<T>, handler: HandlerFuture) -> bool
+/// Starts a handler, and has `spawn` give it a task of its own if it waits; `false` if it would wait and too many do.
+pub(super) fn start<T>(
+    socket: &Arc<T>,
+    handler: HandlerFuture,
+    spawn: impl FnOnce(HandlerFuture),
+) -> bool
 where
     T: AsRef<Reporting> + Send + Sync + 'static,
 {
@@ -45,9 +49,9 @@ where
     let Some(waiting) = Waiting::begin(socket) else {
         return false;
     };
-    tokio::spawn(async move {
+    spawn(Box::pin(async move {
         handler.await;
         drop(waiting);
-    });
+    }));
     true
 }

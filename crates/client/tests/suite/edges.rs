@@ -8,11 +8,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
+use bytes::Bytes;
+use sockeye_client::parser::Json;
 use sockeye_client::{
-    AckError, Client, ClientConfig, ClientEvent, ConnectError, DisconnectReason, Reconnection,
-    Socket, SocketConfig,
+    AckError, Client, ClientConfig, ClientEvent, ConnectError, DisconnectReason, EventError,
+    Reconnection, Socket, SocketConfig,
 };
-use sockeye_server::{Args, Data, Refusal, Server, Socket as Peer};
+use sockeye_server::{Args, Data, Refusal, Server, ServerConfig, Socket as Peer};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, timeout};
 
@@ -452,6 +454,32 @@ async fn outgoing_handlers_run_whatever_thread_emits() {
         .unwrap();
     let echo: u32 = soon(socket.emit_with_ack("echo", 6)).await.unwrap();
     assert_eq!(echo, 6);
+}
+
+#[tokio::test]
+async fn event_that_cannot_be_sent_is_told_whatever_thread_emits_it() {
+    let url = place();
+    let io = Server::with_config(ServerConfig::default().parser(Json::new())).unwrap();
+    io.listen(&url).await.unwrap();
+    let socket = Client::builder(&url)
+        .config(|config| config.parser(Json::new().max_inline_bytes(4)))
+        .socket_config(|socket| socket.retries(1).ack_timeout(Duration::from_secs(9)))
+        .connect()
+        .await
+        .unwrap();
+    let (sender, mut heard) = mpsc::unbounded_channel();
+    socket.on("error", move |error: Arc<EventError>| {
+        let sender = sender.clone();
+        async move {
+            tokio::task::yield_now().await;
+            sender.send(error.event().to_owned()).unwrap();
+        }
+    });
+    let emitting = socket.clone();
+    std::thread::spawn(move || emitting.emit("bytes", Bytes::from_static(&[0; 9])).unwrap())
+        .join()
+        .unwrap();
+    assert_eq!(soon(heard.recv()).await.unwrap(), "bytes");
 }
 
 #[tokio::test(start_paused = true)]
