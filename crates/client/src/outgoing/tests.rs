@@ -94,6 +94,24 @@ async fn event_after_a_long_sleep_goes_over_the_next_connection() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_a_server_does_wrong_is_no_warning() {
+    let (io, url, _numbers) = serve("wrong").await;
+    let warnings = Warnings::default();
+    let _guard = tracing::subscriber::set_default(warnings.clone());
+    let socket = Client::connect(&url).await.unwrap();
+    let (sender, mut done) = mpsc::unbounded_channel();
+    socket.on("number", |_: Data<u32>| {});
+    socket.on("fail", || Err::<(), _>("told of"));
+    socket.on("done", move || sender.send(()).unwrap());
+    for (event, expected) in [("number", 0), ("fail", 1)] {
+        io.emit(event, "text").unwrap();
+        io.emit("done", ()).unwrap();
+        done.recv().await.unwrap();
+        assert_eq!(warnings.0.load(Ordering::Relaxed), expected, "{event}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn heartbeat_does_not_count_once_this_side_has_ended() {
     let url = format!("unix:@sockeye-ended-{}", std::process::id());
     let io = Server::new();
