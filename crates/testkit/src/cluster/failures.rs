@@ -6,42 +6,14 @@ use std::time::{Duration, Instant};
 
 use futures_util::stream::BoxStream;
 use futures_util::{FutureExt, StreamExt};
-use sockeye_cluster::{ClusterConfig, MemoryHub};
+use sockeye_cluster::ClusterConfig;
 use sockeye_server::adapter::{ClusterChange, ClusterCounts};
 use sockeye_server::{ConfigError, Server, ServerConfig};
 
 use super::load::{Listening, Load};
 use super::outages::until_degraded;
-use super::{Engine, Node, PATIENCE, drain, eventually, meet, settled};
+use super::{Engine, Node, PATIENCE, Process, drain, eventually, meet, settled};
 use crate::engines;
-
-/// What an engine is that can be ended and started.
-pub trait Process: Send {
-    /// Ends it at once, as a crash does.
-    fn stop(&mut self);
-    /// Starts it again where it was.
-    fn start(&mut self);
-}
-
-impl Process for engines::Engine {
-    fn stop(&mut self) {
-        Self::stop(self);
-    }
-
-    fn start(&mut self) {
-        Self::start(self);
-    }
-}
-
-impl Process for MemoryHub {
-    fn stop(&mut self) {
-        Self::stop(self);
-    }
-
-    fn start(&mut self) {
-        Self::start(self);
-    }
-}
 
 /// An engine is restarted while a server emits 2,000 events a second. That server's own clients miss nothing; those of
 /// another one miss what was on its way, and of what is emitted from when the loss was noticed they miss nothing either. With
