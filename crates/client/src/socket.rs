@@ -12,8 +12,8 @@ use std::time::Duration;
 
 use sockeye_engine::{SessionHandle, TransportKind};
 use sockeye_events::{
-    AckFuture, EmitError, Event, EventError, EventErrorKind, EventSocket, ExtractError, FromEvent,
-    Listeners, Refusal, StateMap, start_alone,
+    AckFuture, EmitError, Event, EventError, EventSocket, ExtractError, FromEvent, Listeners,
+    Refusal, StateMap, start_alone,
 };
 use sockeye_link::{Own, Receiver, packet, tell_error};
 use sockeye_socket_proto::{FromArgs, RawArgs, ToArgs};
@@ -330,11 +330,10 @@ impl EventSocket for Socket {
 
 /// What a server does wrong is no news for whoever runs the client; what a handler does is.
 fn log(namespace: &str, error: &EventError) {
-    match error.kind() {
-        EventErrorKind::Extract(_) | EventErrorKind::Undecodable(_) => {
-            tracing::debug!(namespace, "{error:#}");
-        }
-        _ => tracing::warn!(namespace, "{error:#}"),
+    if error.kind().is_fault_of_peer() {
+        tracing::debug!(namespace, "{error:#}");
+    } else {
+        tracing::warn!(namespace, "{error:#}");
     }
 }
 
