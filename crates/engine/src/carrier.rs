@@ -171,7 +171,7 @@ pub trait Upper {
     /// Whether the application takes another message now.
     fn is_ready(&self) -> bool;
 
-    /// Whether less waits to go out than may. Takes the outbox's lock.
+    /// Whether less waits to go out than may, as far as this task has appended it: what others have is seen in the next turn.
     fn has_room(&self) -> bool;
 
     /// Whether what comes next may be handled at once. At a server, each packet may be answered, and one read brings

@@ -2,7 +2,7 @@ use std::fmt;
 use std::future::poll_fn;
 use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::task::{Poll, Waker};
 
 use parking_lot::{Mutex, MutexGuard};
@@ -85,6 +85,8 @@ pub(crate) struct SessionCore {
     compression: AtomicU64,
     /// A [`Reading`].
     reading: AtomicU8,
+    /// The outbox was full when something was appended, and nobody has seen room in it since. Changed under its lock.
+    was_full: AtomicBool,
     state: Mutex<SessionMailbox>,
 }
 
@@ -164,6 +166,7 @@ impl SessionHandle {
             dialect,
             compression: AtomicU64::new(Compression::OFF.to_bits()),
             reading: AtomicU8::new(Reading::Flowing as u8),
+            was_full: AtomicBool::new(false),
             state,
         }))
     }
@@ -176,6 +179,18 @@ impl SessionHandle {
     /// Whether so much waits that nothing more is accepted.
     pub(crate) fn is_full(&self) -> bool {
         self.0.lock().outbox.is_full()
+    }
+
+    /// The same, as far as it is due to what this thread has appended; without the lock, as long as it is not. For whoever
+    /// asks with every packet.
+    pub(crate) fn has_become_full(&self) -> bool {
+        if !self.0.was_full.load(Ordering::Relaxed) {
+            return false;
+        }
+        let state = self.0.lock();
+        let is_full = state.outbox.is_full();
+        self.0.was_full.store(is_full, Ordering::Relaxed);
+        is_full
     }
 
     pub(crate) fn shared(&self) -> &SessionCore {
@@ -386,6 +401,7 @@ impl SessionHandle {
             return Err(SendError::Full);
         }
         push(&mut state.outbox);
+        self.0.note_full(&state);
         let waker = state.appended(|| turn::defer(Arc::clone(&self.0) as Arc<dyn Deferred>));
         drop(state);
         wake(waker);
@@ -571,6 +587,13 @@ impl SessionCore {
 
     pub(crate) fn lock(&self) -> Locked<'_> {
         Locked(Some(self.state.lock()))
+    }
+
+    /// Something was appended.
+    pub(crate) fn note_full(&self, state: &SessionMailbox) {
+        if state.outbox.is_full() {
+            self.was_full.store(true, Ordering::Relaxed);
+        }
     }
 
     /// The driver is gone, and what was asked of it last will not happen.

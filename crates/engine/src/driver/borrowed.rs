@@ -49,7 +49,7 @@ impl<S: Side, C: Connection> Upper for Borrowed<'_, S, C> {
     }
 
     fn has_room(&self) -> bool {
-        !self.handle.is_full()
+        !self.handle.has_become_full()
     }
 
     fn step<'a>(&mut self, packet: Packet<'a>, cx: &mut Context<'_>) -> Option<Message<'a>> {
@@ -90,6 +90,7 @@ impl<S: Side, C: Connection> Upper for Borrowed<'_, S, C> {
     fn append(&mut self, append: &mut dyn FnMut(&mut Outgoing<'_>)) {
         let mut state = self.handle.shared().lock();
         state.push(|outbox| append(&mut Outgoing(outbox)));
+        self.handle.shared().note_full(&state);
     }
 
     fn send(&mut self, take: &mut dyn FnMut(&mut Outgoing<'_>)) {
