@@ -173,18 +173,13 @@ impl Queue {
             state.bytes -= first.bytes;
             dropped.large.push(first.job);
         }
-        let number = state.number();
-        state.bytes += bytes;
-        let list = match passes(&job) {
+        let is_passing = passes(&job);
+        let waiting = state.admit(job, bytes, after(now, time));
+        let list = match is_passing {
             true => &mut state.passing,
             false => &mut state.waiting,
         };
-        list.push_back(Waiting {
-            number,
-            until: after(now, time),
-            bytes,
-            job,
-        });
+        list.push_back(waiting);
         drop(state);
         self.woken.notify_one();
         dropped
@@ -203,15 +198,9 @@ impl Queue {
         if state.bytes + bytes > self.limits.bytes {
             return (Entry::Full, old);
         }
-        let number = state.number();
-        state.bytes += bytes;
+        let waiting = state.admit(job, bytes, after(now, time));
         state.saved_bytes += bytes;
-        state.saved.push_back(Waiting {
-            number,
-            until: after(now, time),
-            bytes,
-            job,
-        });
+        state.saved.push_back(waiting);
         drop(state);
         self.woken.notify_one();
         (Entry::Taken, old)
@@ -442,6 +431,17 @@ impl Jobs {
     fn number(&mut self) -> u64 {
         self.next += 1;
         self.next
+    }
+
+    /// Counts one that is about to be listed.
+    fn admit(&mut self, job: Job, bytes: usize, until: Instant) -> Waiting {
+        self.bytes += bytes;
+        Waiting {
+            number: self.number(),
+            until,
+            bytes,
+            job,
+        }
     }
 
     fn pop(&mut self, now: Instant, old: &mut Vec<Job>) -> Option<Job> {

@@ -53,9 +53,18 @@ impl<S> EventQueue<S> {
 
     /// Takes the events of one namespace out.
     pub(super) fn take_of(&mut self, key: NamespaceKey) -> Self {
+        self.take_if(|event| event.key == key)
+    }
+
+    /// Drops all events but those of sockets that have left.
+    pub(super) fn drop_unkept(&mut self) {
+        self.take_if(|event| event.gone.is_none());
+    }
+
+    fn take_if(&mut self, is_meant: impl Fn(&QueuedEvent<S>) -> bool) -> Self {
         let mut taken = Self::default();
         for event in std::mem::take(self).events {
-            if event.key == key {
+            if is_meant(&event) {
                 taken.push(event);
             } else {
                 self.push(event);
@@ -67,15 +76,6 @@ impl<S> EventQueue<S> {
     /// The events of the socket that is in under this key.
     pub(super) fn of(&mut self, key: NamespaceKey) -> impl Iterator<Item = &mut QueuedEvent<S>> {
         self.events.iter_mut().filter(move |event| event.key == key)
-    }
-
-    /// Drops all events but those of sockets that have left.
-    pub(super) fn drop_unkept(&mut self) {
-        for event in std::mem::take(self).events {
-            if event.gone.is_some() {
-                self.push(event);
-            }
-        }
     }
 
     /// Adds the events of another queue behind those of this one.

@@ -159,11 +159,12 @@ impl Returning {
 
 impl Drop for Returning {
     fn drop(&mut self) {
+        let Some(restored) = self.restored.take() else {
+            return;
+        };
         // In this order, for whoever asks if there is anybody: those who sweep go on as long as there is.
-        if let Some(restored) = self.restored.take() {
-            let left = self.end.saturating_duration_since(now());
-            self.recovery.keep_on(restored.socket, left);
-        }
+        let left = self.end.saturating_duration_since(now());
+        self.recovery.keep_on(restored.socket, left);
         self.recovery.holds.close(&self.hold);
     }
 }
