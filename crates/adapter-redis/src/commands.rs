@@ -83,7 +83,7 @@ impl<'r> Batches<'r> {
     }
 
     /// Adds what a job asks for.
-    pub(crate) fn push(&mut self, dialect: &impl Dialect, link: &Link, job: Job) {
+    pub(crate) fn push(&mut self, dialect: &dyn Dialect, link: &Link, job: Job) {
         let verbs = dialect.verbs();
         match job {
             Job::Open(opening) => {
@@ -148,7 +148,7 @@ impl<'r> Batches<'r> {
     }
 
     /// Subscribes to a room, if it has a channel.
-    pub(crate) fn enter(&mut self, dialect: &impl Dialect, namespace: &str, room: &str) {
+    pub(crate) fn enter(&mut self, dialect: &dyn Dialect, namespace: &str, room: &str) {
         if let Some(channel) = dialect.room_channel(namespace, room) {
             let verb = dialect.verbs().subscribe;
             self.subscribe_to(Subscription::new(verb, channel, None));
@@ -156,7 +156,7 @@ impl<'r> Batches<'r> {
     }
 
     /// Subscribes to a namespace.
-    pub(crate) fn subscribe(&mut self, dialect: &impl Dialect, namespace: &Arc<str>, uid: &NodeId) {
+    pub(crate) fn subscribe(&mut self, dialect: &dyn Dialect, namespace: &Arc<str>, uid: &NodeId) {
         let opened = Arc::new(Opened(Arc::clone(namespace)));
         if let Some(pattern) = dialect.pattern(namespace) {
             self.subscribe_to(Subscription::new("PSUBSCRIBE", pattern, Some(&opened)));
@@ -171,7 +171,7 @@ impl<'r> Batches<'r> {
         self.of(&subscription.channel).subscribe_to(subscription);
     }
 
-    fn leave(&mut self, dialect: &impl Dialect, channel: String, expected: Expected) {
+    fn leave(&mut self, dialect: &dyn Dialect, channel: String, expected: Expected) {
         let (verbs, batch) = (dialect.verbs(), self.of(&channel));
         batch.add(verbs.unsubscribe, &channel, expected);
         if verbs.is_sharded {

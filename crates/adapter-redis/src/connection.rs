@@ -21,16 +21,16 @@ use crate::servers::{MAX_SENT, Over, PROBE_INTERVAL, Server, Servers};
 use crate::slots;
 
 /// A bus on Redis.
-pub(crate) struct RedisBus<D> {
+pub(crate) struct RedisBus {
     endpoint: Endpoint,
-    dialect: Arc<D>,
+    dialect: Arc<dyn Dialect>,
 }
 
-impl<D: Dialect> RedisBus<D> {
+impl RedisBus {
     /// The cluster that meets on it.
     pub(crate) fn cluster(
         endpoint: Endpoint,
-        dialect: D,
+        dialect: impl Dialect,
         config: ClusterConfig,
     ) -> Arc<dyn Cluster> {
         let bus = Self {
@@ -41,7 +41,7 @@ impl<D: Dialect> RedisBus<D> {
     }
 }
 
-impl<D: Dialect> Bus for RedisBus<D> {
+impl Bus for RedisBus {
     fn profile(&self) -> BusProfile {
         self.dialect.profile()
     }
@@ -82,8 +82,8 @@ impl<D: Dialect> Bus for RedisBus<D> {
 }
 
 /// The bus while its servers are connected to.
-struct Connection<'b, D> {
-    bus: &'b RedisBus<D>,
+struct Connection<'b> {
+    bus: &'b RedisBus,
     link: &'b Link,
     servers: &'b mut Servers,
     /// What has been sent and is not answered.
@@ -98,9 +98,9 @@ struct Connection<'b, D> {
 /// Which server something was sent to, what it was, and what Redis says to it.
 type Answered = (usize, Vec<Expected>, RedisResult<Vec<Value>>);
 
-impl<'b, D: Dialect> Connection<'b, D> {
+impl<'b> Connection<'b> {
     async fn new(
-        bus: &'b RedisBus<D>,
+        bus: &'b RedisBus,
         link: &'b Link,
         servers: &'b mut Servers,
     ) -> RedisResult<Self> {
@@ -290,7 +290,7 @@ async fn count(census: &mut Option<Census<'_>>) {
 }
 
 /// Gives a question for all servers to the census. Gives back what is none.
-fn ask(census: &mut Census<'_>, home: &Server, dialect: &impl Dialect, job: Job) -> Option<Job> {
+fn ask(census: &mut Census<'_>, home: &Server, dialect: &dyn Dialect, job: Job) -> Option<Job> {
     match job {
         Job::CountNodes(count) => {
             let channel = dialect.counted_channel(&count.namespace);
@@ -312,7 +312,7 @@ fn ask(census: &mut Census<'_>, home: &Server, dialect: &impl Dialect, job: Job)
 }
 
 /// The channels that are not wanted any more when a job is done.
-fn left(dialect: &impl Dialect, job: &Job) -> Vec<String> {
+fn left(dialect: &dyn Dialect, job: &Job) -> Vec<String> {
     match job {
         Job::Close(closing) => {
             let mut channels = dialect.channels(&closing.namespace, &closing.uid);
@@ -327,7 +327,7 @@ fn left(dialect: &impl Dialect, job: &Job) -> Vec<String> {
     }
 }
 
-impl<D: fmt::Debug> fmt::Debug for RedisBus<D> {
+impl fmt::Debug for RedisBus {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RedisBus")
             .field("endpoint", &self.endpoint)

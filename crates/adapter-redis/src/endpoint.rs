@@ -5,6 +5,8 @@ use std::fmt;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
 use redis::aio::MultiplexedConnection;
 use redis::io::tcp::TcpSettings;
 use redis::sentinel::{SentinelClientBuilder, SentinelServerType};
@@ -151,14 +153,14 @@ impl Endpoint {
     }
 
     /// Connects to the server of the same Redis Cluster that has this address, or to one that the URL names.
-    pub(crate) async fn connect_at(
-        &self,
+    pub(crate) fn connect_at<'a>(
+        &'a self,
         address: Option<&Address>,
-        config: &AsyncConnectionConfig,
-    ) -> RedisResult<MultiplexedConnection> {
+        config: &'a AsyncConnectionConfig,
+    ) -> BoxFuture<'a, RedisResult<MultiplexedConnection>> {
         match address {
-            None => self.connect(config).await,
-            Some((host, port)) => connect_to(self.sibling(host, *port), config).await,
+            None => self.connect(config).boxed(),
+            Some((host, port)) => connect_to(self.sibling(host, *port), config),
         }
     }
 
@@ -225,13 +227,18 @@ impl Endpoint {
 }
 
 /// Connects to one server.
-pub(crate) async fn connect_to(
+///
+/// Boxed, as this is large, and all who wait for it would have it in their futures.
+pub(crate) fn connect_to(
     server: ConnectionInfo,
     config: &AsyncConnectionConfig,
-) -> RedisResult<MultiplexedConnection> {
-    let client = Client::open(server)?;
-    let connection = client.get_multiplexed_async_connection_with_config(config);
-    connection.await
+) -> BoxFuture<'_, RedisResult<MultiplexedConnection>> {
+    async move {
+        let client = Client::open(server)?;
+        let connection = client.get_multiplexed_async_connection_with_config(config);
+        connection.await
+    }
+    .boxed()
 }
 
 /// How connections are made here. A server that does not answer in this time is taken for dead.

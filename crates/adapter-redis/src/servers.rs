@@ -61,7 +61,7 @@ impl Servers {
     pub(crate) async fn reach(
         &mut self,
         endpoint: &Endpoint,
-        dialect: &impl Dialect,
+        dialect: &dyn Dialect,
     ) -> RedisResult<()> {
         self.each.retain(|server| server.ears.over().is_none());
         let connect = |address| Server::connect(endpoint, address, &self.receive, &self.alarm);

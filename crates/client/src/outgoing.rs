@@ -427,14 +427,12 @@ impl ClientSocket {
             wants_ack = ack_id.is_some(),
             "emit"
         );
-        packet::emit(
-            self.peer(session),
-            self.namespace(),
-            (name, args, *ack_id),
-            *flags,
-            self.limits(),
-            || true,
-        )
+        with_buffers(|buffers| {
+            let (peer, namespace) = (self.peer(session), self.namespace());
+            let limits = self.limits().inline(!flags.binary);
+            let start = encode_for(session, buffers, namespace, name, args, *ack_id, limits)?;
+            packet::send_event_if(peer, buffers, start, (name, *ack_id), flags.send, || true)
+        })
     }
 
     /// How many bytes may be sent at once.

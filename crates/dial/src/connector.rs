@@ -18,6 +18,7 @@ use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
 use ::http::HeaderMap;
+use futures_util::future::{BoxFuture, FutureExt};
 use sockeye_engine_proto::{CloseReason, Revision, Session, TransportKind};
 
 use crate::dialer::{ConnectorError, Dialer};
@@ -150,11 +151,19 @@ impl Connector {
         build: impl FnOnce(&Opened) -> C,
     ) -> Result<ClientSession<C>, OpenError> {
         mask::check()?;
-        let begun = match request.url.stream_transport() {
-            Some(transport) => Box::pin(self.open_stream(&request, transport)).await?,
-            None => Box::pin(self.open_http(&request)).await?,
-        };
+        let begun = self.begin(&request).await?;
         begun.run(&self.shared, build)
+    }
+
+    /// All that has nothing to do with the upper layer, so that it is compiled here rather than in each crate that has one.
+    fn begin<'a>(
+        &'a self,
+        request: &'a ConnectRequest,
+    ) -> BoxFuture<'a, Result<Begun, OpenError>> {
+        match request.url.stream_transport() {
+            Some(transport) => self.open_stream(request, transport).boxed(),
+            None => self.open_http(request).boxed(),
+        }
     }
 }
 

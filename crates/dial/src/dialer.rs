@@ -23,6 +23,7 @@ use std::sync::Arc;
 pub use config::DialConfig;
 use cookies::Jar;
 pub use error::{ConnectorError, DialError, RedirectLocation, UnixProblem};
+use futures_util::future::{BoxFuture, FutureExt};
 use link::Link;
 use pool::Pool;
 pub use proxy::{ProxyUrl, ProxyUrlError};
@@ -75,7 +76,12 @@ impl Dialer {
         Ok(self.link(url).await?.into_io())
     }
 
-    async fn link(&self, url: &ConnectUrl) -> Result<Link, DialError> {
+    /// Boxed, as three others wait for it, each of whose futures would have it all.
+    fn link<'a>(&'a self, url: &'a ConnectUrl) -> BoxFuture<'a, Result<Link, DialError>> {
+        self.connect(url).boxed()
+    }
+
+    async fn connect(&self, url: &ConnectUrl) -> Result<Link, DialError> {
         let DialerCore { config, tls, .. } = &*self.0;
         if cfg!(not(feature = "tls")) && url.is_secure() {
             return Err(DialError::NoTls { url: url.origin() });

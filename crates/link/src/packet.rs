@@ -1,7 +1,9 @@
 //! Packets on their way out.
 //!
-//! [`emit`] and [`acknowledge`] do all of it for one peer: they encode into buffers that the thread lends, in the form
-//! that the peer's session wants, and hand the result to the session. What is for many is an [`Encoded`](crate::Encoded).
+//! For one peer, a packet is encoded into [buffers](with_buffers) that the thread lends, in the form that the peer's session
+//! wants, by [`encode_for`] and its like; [`send_if`] and its like hand it to the session. The first know what kind of
+//! arguments there are, and are compiled for each; the others are the same for all. What is for many is an
+//! [`Encoded`](crate::Encoded).
 
 use std::cell::Cell;
 
@@ -117,60 +119,6 @@ pub fn check_name(
         true => Err(EmitError::ReservedName(name.into())),
         false => Ok(()),
     }
-}
-
-/// Emits an event to one peer, if it `is_wanted` when it is encoded, which is asked as
-/// [`SessionHandle::send_if`] says. Whether the name is [reserved](check_name) has been looked at.
-///
-/// A volatile event that cannot go right now is dropped, which is an error only for one who waits
-/// for its answer.
-///
-/// # Errors
-///
-/// Nothing was sent: the session is over, its outbox is full, an argument cannot be encoded, there
-/// are more bytes than `limits` allow, the name cannot travel on the peer's lines, or the event is not
-/// wanted any more.
-pub fn emit<A: ToArgs + ?Sized>(
-    peer: Peer<'_>,
-    namespace: &str,
-    (name, args, ack_id): (&str, &A, Option<u64>),
-    flags: Flags,
-    limits: BytesOut,
-    is_wanted: impl FnOnce() -> bool,
-) -> Result<(), EmitError> {
-    with_buffers(|buffers| {
-        let limits = limits.inline(!flags.binary);
-        let session = peer.session;
-        let start = encode_for(session, buffers, namespace, name, args, ack_id, limits)?;
-        match send_if(peer, buffers, start, flags.send, is_wanted) {
-            // Nobody waits for an event that may be dropped, unless for its answer.
-            Err(EmitError::NotReady) if ack_id.is_none() => Ok(()),
-            Err(EmitError::Encode(error)) => Err(error.of_event(name).into()),
-            result => result,
-        }
-    })
-}
-
-/// Answers the event that one peer sent with this ack id, if the answer `is_wanted` when it is encoded,
-/// which is asked as [`SessionHandle::send_if`] says.
-///
-/// # Errors
-///
-/// Nothing was sent: the session is over, its outbox is full, an argument cannot be encoded, there
-/// are more bytes than `limits` allow, or the answer is not wanted any more.
-pub fn acknowledge<A: ToArgs + ?Sized>(
-    peer: Peer<'_>,
-    namespace: &str,
-    id: u64,
-    args: &A,
-    form: AckForm,
-    limits: BytesOut,
-    is_wanted: impl FnOnce() -> bool,
-) -> Result<(), EmitError> {
-    with_buffers(|buffers| {
-        let start = encode_ack_for(peer.session, buffers, namespace, id, args, form, limits)?;
-        send_if(peer, buffers, start, Flags::new().send, is_wanted)
-    })
 }
 
 /// Tells a peer that it, or this side, is not in the namespace any more. To one that speaks lines the
@@ -338,6 +286,29 @@ pub fn send_if(
         return result.map_err(emit_error);
     }
     send_standard(peer.session, buffers, start, options, is_wanted).map_err(emit_error)
+}
+
+/// The same for the packet of an event of this name, which may want an answer.
+///
+/// A volatile event that cannot go right now is dropped, which is an error only for one who waits
+/// for its answer.
+///
+/// # Errors
+///
+/// As for [`send_if`]; what the peer's parser cannot write is told with the event's name.
+pub fn send_event_if(
+    peer: Peer<'_>,
+    buffers: &mut Buffers,
+    start: usize,
+    (name, ack_id): (&str, Option<u64>),
+    options: SendOptions,
+    is_wanted: impl FnOnce() -> bool,
+) -> Result<(), EmitError> {
+    match send_if(peer, buffers, start, options, is_wanted) {
+        Err(EmitError::NotReady) if ack_id.is_none() => Ok(()),
+        Err(EmitError::Encode(error)) => Err(error.of_event(name).into()),
+        result => result,
+    }
 }
 
 #[inline]

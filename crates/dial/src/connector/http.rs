@@ -89,12 +89,16 @@ impl Connector {
         transport: TransportKind,
     ) -> Result<Begun, OpenError> {
         let asked = self.shared.config.revision;
-        let first = asked.unwrap_or(Revision::V4);
-        match self.open_as(request, transport, first).await {
-            Err(OpenError::UnsupportedRevision) if asked.is_none() => {
-                self.open_as(request, transport, Revision::V3).await
+        let mut revision = asked.unwrap_or(Revision::V4);
+        loop {
+            match self.open_as(request, transport, revision).await {
+                Err(OpenError::UnsupportedRevision)
+                    if asked.is_none() && revision == Revision::V4 =>
+                {
+                    revision = Revision::V3;
+                }
+                result => return result,
             }
-            result => result,
         }
     }
 

@@ -18,7 +18,7 @@ use sockeye_events::{
     AckTable, EmitError, Event, EventError, EventSocket, ExtractError, FromEvent, Listeners,
     Refusal, StateMap,
 };
-use sockeye_link::packet::{self, AckForm};
+use sockeye_link::packet::{self, AckForm, encode_ack_for, with_buffers};
 use sockeye_link::{Own, Peer, Receiver, further, tell_error};
 use sockeye_meter::{self as meter, Tally};
 use sockeye_socket_proto::{Args, BytesOut, NamespaceKey, ToArgs};
@@ -326,23 +326,17 @@ impl Socket {
 
     /// Whether there are handlers of outgoing events. Asked for each receiver of each broadcast.
     #[inline]
-    fn has_outgoing(&self) -> bool {
+    pub(crate) fn has_outgoing(&self) -> bool {
         self.shared().has_outgoing()
             || self.shared_further().is_some_and(Listeners::has_outgoing)
             || self.own().is_some_and(|own| own.listeners.has_outgoing())
     }
 
     /// Tells the handlers of outgoing events, if there are any.
-    #[inline]
-    pub(crate) fn notify_outgoing<E>(
-        &self,
-        name: &str,
-        args: impl FnOnce() -> Result<Args, E>,
-    ) -> Result<(), E> {
+    pub(crate) fn notify_outgoing(&self, name: &str, args: &Args) {
         if !self.has_outgoing() {
-            return Ok(());
+            return;
         }
-        let args = args()?;
         let event = Event::incoming(self, name, args.as_raw(), None);
         let tables = iter::once(self.shared()).chain(further(self));
         for table in tables.filter_map(Listeners::load_outgoing) {
@@ -350,7 +344,6 @@ impl Socket {
                 self.0.link.request(Request::Run(future));
             }
         }
-        Ok(())
     }
 }
 
@@ -366,15 +359,11 @@ impl EventSocket for Socket {
             false => AckForm::Plain,
             true => AckForm::Counted,
         };
-        packet::acknowledge(
-            self.peer(),
-            namespace,
-            id,
-            args,
-            form,
-            self.limits(),
-            || self.connected(),
-        )
+        with_buffers(|buffers| {
+            let (session, limits) = (&self.0.link.session, self.limits());
+            let start = encode_ack_for(session, buffers, namespace, id, args, form, limits)?;
+            self.send_ack_packet(buffers, start)
+        })
     }
 
     fn state(&self) -> &StateMap {

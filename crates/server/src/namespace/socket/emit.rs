@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use sockeye_engine::SendOptions;
 use sockeye_events::{AckFuture, EmitError};
-use sockeye_link::packet::{self, Flags};
+use sockeye_link::packet::{self, Buffers, Flags, encode_for, with_buffers};
 use sockeye_link::{EmitOptions, Emitter, Encoded};
 use sockeye_meter as meter;
 use sockeye_socket_proto::{Args, FromArgs, ToArgs};
@@ -83,26 +83,59 @@ impl Socket {
         ack_id: Option<u64>,
         flags: Flags,
     ) -> Result<(), EmitError> {
-        let session = &self.0.link.session;
-        packet::check_name(session.dialect(), || packet::is_on_stream(session), name)?;
-        if ack_id.is_none()
-            && !flags.send.volatile
-            && let Some(result) = self.emit_logged(name, args, flags)
-        {
-            return result;
+        self.check_name(name)?;
+        if ack_id.is_none() && !flags.send.volatile && self.recovery().is_some() {
+            let args = Args::new(args).map_err(|error| error.of_event(name))?;
+            if let Some(result) = self.emit_logged(name, args, flags) {
+                return result;
+            }
         }
         if !self.connected() {
             return Err(EmitError::Disconnected);
         }
-        self.notify_outgoing(name, || Args::new(args))?;
+        if self.has_outgoing() {
+            self.notify_outgoing(name, &Args::new(args)?);
+        }
         trace::emitted(self, name, ack_id.is_some());
-        let namespace = self.0.namespace.name();
-        let event = (name, args, ack_id);
-        packet::emit(self.peer(), namespace, event, flags, self.limits(), || {
+        with_buffers(|buffers| {
+            let (session, namespace) = (&self.0.link.session, self.0.namespace.name());
+            let limits = self.limits().inline(!flags.binary);
+            let start = encode_for(session, buffers, namespace, name, args, ack_id, limits)?;
+            self.send_event_packet(buffers, start, (name, ack_id), flags.send)
+        })
+    }
+
+    fn check_name(&self, name: &str) -> Result<(), EmitError> {
+        let session = &self.0.link.session;
+        packet::check_name(session.dialect(), || packet::is_on_stream(session), name)
+    }
+
+    /// Sends the packet of an event, which stands in the buffers from `start` on, if the socket is still connected.
+    ///
+    /// It is not generic: what knows the kind of the arguments is compiled anew for each of them, in the crate that emits,
+    /// with all that is in it.
+    fn send_event_packet(
+        &self,
+        buffers: &mut Buffers,
+        start: usize,
+        event: (&str, Option<u64>),
+        options: SendOptions,
+    ) -> Result<(), EmitError> {
+        packet::send_event_if(self.peer(), buffers, start, event, options, || {
             self.connected()
         })?;
         meter::events_sent(1);
         Ok(())
+    }
+
+    /// Sends the packet of an answer, which stands in the buffers from `start` on, if the socket is still connected.
+    pub(super) fn send_ack_packet(
+        &self,
+        buffers: &mut Buffers,
+        start: usize,
+    ) -> Result<(), EmitError> {
+        let options = Flags::new().send;
+        packet::send_if(self.peer(), buffers, start, options, || self.connected())
     }
 
     /// Sends an event that was encoded for many.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use sockeye_adapter::{BroadcastOptions, Delivery, EventBody, KeptSocket, Save};
 use sockeye_events::{DisconnectReason, EmitError};
 use sockeye_link::packet::Flags;
-use sockeye_socket_proto::{Args, ToArgs};
+use sockeye_socket_proto::Args;
 
 use super::{Phase, Socket};
 use crate::namespace::logged::only;
@@ -33,7 +33,7 @@ impl Socket {
     }
 
     /// Its stay, and the part of its namespace that lets it come back.
-    fn recovery(&self) -> Option<(&Arc<Recovery>, &Stay)> {
+    pub(super) fn recovery(&self) -> Option<(&Arc<Recovery>, &Stay)> {
         let stay = self.stay()?;
         Some((self.namespace().here().recovery()?, stay))
     }
@@ -138,17 +138,13 @@ impl Socket {
     }
 
     /// Emits an event that the socket gets later if it is just away. `None` if it is to be sent as any other.
-    pub(crate) fn emit_logged<A: ToArgs + ?Sized>(
+    pub(crate) fn emit_logged(
         &self,
         name: &str,
-        args: &A,
+        args: Args,
         flags: Flags,
     ) -> Option<Result<(), EmitError>> {
         let (recovery, _) = self.recovery()?;
-        let args = match Args::new(args) {
-            Ok(args) => args,
-            Err(error) => return Some(Err(error.of_event(name).into())),
-        };
         let here = self.namespace().here();
         let Some(log) = recovery.log() else {
             if !self.connected() {
@@ -167,7 +163,7 @@ impl Socket {
                 Delivery::Now => None,
             };
         };
-        let Ok(()) = self.notify_outgoing(name, || Ok::<_, std::convert::Infallible>(args.clone()));
+        self.notify_outgoing(name, &args);
         trace::emitted(self, name, false);
         Some(here.emit_logged_to((recovery, log), self, (name, args), flags))
     }
