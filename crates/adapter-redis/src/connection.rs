@@ -99,11 +99,7 @@ struct Connection<'b> {
 type Answered = (usize, Vec<Expected>, RedisResult<Vec<Value>>);
 
 impl<'b> Connection<'b> {
-    async fn new(
-        bus: &'b RedisBus,
-        link: &'b Link,
-        servers: &'b mut Servers,
-    ) -> RedisResult<Self> {
+    async fn new(bus: &'b RedisBus, link: &'b Link, servers: &'b mut Servers) -> RedisResult<Self> {
         let mut census = None;
         if !bus.dialect.verbs().is_sharded {
             let server = &servers.each[0];

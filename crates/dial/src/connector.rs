@@ -156,10 +156,7 @@ impl Connector {
     }
 
     /// All that has nothing to do with the upper layer, so that it is compiled here rather than in each crate that has one.
-    fn begin<'a>(
-        &'a self,
-        request: &'a ConnectRequest,
-    ) -> BoxFuture<'a, Result<Begun, OpenError>> {
+    fn begin<'a>(&'a self, request: &'a ConnectRequest) -> BoxFuture<'a, Result<Begun, OpenError>> {
         match request.url.stream_transport() {
             Some(transport) => self.open_stream(request, transport).boxed(),
             None => self.open_http(request).boxed(),

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use sockeye_engine::{Dialect, HEADROOM, Message, Revision};
 use sockeye_socket_proto::parser::Parser;
 use sockeye_socket_proto::{
-    Args, BytesOut, EncodeError, EncodedEvent, EventLayout, EventMark, ToArgs,
+    Args, Attachments, BytesOut, EncodeError, EncodedEvent, EventLayout, EventMark, ToArgs,
     encode_event_in_parts, escape_packet, lines,
 };
 
@@ -86,22 +86,38 @@ impl Encoded {
             attachments.set_limits(limits);
             let (start, layout) =
                 encode_event_in_parts(text, HEADROOM, namespace, mark, name, args, attachments)?;
-            // A copy of the right size: the thread's buffer is roomy, and stays here.
-            let first = start - HEADROOM;
-            let mut packet = Vec::with_capacity(1 + attachments.len());
-            packet.push(Message::text_in(text[first..].to_vec(), HEADROOM));
-            packet.extend(attachments.drain().map(Message::binary));
-            Ok(Self {
-                packet,
+            Ok(Self::copied(
+                &text[start - HEADROOM..],
+                attachments,
                 layout,
-                is_error: name == ERROR,
-                max_inline_bytes: limits.max_inline_bytes,
-                escaped: OnceLock::new(),
-                line: OnceLock::new(),
-                parsed: Default::default(),
-                args: OnceLock::new(),
-            })
+                name,
+                limits,
+            ))
         })
+    }
+
+    /// The event whose packet stands in a thread's buffers, behind so much room as headers need.
+    fn copied(
+        text: &[u8],
+        attachments: &mut Attachments,
+        layout: EventLayout,
+        name: &str,
+        limits: BytesOut,
+    ) -> Self {
+        // A copy of the right size: the thread's buffer is roomy, and stays here.
+        let mut packet = Vec::with_capacity(1 + attachments.len());
+        packet.push(Message::text_in(text.to_vec(), HEADROOM));
+        packet.extend(attachments.drain().map(Message::binary));
+        Self {
+            packet,
+            layout,
+            is_error: name == ERROR,
+            max_inline_bytes: limits.max_inline_bytes,
+            escaped: OnceLock::new(),
+            line: OnceLock::new(),
+            parsed: Default::default(),
+            args: OnceLock::new(),
+        }
     }
 
     /// Whether this peer can be told: on bare streams, some names and arguments cannot travel, on lines also no

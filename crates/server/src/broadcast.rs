@@ -9,9 +9,9 @@ use sockeye_adapter::{
 };
 use sockeye_events::EmitError;
 use sockeye_link::Encoded;
-use sockeye_socket_proto::{FromArgs, ToArgs};
+use sockeye_socket_proto::{Args, FromArgs, ToArgs};
 
-use crate::acks::RemoteAcks;
+use crate::acks::{LocalAcks, RemoteAcks};
 use crate::{BroadcastAcks, Namespace, Socket};
 
 pub use remote::RemoteSocket;
@@ -146,18 +146,24 @@ impl BroadcastOperator {
         let name = name.as_ref();
         let local = self.namespace.here();
         if let Some(log) = local.log_for(&self.options) {
-            return local.emit_logged(log, name, &args, &self.options);
+            // What is serialised by code of the application's is so before the log is locked.
+            let args = Args::new(&args).map_err(|error| error.of_event(name))?;
+            return local.emit_logged(log, name, args, &self.options);
         }
         let event = local.encode(name, &args, None, &self.options)?;
+        self.emit_encoded(name, &event);
+        Ok(())
+    }
+
+    fn emit_encoded(&self, name: &str, event: &Encoded) {
         let delivery = match self.others() {
             None => Delivery::Now,
-            Some(adapter) => adapter.broadcast(&body(name, &event), &self.options),
+            Some(adapter) => adapter.broadcast(&body(name, event), &self.options),
         };
         match delivery {
-            Delivery::Now => local.send(name, &event, &self.options),
+            Delivery::Now => self.namespace.here().send(name, event, &self.options),
             Delivery::Later => {}
         }
-        Ok(())
     }
 
     /// Emits the event `message`.
@@ -185,13 +191,23 @@ impl BroadcastOperator {
         let local = self.namespace.here();
         let id = local.next_broadcast_ack();
         let event = local.encode(name, &args, Some(id), &self.options)?;
+        let (acks, remote) = self.ask_encoded(name, (&event, id));
+        Ok(BroadcastAcks::new(acks, remote))
+    }
+
+    fn ask_encoded(
+        &self,
+        name: &str,
+        (event, id): (&Encoded, u64),
+    ) -> (LocalAcks, Option<RemoteAcks>) {
+        let local = self.namespace.here();
         let mut options = self.options.clone();
         let timeout = *options.timeout.get_or_insert(local.config.ack_timeout);
         let remote = self
             .others()
-            .map(|adapter| RemoteAcks::new(adapter.ask(&body(name, &event), &options), timeout));
-        let acks = local.send_with_ack(name, (&event, id), timeout, &options);
-        Ok(BroadcastAcks::new(acks, remote))
+            .map(|adapter| RemoteAcks::new(adapter.ask(&body(name, event), &options), timeout));
+        let acks = local.send_with_ack(name, (event, id), timeout, &options);
+        (acks, remote)
     }
 
     /// The sockets of this server that are meant.

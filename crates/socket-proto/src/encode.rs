@@ -66,6 +66,29 @@ pub fn encode_event_in_parts<A: ToArgs + ?Sized>(
     args: &A,
     attachments: &mut Attachments,
 ) -> Result<(usize, EventLayout), EncodeError> {
+    // What is the same for all arguments is not generic, so that it is not compiled for each kind of them.
+    let begun = begin_event(buf, headroom, namespace, name, attachments)?;
+    let mut writer = ArgsWriter::after_name(buf, attachments);
+    let count = args
+        .write_args(&mut writer)
+        .and_then(|()| writer.finish())
+        .map_err(|error| error.of_event(name))?;
+    end_event(buf, begun, count, namespace, mark, attachments)
+}
+
+/// Where the JSON of an event begins, and where its name ends.
+struct BegunEvent {
+    body: usize,
+    name_end: usize,
+}
+
+fn begin_event(
+    buf: &mut Vec<u8>,
+    headroom: usize,
+    namespace: &str,
+    name: &str,
+    attachments: &mut Attachments,
+) -> Result<BegunEvent, EncodeError> {
     attachments.clear();
     if is_reserved_event(name) {
         return Err(EncodeError::from(EncodeErrorKind::ReservedEvent).of_event(name));
@@ -74,11 +97,18 @@ pub fn encode_event_in_parts<A: ToArgs + ?Sized>(
     buf.push(b'[');
     write_json(buf, name).map_err(|error| error.of_event(name))?;
     let name_end = buf.len();
-    let mut writer = ArgsWriter::after_name(buf, attachments);
-    let count = args
-        .write_args(&mut writer)
-        .and_then(|()| writer.finish())
-        .map_err(|error| error.of_event(name))?;
+    Ok(BegunEvent { body, name_end })
+}
+
+/// Writes what comes behind the arguments, of which there are so many, and the head.
+fn end_event(
+    buf: &mut Vec<u8>,
+    BegunEvent { body, name_end }: BegunEvent,
+    args: usize,
+    namespace: &str,
+    mark: EventMark<'_>,
+    attachments: &Attachments,
+) -> Result<(usize, EventLayout), EncodeError> {
     let args_end = buf.len();
     if let EventMark::Offset(offset) = mark {
         buf.push(b',');
@@ -95,7 +125,7 @@ pub fn encode_event_in_parts<A: ToArgs + ?Sized>(
         payload: body - start,
         name_end: name_end - start,
         args_end: args_end - start,
-        args: count,
+        args,
         ack_id,
         inline: attachments.are_inline(),
     };

@@ -15,7 +15,7 @@ use sockeye_events::EmitError;
 use sockeye_link::Encoded;
 use sockeye_link::packet::Flags;
 use sockeye_meter as meter;
-use sockeye_socket_proto::{Args, ToArgs};
+use sockeye_socket_proto::Args;
 use tokio::runtime::Handle;
 use tokio::sync::Notify;
 
@@ -43,16 +43,14 @@ impl LocalSockets {
     }
 
     /// Logs an event and sends it to those who are there.
-    pub(crate) fn emit_logged<A: ToArgs>(
+    pub(crate) fn emit_logged(
         &self,
         (recovery, log): (&Recovery, &MemoryStore),
         name: &str,
-        args: &A,
+        args: Args,
         options: &BroadcastOptions,
     ) -> Result<(), EmitError> {
         check_name(name)?;
-        // What is serialised by code of the application's is so before the lock is taken.
-        let args = Args::new(args).map_err(|error| error.of_event(name))?;
         let (event, receivers) = batch(|| {
             let _order = recovery.order();
             let (number, offset) = log.next();
