@@ -77,11 +77,12 @@ const KEEP: usize = 64 * 1024;
 /// Lends this thread's buffers. They are taken, not borrowed: an argument's `Serialize` may emit
 /// too, and then finds fresh ones.
 pub fn with_buffers<R>(work: impl FnOnce(&mut Buffers) -> R) -> R {
-    let mut buffers = BUFFERS.take().unwrap_or_default();
+    // The thread's own `take` and `set` ask once more whether there is something to initialise.
+    let mut buffers = BUFFERS.with(Cell::take).unwrap_or_default();
     let result = work(&mut buffers);
     buffers.attachments.clear();
     if buffers.text.capacity() <= KEEP {
-        BUFFERS.set(Some(buffers));
+        BUFFERS.with(|kept| kept.set(Some(buffers)));
     }
     result
 }
@@ -319,12 +320,13 @@ fn send_standard(
     options: SendOptions,
     is_wanted: impl FnOnce() -> bool,
 ) -> Result<(), SendError> {
-    let attachments: Vec<_> = match buffers.attachments.is_empty() {
+    let is_escaped = session.revision() == Revision::V3 && !buffers.text[start..].is_ascii();
+    if buffers.attachments.is_empty() && !is_escaped {
         // Said apart because it is what most packets are, and collecting nothing has its price.
-        true => Vec::new(),
-        false => buffers.attachments.drain().map(Message::binary).collect(),
-    };
-    if session.revision() == Revision::V3 && !buffers.text[start..].is_ascii() {
+        return session.send_scratch_if(&mut buffers.text, start, &[], options, is_wanted);
+    }
+    let attachments: Vec<_> = buffers.attachments.drain().map(Message::binary).collect();
+    if is_escaped {
         // Peers of revision 3 disagree about how text beyond ASCII is sent over polling, but
         // all of them read JSON escapes.
         let text = escape_packet(text_of(&buffers.text[start..]));

@@ -65,8 +65,12 @@ impl Attachments {
     }
 
     /// Forgets them.
+    #[inline]
     pub fn clear(&mut self) {
-        self.parts.clear();
+        // Nearly always there are none.
+        if !self.parts.is_empty() {
+            self.parts.clear();
+        }
     }
 
     /// Takes them out, in their order.
