@@ -2,7 +2,7 @@ use std::fmt;
 use std::future::poll_fn;
 use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::task::{Poll, Waker};
 
 use parking_lot::{Mutex, MutexGuard};
@@ -18,6 +18,7 @@ use crate::carrier::{Outgoing, Probe, fill};
 use crate::command::Command;
 use crate::deflate::{Compression, Packing};
 use crate::dialect::Dialect;
+use crate::full_mark::FullMark;
 use crate::id::SessionId;
 use crate::limits::SessionLimits;
 use crate::mailbox::{Mailbox, Queue};
@@ -85,8 +86,7 @@ pub(crate) struct SessionCore {
     compression: AtomicU64,
     /// A [`Reading`].
     reading: AtomicU8,
-    /// The outbox was full when something was appended, and nobody has seen room in it since. Changed under its lock.
-    was_full: AtomicBool,
+    full_mark: FullMark,
     state: Mutex<SessionMailbox>,
 }
 
@@ -166,7 +166,7 @@ impl SessionHandle {
             dialect,
             compression: AtomicU64::new(Compression::OFF.to_bits()),
             reading: AtomicU8::new(Reading::Flowing as u8),
-            was_full: AtomicBool::new(false),
+            full_mark: FullMark::new(),
             state,
         }))
     }
@@ -184,13 +184,8 @@ impl SessionHandle {
     /// The same, as far as it is due to what this thread has appended; without the lock, as long as it is not. For whoever
     /// asks with every packet.
     pub(crate) fn has_become_full(&self) -> bool {
-        if !self.0.was_full.load(Ordering::Relaxed) {
-            return false;
-        }
-        let state = self.0.lock();
-        let is_full = state.outbox.is_full();
-        self.0.was_full.store(is_full, Ordering::Relaxed);
-        is_full
+        let mark = &self.0.full_mark;
+        mark.is_full(|| self.0.lock(), |state| state.outbox.is_full())
     }
 
     pub(crate) fn shared(&self) -> &SessionCore {
@@ -591,9 +586,7 @@ impl SessionCore {
 
     /// Something was appended.
     pub(crate) fn note_full(&self, state: &SessionMailbox) {
-        if state.outbox.is_full() {
-            self.was_full.store(true, Ordering::Relaxed);
-        }
+        self.full_mark.appended(state.outbox.is_full());
     }
 
     /// The driver is gone, and what was asked of it last will not happen.

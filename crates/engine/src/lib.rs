@@ -24,6 +24,7 @@ mod dialect;
 mod driver;
 mod formats;
 mod frames;
+mod full_mark;
 mod handle;
 mod id;
 mod io;
