@@ -17,7 +17,7 @@ use thiserror::Error;
 
 use crate::middleware::{self, Next, Verdict};
 use crate::receiver::{Receiver, further};
-pub use limits::InboxLimits;
+pub use limits::{EventLimits, InboxLimits};
 use queue::{EventQueue, QueuedEvent};
 
 /// How many futures more than handlers may run before the peer is not read from: those of several listeners of
@@ -305,7 +305,7 @@ impl<S: Receiver> Inbox<S> {
         }
         let held = self.running.held();
         self.backlog.as_ref().is_none_or(|backlog| {
-            !backlog.blocks_events() || backlog.queue.has_room(&self.limits, held)
+            !backlog.blocks_events() || backlog.queue.has_room(&self.limits.events, held)
         })
     }
 
@@ -495,9 +495,7 @@ impl<S: Receiver> Inbox<S> {
 
     /// Whether another handler would have to wait.
     fn is_full(&self) -> bool {
-        !self.running.is_empty()
-            && (self.running.len() >= self.limits.handlers()
-                || self.running.held() >= self.limits.max_queued_bytes.max(1))
+        !self.running.is_empty() && !self.limits.is_free(self.running.len(), self.running.held())
     }
 
     fn backlog(&mut self) -> &mut Backlog<S> {

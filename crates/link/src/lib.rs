@@ -22,7 +22,7 @@ pub use emission::{Emission, EmitOptions, Emitter};
 pub use encoded::Encoded;
 pub use engine_packet::{EnginePacket, wants_packets};
 pub use error::tell_error;
-pub use inbox::{HoldOverflow, Inbox, InboxLimits};
+pub use inbox::{EventLimits, HoldOverflow, Inbox, InboxLimits};
 pub use line::{Said, read_line, refusal};
 pub use middleware::{IntoVerdict, Next};
 pub use peer::{Peer, received};

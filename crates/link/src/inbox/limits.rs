@@ -1,13 +1,74 @@
 use sockeye_events::Ordering;
 
+/// How many events of one origin may be unfinished at a time: what the limits of a connection's events and of those of other
+/// servers have in common.
+#[derive(Clone, Copy, Debug)]
+pub struct EventLimits {
+    max_handlers: usize,
+    max_queued_events: usize,
+    max_queued_bytes: usize,
+}
+
+impl Default for EventLimits {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl EventLimits {
+    /// 256 handlers that wait, and 1,024 events or 4 MiB that are queued.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self {
+            max_handlers: 256,
+            max_queued_events: 1024,
+            max_queued_bytes: 4 * 1024 * 1024,
+        }
+    }
+
+    /// How many handlers may be waiting for something; the events after that are queued. 0 means 1.
+    #[must_use]
+    pub const fn max_handlers(mut self, handlers: usize) -> Self {
+        self.max_handlers = if handlers == 0 { 1 } else { handlers };
+        self
+    }
+
+    /// How many events may be queued for a free handler. 0 means 1.
+    #[must_use]
+    pub const fn max_queued_events(mut self, events: usize) -> Self {
+        self.max_queued_events = if events == 0 { 1 } else { events };
+        self
+    }
+
+    /// How many bytes the events may have that are queued, and those whose handlers are waiting. One event may go beyond,
+    /// however many it has, so that 0 means that there is one at a time.
+    #[must_use]
+    pub const fn max_queued_bytes(mut self, bytes: usize) -> Self {
+        self.max_queued_bytes = if bytes == 0 { 1 } else { bytes };
+        self
+    }
+
+    /// Whether another handler may begin, beside so many that wait and hold so many bytes.
+    #[must_use]
+    #[inline]
+    pub const fn is_free(&self, handlers: usize, held: usize) -> bool {
+        handlers < self.max_handlers && held < self.max_queued_bytes
+    }
+
+    /// Whether another event may be queued, behind so many events and so many bytes.
+    #[must_use]
+    #[inline]
+    pub const fn has_room(&self, events: usize, bytes: usize) -> bool {
+        events < self.max_queued_events && bytes < self.max_queued_bytes
+    }
+}
+
 /// How much of what comes in may be unfinished at a time, per connection.
 ///
 /// Past these bounds the peer is not read from, so that its sending waits.
 #[derive(Clone, Copy, Debug)]
 pub struct InboxLimits {
-    pub(super) max_handlers: usize,
-    pub(super) max_queued_events: usize,
-    pub(super) max_queued_bytes: usize,
+    pub(super) events: EventLimits,
     pub(super) max_held_bytes: usize,
     ordering: Ordering,
 }
@@ -23,9 +84,7 @@ impl InboxLimits {
     #[must_use]
     pub const fn new() -> Self {
         Self {
-            max_handlers: 256,
-            max_queued_events: 1024,
-            max_queued_bytes: 4 * 1024 * 1024,
+            events: EventLimits::new(),
             max_held_bytes: 16 * 1024 * 1024,
             ordering: Ordering::Concurrent,
         }
@@ -43,14 +102,14 @@ impl InboxLimits {
     /// join their namespaces; beyond them the peer is not read from. Default: 256; 0 means 1.
     #[must_use]
     pub const fn max_handlers(mut self, handlers: usize) -> Self {
-        self.max_handlers = if handlers == 0 { 1 } else { handlers };
+        self.events = self.events.max_handlers(handlers);
         self
     }
 
     /// How many events of one connection may be queued for a free handler. Default: 1024; 0 means 1.
     #[must_use]
     pub const fn max_queued_events(mut self, events: usize) -> Self {
-        self.max_queued_events = if events == 0 { 1 } else { events };
+        self.events = self.events.max_queued_events(events);
         self
     }
 
@@ -67,7 +126,7 @@ impl InboxLimits {
     /// wait for what is not read: it lies behind events that there is no room for.
     #[must_use]
     pub const fn max_queued_bytes(mut self, bytes: usize) -> Self {
-        self.max_queued_bytes = bytes;
+        self.events = self.events.max_queued_bytes(bytes);
         self
     }
 
@@ -87,14 +146,19 @@ impl InboxLimits {
     #[doc(hidden)]
     #[must_use]
     pub const fn max_joins(&self) -> usize {
-        self.max_handlers
+        self.events.max_handlers
     }
 
     /// How many handlers may wait before the next event has to.
     pub(super) const fn handlers(&self) -> usize {
         match self.ordering {
-            Ordering::Concurrent => self.max_handlers,
+            Ordering::Concurrent => self.events.max_handlers,
             Ordering::Serial => 1,
         }
+    }
+
+    /// Whether the next event may be handled, beside so many handlers that wait and hold so many bytes.
+    pub(super) const fn is_free(&self, handlers: usize, held: usize) -> bool {
+        handlers < self.handlers() && self.events.is_free(handlers, held)
     }
 }

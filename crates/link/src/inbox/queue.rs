@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use bytes::Bytes;
 use sockeye_socket_proto::{Args, NamespaceKey};
 
-use super::InboxLimits;
+use super::{EventLimits, InboxLimits};
 
 /// An event that has left the read buffer.
 pub(super) struct QueuedEvent<S> {
@@ -100,9 +100,8 @@ impl<S> EventQueue<S> {
     }
 
     /// Whether another event may be queued, if so many bytes are held by others.
-    pub(super) fn has_room(&self, limits: &InboxLimits, held: usize) -> bool {
-        let bytes = self.bytes.saturating_add(held);
-        self.events.len() < limits.max_queued_events && bytes < limits.max_queued_bytes
+    pub(super) fn has_room(&self, limits: &EventLimits, held: usize) -> bool {
+        limits.has_room(self.events.len(), self.bytes.saturating_add(held))
     }
 }
 

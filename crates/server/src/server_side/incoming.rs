@@ -6,6 +6,7 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use sockeye_adapter::{AnswerTo, EventBody, Reception};
 use sockeye_events::{HandlerFuture, ListenerTable, Snapshot, StateMap, start};
+use sockeye_link::EventLimits;
 use sockeye_socket_proto::Args;
 
 use super::{ServerSideLimits, dispatch};
@@ -18,7 +19,7 @@ pub(crate) struct Incoming {
     pub(crate) listeners: Snapshot<ListenerTable<super::ServerSide>>,
     namespace: Arc<str>,
     state: Arc<StateMap>,
-    limits: ServerSideLimits,
+    limits: EventLimits,
     turns: Mutex<Turns>,
 }
 
@@ -52,7 +53,7 @@ impl Incoming {
             listeners: Snapshot::default(),
             namespace,
             state,
-            limits,
+            limits: limits.events,
             turns: Mutex::default(),
         })
     }
@@ -65,8 +66,8 @@ impl Incoming {
         answer: Option<AnswerTo>,
     ) -> Reception {
         let mut turns = self.turns.lock();
-        if turns.is_starting || !self.limits.are_free(turns.waiting, turns.held) {
-            if !self.limits.have_room(turns.queue.len(), turns.queued_bytes) {
+        if turns.is_starting || !self.limits.is_free(turns.waiting, turns.held) {
+            if !self.limits.has_room(turns.queue.len(), turns.queued_bytes) {
                 return Reception::Dropped;
             }
             turns.queued_bytes += bytes;
@@ -146,7 +147,7 @@ impl Incoming {
     /// The next event; without one, nobody starts handlers any more.
     fn next(&self) -> Option<Queued> {
         let mut turns = self.turns.lock();
-        let is_free = self.limits.are_free(turns.waiting, turns.held);
+        let is_free = self.limits.is_free(turns.waiting, turns.held);
         let next = match is_free {
             true => turns.queue.pop_front(),
             false => None,
