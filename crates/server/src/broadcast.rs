@@ -12,6 +12,7 @@ use sockeye_link::Encoded;
 use sockeye_socket_proto::{Args, FromArgs, ToArgs};
 
 use crate::acks::{LocalAcks, RemoteAcks};
+use crate::namespace::check_name;
 use crate::{BroadcastAcks, Namespace, Socket};
 
 pub use remote::RemoteSocket;
@@ -146,6 +147,7 @@ impl BroadcastOperator {
         let name = name.as_ref();
         let local = self.namespace.here();
         if let Some(log) = local.log_for(&self.options) {
+            check_name(name)?;
             // What is serialised by code of the application's is so before the log is locked.
             let args = Args::new(&args).map_err(|error| error.of_event(name))?;
             return local.emit_logged(log, name, args, &self.options);

@@ -25,7 +25,7 @@ use crate::handlers::{Handlers, tell};
 use crate::pattern::Ranges;
 use crate::recovery::Recovery;
 
-pub(crate) use local::LocalSockets;
+pub(crate) use local::{LocalSockets, check_name};
 #[cfg(test)]
 pub(crate) use socket::Phase;
 pub use socket::Socket;

@@ -291,7 +291,7 @@ pub(super) fn size_of_event(event: &EventBody<'_>) -> usize {
 }
 
 /// Whether an event of this name can be emitted.
-pub(super) fn check_name(name: &str) -> Result<(), EmitError> {
+pub(crate) fn check_name(name: &str) -> Result<(), EmitError> {
     match is_reserved_event(name) {
         true => Err(EmitError::ReservedName(name.into())),
         false => Ok(()),

@@ -50,7 +50,6 @@ impl LocalSockets {
         args: Args,
         options: &BroadcastOptions,
     ) -> Result<(), EmitError> {
-        check_name(name)?;
         let (event, receivers) = batch(|| {
             let _order = recovery.order();
             let (number, offset) = log.next();

@@ -332,11 +332,8 @@ impl Socket {
             || self.own().is_some_and(|own| own.listeners.has_outgoing())
     }
 
-    /// Tells the handlers of outgoing events, if there are any.
+    /// Tells the handlers of outgoing events, of which there [are some](Self::has_outgoing).
     pub(crate) fn notify_outgoing(&self, name: &str, args: &Args) {
-        if !self.has_outgoing() {
-            return;
-        }
         let event = Event::incoming(self, name, args.as_raw(), None);
         let tables = iter::once(self.shared()).chain(further(self));
         for table in tables.filter_map(Listeners::load_outgoing) {

@@ -86,15 +86,27 @@ impl Socket {
         self.check_name(name)?;
         if ack_id.is_none() && !flags.send.volatile && self.recovery().is_some() {
             let args = Args::new(args).map_err(|error| error.of_event(name))?;
-            if let Some(result) = self.emit_logged(name, args, flags) {
-                return result;
-            }
+            return match self.emit_logged(name, &args, flags) {
+                Some(result) => result,
+                None => self.send_now(name, &args, None, flags),
+            };
         }
+        self.send_now(name, args, ack_id, flags)
+    }
+
+    fn send_now<A: ToArgs + ?Sized>(
+        &self,
+        name: &str,
+        args: &A,
+        ack_id: Option<u64>,
+        flags: Flags,
+    ) -> Result<(), EmitError> {
         if !self.connected() {
             return Err(EmitError::Disconnected);
         }
         if self.has_outgoing() {
-            self.notify_outgoing(name, &Args::new(args)?);
+            let args = Args::new(args).map_err(|error| error.of_event(name))?;
+            self.notify_outgoing(name, &args);
         }
         trace::emitted(self, name, ack_id.is_some());
         with_buffers(|buffers| {

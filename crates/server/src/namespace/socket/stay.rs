@@ -141,7 +141,7 @@ impl Socket {
     pub(crate) fn emit_logged(
         &self,
         name: &str,
-        args: Args,
+        args: &Args,
         flags: Flags,
     ) -> Option<Result<(), EmitError>> {
         let (recovery, _) = self.recovery()?;
@@ -163,8 +163,10 @@ impl Socket {
                 Delivery::Now => None,
             };
         };
-        self.notify_outgoing(name, &args);
+        if self.has_outgoing() {
+            self.notify_outgoing(name, args);
+        }
         trace::emitted(self, name, false);
-        Some(here.emit_logged_to((recovery, log), self, (name, args), flags))
+        Some(here.emit_logged_to((recovery, log), self, (name, args.clone()), flags))
     }
 }
