@@ -46,6 +46,8 @@ pub type Emission<'s> = sockeye_link::Emission<'s, Socket>;
 /// or another handler was first.
 pub type Ack<T = sockeye_socket_proto::Args> = sockeye_events::Ack<Socket, T>;
 
+#[cfg(feature = "tls")]
+pub use sockeye_dial::rustls;
 pub use sockeye_dial::transport;
 pub use sockeye_dial::{
     ConnectRequest, ConnectUrl, ConnectUrlError, ConnectorConfig, ConnectorError, DialConfig,
@@ -53,7 +55,7 @@ pub use sockeye_dial::{
     TransportOptions, UnixProblem,
 };
 pub use sockeye_engine::{
-    DeflateConfig, Dialect, NetSocket, Revision, SessionLimits, TransportKind,
+    DeflateConfig, Dialect, NetSocket, PeerCredentials, Revision, SessionLimits, TransportKind,
 };
 #[doc(hidden)]
 pub use sockeye_events::__private;
@@ -68,5 +70,5 @@ pub use sockeye_socket_proto::lines::{BadLines, LinesConfig};
 pub use sockeye_socket_proto::parser;
 pub use sockeye_socket_proto::{
     Args, ArgsError, ArgsWriter, BytesOut, ConnectionConfig, DecodeError, EncodeError,
-    EncodeErrorKind, FromArgs, RawArgs, ToArgs, from_json,
+    EncodeErrorKind, FromArgs, RawArgs, StrayPackets, ToArgs, from_json,
 };

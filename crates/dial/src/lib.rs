@@ -19,4 +19,7 @@ pub use dialer::{
 };
 /// Why what a server answered to a WebSocket handshake is no agreement.
 pub use sockeye_websocket::handshake::ResponseError;
+/// What [`TlsOptions::config`] takes a configuration of.
+#[cfg(feature = "tls")]
+pub use tokio_rustls::rustls;
 pub use url::{ConnectUrl, ConnectUrlError};

@@ -18,4 +18,5 @@ mod own_transport;
 mod peer;
 #[cfg(target_os = "linux")]
 mod recovery;
+mod return_types;
 mod transports;
