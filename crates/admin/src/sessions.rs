@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use futures_util::future::{self, BoxFuture, FutureExt};
 use parking_lot::Mutex;
-use sockeye_server::adapter::SecretMap;
+use sockeye_adapter::SecretMap;
 use tokio::time::Instant;
 
 /// Keeps the sessions of those who have shown their credentials, so that the page can connect again without them.

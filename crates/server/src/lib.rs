@@ -44,7 +44,7 @@ pub use parent::ParentNamespace;
 pub use pattern::PatternError;
 pub use recovery::RecoveryConfig;
 pub use request::NamespaceRequest;
-pub use server::{Server, ServerLayer, ServerService, WeakServer};
+pub use server::{LayeredServer, Server, ServerLayer, ServerService, WeakServer};
 pub use server_side::{ServerSide, ServerSideError, ServerSideLimits};
 
 /// Answers an event whenever the handler chooses, instead of by its return value.
@@ -72,7 +72,14 @@ pub type Ack<T = sockeye_socket_proto::Args> = sockeye_events::Ack<Socket, T>;
 pub type Emission<'s> = sockeye_link::Emission<'s, Socket>;
 
 /// What other servers of a cluster are made of: for whoever writes an adapter.
-pub use sockeye_adapter as adapter;
+pub mod adapter {
+    pub use sockeye_adapter::{
+        Adapter, Answer, AnswerTo, BroadcastOptions, Claim, Cluster, ClusterChange, ClusterCounts,
+        ClusterState, Delivery, EventBody, HandshakeDetails, Incomplete, IntoCluster, KeptSocket,
+        Local, LoggedEvent, Progress, Receivers, Reception, RecoveryStore, Restored, Resume,
+        RoomEvent, RoomName, RoomNames, Save, SocketDetails, Target,
+    };
+}
 pub use sockeye_adapter::{
     ClusterChange, ClusterCounts, ClusterState, HandshakeDetails, Incomplete, KeptSocket,
     RoomEvent, RoomName, RoomNames, Target,
@@ -95,10 +102,9 @@ pub use sockeye_listen::Handshake as SessionHandshake;
 #[cfg(feature = "tls")]
 pub use sockeye_listen::rustls;
 pub use sockeye_listen::{
-    Body, ConfigError, ConnectionError, ConnectionInfo, Cookie, Cors, EngineConfig, EngineLayer,
-    EngineService, Headers, HttpCompression, LayerBody, LayeredService, ListenError, ListenOptions,
-    ListenUrl, Listener, MissingRevision, RequestBody, RequestService, SameSite, SessionConfig,
-    StaticFile, UrlError,
+    Body, ConfigError, ConnectionError, ConnectionInfo, Cookie, Cors, EngineConfig, Headers,
+    HttpCompression, LayerBody, ListenError, ListenOptions, ListenUrl, Listener, MissingRevision,
+    RequestBody, RequestService, SameSite, SessionConfig, StaticFile, UrlError,
 };
 pub use sockeye_socket_proto::lines::{BadLines, LinesConfig};
 pub use sockeye_socket_proto::parser;

@@ -13,8 +13,8 @@ use hyper::body::Incoming;
 use sockeye_engine::SessionHandle;
 use sockeye_events::{Callback, Event, EventSocket, ExtractError, FromEvent, StateMap};
 use sockeye_listen::{
-    Application, ConfigError, ConnectionInfo, Engine, EngineLayer, EngineService, ListenError,
-    ListenOptions, Listener, WeakEngine,
+    Application, ConfigError, ConnectionInfo, Engine, EngineLayer, EngineService, LayeredService,
+    ListenError, ListenOptions, Listener, WeakEngine,
 };
 use sockeye_meter as meter;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -63,7 +63,10 @@ pub type ServerLayer = EngineLayer<App>;
 /// What [`Server::service`] gives.
 pub type ServerService = EngineService<App>;
 
-/// The server as the engine sees it. Public for the two above, and nobody else's affair.
+/// What a [`ServerLayer`] makes of another service.
+pub type LayeredServer<S> = LayeredService<App, S>;
+
+/// The server as the engine sees it. Public for the three above, and nobody else's affair.
 pub struct App(Arc<Common>);
 
 /// A handle that does not keep the server alive: for its own handlers and hooks, as a `Server` in them would keep
