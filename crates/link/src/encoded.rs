@@ -21,7 +21,7 @@ use crate::peer::{Peer, translated};
 /// | packet | peers of the current revision | the values themselves |
 /// | escaped packet | peers of Engine.IO 3, if it is not ASCII | the packet's text |
 /// | line | peers that speak lines | the packet's name and arguments |
-/// | a parser's messages, for each revision | peers with that parser | the packet's parts |
+/// | a parser's messages, for each revision | peers with that parser | the packet's text, whose head is read again |
 /// | [arguments](Self::args) | outgoing listeners, other nodes of a cluster | the packet's arguments |
 ///
 /// What a packet looks like on a transport (its frame, compressed or not) is the next table's: [`Message`]'s.

@@ -94,7 +94,7 @@
 //!   for those who come from there, name by name
 //!
 //! The examples of the repository (`first`, `echo`, `chat`, `rooms`, `dynamic_namespaces`, `auth`, `axum`, `hyper`,
-//! `https`, `sum`, `ipc`, `admin`, `compression`, `recovery`, `msgpack`) are whole programs to start from.
+//! `https`, `hooks`, `sum`, `ipc`, `admin`, `compression`, `recovery`, `msgpack`) are whole programs to start from.
 //!
 //! # The main types
 //!
@@ -119,9 +119,9 @@
 //!
 //! # Where names are
 //!
-//! The root of the crate has the names that both ends share, all names of the server, and those of the client that do
-//! not clash with the server's. [`server`] and [`client`] have all names of one end each. A feature adds names, and
-//! never changes what one means.
+//! The root of the crate has the names that both ends share, all names of the server, and those with which a client is
+//! made, connects and is lost. [`server`] and [`client`] have all names of one end each. A feature adds names, and never
+//! changes what one means.
 //!
 //! # Features
 //!
@@ -151,7 +151,7 @@
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
-/// All names of the client. At the root of the crate, four of these names are the server's types instead:
+/// All names of the client. Four of them mean the server's types at the root of the crate:
 /// [`Socket`](sockeye_client::Socket), [`Ack`](sockeye_client::Ack), [`Emission`](sockeye_client::Emission) and
 /// [`ConfigError`](sockeye_client::ConfigError).
 #[cfg(feature = "client")]
@@ -194,6 +194,8 @@ use sockeye_client as end;
 #[cfg(all(feature = "server", not(feature = "client")))]
 use sockeye_server as end;
 
+#[cfg(all(feature = "tls", any(feature = "client", feature = "server")))]
+pub use end::rustls;
 /// What both ends share, from whichever is there.
 #[cfg(any(feature = "client", feature = "server"))]
 pub use end::{
@@ -202,6 +204,7 @@ pub use end::{
     DisconnectReason, EmitError, EncodeError, EncodeErrorKind, EnginePacket, Event, EventArgs,
     EventCallback, EventError, EventErrorKind, EventName, EventParam, EventReply, ExtractError,
     Failure, FromArgs, FromEvent, InboxLimits, IntoRefusal, IntoReply, IntoVerdict, LinesConfig,
-    ListenerId, Listeners, NetSocket, Next, NoAck, Ordering, Outcome, RawArgs, Refusal, Reply,
-    Revision, SessionLimits, State, ToArgs, TransportKind, TypedEvent, from_json, parser,
+    ListenerId, Listeners, NetSocket, Next, NoAck, Ordering, Outcome, PeerCredentials, RawArgs,
+    Refusal, Reply, Revision, SessionLimits, State, StrayPackets, ToArgs, TransportKind,
+    TypedEvent, from_json, parser,
 };

@@ -12,16 +12,17 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use sockeye::client::{self, EventStream, ReceivedEvent};
+use sockeye::client;
 use sockeye::{
     AckError, AckFuture, AckSummary, Added, Answerer, Args, ArgsError, BroadcastAcks,
     BroadcastOperator, BytesOut, Client, ClientBuilder, ClientConfig, ConnectError,
     ConnectionConfig, DecodeError, EmitError, EncodeError, EncodeErrorKind, Handshake,
-    HandshakeDetails, Incomplete, ListenError, ListenOptions, ListenUrl, Listener, ListenerId,
-    Listeners, Namespace, NetSocket, ParentNamespace, PatternError, PeerCredentials, RawArgs,
-    RemoteSocket, Revision, Server, ServerConfig, ServerLayer, ServerService, ServerSideError,
-    SessionHandshake, Socket, TransportKind, UrlError, Value,
+    HandshakeDetails, Incomplete, LayeredServer, ListenError, ListenOptions, ListenUrl, Listener,
+    ListenerId, Listeners, Namespace, NetSocket, ParentNamespace, PatternError, PeerCredentials,
+    RawArgs, RemoteSocket, Revision, Server, ServerConfig, ServerLayer, ServerService,
+    ServerSideError, SessionHandshake, Socket, TransportKind, UrlError, Value,
 };
+use tower::Layer;
 
 /// A service of an application, with the server around it.
 struct Application {
@@ -31,6 +32,7 @@ struct Application {
     everyone: BroadcastOperator,
     in_all_rooms: BroadcastOperator<ParentNamespace>,
     layer: ServerLayer,
+    layered: LayeredServer<String>,
     service: ServerService,
     doors: Vec<Listener>,
     handler: ListenerId,
@@ -53,6 +55,7 @@ async fn server(
         everyone: io.to("a").except("b").timeout(Duration::ZERO),
         in_all_rooms: rooms.to("a"),
         layer: io.layer(),
+        layered: Layer::layer(&io.layer(), "another service".to_owned()),
         service: io.service(),
         doors: vec![opened?],
         handler,
@@ -98,19 +101,7 @@ async fn client(config: ClientConfig) -> Result<client::Socket, Box<dyn Error>> 
     let _: client::Emission<'_> = socket.timeout(Duration::ZERO);
     let _answer: AckFuture<u8> = socket.emit_with_ack("x", ());
     let _: &Listeners<client::Socket> = &socket;
-    let _: Option<EventStream> = None;
-    let _: Option<ReceivedEvent> = None;
     Ok(socket)
-}
-
-/// What a client's errors are made of.
-fn causes(
-    error: client::DialError,
-    proxy: &str,
-) -> Result<client::ProxyUrl, client::ProxyUrlError> {
-    let _: Option<(client::ResponseError, client::UnixProblem)> = None;
-    let _: client::OpenError = error.into();
-    proxy.parse()
 }
 
 fn arguments(config: &ConnectionConfig, error: &EncodeError) {
