@@ -122,30 +122,32 @@ pub fn open(io: &Server) {
 /// Makes the chat one with those of the other servers.
 fn join_others(io: &Server, shared: &Arc<Venue>) {
     let chat = Arc::clone(shared);
-    io.on_server_side(SAID, move |io: Server, Data(message): Data<Message>| {
-        let mut chat = chat.chat.lock();
-        if let Some(message) = chat.adopt(message) {
-            tell_here(&io, message);
-        }
-    });
+    io.server_side()
+        .on(SAID, move |io: Server, Data(message): Data<Message>| {
+            let mut chat = chat.chat.lock();
+            if let Some(message) = chat.adopt(message) {
+                tell_here(&io, message);
+            }
+        });
     let chat = Arc::clone(shared);
-    io.on_server_side(PRESENT, move |io: Server, Data(present): Data<Present>| {
-        let news = {
-            let mut state = chat.chat.lock();
-            let news = state.hear(present, Instant::now());
-            tell_changes(&io, &state, &news.rooms);
-            news
-        };
-        if !news.rooms.is_empty() {
-            chat.rooms_changed.notify_one();
-        }
-        if news.is_new {
-            // It knows as little of this one.
-            chat.people_changed.notify_one();
-        }
-    });
+    io.server_side()
+        .on(PRESENT, move |io: Server, Data(present): Data<Present>| {
+            let news = {
+                let mut state = chat.chat.lock();
+                let news = state.hear(present, Instant::now());
+                tell_changes(&io, &state, &news.rooms);
+                news
+            };
+            if !news.rooms.is_empty() {
+                chat.rooms_changed.notify_one();
+            }
+            if news.is_new {
+                // It knows as little of this one.
+                chat.people_changed.notify_one();
+            }
+        });
     let chat = Arc::clone(shared);
-    io.on_server_side(PICTURE, move |Data(id): Data<u64>| {
+    io.server_side().on(PICTURE, move |Data(id): Data<u64>| {
         Reply(chat.chat.lock().picture(id).ok())
     });
     tokio::spawn(tell_others(io.clone(), Arc::clone(shared)));

@@ -13,7 +13,7 @@ use std::time::Duration;
 use sockeye_engine::{SessionHandle, TransportKind};
 use sockeye_events::{
     AckFuture, EmitError, Event, EventError, EventSocket, ExtractError, FromEvent, Listeners,
-    Refusal, StateMap, start_alone,
+    PeerSocket, Refusal, StateMap, start_alone,
 };
 use sockeye_link::{Own, Receiver, packet, tell_error};
 use sockeye_socket_proto::{FromArgs, RawArgs, ToArgs};
@@ -286,6 +286,8 @@ impl Socket {
         }
     }
 }
+
+impl PeerSocket for Socket {}
 
 impl EventSocket for Socket {
     fn acknowledge<A: ToArgs + ?Sized>(&self, id: u64, args: &A) -> Result<(), EmitError> {

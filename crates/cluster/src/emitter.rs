@@ -163,7 +163,7 @@ impl Emitter {
         self.adapter.disconnect(&self.options.target, true);
     }
 
-    /// Emits an event to the servers themselves, which have handlers for it by `on_server_side`; Node's by `io.on`.
+    /// Emits an event to the servers themselves, which have handlers for it in `server_side`; Node's by `io.on`.
     ///
     /// # Errors
     ///

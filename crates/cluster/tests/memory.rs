@@ -85,7 +85,7 @@ async fn events_that_handlers_do_not_get_on_with_are_counted_and_told() {
     let [emits, slow] = [config(), slow].map(|config| Server::with_config(config).expect("valid"));
     let (started, may_end) = (Arc::new(AtomicU64::new(0)), Arc::new(Semaphore::new(0)));
     let of_handler = (Arc::clone(&started), Arc::clone(&may_end));
-    slow.on_server_side("x", move || {
+    slow.server_side().on("x", move || {
         let (started, may_end) = of_handler.clone();
         async move {
             started.fetch_add(1, Ordering::Relaxed);

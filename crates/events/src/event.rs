@@ -25,6 +25,9 @@ pub trait EventSocket: Clone + Send + Sync + fmt::Debug + 'static {
     const IS_MEASURED: bool = false;
 }
 
+/// A socket that has a peer: it emits events as well, and the connection below it begins, changes and ends.
+pub trait PeerSocket: EventSocket {}
+
 /// One event on its way to a handler: what extractors draw from.
 #[derive(Debug)]
 pub struct Event<'a, S> {

@@ -38,7 +38,7 @@ pub use acks::{AckFuture, AckTable, NoAnswer, Waiter};
 pub use callback::{Callback, Called};
 pub use deadline::Deadline;
 pub use error::{AckError, EmitError, EventError, EventErrorKind, ExtractError, write_causes};
-pub use event::{Event, EventSocket};
+pub use event::{Event, EventSocket, PeerSocket};
 pub use extract::{Ack, Data, DisconnectDetail, EventName, FromEvent, State};
 pub use handler::{BoxHandler, erase};
 pub use listeners::{Added, Listeners};

@@ -10,14 +10,15 @@ use crate::names::{
 use crate::often::{Often, Wanted};
 use crate::table::{ListenerId, ListenerTable};
 use crate::typed::erase_event;
-use crate::{Callback, EventCallback, EventSocket, IntoReply, Snapshot, TypedEvent};
+use crate::{Callback, EventCallback, EventSocket, IntoReply, PeerSocket, Snapshot, TypedEvent};
 
 /// The handlers of a namespace or of one socket, with the methods that add, list and remove them.
 ///
 /// A server's namespaces have one, which all their sockets share, and each of its sockets one of its own, which costs
 /// nothing before it is used; a client's sockets have one each, and the builder of a client one for the socket that it
 /// makes. All of them dereference to it: what is said here of `listeners.on(…)` is done by `io.on(…)` or
-/// `socket.on(…)`.
+/// `socket.on(…)`. Events of the other servers of a cluster have one beside it, in each namespace, without what only peers
+/// have.
 ///
 /// # Handlers
 ///
@@ -131,7 +132,10 @@ impl<S: EventSocket> Listeners<S> {
     {
         self.add(|table| table.prepend_any(erase(handler)))
     }
+}
 
+/// Handlers of the events that are emitted.
+impl<S: PeerSocket> Listeners<S> {
     /// Adds a handler that is told of every event that is emitted: for a broadcast, once for each receiver. On a server
     /// it is called by whoever emits, before the event is sent; on a client when the event is sent, which for one that
     /// waits for a connection is when there is one. Acknowledgements are no events.
@@ -152,10 +156,23 @@ impl<S: EventSocket> Listeners<S> {
     {
         self.add(|table| table.prepend_any_outgoing(erase(handler)))
     }
+
+    /// Removes the handlers of [`on_any_outgoing`](Self::on_any_outgoing) and
+    /// [`prepend_any_outgoing`](Self::prepend_any_outgoing).
+    pub fn off_any_outgoing(&self) {
+        self.change(ListenerTable::off_any_outgoing);
+    }
+
+    /// The handlers of [`on_any_outgoing`](Self::on_any_outgoing) and
+    /// [`prepend_any_outgoing`](Self::prepend_any_outgoing), in the order in which they run.
+    #[must_use]
+    pub fn listeners_any_outgoing(&self) -> Vec<ListenerId> {
+        self.table.load().listeners_any_outgoing()
+    }
 }
 
 /// Handlers of what happens to a socket and to the connection below it.
-impl<S: EventSocket> Listeners<S> {
+impl<S: PeerSocket> Listeners<S> {
     /// Calls this handler when a socket has been connected.
     ///
     /// On a server: before the socket's first event, after the namespace's middlewares have let it in; on a single
@@ -307,12 +324,6 @@ impl<S: EventSocket> Listeners<S> {
         self.change(ListenerTable::off_any);
     }
 
-    /// Removes the handlers of [`on_any_outgoing`](Self::on_any_outgoing) and
-    /// [`prepend_any_outgoing`](Self::prepend_any_outgoing).
-    pub fn off_any_outgoing(&self) {
-        self.change(ListenerTable::off_any_outgoing);
-    }
-
     /// Removes one handler, whichever way it was added; says whether it was there.
     pub fn remove_listener(&self, id: ListenerId) -> bool {
         self.change(|table| table.remove(id))
@@ -335,13 +346,6 @@ impl<S: EventSocket> Listeners<S> {
     #[must_use]
     pub fn listeners_any(&self) -> Vec<ListenerId> {
         self.table.load().listeners_any()
-    }
-
-    /// The handlers of [`on_any_outgoing`](Self::on_any_outgoing) and
-    /// [`prepend_any_outgoing`](Self::prepend_any_outgoing), in the order in which they run.
-    #[must_use]
-    pub fn listeners_any_outgoing(&self) -> Vec<ListenerId> {
-        self.table.load().listeners_any_outgoing()
     }
 
     /// How many handlers one event has. Those of every event do not count.

@@ -234,6 +234,17 @@ impl<S: EventSocket> ListenerTable<S> {
         )
     }
 
+    /// The same with the handlers of every event, which are called first.
+    pub fn dispatch_aside(
+        &self,
+        event: &Event<'_, S>,
+        mut start: impl FnMut(HandlerFuture),
+    ) -> bool {
+        let any = self.reached_by(event.name()).any;
+        call(any, event, Role::Observer, &mut |future, _| start(future));
+        self.dispatch_local(event, start)
+    }
+
     /// Runs the handlers of outgoing events.
     pub fn dispatch_outgoing(&self, event: &Event<'_, S>) -> Vec<HandlerFuture> {
         self.any_outgoing

@@ -12,7 +12,8 @@ use serde_json::{Value, json};
 use sockeye_events::{
     Ack, AckError, AckFuture, AckTable, Callback, Data, DisconnectReason, EmitError, Event,
     EventError, EventErrorKind, EventName, EventSocket, ExtractError, FromEvent, IntoRefusal,
-    IntoReply, ListenerTable, Listeners, Refusal, Reply, Running, State, StateMap, Waiter, erase,
+    IntoReply, ListenerTable, Listeners, PeerSocket, Refusal, Reply, Running, State, StateMap,
+    Waiter, erase,
 };
 use sockeye_socket_proto::{Args, FromArgs, RawArgs, ToArgs};
 
@@ -27,6 +28,8 @@ struct Inner {
     errors: Mutex<Vec<EventError>>,
     closed: Mutex<bool>,
 }
+
+impl PeerSocket for Fake {}
 
 impl EventSocket for Fake {
     fn acknowledge<A: ToArgs + ?Sized>(&self, id: u64, args: &A) -> Result<(), EmitError> {

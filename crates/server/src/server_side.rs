@@ -10,7 +10,7 @@ use parking_lot::Mutex;
 use sockeye_adapter::{AnswerTo, EventBody, Incomplete};
 use sockeye_events::{
     AckError, EmitError, Event, EventError, EventSocket, ExtractError, FromEvent, HandlerFuture,
-    ListenerTable, StateMap,
+    Listeners, StateMap,
 };
 use sockeye_socket_proto::{Args, ToArgs};
 use thiserror::Error;
@@ -49,7 +49,7 @@ pub enum ServerSideError<T> {
 
 /// Calls the handlers of an event of another server; `start` gets what they have to do, one after the other.
 fn dispatch(
-    listeners: &ListenerTable<ServerSide>,
+    listeners: &Listeners<ServerSide>,
     namespace: &Arc<str>,
     state: &Arc<StateMap>,
     event: &EventBody<'_>,
@@ -65,7 +65,9 @@ fn dispatch(
     }));
     let event = Event::incoming(&server_side, event.name, event.args, ack_id);
     event.share_ack();
-    listeners.dispatch_local(&event, start);
+    if listeners.load().dispatch_aside(&event, start) {
+        listeners.sweep(event.name());
+    }
     event.all_called();
 }
 

@@ -150,10 +150,10 @@ impl Engine {
         serve(&io);
         let notes = Log::new();
         let (noted, own) = (notes.clone(), name.to_owned());
-        io.on_server_side("note", move |args: Args| {
+        io.server_side().on("note", move |args: Args| {
             noted.push(args.as_json().to_owned());
         });
-        io.on_server_side("who", move || own.clone());
+        io.server_side().on("who", move || own.clone());
         Node {
             rig: ServerRig::memory(&io),
             io,

@@ -99,7 +99,7 @@ type Seen = Arc<Mutex<Vec<Vec<Value>>>>;
 fn serve(namespace: &Namespace, name: &str) {
     let seen = Seen::default();
     let (notes, name) = (Arc::clone(&seen), name.to_owned());
-    namespace.on_server_side("note", move |args: Args| {
+    namespace.server_side().on("note", move |args: Args| {
         let mut note = vec!["note".into()];
         note.extend(Value::list(&args)?);
         notes

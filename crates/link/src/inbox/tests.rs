@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use sockeye_events::{
     Data, EmitError, EventError, EventName, EventSocket, ExtractError, FromEvent, Listeners,
-    Ordering, Refusal, StateMap,
+    Ordering, PeerSocket, Refusal, StateMap,
 };
 use sockeye_socket_proto::{Args, Connection, ConnectionConfig, Input, SocketRevision, ToArgs};
 use tokio::sync::Semaphore;
@@ -98,6 +98,8 @@ impl Fake {
         middlewares.update(|middlewares| middlewares.push(middleware));
     }
 }
+
+impl PeerSocket for Fake {}
 
 impl EventSocket for Fake {
     fn acknowledge<A: ToArgs + ?Sized>(&self, id: u64, args: &A) -> Result<(), EmitError> {

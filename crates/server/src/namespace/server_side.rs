@@ -1,22 +1,22 @@
 //! Events between the servers of a cluster, in one namespace.
 
 use sockeye_adapter::{EventBody, Incomplete};
-use sockeye_events::{AckError, Callback, EmitError, IntoReply, erase};
+use sockeye_events::{AckError, EmitError, Listeners};
 use sockeye_socket_proto::{Args, FromArgs, ToArgs};
 
 use super::Namespace;
 use crate::{ServerSide, ServerSideError};
 
 impl Namespace {
-    /// Emits an event to the other servers of the cluster, whose handlers it runs that were added there with
-    /// [`on_server_side`](Self::on_server_side), in the namespace of this name. A server that is alone emits it to nobody.
+    /// Emits an event to the other servers of the cluster, whose handlers it runs that were added there to
+    /// [`server_side`](Self::server_side), in the namespace of this name. A server that is alone emits it to nobody.
     ///
     /// ```
     /// # use sockeye_server as sockeye;
     /// use sockeye::{Data, EmitError, Server};
     ///
     /// # fn run(io: &Server) -> Result<(), EmitError> {
-    /// io.on_server_side("flush", |Data(cache): Data<String>| println!("{cache} is stale"));
+    /// io.server_side().on("flush", |Data(cache): Data<String>| println!("{cache} is stale"));
     /// io.server_side_emit("flush", "prices")?; // on each of the others
     /// # Ok(())
     /// # }
@@ -68,30 +68,13 @@ impl Namespace {
         }
     }
 
-    /// Adds a handler of an event that other servers of the cluster emit with
-    /// [`server_side_emit`](Self::server_side_emit). What it returns is the answer; of several handlers, the first answer
-    /// counts.
+    /// The handlers of events that other servers of the cluster emit with [`server_side_emit`](Self::server_side_emit) in the
+    /// namespace of this name. What a handler returns is the answer; of several handlers, the first answer counts.
     ///
-    /// Clients have no part in this: their events do not reach it.
-    pub fn on_server_side<M: 'static, F>(&self, name: &str, handler: F) -> &Self
-    where
-        F: Callback<ServerSide, M>,
-        F::Output: IntoReply,
-    {
-        let handler = erase(handler);
-        self.here()
-            .server_side
-            .listeners
-            .update(|listeners| listeners.on(name, handler));
-        self
-    }
-
-    /// Removes the handlers of one event of other servers; says how many there were.
-    pub fn off_server_side(&self, name: &str) -> usize {
-        self.here()
-            .server_side
-            .listeners
-            .update(|listeners| listeners.off(name))
+    /// Clients have no part in this: their events do not reach them.
+    #[must_use]
+    pub fn server_side(&self) -> &Listeners<ServerSide> {
+        &self.here().server_side.listeners
     }
 
     /// How many servers form the cluster, with this one, as far as the adapter knows: 1 without a cluster.

@@ -16,7 +16,7 @@ use sockeye_adapter::Slot;
 use sockeye_engine::{Dialect, Revision, TransportKind};
 use sockeye_events::{
     AckTable, EmitError, Event, EventError, EventSocket, ExtractError, FromEvent, Listeners,
-    Refusal, StateMap,
+    PeerSocket, Refusal, StateMap,
 };
 use sockeye_link::packet::{self, AckForm, encode_ack_for, with_buffers};
 use sockeye_link::{Own, Peer, Receiver, further, tell_error};
@@ -343,6 +343,8 @@ impl Socket {
         }
     }
 }
+
+impl PeerSocket for Socket {}
 
 impl EventSocket for Socket {
     const IS_MEASURED: bool = true;

@@ -5,18 +5,18 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 use sockeye_adapter::{AnswerTo, EventBody, Reception};
-use sockeye_events::{HandlerFuture, ListenerTable, Snapshot, StateMap, start};
+use sockeye_events::{HandlerFuture, Listeners, StateMap, start};
 use sockeye_link::EventLimits;
 use sockeye_socket_proto::Args;
 
-use super::{ServerSideLimits, dispatch};
+use super::{ServerSide, ServerSideLimits, dispatch};
 
 /// The events of other servers in one namespace, and their handlers.
 ///
 /// They start in the order in which they come: what handlers do before they wait for something is done one event after the
 /// other, by whoever brings one, or by the handler whose end has made room for those that are queued.
 pub(crate) struct Incoming {
-    pub(crate) listeners: Snapshot<ListenerTable<super::ServerSide>>,
+    pub(crate) listeners: Listeners<ServerSide>,
     namespace: Arc<str>,
     state: Arc<StateMap>,
     limits: EventLimits,
@@ -50,7 +50,7 @@ impl Incoming {
         limits: ServerSideLimits,
     ) -> Arc<Self> {
         Arc::new(Self {
-            listeners: Snapshot::default(),
+            listeners: Listeners::default(),
             namespace,
             state,
             limits: limits.events,
@@ -87,9 +87,8 @@ impl Incoming {
     }
 
     fn start(self: &Arc<Self>, event: &EventBody<'_>, bytes: usize, answer: Option<AnswerTo>) {
-        let listeners = self.listeners.load();
         dispatch(
-            &listeners,
+            &self.listeners,
             &self.namespace,
             &self.state,
             event,
@@ -164,7 +163,6 @@ impl Incoming {
 mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
 
-    use sockeye_events::erase;
     use tokio::sync::Semaphore;
 
     use super::*;
@@ -197,10 +195,7 @@ mod tests {
                     assert_ne!(number, 1, "this one panics");
                 }
             };
-            let handler = erase(handler);
-            incoming
-                .listeners
-                .update(|listeners| listeners.on("x", handler));
+            incoming.listeners.on("x", handler);
             Self {
                 incoming,
                 started,

@@ -15,8 +15,8 @@ use bytes::Bytes;
 use futures_util::StreamExt;
 use serde_json::{Value, json};
 use sockeye_server::{
-    AckError, Answerer, Args, Data, EmitError, Handshake, Incomplete, Refusal, RoomEvent, Server,
-    ServerConfig, ServerSide, ServerSideError, Socket, State,
+    AckError, Answerer, Args, Data, EmitError, EventName, Handshake, Incomplete, Refusal,
+    RoomEvent, Server, ServerConfig, ServerSide, ServerSideError, Socket, State,
 };
 use sockeye_testkit::{Log, Peer, ServerRig};
 
@@ -362,13 +362,13 @@ async fn servers_emit_to_each_other() {
     let log = Log::new();
     for io in [&a.io, &b.io, &c] {
         let entries = log.clone();
-        io.on_server_side(
+        io.server_side().on(
             "note",
             move |State(name): State<&'static str>, Data((text, bytes)): Data<(String, Bytes)>| {
                 entries.push(format!("{name}: {text} {bytes:?}"));
             },
         );
-        io.on_server_side(
+        io.server_side().on(
             "who",
             async |from: ServerSide, State(name): State<&'static str>, io: Server| {
                 tokio::time::sleep(Duration::from_millis(10)).await;
@@ -406,7 +406,7 @@ async fn servers_emit_to_each_other() {
         "{reserved:?}"
     );
     // Whoever has no handler does not answer.
-    assert_eq!(c.off_server_side("who"), 1);
+    assert_eq!(c.server_side().off("who"), 1);
     let answers = a.io.server_side_emit_with_ack::<String>("who", ()).await;
     let Err(ServerSideError::Incomplete(Incomplete {
         answers,
@@ -417,12 +417,38 @@ async fn servers_emit_to_each_other() {
     };
     assert_eq!(answers, ["b/ 1"]);
     // And an answer may be a refusal.
-    c.on_server_side("who", || Err::<String, _>(Refusal::new("not now")));
+    c.server_side()
+        .on("who", || Err::<String, _>(Refusal::new("not now")));
     let refused = a.io.server_side_emit_with_ack::<String>("who", ()).await;
     let Err(ServerSideError::Answer(AckError::Refused(refusal))) = refused else {
         panic!("{refused:?}")
     };
     assert_eq!(refusal.message(), "not now");
+}
+
+#[tokio::test(start_paused = true)]
+async fn handlers_of_other_servers_events_are_as_those_of_peers() {
+    let (_hub, [a, b], _peers) = two().await;
+    let log = Log::new();
+    let note = |text: &'static str| {
+        let entries = log.clone();
+        move |EventName(name): EventName| entries.push(format!("{text} {name}"))
+    };
+    let handlers = b.io.server_side();
+    let every = handlers.on_any(note("every")).id();
+    let kept = handlers.once("x", note("once")).on("x", note("kept")).id();
+    for _ in 0..2 {
+        a.io.server_side_emit("x", ()).unwrap();
+    }
+    for expected in ["every x", "once x", "kept x", "every x", "kept x"] {
+        assert_eq!(log.next().await, expected);
+    }
+    assert_eq!(handlers.listeners("x"), [kept]);
+    assert!(handlers.remove_listener(every) && handlers.remove_listener(kept));
+    a.io.server_side_emit("x", ()).unwrap();
+    handlers.on("y", note("last"));
+    a.io.server_side_emit("y", ()).unwrap();
+    assert_eq!(log.next().await, "last y");
 }
 
 #[tokio::test(start_paused = true)]
