@@ -27,8 +27,8 @@ pub use cors::Cors;
 pub use engine::{Engine, WeakEngine};
 pub use handshake::{ConnectionInfo, Handshake, Headers};
 pub use http::{
-    Body, EngineLayer, EngineService, HttpCompression, LayerBody, LayeredService, RequestBody,
-    RequestService, StaticFile,
+    Body, EngineLayer, EngineService, HttpCompression, LayerBody, LayeredService, OtherBody,
+    OtherService, RequestBody, RequestService, StaticFile,
 };
 pub use listener::{ListenError, ListenOptions, ListenUrl, Listener, UrlError};
 pub use peer_origin::PeerOrigin;

@@ -13,21 +13,18 @@ mod pipe;
 mod unix;
 mod url;
 
-use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use ::http::{Request, Response};
-use bytes::Bytes;
-use hyper::body::Incoming;
 use thiserror::Error;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
-use tower_service::Service;
+use tower_layer::Layer;
 
 use crate::application::Application;
 use crate::engine::Engine;
+use crate::http::OtherService;
 use acceptor::Acceptor;
 use bound::bind;
 pub(crate) use given::GivenStream;
@@ -132,32 +129,20 @@ impl<A: Application> Engine<A> {
     ///
     /// [`ListenError`] if the URL makes no sense or the address cannot be had.
     pub async fn listen(&self, url: &str, options: ListenOptions) -> Result<Listener, ListenError> {
-        self.listen_with(url, options, self.service()).await
+        self.listen_with(url, options, OtherService::none()).await
     }
 
-    /// Listens on a URL and lets `service` answer, which usually has the engine's
-    /// [`layer`](Self::layer) around it.
+    /// Listens on a URL and lets `other` answer the HTTP requests that are not for the engine's path.
     ///
     /// # Errors
     ///
     /// As for [`listen`](Self::listen).
-    pub async fn listen_with<S, B>(
+    pub async fn listen_with(
         &self,
         url: &str,
         options: ListenOptions,
-        service: S,
-    ) -> Result<Listener, ListenError>
-    where
-        S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible>
-            + Clone
-            + Send
-            + Sync
-            + 'static,
-        S::Future: Send,
-        B: http_body::Body<Data = Bytes, Error: Into<Box<dyn std::error::Error + Send + Sync>>>
-            + Send
-            + 'static,
-    {
+        other: OtherService,
+    ) -> Result<Listener, ListenError> {
         let parsed = url
             .parse::<ListenUrl>()
             .map_err(|source| ListenError::Url {
@@ -183,6 +168,7 @@ impl<A: Application> Engine<A> {
         };
         let closing = Arc::new(watch::Sender::new(false));
         let options = Arc::new(options);
+        let service = self.layer().layer(other);
         let mut addresses = Vec::new();
         let mut tasks = Vec::new();
         for socket in bound {

@@ -6,7 +6,7 @@ use std::task::{Context, Waker};
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures_util::future::join_all;
+use futures_util::future::{BoxFuture, FutureExt, join_all};
 use http::{Request, Response};
 use http_body::Body;
 use hyper::body::Incoming;
@@ -14,11 +14,10 @@ use sockeye_engine::SessionHandle;
 use sockeye_events::{Callback, Event, EventSocket, ExtractError, FromEvent, StateMap};
 use sockeye_listen::{
     Application, ConfigError, ConnectionInfo, Engine, EngineLayer, EngineService, LayeredService,
-    ListenError, ListenOptions, Listener, WeakEngine,
+    ListenError, ListenOptions, Listener, OtherService, WeakEngine,
 };
 use sockeye_meter as meter;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tower_layer::Layer;
 use tower_service::Service;
 
 use crate::common::Common;
@@ -402,7 +401,8 @@ impl Server {
         url: impl ToString,
         options: ListenOptions,
     ) -> Result<Listener, ListenError> {
-        self.engine.listen(&url.to_string(), options).await
+        self.open(url.to_string(), options, OtherService::none())
+            .await
     }
 
     /// Listens on a URL, with `service` to answer every request that is not for the server's
@@ -429,8 +429,18 @@ impl Server {
             + Send
             + 'static,
     {
-        let service = self.engine.layer().layer(service);
-        self.engine.listen_with(url, options, service).await
+        self.open(url.to_owned(), options, OtherService::new(service))
+            .await
+    }
+
+    /// Boxed, and of no type but this crate's: otherwise each program that listens would compile all that serves connections.
+    fn open(
+        &self,
+        url: String,
+        options: ListenOptions,
+        other: OtherService,
+    ) -> BoxFuture<'_, Result<Listener, ListenError>> {
+        async move { self.engine.listen_with(&url, options, other).await }.boxed()
     }
 
     /// Serves HTTP, which is long-polling and WebSocket, on a connection that somebody else has accepted:

@@ -6,6 +6,7 @@ mod encoding;
 mod files;
 mod jsonp;
 mod middleware;
+mod other;
 mod params;
 mod polling;
 mod service;
@@ -17,6 +18,7 @@ pub use encoding::HttpCompression;
 pub use files::StaticFile;
 pub(crate) use middleware::Layers;
 pub use middleware::{RequestBody, RequestService};
+pub use other::{OtherBody, OtherService};
 pub use service::{EngineLayer, EngineService, LayerBody, LayeredService};
 
 use bytes::Bytes;

@@ -1,14 +1,10 @@
 //! Accepting connections, and seeing to it that each finds who serves it.
 
-use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use ::http::{Request, Response};
-use bytes::Bytes;
-use hyper::body::Incoming;
 #[cfg(any(windows, feature = "tls"))]
 use sockeye_engine::Seated;
 use sockeye_engine::{Io, PeerCredentials, Seat};
@@ -16,7 +12,6 @@ use sockeye_engine_proto::TransportKind;
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
-use tower_service::Service;
 
 use super::bound::{Accepted, Bound};
 use super::{ListenOptions, bare, http};
@@ -25,17 +20,18 @@ use crate::connections::Admitted;
 use crate::engine::Engine;
 use crate::gate::Door;
 use crate::handshake::{ConnectionInfo, Handshake};
+use crate::http::{LayeredService, OtherService};
 use crate::trace;
 
 /// Accepts connections of one socket.
-pub(super) struct Acceptor<A, S> {
+pub(super) struct Acceptor<A> {
     pub(super) engine: Engine<A>,
     /// Held by the acceptor itself too, so that it is not closed by losing the [`Listener`].
     pub(super) closing: Arc<watch::Sender<bool>>,
     pub(super) options: Arc<ListenOptions>,
     pub(super) secure: bool,
     /// What answers HTTP; none on a bare stream.
-    pub(super) service: Option<S>,
+    pub(super) service: Option<LayeredService<A, OtherService>>,
 }
 
 /// How long to wait when the process has no file descriptor left for a new connection.
@@ -45,19 +41,7 @@ const EXHAUSTED_PAUSE: Duration = Duration::from_millis(50);
 /// connection was closed for it.
 const SHED_PAUSE: Duration = Duration::from_millis(1);
 
-impl<A, S, B> Acceptor<A, S>
-where
-    A: Application,
-    S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible>
-        + Clone
-        + Send
-        + Sync
-        + 'static,
-    S::Future: Send,
-    B: http_body::Body<Data = Bytes, Error: Into<Box<dyn std::error::Error + Send + Sync>>>
-        + Send
-        + 'static,
-{
+impl<A: Application> Acceptor<A> {
     /// Accepts until it is to stop. The door is what the end of the engine waits for: it closes last.
     pub(super) async fn run(self, mut socket: Bound, _door: Door) {
         let mut connections = JoinSet::new();
@@ -95,7 +79,7 @@ where
     }
 
     /// Ready when this listener or the whole engine is closed.
-    fn stop(&self) -> impl Future<Output = ()> + Send + use<A, S, B> {
+    fn stop(&self) -> impl Future<Output = ()> + Send + use<A> {
         let (engine, mut closing) = (self.engine.clone(), self.closing.subscribe());
         async move {
             tokio::select! {
@@ -171,7 +155,7 @@ where
         stream: TcpStream,
         address: SocketAddr,
         admitted: Admitted,
-        service: S,
+        service: LayeredService<A, OtherService>,
     ) {
         let info = ConnectionInfo {
             remote_addr: Some(address),

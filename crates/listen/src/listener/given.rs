@@ -6,6 +6,7 @@ use std::time::SystemTime;
 use sockeye_engine::{Io, Seated, Stream};
 use sockeye_engine_proto::TransportKind;
 use tokio::io::{AsyncRead, AsyncWrite};
+use tower_layer::Layer;
 
 use super::{ListenOptions, bare, http};
 use crate::application::Application;
@@ -13,6 +14,7 @@ use crate::connections::Admitted;
 use crate::engine::Engine;
 use crate::gate::Door;
 use crate::handshake::{ConnectionInfo, Handshake};
+use crate::http::OtherService;
 
 /// A stream of whichever kind, under a name by which it can be had back from the HTTP library.
 pub(crate) type GivenStream = Pin<Box<dyn Stream>>;
@@ -39,7 +41,7 @@ impl<A: Application> Engine<A> {
         let stream: GivenStream = Box::pin(stream);
         let engine = self.clone();
         tokio::spawn(async move {
-            let service = engine.service();
+            let service = engine.layer().layer(OtherService::none());
             let stop = engine.gate().emptied();
             tokio::select! {
                 () = http::serve(stop, stream, watched, service, info, &options) => {}
