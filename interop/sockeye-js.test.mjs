@@ -682,6 +682,29 @@ test("keeps_events_that_come_before_the_answer_to_its_connect", async (t) => {
   assert.deepEqual(heard, [1, 2]);
 });
 
+test("namespace_that_is_left_for_an_early_event_is_told_nothing_more", async (t) => {
+  const { attached, url } = await listen(t, (server) => new WebSocketServer({ server }));
+  const heard = [];
+  attached.on("connection", (socket) => {
+    socket.send('0{"sid":"s","upgrades":[],"pingInterval":25000,"pingTimeout":20000}');
+    socket.on("message", (packet) => {
+      heard.push(String(packet));
+      if (heard.at(-1) !== "40") return;
+      socket.send('42["early"]');
+      socket.send('40{"sid":"x"}');
+    });
+  });
+  const socket = connect(url, { ...FAST, transports: ["websocket"] });
+  const other = socket.io.socket("/other");
+  t.after(() => other.disconnect());
+  socket.emit("waits");
+  socket.on("connect", () => assert.fail("it has left"));
+  const left = new Promise((resolve) => socket.on("early", () => resolve(socket.disconnect())));
+  await left;
+  await new Promise((resolve) => setTimeout(resolve, 50));
+  assert.deepEqual(heard.filter((packet) => !packet.startsWith("40/other")), ["40", "41"]);
+});
+
 test("namespace_that_is_left_before_the_answer_is_left_when_it_comes", async (t) => {
   const { io, url } = await socketIo(t);
   const told = [];

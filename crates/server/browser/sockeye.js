@@ -83,7 +83,7 @@ export class Socket extends Emitter {
   #nextId = 0;
   #acks = new Map();
   #buffer = [];
-  /** Events before the answer to this join, and to the CONNECT without one. */
+  /** Events before the answer to this join; which join was asked for. */
   #early;
   #asked;
 
@@ -179,7 +179,7 @@ export class Socket extends Emitter {
       this.#leave();
       return this._fire("connect_error", error);
     }
-    // Not if it has left, or joined anew.
+    // It has left since.
     if (this.#early !== early || this.io._engine !== engine) return;
     this.#asked = early;
     this.io._write(CONNECT, this.nsp, undefined, auth);
@@ -215,6 +215,7 @@ export class Socket extends Emitter {
       this.id = data.sid;
       this.connected = true;
       for (const packet of this.#early.splice(0)) this._receive(packet);
+      if (!this.connected) return;
       for (const packet of this.#buffer.splice(0)) this.io._write(...packet);
       this._fire("connect");
     } else if (type === DISCONNECT && this.connected) {
