@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::sync::oneshot;
 use tracing::{Instrument, Span};
 
-use crate::run::run;
+use crate::run::{Task, run};
 use crate::socket::shared::ClientCore;
 use crate::socket::{ClientSocket, Waiter};
 use crate::{ConnectError, Socket};
@@ -58,7 +58,7 @@ impl Socket {
 ///
 /// Outside of a tokio runtime, if there never was a task.
 fn start(client: &Arc<ClientCore>) {
-    if let Some(task) = client.begin() {
+    if let Some(task) = Task::begin(client) {
         let span = span(client);
         // A task with a place for a span is larger: one that nobody wants is not to cost that.
         if span.is_disabled() {

@@ -1,4 +1,4 @@
-//! Events and acknowledgements on their way out.
+//! Events on their way out, and the answers to them.
 
 #[cfg(test)]
 mod tests;
@@ -12,7 +12,7 @@ use sockeye_engine::{Dialect, Revision, SessionHandle};
 use sockeye_events::{
     AckFuture, AckTable, EmitError, Event, EventError, EventErrorKind, EventSocket, NoAnswer,
 };
-use sockeye_link::packet::{self, AckForm, Flags, encode_ack_for, encode_for, send, with_buffers};
+use sockeye_link::packet::{self, Flags, encode_for, send, with_buffers};
 use sockeye_link::{EmitOptions, Emitter};
 use sockeye_socket_proto::{Args, BytesOut, EncodeError, EncodeErrorKind, FromArgs, ToArgs};
 
@@ -290,21 +290,9 @@ impl Socket {
         let given_up = queue.handle_failure();
         drop(state);
         if let Some(event) = given_up {
-            self.give_up(&event, NoAnswer::Timeout);
+            self.give_up_event(&event, NoAnswer::Timeout);
         }
         self.send_next();
-    }
-
-    /// An event was sent often enough: whoever waits for its answer is told, or else the error
-    /// hook.
-    pub(crate) fn give_up(&self, event: &Waiting, why: NoAnswer) {
-        match event.ack_id.and_then(|id| self.inner().acks.remove(id)) {
-            Some(waiter) => waiter.tell(Err(why)),
-            None => {
-                let kind = EventErrorKind::GivenUp(why.into());
-                self.report(EventError::new(&event.name, kind));
-            }
-        }
     }
 
     /// An acknowledgement came.
@@ -432,35 +420,6 @@ impl ClientSocket {
             let limits = self.limits().inline(!flags.binary);
             let start = encode_for(session, buffers, namespace, name, args, *ack_id, limits)?;
             packet::send_event_if(peer, buffers, start, (name, *ack_id), flags.send, || true)
-        })
-    }
-
-    /// How many bytes may be sent at once.
-    fn limits(&self) -> BytesOut {
-        self.client_config.connection.bytes_out()
-    }
-
-    /// Answers an event that came over this session.
-    pub(crate) fn acknowledge<A: ToArgs + ?Sized>(
-        &self,
-        session: &SessionHandle,
-        id: u64,
-        args: &A,
-    ) -> Result<(), EmitError> {
-        with_buffers(|buffers| {
-            let namespace = self.namespace();
-            let form = match self.counted_acks.load(Ordering::Relaxed) {
-                true => AckForm::Counted,
-                false => AckForm::Plain,
-            };
-            let limits = self.limits();
-            let start = encode_ack_for(session, buffers, namespace, id, args, form, limits)?;
-            // Locked, so that nothing can be sent behind the packet that leaves the namespace.
-            let state = self.lock();
-            if !is_in(&state, session) {
-                return Err(EmitError::Disconnected);
-            }
-            send(self.peer(session), buffers, start, Flags::new().send)
         })
     }
 }

@@ -12,8 +12,45 @@ use tokio::sync::oneshot;
 use crate::connection::Connection;
 use crate::hooks::caught;
 use crate::life::attempts::{Attempts, Next};
-use crate::socket::shared::{ClientCore, Task};
+use crate::socket::shared::ClientCore;
 use crate::{ClientEvent, ConnectError};
+
+/// The client's task, as long as it has something to do.
+pub(crate) struct Task {
+    shared: Arc<ClientCore>,
+    ended: bool,
+}
+
+impl Task {
+    /// A socket wants to be connected. Gives the task that is to be run for that, if there is none that now knows.
+    pub(crate) fn begin(shared: &Arc<ClientCore>) -> Option<Self> {
+        shared.begin().then(|| Self {
+            shared: Arc::clone(shared),
+            ended: false,
+        })
+    }
+
+    fn next(&mut self) -> Next {
+        let next = self.shared.next();
+        self.ended = next == Next::Rest;
+        next
+    }
+}
+
+impl Drop for Task {
+    /// Nobody must wait for a task that is gone: if it has not come to its end, its runtime was
+    /// shut down, or something in it panicked.
+    fn drop(&mut self) {
+        if self.ended {
+            return;
+        }
+        self.shared.forget_task();
+        for socket in self.shared.sockets() {
+            socket.inner().handle_lost_task();
+        }
+        self.shared.tell_rested();
+    }
+}
 
 /// Does what is [next](Next) until nothing is.
 pub(crate) async fn run(mut task: Task) {

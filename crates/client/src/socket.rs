@@ -1,3 +1,5 @@
+mod answering;
+mod ending;
 mod listeners;
 mod reporting;
 pub(crate) mod shared;
@@ -12,13 +14,14 @@ use std::time::Duration;
 
 use sockeye_engine::{SessionHandle, TransportKind};
 use sockeye_events::{
-    AckFuture, EmitError, Event, EventError, EventSocket, ExtractError, FromEvent, Listeners,
-    PeerSocket, Refusal, StateMap, start_alone,
+    AckFuture, EmitError, Event, EventError, EventErrorKind, EventSocket, ExtractError, FromEvent,
+    Listeners, NoAnswer, PeerSocket, Refusal, StateMap, start_alone,
 };
 use sockeye_link::{Own, Receiver, packet, tell_error};
 use sockeye_socket_proto::{FromArgs, RawArgs, ToArgs};
 
 use crate::config::SocketConfig;
+use crate::life::buffer::Waiting;
 use crate::life::recovery::offset_of;
 use crate::{ConnectError, Emission};
 use shared::{Alive, ClientCore};
@@ -283,6 +286,18 @@ impl Socket {
         let listeners = &self.inner.listeners;
         if listeners.load().dispatch_local(event, start_alone) {
             listeners.sweep(event.name());
+        }
+    }
+
+    /// An event was sent often enough: whoever waits for its answer is told, or else the error
+    /// hook.
+    pub(crate) fn give_up_event(&self, event: &Waiting, why: NoAnswer) {
+        match event.ack_id.and_then(|id| self.inner.acks.remove(id)) {
+            Some(waiter) => waiter.tell(Err(why)),
+            None => {
+                let kind = EventErrorKind::GivenUp(why.into());
+                self.report(EventError::new(&event.name, kind));
+            }
         }
     }
 }

@@ -64,14 +64,8 @@ pub(crate) struct Settings {
 }
 
 /// Held by every handle of the application, and by nobody else: when the last one goes, the
-/// client disconnects.
+/// client [disconnects](super::ending).
 pub(crate) struct Alive(pub(crate) Arc<ClientCore>);
-
-impl Drop for Alive {
-    fn drop(&mut self) {
-        self.0.disconnect_all();
-    }
-}
 
 impl ClientCore {
     /// The state of a new client, kept alive by what is returned.
@@ -173,17 +167,13 @@ impl ClientCore {
         tell(&mut self.state.lock().attempts)
     }
 
-    /// A socket wants to be connected. Gives the task that is to be run for that, if there is none that now knows.
-    pub(crate) fn begin(self: &Arc<Self>) -> Option<Task> {
-        if self.attempts(Attempts::begin) {
-            let shared = Arc::clone(self);
-            return Some(Task {
-                shared,
-                ended: false,
-            });
+    /// A socket wants to be connected. Whether a task is to be run for that: if there is one, it now knows.
+    pub(crate) fn begin(&self) -> bool {
+        let begins = self.attempts(Attempts::begin);
+        if !begins {
+            self.poke();
         }
-        self.poke();
-        None
+        begins
     }
 
     /// Runs the client's task.
@@ -214,16 +204,31 @@ impl ClientCore {
         current.or_else(|| self.runtime.lock().clone())
     }
 
-    fn next(&self) -> Next {
+    /// What the task is to do. If that is nothing, it is gone as far as everyone is concerned.
+    pub(crate) fn next(&self) -> Next {
         let reconnection = self.settings().reconnection;
         let mut state = self.state.lock();
         let wanted = state.is_wanted();
         let next = (state.attempts).next(wanted, reconnection.as_ref(), now(), random());
         drop(state);
         if next == Next::Rest {
-            self.rested.notify_waiters();
+            self.tell_rested();
         }
         next
+    }
+
+    /// The task is gone without having ended its session.
+    pub(crate) fn forget_task(&self) {
+        let mut state = self.state.lock();
+        state.attempts = Attempts::default();
+        state.session = None;
+        drop(state);
+        self.heartbeat.forget();
+    }
+
+    /// Whoever waits for it is told that there is no task, or one session less.
+    pub(crate) fn tell_rested(&self) {
+        self.rested.notify_waiters();
     }
 
     /// Waits until there is no task.
@@ -305,47 +310,6 @@ impl ClientCore {
     pub(crate) fn session(&self) -> Option<SessionHandle> {
         self.state.lock().session.clone()
     }
-
-    pub(crate) fn disconnect_all(&self) {
-        for socket in self.sockets() {
-            socket.inner().disconnect();
-        }
-        self.poke();
-    }
-}
-
-/// The client's task, as long as it has something to do.
-pub(crate) struct Task {
-    pub(crate) shared: Arc<ClientCore>,
-    ended: bool,
-}
-
-impl Task {
-    /// What is to be done. If that is nothing, the task is gone as far as everyone is concerned.
-    pub(crate) fn next(&mut self) -> Next {
-        let next = self.shared.next();
-        self.ended = next == Next::Rest;
-        next
-    }
-}
-
-impl Drop for Task {
-    /// Nobody must wait for a task that is gone: if it has not come to its end, its runtime was
-    /// shut down, or something in it panicked.
-    fn drop(&mut self) {
-        if self.ended {
-            return;
-        }
-        let mut state = self.shared.state.lock();
-        state.attempts = Attempts::default();
-        state.session = None;
-        drop(state);
-        self.shared.heartbeat.forget();
-        for socket in self.shared.sockets() {
-            socket.inner().handle_lost_task();
-        }
-        self.shared.rested.notify_waiters();
-    }
 }
 
 /// A session that finishes by itself, unless its runtime is shut down before.
@@ -354,7 +318,7 @@ struct Lingering(Arc<ClientCore>);
 impl Drop for Lingering {
     fn drop(&mut self) {
         self.0.state.lock().lingering -= 1;
-        self.0.rested.notify_waiters();
+        self.0.tell_rested();
     }
 }
 

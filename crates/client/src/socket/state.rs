@@ -9,6 +9,7 @@ use sockeye_events::names::{CONNECT_ERROR, DISCONNECTING};
 use sockeye_events::{AckTable, DisconnectReason, Event, Listeners, NoAnswer, StateMap};
 
 use sockeye_link::{Own, Peer, packet};
+use sockeye_socket_proto::BytesOut;
 use tokio::sync::oneshot;
 
 use super::Socket;
@@ -144,6 +145,11 @@ impl ClientSocket {
         self.client_config.peer(session)
     }
 
+    /// How many bytes may be sent at once.
+    pub(crate) fn limits(&self) -> BytesOut {
+        self.client_config.connection.bytes_out()
+    }
+
     pub(crate) fn disconnect(&self) {
         let mut state = self.lock();
         let (session, waiters) = state.membership.disconnect();
@@ -257,7 +263,7 @@ impl ClientSocket {
         let mut lost = self.lock().handle_end();
         if let Some(event) = lost.given_up.take() {
             let socket = Socket::internal(Arc::clone(self));
-            socket.give_up(&event, NoAnswer::Disconnected);
+            socket.give_up_event(&event, NoAnswer::Disconnected);
         }
         self.acks.fail_where(|id| lost.has(id));
     }
