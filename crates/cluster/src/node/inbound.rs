@@ -11,7 +11,7 @@ use sockeye_cluster_proto::{
 use sockeye_socket_proto::Args;
 
 use super::requests::Input;
-use super::{Node, Place};
+use super::{Node, Place, legacy};
 use crate::clock::now;
 use crate::convert::{options_of, target_of};
 use crate::job::Route;
@@ -141,7 +141,11 @@ impl Node {
                 let value = answer;
                 self.requests.answer(&request, Input::Ack { from, value });
             }
-            Message::Legacy { request, what } => self.obey_legacy(local, from, request, what),
+            Message::Legacy { request, what } => {
+                if let Some(answer) = legacy::obey(local, what) {
+                    self.respond(from, Message::LegacyAnswer { request, answer });
+                }
+            }
             // A heartbeat is heard, and has no more to say. What is not known here is of a later dialect.
             _ => {}
         }

@@ -4,28 +4,11 @@
 use std::sync::Arc;
 
 use sockeye_adapter::{Local, Target};
-use sockeye_cluster_proto::legacy::{LegacyAnswer, LegacyId, LegacyRequest};
-use sockeye_cluster_proto::{Message, NodeId, Value};
+use sockeye_cluster_proto::Value;
+use sockeye_cluster_proto::legacy::{LegacyAnswer, LegacyRequest};
 
-use super::Node;
-
-impl Node {
-    /// Does what is asked, and answers where this is the one who has to.
-    pub(super) fn obey_legacy(
-        &self,
-        local: &dyn Local,
-        from: Option<NodeId>,
-        request: LegacyId,
-        what: LegacyRequest,
-    ) {
-        if let Some(answer) = answer_to(local, what) {
-            self.respond(from, Message::LegacyAnswer { request, answer });
-        }
-    }
-}
-
-/// `None` where somebody else answers, or nobody.
-fn answer_to(local: &dyn Local, what: LegacyRequest) -> Option<LegacyAnswer> {
+/// Does what is asked. `None` where somebody else answers, or nobody.
+pub(super) fn obey(local: &dyn Local, what: LegacyRequest) -> Option<LegacyAnswer> {
     Some(match what {
         LegacyRequest::SocketIds { rooms } => {
             let sockets = local.sockets(&Target::all().to(&rooms));
