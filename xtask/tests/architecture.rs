@@ -28,6 +28,7 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 
 use cargo::cargo;
+use modules::Methods;
 
 /// A crate may depend on those of a smaller number. Two of the same number never see each other.
 const LAYERS: &[(&str, u8)] = &[
@@ -121,6 +122,9 @@ const FORBIDDEN_CODE: &[&str] = &[
     "parking_lot",
 ];
 
+/// Crates that still have files which call methods of each other: there, only what is named makes an arrow between files.
+const METHODS_IGNORED: &[&str] = &["sockeye-engine", "sockeye-server"];
+
 #[test]
 fn dependencies_go_down_only() {
     let packages = packages();
@@ -183,7 +187,11 @@ fn no_files_of_a_crate_need_each_other() {
     let mut wrong = String::new();
     for package in packages() {
         let name = &package.name;
-        let arrows = modules::arrows(&package.folder.join("src"));
+        let methods = match METHODS_IGNORED.contains(&name.as_str()) {
+            true => Methods::Ignored,
+            false => Methods::Count,
+        };
+        let arrows = modules::arrows(&package.folder.join("src"), methods);
         let circles = circles::circles(&arrows);
         for circle in circles {
             let shown = circles::shown(&circle, &arrows);

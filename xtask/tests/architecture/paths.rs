@@ -1,6 +1,6 @@
 //! What a file of Rust imports, says and defines.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// A file as far as its paths go: words joined by `::`.
 #[derive(Debug, Default)]
@@ -8,6 +8,10 @@ pub(crate) struct Source {
     pub(crate) imports: Vec<Import>,
     /// The names of what it defines for others to name.
     pub(crate) items: BTreeSet<String>,
+    /// The methods and functions that it gives types, other than by traits, and who may call them.
+    pub(crate) methods: BTreeMap<String, Reach>,
+    /// The methods that it calls on whatever value.
+    pub(crate) calls: BTreeSet<String>,
     /// What its code says besides its imports.
     paths: BTreeSet<Vec<String>>,
 }
@@ -46,6 +50,16 @@ impl Source {
     }
 }
 
+/// Who may call a function.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Reach {
+    /// The module and those in it.
+    Own,
+    /// The module above, and all in it.
+    Super,
+    Crate,
+}
+
 struct Reader<'c> {
     words: Vec<&'c str>,
     at: usize,
@@ -57,14 +71,17 @@ struct Reader<'c> {
 #[derive(Clone, Copy, PartialEq)]
 enum Scope {
     Module,
+    /// Of a type, not of a trait for it.
+    Impl,
     Other,
 }
 
 impl<'c> Reader<'c> {
     fn read(&mut self) {
+        let mut next = Scope::Other;
         while let Some(word) = self.next() {
             match word {
-                "{" => self.scopes.push(Scope::Other),
+                "{" => self.scopes.push(std::mem::replace(&mut next, Scope::Other)),
                 "}" => drop(self.scopes.pop()),
                 "use" => self.imports(),
                 "mod" if self.words.get(self.at + 1) == Some(&"{") => {
@@ -79,8 +96,8 @@ impl<'c> Reader<'c> {
                     self.at += 1;
                     self.define();
                 }
-                // A field or a method is no path.
-                "." => self.at += usize::from(self.peek().is_some_and(is_name)),
+                "impl" if self.is_of_type() => next = Scope::Impl,
+                "." => self.member(),
                 word if is_name(word) => {
                     let mut path = vec![word.to_owned()];
                     while self.peek() == Some("::")
@@ -116,10 +133,53 @@ impl<'c> Reader<'c> {
 
     /// What stands inside of something else has its name for nobody outside.
     fn define(&mut self) {
-        if self.scopes.is_empty()
-            && let Some(name) = self.peek()
-        {
-            self.source.items.insert(name.to_owned());
+        let Some(name) = self.peek() else { return };
+        match self.scopes.last() {
+            None => _ = self.source.items.insert(name.to_owned()),
+            Some(Scope::Impl) if self.words[self.at - 1] == "fn" => {
+                let reach = self.reach();
+                let known = self.source.methods.entry(name.to_owned());
+                known
+                    .and_modify(|known| *known = reach.max(*known))
+                    .or_insert(reach);
+            }
+            Some(_) => {}
+        }
+    }
+
+    /// What the function that begins here says of who may call it.
+    fn reach(&self) -> Reach {
+        let before = self.words[..self.at - 1].iter().rev();
+        let marks = ["const", "async", "unsafe", "extern", "\""];
+        let before = before.skip_while(|word| marks.contains(word));
+        let before: Vec<_> = before.copied().take(4).collect();
+        match before[..] {
+            [")", "super", "(", "pub"] => Reach::Super,
+            ["pub" | ")", ..] => Reach::Crate,
+            _ => Reach::Own,
+        }
+    }
+
+    /// Whether this `impl` is an item, and of a type alone.
+    fn is_of_type(&self) -> bool {
+        let before = self.at.checked_sub(2).map(|at| self.words[at]);
+        let is_item = matches!(before, None | Some("}" | ";" | "]" | "{" | "unsafe"));
+        let head = self.words[self.at..].split(|word| *word == "{").next();
+        // `for<'a>` stands in a bound.
+        let is_for = |pair: &[&str]| pair[0] == "for" && pair[1] != "<";
+        is_item && !head.is_some_and(|head| head.windows(2).any(is_for))
+    }
+
+    /// A field or a method is no path.
+    fn member(&mut self) {
+        let Some(name) = self.peek().filter(|word| is_name(word)) else {
+            return;
+        };
+        self.at += 1;
+        // What follows two dots is the end of a range, or the rest of a struct.
+        let is_member = self.at < 3 || self.words[self.at - 3] != ".";
+        if is_member && matches!(self.peek(), Some("(" | "::")) {
+            self.source.calls.insert(name.to_owned());
         }
     }
 
