@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use crate::profile::BusProfile;
 use crate::queue::QueueLimits;
 
 /// How a server works together with others, whatever the engine between them.
@@ -11,8 +10,7 @@ use crate::queue::QueueLimits;
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[must_use]
 pub struct ClusterConfig {
-    pub(crate) queue_bytes: usize,
-    pub(crate) queue_age: Option<Duration>,
+    pub(crate) queue: QueueLimits,
     pub(crate) requests_timeout: Duration,
     pub(crate) max_requests: usize,
     pub(crate) max_ack_timeout: Duration,
@@ -26,8 +24,7 @@ pub struct ClusterConfig {
 impl Default for ClusterConfig {
     fn default() -> Self {
         Self {
-            queue_bytes: 16 * 1024 * 1024,
-            queue_age: None,
+            queue: QueueLimits::default(),
             requests_timeout: Duration::from_secs(5),
             max_requests: 10_000,
             max_ack_timeout: Duration::from_secs(600),
@@ -44,7 +41,7 @@ impl ClusterConfig {
     /// How many bytes of messages may wait for the engine. Beyond that, what is oldest is dropped for what is new, which is
     /// counted, logged, and told as a gap. Default: 16 MiB.
     pub const fn max_queue_bytes(mut self, bytes: usize) -> Self {
-        self.queue_bytes = bytes;
+        self.queue.bytes = bytes;
         self
     }
 
@@ -54,7 +51,7 @@ impl ClusterConfig {
     /// After an outage messages wait until the other servers are back, but for half of this at most; those of an
     /// [`Emitter`](crate::Emitter), which does not know the servers, for half of it.
     pub const fn max_queue_age(mut self, age: Duration) -> Self {
-        self.queue_age = Some(age);
+        self.queue.age = Some(age);
         self
     }
 
@@ -121,16 +118,5 @@ impl ClusterConfig {
     pub const fn leave_timeout(mut self, timeout: Duration) -> Self {
         self.leave_timeout = timeout;
         self
-    }
-
-    pub(crate) fn queue_limits(&self, profile: &BusProfile) -> QueueLimits {
-        let default = match profile.log {
-            true => Duration::from_secs(60),
-            false => Duration::from_secs(5),
-        };
-        QueueLimits {
-            bytes: self.queue_bytes,
-            age: self.queue_age.unwrap_or(default),
-        }
     }
 }

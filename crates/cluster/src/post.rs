@@ -35,11 +35,10 @@ pub(crate) struct Post {
 
 impl Post {
     pub(crate) fn new(profile: BusProfile, config: ClusterConfig) -> Self {
-        let limits = config.queue_limits(&profile);
         Self {
+            queue: Queue::new(config.queue, &profile, now),
             profile,
             config,
-            queue: Queue::new(limits, now),
             status: Arc::new(Status::new(profile.name)),
             limits: Limits::default(),
             keys: AtomicU64::new(0),
@@ -126,7 +125,7 @@ impl Post {
 
     /// How long a message may wait.
     pub(crate) fn queue_age(&self) -> Duration {
-        self.config.queue_limits(&self.profile).age
+        self.queue.age
     }
 
     /// Drops what has waited too long.

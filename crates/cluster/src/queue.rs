@@ -15,15 +15,34 @@ use tokio::sync::Notify;
 
 use crate::clock::after;
 use crate::job::{Closing, Interest, Job, Opening};
+use crate::profile::BusProfile;
 
 /// How much may wait for the engine, and for how long.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct QueueLimits {
-    /// Bytes of messages; what is oldest is dropped for what is new. Default: 16 MiB.
+    /// Bytes of messages; what is oldest is dropped for what is new.
     pub(crate) bytes: usize,
-    /// How long a message may wait before it is dropped. Default: 5 s, and 60 s on a bus with a log, on which a message that is
-    /// late still gets to everyone once.
-    pub(crate) age: Duration,
+    /// How long a message may wait before it is dropped; `None` for what suits the bus.
+    pub(crate) age: Option<Duration>,
+}
+
+impl Default for QueueLimits {
+    fn default() -> Self {
+        Self {
+            bytes: 16 * 1024 * 1024,
+            age: None,
+        }
+    }
+}
+
+impl QueueLimits {
+    /// How long a message may wait for this bus. On one with a log, a message that is late still gets to everyone once.
+    fn age_on(&self, bus: &BusProfile) -> Duration {
+        self.age.unwrap_or(match bus.log {
+            true => Duration::from_secs(60),
+            false => Duration::from_secs(5),
+        })
+    }
 }
 
 /// The jobs of one bus.
@@ -33,6 +52,8 @@ pub(crate) struct QueueLimits {
 /// time until which it is of use.
 pub(crate) struct Queue {
     limits: QueueLimits,
+    /// How long a message may wait.
+    pub(crate) age: Duration,
     clock: fn() -> Instant,
     state: Mutex<Jobs>,
     woken: Notify,
@@ -135,8 +156,9 @@ pub(crate) enum Entry {
 }
 
 impl Queue {
-    pub(crate) fn new(limits: QueueLimits, clock: fn() -> Instant) -> Self {
+    pub(crate) fn new(limits: QueueLimits, bus: &BusProfile, clock: fn() -> Instant) -> Self {
         Self {
+            age: limits.age_on(bus),
             limits,
             clock,
             state: Mutex::default(),
@@ -148,7 +170,7 @@ impl Queue {
 
     /// Adds a message.
     pub(crate) fn push(&self, job: Job, bytes: usize) -> Dropped {
-        self.push_for(job, bytes, self.limits.age)
+        self.push_for(job, bytes, self.age)
     }
 
     /// Adds what is of use for this long.

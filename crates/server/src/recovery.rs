@@ -134,7 +134,7 @@ impl Recovery {
             let nudge = Box::new(move || shed.notify_one());
             Budgeted { budget, nudge }
         });
-        let store = MemoryStore::with_budget(config.limits(), epoch, now, budgeted);
+        let store = MemoryStore::with_budget(config.limits, epoch, now, budgeted);
         let store = Arc::new(store);
         let log = Some(Arc::clone(&store));
         let recovery = Self::with(config, store, log);
@@ -225,7 +225,7 @@ impl Recovery {
     ) -> Option<Restored> {
         let hold = self
             .holds
-            .open(&restored.socket, self.config.max_room_bytes);
+            .open(&restored.socket, self.config.limits.log.room_bytes);
         let returning = Returning::new(self, restored, hold);
         // If nobody waits any more, it stays where it was.
         sender.send(returning).err()?.take()

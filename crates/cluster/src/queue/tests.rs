@@ -22,8 +22,11 @@ fn clock() -> Instant {
 }
 
 fn queue(bytes: usize) -> Queue {
-    let age = Duration::from_secs(5);
-    Queue::new(QueueLimits { bytes, age }, clock)
+    of(QueueLimits { bytes, age: None }, clock)
+}
+
+fn of(limits: QueueLimits, clock: fn() -> Instant) -> Queue {
+    Queue::new(limits, &BusProfile::new("test"), clock)
 }
 
 /// A job that is known by its name again.
@@ -265,10 +268,10 @@ async fn stress_nothing_is_lost_or_reordered_between_threads() {
     const THREADS: usize = 4;
     const JOBS: usize = 5_000;
     static PUT_BACK: AtomicU64 = AtomicU64::new(0);
-    let queue = Arc::new(Queue::new(
+    let queue = Arc::new(of(
         QueueLimits {
             bytes: usize::MAX,
-            age: Duration::from_secs(600),
+            age: Some(Duration::from_secs(600)),
         },
         Instant::now,
     ));
@@ -308,9 +311,9 @@ async fn stress_nothing_is_lost_or_reordered_between_threads() {
 fn what_never_gets_too_old_waits() {
     let limits = QueueLimits {
         bytes: 100,
-        age: Duration::MAX,
+        age: Some(Duration::MAX),
     };
-    let queue = Queue::new(limits, clock);
+    let queue = of(limits, clock);
     let _ = queue.push(job("a"), 1);
     queue.hold(Duration::MAX);
     let _ = queue.push_for(job("b"), 1, Duration::MAX);
@@ -343,4 +346,16 @@ async fn whoever_saves_waits_for_room_or_the_end() {
     room.await;
     assert_eq!(save("c", 1), Entry::Refused);
     assert_eq!(drain(&queue), ["b"]);
+}
+
+#[test]
+fn messages_may_wait_longer_for_a_bus_with_a_log() {
+    let mut bus = BusProfile::new("test");
+    let mut limits = QueueLimits::default();
+    let age = |limits, bus: &BusProfile| Queue::new(limits, bus, clock).age.as_secs();
+    assert_eq!(age(limits, &bus), 5);
+    bus.log = true;
+    assert_eq!(age(limits, &bus), 60);
+    limits.age = Some(Duration::from_secs(7));
+    assert_eq!(age(limits, &bus), 7);
 }

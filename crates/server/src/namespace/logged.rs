@@ -327,7 +327,7 @@ mod tests {
     #[test]
     fn who_comes_in_gets_bytes_inside_of_json_if_others_do() {
         let (config, pid) = (RecoveryConfig::default(), "abcdefghij0123456789");
-        let store = MemoryStore::with_budget(config.limits(), "epoch".to_owned(), now, None);
+        let store = MemoryStore::with_budget(config.limits, "epoch".to_owned(), now, None);
         let store = Arc::new(store);
         let recovery = Arc::new(Recovery::with(config, store.clone(), None));
         let here = LocalSockets::new("/", Arc::default(), Arc::default());

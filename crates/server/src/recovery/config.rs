@@ -22,10 +22,8 @@ use sockeye_adapter::{LogLimits, MemoryLimits};
 pub struct RecoveryConfig {
     pub(crate) max_disconnection: Duration,
     pub(crate) skip_middlewares: bool,
-    pub(crate) max_bytes: usize,
-    pub(crate) max_room_bytes: usize,
-    pub(crate) max_sockets: usize,
-    pub(crate) max_socket_bytes: usize,
+    /// What each namespace keeps. Events have the time of a socket, and that until its loss is noticed.
+    pub(crate) limits: MemoryLimits,
     pub(crate) max_dynamic_bytes: usize,
     pub(crate) save_early: Option<Duration>,
 }
@@ -36,13 +34,16 @@ const NOTICED_AFTER: Duration = Duration::from_secs(60);
 
 impl Default for RecoveryConfig {
     fn default() -> Self {
+        let max_disconnection = Duration::from_secs(120);
+        let log = LogLimits {
+            bytes: 8 * 1024 * 1024,
+            room_bytes: 1024 * 1024,
+            time: max_disconnection + NOTICED_AFTER,
+        };
         Self {
-            max_disconnection: Duration::from_secs(120),
+            max_disconnection,
             skip_middlewares: true,
-            max_bytes: 8 * 1024 * 1024,
-            max_room_bytes: 1024 * 1024,
-            max_sockets: 10_000,
-            max_socket_bytes: 8 * 1024 * 1024,
+            limits: MemoryLimits::new(log, 10_000, 8 * 1024 * 1024),
             max_dynamic_bytes: 64 * 1024 * 1024,
             save_early: None,
         }
@@ -55,6 +56,7 @@ impl RecoveryConfig {
     #[must_use]
     pub const fn max_disconnection(mut self, time: Duration) -> Self {
         self.max_disconnection = time;
+        self.limits.log.time = time.saturating_add(NOTICED_AFTER);
         self
     }
 
@@ -71,7 +73,7 @@ impl RecoveryConfig {
     /// bytes more.
     #[must_use]
     pub const fn max_bytes(mut self, bytes: usize) -> Self {
-        self.max_bytes = bytes;
+        self.limits.log.bytes = bytes;
         self
     }
 
@@ -79,14 +81,14 @@ impl RecoveryConfig {
     /// have no limit of their own.
     #[must_use]
     pub const fn max_room_bytes(mut self, bytes: usize) -> Self {
-        self.max_room_bytes = bytes;
+        self.limits.log.room_bytes = bytes;
         self
     }
 
     /// How many sockets are kept. Default: 10,000.
     #[must_use]
     pub const fn max_sockets(mut self, sockets: usize) -> Self {
-        self.max_sockets = sockets;
+        self.limits.sockets = sockets;
         self
     }
 
@@ -94,7 +96,7 @@ impl RecoveryConfig {
     /// [shared data](crate::Socket::set_shared_data). Default: 8 MiB. A socket takes some 500 bytes besides.
     #[must_use]
     pub const fn max_socket_bytes(mut self, bytes: usize) -> Self {
-        self.max_socket_bytes = bytes;
+        self.limits.socket_bytes = bytes;
         self
     }
 
@@ -124,13 +126,17 @@ impl RecoveryConfig {
         self.save_early = Some(pause);
         self
     }
+}
 
-    pub(crate) const fn limits(&self) -> MemoryLimits {
-        let log = LogLimits {
-            bytes: self.max_bytes,
-            room_bytes: self.max_room_bytes,
-            time: self.max_disconnection.saturating_add(NOTICED_AFTER),
-        };
-        MemoryLimits::new(log, self.max_sockets, self.max_socket_bytes)
+#[test]
+fn events_are_kept_longer_than_sockets() {
+    let config = RecoveryConfig::default();
+    for config in [
+        config,
+        config.max_disconnection(Duration::from_secs(1)),
+        config.max_disconnection(Duration::MAX),
+    ] {
+        let time = config.max_disconnection.saturating_add(NOTICED_AFTER);
+        assert_eq!(config.limits.log.time, time);
     }
 }

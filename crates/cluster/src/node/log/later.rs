@@ -47,7 +47,7 @@ impl Later {
             waiting: VecDeque::new(),
             early: VecDeque::new(),
             held: Arc::clone(&post.early_bytes),
-            max_bytes: post.config.queue_bytes,
+            max_bytes: post.config.queue.bytes,
             time: post.queue_age().saturating_add(ON_ITS_WAY),
             forgotten: None,
         }
