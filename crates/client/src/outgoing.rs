@@ -7,14 +7,13 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
 use sockeye_engine::{Dialect, Revision, SessionHandle};
 use sockeye_events::{
     AckFuture, AckTable, EmitError, Event, EventError, EventErrorKind, EventSocket, NoAnswer,
 };
 use sockeye_link::packet::{self, Flags, encode_for, send, with_buffers};
 use sockeye_link::{EmitOptions, Emitter};
-use sockeye_socket_proto::{Args, BytesOut, EncodeError, EncodeErrorKind, FromArgs, ToArgs};
+use sockeye_socket_proto::{Args, BytesOut, FromArgs, ToArgs};
 
 use crate::Socket;
 use crate::clock::now;
@@ -434,18 +433,11 @@ fn waiting<A: ToArgs + ?Sized>(
     limits: BytesOut,
 ) -> Result<Waiting, EmitError> {
     let args = Args::new(args).map_err(|error| error.of_event(name))?;
-    let parts = args.attachments();
-    let refusal = if dialect == Some(Dialect::Lines) || !flags.binary {
-        let max = limits.max_inline_bytes;
-        let bytes: usize = parts.iter().map(Bytes::len).sum();
-        (bytes > max).then_some(EncodeErrorKind::TooManyInlineBytes { max })
-    } else {
-        let max = limits.max_attachments;
-        let is_refused = dialect.is_some() && parts.len() > max;
-        is_refused.then_some(EncodeErrorKind::TooManyAttachments { max })
-    };
-    if let Some(refusal) = refusal {
-        return Err(EncodeError::from(refusal).of_event(name).into());
+    let inline = dialect == Some(Dialect::Lines) || !flags.binary;
+    // Where it is not known yet, lines may take what attachments would not.
+    if inline || dialect.is_some() {
+        let checked = limits.inline(inline).check(args.attachments());
+        checked.map_err(|error| error.of_event(name))?;
     }
     Ok(Waiting {
         name: name.into(),

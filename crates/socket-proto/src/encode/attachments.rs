@@ -4,7 +4,7 @@ use std::ops::Deref;
 
 use bytes::Bytes;
 
-use super::error::EncodeErrorKind;
+use super::error::{EncodeError, EncodeErrorKind};
 
 /// How bytes leave, and how many of them one event or acknowledgement may have.
 ///
@@ -34,6 +34,35 @@ impl BytesOut {
     pub const fn inline(mut self, inline: bool) -> Self {
         self.inline = inline;
         self
+    }
+
+    /// Whether one packet may have these bytes, for who does not encode it yet.
+    ///
+    /// # Errors
+    ///
+    /// The same as encoding it: there are too many attachments, or too many bytes for the JSON.
+    pub fn check(self, parts: &[Bytes]) -> Result<(), EncodeError> {
+        if self.inline {
+            let mut left = self.max_inline_bytes;
+            let mut inline = Inline::new(&mut left);
+            parts.iter().try_for_each(|part| inline.take(part.len()))?;
+        } else {
+            self.check_attachments(parts.len())?;
+        }
+        Ok(())
+    }
+
+    const fn check_attachments(self, count: usize) -> Result<(), EncodeErrorKind> {
+        match count > self.max_attachments {
+            true => Err(self.too_many_attachments()),
+            false => Ok(()),
+        }
+    }
+
+    const fn too_many_attachments(self) -> EncodeErrorKind {
+        EncodeErrorKind::TooManyAttachments {
+            max: self.max_attachments,
+        }
     }
 }
 
@@ -98,12 +127,10 @@ impl Attachments {
 
     /// Adds one; says its number.
     pub(super) fn push(&mut self, part: Bytes) -> Result<usize, EncodeErrorKind> {
-        let max = self.out.max_attachments;
-        if self.parts.len() >= max {
-            return Err(EncodeErrorKind::TooManyAttachments { max });
-        }
+        let number = self.parts.len();
+        self.out.check_attachments(number + 1)?;
         self.parts.push(part);
-        Ok(self.parts.len() - 1)
+        Ok(number)
     }
 
     pub(crate) fn into_parts(self) -> Vec<Bytes> {
@@ -146,10 +173,8 @@ impl BytesTo<'_> {
     /// Why bytes were refused, which is the only thing that makes writing fail: a `Vec` takes everything.
     pub(super) const fn refusal(&self) -> EncodeErrorKind {
         match self {
-            Self::Attachments(attachments) => EncodeErrorKind::TooManyAttachments {
-                max: attachments.out.max_attachments,
-            },
-            Self::Inline(Inline { max, .. }) => EncodeErrorKind::TooManyInlineBytes { max: *max },
+            Self::Attachments(attachments) => attachments.out.too_many_attachments(),
+            Self::Inline(inline) => inline.too_many(),
         }
     }
 }
@@ -163,10 +188,47 @@ impl<'a> Inline<'a> {
 
     /// Takes room for so many bytes.
     pub(super) fn take(&mut self, bytes: usize) -> Result<(), EncodeErrorKind> {
-        *self.left = self
-            .left
-            .checked_sub(bytes)
-            .ok_or(EncodeErrorKind::TooManyInlineBytes { max: self.max })?;
+        let left = self.left.checked_sub(bytes);
+        *self.left = left.ok_or_else(|| self.too_many())?;
         Ok(())
+    }
+
+    const fn too_many(&self) -> EncodeErrorKind {
+        EncodeErrorKind::TooManyInlineBytes { max: self.max }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Args;
+    use crate::encode::encode_event;
+
+    #[test]
+    fn bytes_are_checked_as_encoding_does() {
+        for (max, sizes) in [
+            (0, &[][..]),
+            (0, &[0]),
+            (0, &[1]),
+            (2, &[1, 1]),
+            (2, &[3]),
+            (2, &[1, 1, 1]),
+        ] {
+            let parts: Vec<_> = sizes.iter().map(|len| Bytes::from(vec![0; *len])).collect();
+            let args = Args::new(&parts).unwrap();
+            for inline in [false, true] {
+                let out = BytesOut {
+                    inline,
+                    max_attachments: max,
+                    max_inline_bytes: max,
+                };
+                let (mut buf, mut attachments) = (Vec::new(), Attachments::new(out));
+                let encoded = encode_event(&mut buf, 32, "/", None, "e", &args, &mut attachments);
+                let checked = out.check(&parts).map_err(|error| error.of_event("e"));
+                let [checked, encoded] = [checked, encoded.map(drop)]
+                    .map(|result| result.map_err(|error| error.to_string()));
+                assert_eq!(checked, encoded, "{max}: {sizes:?}, {inline}");
+            }
+        }
     }
 }
