@@ -196,7 +196,7 @@ impl ClientConfig {
     /// How long one attempt may take until the session is open, then how long the function of
     /// [`auth_with`](SocketConfig::auth_with) may take if there is one, and then how long until
     /// the server has answered a socket that wants to join its namespace; `None` for as long as
-    /// it takes. Default: 20 s.
+    /// it takes. Zero is an error: [`ConfigError::Zero`]. Default: 20 s.
     ///
     /// A socket that is not answered fails with [`ConnectError::Timeout`]. That is the end of a
     /// [`connect`](crate::Socket::connect) that is awaited. A socket that is to be connected in
@@ -307,21 +307,24 @@ impl Reconnection {
         self
     }
 
-    /// The delay before the first attempt, which doubles from then on. Default: 1 s.
+    /// The delay before the first attempt, which doubles from then on. Zero is an error: [`ConfigError::Zero`].
+    /// Default: 1 s.
     #[must_use]
     pub const fn delay(mut self, delay: Duration) -> Self {
         self.delay = delay;
         self
     }
 
-    /// The longest delay. Default: 5 s.
+    /// The longest delay. One that is shorter than the [first](Self::delay) is an error: [`ConfigError::DelayMax`].
+    /// Default: 5 s.
     #[must_use]
     pub const fn delay_max(mut self, delay: Duration) -> Self {
         self.delay_max = delay;
         self
     }
 
-    /// How large the random part of a delay may be, from 0 (none) to 1 (all of it). Default: 0.5.
+    /// How large the random part of a delay may be, from 0 (none) to 1 (all of it). Anything else is an error:
+    /// [`ConfigError::Randomization`]. Default: 0.5.
     #[must_use]
     pub const fn randomization(mut self, factor: f64) -> Self {
         self.randomization = factor;
@@ -375,15 +378,16 @@ impl SocketConfig {
     /// Delivers every event at least once and in order: one at a time is sent, again and again
     /// until the server acknowledges it, up to this many times more. An event that is given up
     /// fails with the last error. Volatile events are not concerned. Needs an
-    /// [`ack_timeout`](Self::ack_timeout). Default: off.
+    /// [`ack_timeout`](Self::ack_timeout), and is an error without one: [`ConfigError::RetriesWithoutTimeout`].
+    /// Default: off.
     #[must_use]
     pub const fn retries(mut self, retries: u32) -> Self {
         self.retries = Some(retries);
         self
     }
 
-    /// How long acknowledgements are waited for unless an emit says otherwise. Default: until
-    /// the socket is disconnected.
+    /// How long acknowledgements are waited for unless an emit says otherwise. Zero is an error:
+    /// [`ConfigError::Zero`]. Default: until the socket is disconnected.
     #[must_use]
     pub const fn ack_timeout(mut self, timeout: Duration) -> Self {
         self.ack_timeout = Some(timeout);
