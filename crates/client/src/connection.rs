@@ -5,7 +5,7 @@ mod join;
 
 use std::fmt;
 use std::pin::pin;
-use std::sync::{Arc, atomic};
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Instant;
 
@@ -143,8 +143,7 @@ impl Connection {
             ClientInput::Ack { key, id, args } => {
                 if let Some(socket) = self.inbox.socket(key) {
                     if self.stays.proto.uses_counted_acks() {
-                        let counted = &socket.inner().counted_acks;
-                        counted.store(true, atomic::Ordering::Relaxed);
+                        socket.inner().handle_counted_acks();
                     }
                     socket.handle_ack(id, || args.into_args());
                 }

@@ -191,15 +191,16 @@ impl<S, W> Membership<S, W> {
     }
 
     /// The server has let the socket in, by this id; what may bring the stay back is a private one, and an offset to begin
-    /// with.
+    /// with. Whether events are to be looked at for their offsets.
     pub(crate) fn handle_accepted(
         &mut self,
         id: Option<Arc<str>>,
         recovery: Option<(&str, Option<&str>)>,
-    ) {
+    ) -> bool {
         self.id = id;
         let (pid, offset) = recovery.unzip();
         self.recovered = self.recovery.handle_connected(pid, offset.flatten());
+        self.recovery.follows_events()
     }
 
     /// Everything that waited is sent: the socket is connected, and wants to stay.

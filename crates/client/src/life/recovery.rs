@@ -76,9 +76,14 @@ impl Recovery {
         }
     }
 
+    /// Whether there is a session to come back to, so that offsets of events matter.
+    pub(crate) const fn follows_events(&self) -> bool {
+        self.pid.is_some()
+    }
+
     /// An event with this [offset](offset_of) has reached the handlers.
     pub(crate) fn handle_event(&mut self, offset: Box<str>) {
-        if self.pid.is_some() {
+        if self.follows_events() {
             self.offset = Some(Offset::Event(offset));
         }
     }
@@ -135,6 +140,7 @@ mod tests {
         let long = "a".repeat(MAX_LEN + 1);
         let mut recovery = Recovery::default();
         recovery.handle_connected(Some(&long), Some("o"));
+        assert!(!recovery.follows_events());
         assert_eq!(recovery.resume(), None);
         recovery.handle_connected(Some("p"), Some(&long));
         assert_eq!(recovery.resume(), None);

@@ -35,10 +35,10 @@ pub(crate) struct ClientSocket {
     /// What few sockets have.
     pub(crate) own: OnceLock<Box<Own<Socket>>>,
     /// Whether the session can be recovered, so that offsets of events need not be looked for
-    /// otherwise.
-    pub(crate) recovers: AtomicBool,
+    /// otherwise. Read without the lock, as it is for each event.
+    pub(super) recovers: AtomicBool,
     /// Whether the server expects acknowledgements in the form of the first releases.
-    pub(crate) counted_acks: AtomicBool,
+    pub(super) counted_acks: AtomicBool,
     pub(crate) has_warned_of_auth: AtomicBool,
     reporting: Reporting,
     pub(crate) acks: AckTable,
@@ -236,9 +236,16 @@ impl ClientSocket {
         recovery: Option<(&str, Option<&str>)>,
         counted_acks: bool,
     ) {
-        self.recovers.store(recovery.is_some(), Ordering::Relaxed);
+        let mut state = self.lock();
+        let recovers = state.membership.handle_accepted(id, recovery);
+        // Still locked: they are of this stay.
+        self.recovers.store(recovers, Ordering::Relaxed);
         self.counted_acks.store(counted_acks, Ordering::Relaxed);
-        self.lock().membership.handle_accepted(id, recovery);
+    }
+
+    /// The server's acknowledgements have shown of which form they are.
+    pub(crate) fn handle_counted_acks(&self) {
+        self.counted_acks.store(true, Ordering::Relaxed);
     }
 
     /// The session is over, or the server has disconnected the socket; whether it was connected,
