@@ -29,6 +29,7 @@ use serde_json::Value;
 
 use cargo::cargo;
 use modules::Methods;
+use paths::Source;
 
 /// A crate may depend on those of a smaller number. Two of the same number never see each other.
 const LAYERS: &[(&str, u8)] = &[
@@ -116,11 +117,25 @@ const FORBIDDEN_CODE: &[&str] = &[
     "fastrand",
     "getrandom",
     "rand",
+    "Barrier",
     "Condvar",
+    "LazyLock",
     "Mutex",
+    "Once::new",
+    "OnceLock",
     "RwLock",
+    "mpsc",
     "parking_lot",
 ];
+
+/// What a crate may say nevertheless. The recorder of metrics is looked for once in a process, and is nobody's to hand down.
+const ALLOWED_CODE: &[(&str, &str)] = &[("sockeye-meter", "OnceLock")];
+
+/// Crates of which the machines name nothing: they know what sessions are, and how these are had.
+const FORBIDDEN_IN_MACHINES: &[&str] = &["sockeye_dial", "sockeye_engine", "sockeye_link"];
+
+/// What they may name of these: options that an event is kept with.
+const ALLOWED_IN_MACHINES: &[&str] = &["sockeye_link::packet::Flags"];
 
 /// Crates that still have files which call methods of each other: there, only what is named makes an arrow between files.
 const METHODS_IGNORED: &[&str] = &["sockeye-engine", "sockeye-server"];
@@ -159,24 +174,34 @@ fn core_crates_bring_in_no_runtime_clock_random_source_or_lock() {
 fn core_sources_use_no_runtime_clock_random_source_or_lock() {
     let mut wrong = Vec::new();
     let cores = core();
-    let mut sources: Vec<_> = cores
+    let sources = cores
         .iter()
-        .map(|package| package.folder.join("src"))
-        .collect();
-    for package in packages() {
-        let pure = PURE_FOLDERS.iter();
-        let pure = pure.filter(|(name, _)| *name == package.name);
-        sources.extend(pure.map(|(_, folder)| package.folder.join("src").join(folder)));
-    }
-    assert_eq!(sources.len(), cores.len() + PURE_FOLDERS.len());
-    for source in sources {
-        let files = code::rust_files(&source);
-        assert!(!files.is_empty(), "{} has no sources", source.display());
-        for file in files {
+        .map(|package| (package.name.clone(), package.folder.join("src")));
+    for (package, source) in sources.chain(machines()) {
+        for file in sources_in(&source) {
             let text = fs::read_to_string(&file).unwrap();
             for (line, found) in code::find(&text, FORBIDDEN_CODE) {
+                if ALLOWED_CODE.contains(&(package.as_str(), found)) {
+                    continue;
+                }
                 wrong.push(format!("{}:{line}: {found}", file.display()));
             }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn machines_name_no_session_nor_what_opens_one() {
+    let mut wrong = Vec::new();
+    for (_, folder) in machines() {
+        for file in sources_in(&folder) {
+            let source = Source::read(&code::code(&fs::read_to_string(&file).unwrap()));
+            let used = source.used();
+            let used = used.filter(|path| FORBIDDEN_IN_MACHINES.contains(&path[0].as_str()));
+            let used = used.map(|path| path.join("::"));
+            let used = used.filter(|path| !ALLOWED_IN_MACHINES.contains(&path.as_str()));
+            wrong.extend(used.map(|path| format!("{}: {path}", file.display())));
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
@@ -252,6 +277,26 @@ fn map_shows_what_is_there() {
     });
     wrong.extend(gone.map(|path| format!("there is no {path}")));
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// The folders of [`PURE_FOLDERS`], each with the name of its crate.
+fn machines() -> Vec<(String, PathBuf)> {
+    let packages = packages();
+    let machines = packages
+        .into_iter()
+        .flat_map(|Package { name, folder, .. }| {
+            let own = PURE_FOLDERS.iter().filter(move |(owner, _)| *owner == name);
+            own.map(move |(owner, part)| ((*owner).to_owned(), folder.join("src").join(part)))
+        });
+    let machines: Vec<_> = machines.collect();
+    assert_eq!(machines.len(), PURE_FOLDERS.len());
+    machines
+}
+
+fn sources_in(folder: &Path) -> Vec<PathBuf> {
+    let files = code::rust_files(folder);
+    assert!(!files.is_empty(), "{} has no sources", folder.display());
+    files
 }
 
 #[derive(Debug)]
