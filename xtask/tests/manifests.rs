@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use cargo::cargo;
 
@@ -39,6 +39,16 @@ fn published_crates_say_what_they_are() {
         let has_features = !package["features"].as_object().unwrap().is_empty();
         if has_features && docs["all-features"] != true {
             wrong.push(lacks("docs.rs metadata"));
+        }
+        // With these, docs.rs says what needs which feature.
+        if let Some(library) = library(package).filter(|_| has_features) {
+            if docs["rustdoc-args"] != json!(["--cfg", "docsrs"]) {
+                wrong.push(lacks("rustdoc-args for docs.rs"));
+            }
+            let text = fs::read_to_string(library).unwrap();
+            if !text.contains("#![cfg_attr(docsrs, feature(doc_cfg))]") {
+                wrong.push(lacks("doc_cfg"));
+            }
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
@@ -140,6 +150,13 @@ fn changelog_has_a_section_for_each_release() {
 
 fn is_published(package: &Value) -> bool {
     package["publish"].is_null()
+}
+
+/// The root of its library, if it has one.
+fn library(package: &Value) -> Option<&str> {
+    let mut targets = package["targets"].as_array().unwrap().iter();
+    let library = targets.find(|target| target["kind"] == json!(["lib"]))?;
+    library["src_path"].as_str()
 }
 
 fn folder(package: &Value) -> PathBuf {

@@ -8,6 +8,8 @@
 //! another one cannot be in between. Messages are not signed, so whoever can notify in this database is one of the cluster's
 //! servers.
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
 mod channel;
 mod connection;
 mod error;

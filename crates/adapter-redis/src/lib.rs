@@ -11,6 +11,8 @@
 //! A connection on which nothing is answered for 5 seconds is taken for lost, and made again; on a slow network for as much longer
 //! as what is on its way takes at 64 KiB a second. The same is done with one that does not bring what is published, after some 15 seconds.
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
 mod census;
 mod classic;
 mod commands;
