@@ -135,12 +135,6 @@ impl Client {
         &self.shared().url
     }
 
-    /// The configuration, as it was given.
-    #[must_use]
-    pub fn config(&self) -> &ClientConfig {
-        &self.shared().config
-    }
-
     /// How a lost connection is brought back now; `None` for not at all.
     #[must_use]
     pub fn reconnection(&self) -> Option<Reconnection> {

@@ -356,9 +356,7 @@ impl Server {
         self
     }
 
-    /// The configuration.
-    #[must_use]
-    pub fn config(&self) -> &ServerConfig {
+    pub(crate) fn config(&self) -> &ServerConfig {
         self.common.config()
     }
 
