@@ -38,7 +38,7 @@ impl Socket {
     /// An event that is refused goes to the error hook. The server is told where there is a way: if
     /// it waits for an acknowledgement, that is `{"error": {"message", "data"}}`; if it does not,
     /// one that speaks lines gets a line with the same, and others nothing.
-    pub fn middleware<M: 'static, F>(&self, middleware: F)
+    pub fn middleware<M: 'static, F>(&self, middleware: F) -> &Self
     where
         F: Callback<Self, M>,
         F::Output: IntoVerdict,
@@ -47,6 +47,7 @@ impl Socket {
         let own = self.inner.own.get_or_init(Box::default);
         own.middlewares
             .update(|middlewares| middlewares.push(middleware));
+        self
     }
 }
 

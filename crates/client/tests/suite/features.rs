@@ -200,7 +200,9 @@ async fn refusals_by_middlewares_are_told_between_native_peers() {
         peer.middleware(|| Err::<(), _>(Refusal::new("not here").with_data(1)));
     });
     let socket = Client::connect(&url).await.unwrap();
-    socket.middleware(|| Err::<(), _>(Refusal::new("not now").with_data(7)));
+    socket
+        .middleware(|| Next::Pass)
+        .middleware(|| Err::<(), _>(Refusal::new("not now").with_data(7)));
     socket.client().on_error(|_, _| {});
     settle(&socket).await;
     socket.emit("back", 1).unwrap();

@@ -664,18 +664,20 @@ async fn socket_middlewares_rewrite_drop_and_refuse() {
     io.on("dropped", || "must not run");
     io.on("refused", || "must not run");
     io.on_connect(|socket: Socket| {
-        socket.middleware(|name: EventName| match name.0.as_str() {
+        let first = |name: EventName| match name.0.as_str() {
             "old name" => Next::Rewrite("new name".into(), Args::new(&"changed").unwrap()),
             "dropped" => Next::Drop,
             "refused" => Next::Refuse(Refusal::new("no way")),
             _ => Next::Pass,
-        });
-        socket.middleware(|EventName(name): EventName| {
-            assert_ne!(
-                name, "old name",
-                "the second one sees what the first has made"
-            );
-        });
+        };
+        socket
+            .middleware(first)
+            .middleware(|EventName(name): EventName| {
+                assert_ne!(
+                    name, "old name",
+                    "the second one sees what the first has made"
+                );
+            });
     });
     let rig = ServerRig::tcp(&io).await;
     let mut peer = rig.connect().await;

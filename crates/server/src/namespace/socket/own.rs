@@ -15,7 +15,7 @@ impl Socket {
     /// An event that is refused goes to the error hook. The client is told where there is a way: if
     /// it waits for an acknowledgement, that is `{"error": {"message", "data"}}`; if it does not, one
     /// on a TCP or Unix-domain stream gets an error with the same, and others nothing.
-    pub fn middleware<M: 'static, F>(&self, middleware: F)
+    pub fn middleware<M: 'static, F>(&self, middleware: F) -> &Self
     where
         F: Callback<Self, M>,
         F::Output: IntoVerdict,
@@ -24,6 +24,7 @@ impl Socket {
         self.own_or_new()
             .middlewares
             .update(|middlewares| middlewares.push(middleware));
+        self
     }
 
     fn own_or_new(&self) -> &Own<Self> {
