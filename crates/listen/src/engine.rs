@@ -5,7 +5,7 @@ use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
 use sockeye_engine_proto::{
-    Compression, OpenPacket, RequestError, Revision, Session, TransportKind, payload,
+    Compression, OpenPacket, RequestError, Revision, Role, Session, TransportKind, payload,
 };
 
 use crate::application::Application;
@@ -272,7 +272,7 @@ impl<A: Application> Engine<A> {
                 let config = &self.config().session;
                 Session::server(config, session.revision(), transport, now)
             }
-            Dialect::Lines => Session::plain(transport, now),
+            Dialect::Lines => Session::plain(Role::Server, transport, now),
         };
         let span = trace::connection(handshake.remote_addr());
         let connect = || self.application().connect(session.clone(), handshake);

@@ -5,8 +5,8 @@ use std::io::{self, IoSlice};
 use std::time::Duration;
 
 use sockeye_engine_proto::{
-    Compression, FirstByte, OpenPacket, OpenRequest, Packet, Revision, Session, TransportKind,
-    WireKind, frame,
+    Compression, FirstByte, OpenPacket, OpenRequest, Packet, Revision, Role, Session,
+    TransportKind, WireKind, frame,
 };
 
 use super::config::ConnectorConfig;
@@ -107,7 +107,7 @@ enum Stranger {
 fn lines(io: Io, transport: TransportKind, read: &[u8], config: &ConnectorConfig) -> Begun {
     let wire = Wire::bare(io, Framing::Lines, read, &config.limits);
     Begun {
-        state: Session::plain(transport, now()),
+        state: Session::plain(Role::Client, transport, now()),
         sid: String::new(),
         dialect: Dialect::Lines,
         base64: false,

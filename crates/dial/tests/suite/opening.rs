@@ -450,6 +450,32 @@ async fn lines_are_spoken_if_asked_for() {
 }
 
 #[tokio::test]
+async fn client_of_lines_tells_that_the_server_has_closed() {
+    let (listener, authority) = raw().await;
+    let config = ConnectorConfig::default().dialect(Dialect::Lines);
+    let peer = open(config, &format!("tcp://{authority}")).await.unwrap();
+    drop(accept(&listener).await);
+    let expected = ["the connection ended", "transport closed by the server"];
+    assert_eq!(peer.notes().await, expected);
+}
+
+/// If both ends waited for the other to read, neither would.
+#[tokio::test]
+async fn client_of_lines_reads_on_while_its_outbox_is_full() {
+    let (listener, authority) = raw().await;
+    let config = ConnectorConfig::default()
+        .dialect(Dialect::Lines)
+        .limits(|limits| limits.outbox_limit(100_000));
+    let mut peer = open(config, &format!("tcp://{authority}")).await.unwrap();
+    let mut server = accept(&listener).await;
+    // More than the system takes over.
+    peer.text(&format!("\"{}\"\r\n", "x".repeat(32 * 1024 * 1024)));
+    server.write_all(b"{\"a\":1}\n").await.unwrap();
+    assert_eq!(peer.seen().await, Seen::Binary(b"{\"a\":1}".to_vec()));
+    assert!(peer.opened.session.queued() > 100_000);
+}
+
+#[tokio::test]
 async fn automatic_dialect_prefers_packets() {
     let (_rig, url) = serve(EngineConfig::default(), "tcp://127.0.0.1:0").await;
     let config = ConnectorConfig::default().dialect(None);

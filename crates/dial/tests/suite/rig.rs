@@ -171,6 +171,16 @@ impl Peer {
         Ended { reason, detail }
     }
 
+    /// All that is noted of a session until its end.
+    pub(crate) async fn notes(mut self) -> Vec<String> {
+        within(self.task).await.unwrap();
+        let mut notes = Vec::new();
+        while let Some(note) = self.detail.recv().await {
+            notes.push(note);
+        }
+        notes
+    }
+
     /// Drops the session where it stands, as a process that dies does.
     pub(crate) fn vanish(self) {
         self.task.abort();

@@ -133,11 +133,11 @@ impl Session {
         Self::new(Role::Client, &config, revision, transport, now)
     }
 
-    /// A server's session with a peer that speaks no Engine.IO at all: no heartbeat, no upgrade, only an end.
+    /// A session in which no Engine.IO is spoken: no heartbeat, no upgrade, only an end.
     #[must_use]
-    pub fn plain(transport: TransportKind, now: Instant) -> Self {
+    pub fn plain(role: Role, transport: TransportKind, now: Instant) -> Self {
         let config = SessionConfig::default();
-        let mut session = Self::new(Role::Server, &config, Revision::V4, transport, now);
+        let mut session = Self::new(role, &config, Revision::V4, transport, now);
         session.heartbeat = Heartbeat::off();
         session.settle();
         session

@@ -1,7 +1,7 @@
 //! Who pings whom, and when a peer counts as gone.
 
 use crate::{
-    CloseReason, Lane, Output, Packet, PollVerdict, RequestError, Revision, TransportKind,
+    CloseReason, Lane, Output, Packet, PollVerdict, RequestError, Revision, Role, TransportKind,
 };
 
 use super::util::{INTERVAL, Lone, Pair, TIMEOUT, ms, open_packet, send};
@@ -260,7 +260,11 @@ const HUNDRED_DAYS: std::time::Duration = std::time::Duration::from_secs(100 * 8
 #[test]
 fn a_session_without_a_heartbeat_waits_for_no_time() {
     let now = std::time::Instant::now();
-    let plain = crate::Session::plain(TransportKind::Tcp, now);
+    let plain = [Role::Server, Role::Client].map(|role| {
+        let plain = crate::Session::plain(role, TransportKind::Tcp, now);
+        assert_eq!(plain.role(), role);
+        plain
+    });
     let mut half_open = [Revision::V3, Revision::V4].map(|revision| {
         [
             Lone::server(revision, TransportKind::Tcp).session,
@@ -271,7 +275,7 @@ fn a_session_without_a_heartbeat_waits_for_no_time() {
         session.end(now, false);
         assert_eq!(session.poll_output(), Some(Output::EndHalf));
     }
-    for mut session in half_open.into_iter().flatten().chain([plain]) {
+    for mut session in half_open.into_iter().flatten().chain(plain) {
         for now in [now, now + HUNDRED_DAYS] {
             session.handle_timeout(now);
             assert_eq!(session.poll_timeout(), None, "{session:?}");
