@@ -279,6 +279,8 @@ struct ClientSide {
 }
 
 impl Side for ClientSide {
+    const WAITS_FOR_ROOM: bool = false;
+
     fn limits(&self) -> &SessionLimits {
         &self.shared.config.limits
     }

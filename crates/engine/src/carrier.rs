@@ -14,9 +14,7 @@ use std::io;
 use std::task::{Context, Poll};
 use std::time::Instant;
 
-use sockeye_engine_proto::{
-    Lane, Message, Packet, Revision, Role, Session, TransportEnd, TransportKind,
-};
+use sockeye_engine_proto::{Lane, Message, Packet, Revision, Session, TransportEnd, TransportKind};
 
 use crate::connection::{Connection, Incoming};
 use crate::frames::Extent;
@@ -171,16 +169,19 @@ pub trait Upper {
     /// Whether the application takes another message now.
     fn is_ready(&self) -> bool;
 
-    /// Whether less waits to go out than may, as far as this task has appended it: what others have is seen in the next turn.
+    /// Whether there is room for answers, as far as this task has appended them: what others have is seen in the next
+    /// turn. Always, at an end that does not [wait for it](crate::Side::WAITS_FOR_ROOM).
     fn has_room(&self) -> bool;
 
-    /// Whether what comes next may be handled at once. At a server, each packet may be answered, and one read brings
-    /// thousands: what follows waits while there is no room. A client goes on: if both ends waited for the other to read,
-    /// neither would.
+    /// Whether the next packet may be handled at once. One read brings thousands, each of which may be answered at more
+    /// length than it has itself.
+    fn takes_more(&self) -> bool {
+        self.is_ready() && self.has_room()
+    }
+
+    /// The same for whoever reads no further when the session is over, or about to be.
     fn goes_on(&mut self) -> bool {
-        self.session().is_open()
-            && self.is_ready()
-            && (self.session().role() == Role::Client || self.has_room())
+        self.session().is_open() && self.takes_more()
     }
 
     /// Hands on a message for the application, or what holds one.

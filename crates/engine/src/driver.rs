@@ -407,9 +407,7 @@ impl<S: Side, C: Connection> Driver<S, C> {
         }
         let ready = is_ready(&self.connection, &self.handle);
         self.stalled |= !ready;
-        // Whoever does not take the answers need not ask any more.
-        // A client reads all the same: if both ends waited for the other to read, neither would.
-        self.held_up = ready && self.session.role() == Role::Server && self.handle.is_full();
+        self.held_up = ready && S::WAITS_FOR_ROOM && self.handle.is_full();
         let may_read = ready && !self.held_up;
         let (carrier, mut upper) = self.apart(now);
         carrier.read(may_read, &mut upper, cx) || probed

@@ -145,9 +145,11 @@ impl Probe for Candidate {
 }
 
 /// Either end, as far as a driver needs to know it.
-struct End(SessionLimits);
+struct End<const IS_SERVER: bool>(SessionLimits);
 
-impl Side for End {
+impl<const IS_SERVER: bool> Side for End<IS_SERVER> {
+    const WAITS_FOR_ROOM: bool = IS_SERVER;
+
     fn limits(&self) -> &SessionLimits {
         &self.0
     }
@@ -190,7 +192,7 @@ impl Connection for Echo {
 }
 
 /// Runs a session on this carrier.
-fn run(
+fn run<const IS_SERVER: bool>(
     state: Session,
     carrier: AnyCarrier,
     echoes: bool,
@@ -212,7 +214,7 @@ fn run(
         seen,
     };
     let driver = Driver::new(
-        End(limits),
+        End::<IS_SERVER>(limits),
         session.clone(),
         state,
         connection,
@@ -225,7 +227,7 @@ fn run(
 
 fn server(transport: TransportKind, carrier: AnyCarrier) -> (SessionHandle, Log) {
     let config = SessionConfig::default();
-    run(
+    run::<true>(
         Session::server(&config, REVISION, transport, now()),
         carrier,
         true,
@@ -244,7 +246,7 @@ fn client(carrier: AnyCarrier) -> (SessionHandle, Log) {
         max_payload: None,
         compression: None,
     };
-    run(
+    run::<false>(
         Session::client(REVISION, KIND, &open, now()),
         carrier,
         false,

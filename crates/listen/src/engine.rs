@@ -363,6 +363,8 @@ impl<A: Application> Drop for Registered<'_, A> {
 }
 
 impl<A: Application> Side for Engine<A> {
+    const WAITS_FOR_ROOM: bool = true;
+
     fn limits(&self) -> &SessionLimits {
         &self.config().limits
     }

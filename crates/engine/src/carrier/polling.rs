@@ -76,7 +76,7 @@ impl Polling {
     }
 
     /// Handles the packets of a body: the first one if all is `ready`, the next ones for as long as they
-    /// [may be](may_go_on).
+    /// [may be](Upper::takes_more).
     fn handle_body(
         &mut self,
         (content, body): &(WireKind, bytes::Bytes),
@@ -92,7 +92,7 @@ impl Polling {
         for packet in payload::decode(*content, body, &limits, &mut self.dialect) {
             match packet {
                 Ok(packet)
-                    if backlog.is_empty() && (std::mem::take(&mut ready) || may_go_on(upper)) =>
+                    if backlog.is_empty() && (std::mem::take(&mut ready) || upper.takes_more()) =>
                 {
                     upper.handle_packet(packet, cx);
                 }
@@ -184,7 +184,7 @@ impl Carrier for Polling {
                 }
             },
             Posting::Backlog(mut packets, post) => {
-                while may_go_on(upper)
+                while upper.takes_more()
                     && let Some(packet) = packets.pop_front()
                 {
                     upper.handle_packet(packet, cx);
@@ -257,12 +257,6 @@ fn note_overlap(error: &RequestError, upper: &mut dyn Upper) {
     if *error == RequestError::Overlap {
         upper.note(format_args!("{error}"));
     }
-}
-
-/// Whether the next packet of a body may be handled. One body holds thousands, each of which may be answered at more
-/// length than it has itself.
-fn may_go_on(upper: &dyn Upper) -> bool {
-    upper.is_ready() && upper.has_room()
 }
 
 /// All packets of a POST are handled.

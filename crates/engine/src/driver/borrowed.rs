@@ -49,7 +49,7 @@ impl<S: Side, C: Connection> Upper for Borrowed<'_, S, C> {
     }
 
     fn has_room(&self) -> bool {
-        !self.handle.has_become_full()
+        !(S::WAITS_FOR_ROOM && self.handle.has_become_full())
     }
 
     fn step<'a>(&mut self, packet: Packet<'a>, cx: &mut Context<'_>) -> Option<Message<'a>> {
