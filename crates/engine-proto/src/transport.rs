@@ -50,6 +50,13 @@ impl TransportKind {
         matches!(self, Self::Tcp | Self::Unix)
     }
 
+    /// Whether it is carried by HTTP over TCP: what both ends have for `http` URLs by themselves. Not WebTransport, which
+    /// needs HTTP/3.
+    #[must_use]
+    pub const fn is_over_http(self) -> bool {
+        matches!(self, Self::Polling | Self::WebSocket)
+    }
+
     /// Whether a polling session can move to this transport.
     #[must_use]
     pub const fn is_upgrade_target(self) -> bool {

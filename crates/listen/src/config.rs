@@ -139,7 +139,9 @@ impl EngineConfig {
         self
     }
 
-    /// The transports that are served. Default: polling and WebSocket.
+    /// The transports that are served over HTTP: polling, WebSocket or both, which is the default. Another one is refused
+    /// with [`ConfigError::Transport`], and none at all with [`ConfigError::NoTransport`]. Bare streams are no matter of
+    /// this, but of [`listen`](crate::Engine::listen).
     #[must_use]
     pub fn transports(mut self, transports: impl IntoIterator<Item = TransportKind>) -> Self {
         self.transports = transports.into_iter().collect();
@@ -397,6 +399,9 @@ impl EngineConfig {
         if self.transports.is_empty() {
             return Err(ConfigError::NoTransport);
         }
+        if let Some(kind) = self.transports.iter().find(|kind| !kind.is_over_http()) {
+            return Err(ConfigError::Transport(*kind));
+        }
         let durations = [
             (self.session.ping_interval, "the ping interval"),
             (self.session.ping_timeout, "the ping timeout"),
@@ -474,5 +479,20 @@ mod tests {
             .checked()
             .unwrap_err();
         assert_eq!(error, ConfigError::NoTransport);
+    }
+
+    #[test]
+    fn transport_that_is_not_served_over_http_is_named() {
+        for kind in [
+            TransportKind::WebTransport,
+            TransportKind::Tcp,
+            TransportKind::Unix,
+        ] {
+            let config = EngineConfig::default().transports([TransportKind::Polling, kind]);
+            let error = config.checked().unwrap_err();
+            assert_eq!(error, ConfigError::Transport(kind));
+            let text = format!("{} is no transport over http", kind.name());
+            assert_eq!(error.to_string(), text);
+        }
     }
 }

@@ -296,10 +296,9 @@ impl ConnectorConfig {
         self
     }
 
-    /// Whether this is a transport over HTTP.
+    /// Whether this can be used with an `http` URL.
     pub(super) fn can_use(&self, kind: TransportKind) -> bool {
-        matches!(kind, TransportKind::Polling | TransportKind::WebSocket)
-            || self.own_transport(kind).is_some()
+        kind.is_over_http() || self.own_transport(kind).is_some()
     }
 
     pub(super) fn own_transport(&self, kind: TransportKind) -> Option<&dyn Transport> {

@@ -1,3 +1,4 @@
+use sockeye_engine_proto::TransportKind;
 use thiserror::Error;
 
 /// A setting that cannot work.
@@ -10,6 +11,10 @@ pub enum ConfigError {
     /// No transport is enabled.
     #[error("no transport is enabled")]
     NoTransport,
+    /// A transport is enabled that is none over HTTP. Bare streams are served where
+    /// [`listen`](crate::Engine::listen) is asked to, whichever transports are enabled.
+    #[error("{0} is no transport over http")]
+    Transport(TransportKind),
     /// A duration that must not be zero is.
     #[error("{0} must not be zero")]
     Zero(&'static str),
