@@ -172,7 +172,7 @@ impl Watch {
                 }
                 Output::EndHalf => {
                     assert!(!std::mem::replace(&mut self.half_open, true), "ended twice");
-                    assert!(session.transport().has_halves());
+                    assert!(session.transport().is_bare_stream());
                 }
                 Output::CloseProbe => assert!(std::mem::take(&mut self.probing)),
                 Output::Closed(reason) => {

@@ -44,9 +44,10 @@ impl TransportKind {
         .find(|kind| kind.name() == name)
     }
 
-    /// Whether each direction can come to its end alone, as on a bare stream.
+    /// Whether it is a bare stream: nothing but the session's packets on a socket. Each direction can come to its end
+    /// alone there, and both ends know Engine.IO by this library.
     #[must_use]
-    pub const fn has_halves(self) -> bool {
+    pub const fn is_bare_stream(self) -> bool {
         matches!(self, Self::Tcp | Self::Unix)
     }
 

@@ -63,8 +63,8 @@ pub trait Carrier: fmt::Debug + Send + 'static {
         upper.handle_closed(TransportEnd::Error);
     }
 
-    /// Nothing more is sent, while the peer may go on. Only for [transports](TransportKind::has_halves) with halves
-    /// that end apart.
+    /// Nothing more is sent, while the peer may go on. Only on [bare streams](TransportKind::is_bare_stream), whose
+    /// halves end apart.
     fn end_half(&mut self) {}
 
     /// Another carrier has taken over.

@@ -484,7 +484,7 @@ impl SessionHandle {
     pub fn end(&self) {
         {
             let mut state = self.0.lock();
-            if state.outbox.is_bare() {
+            if state.outbox.transport().is_bare_stream() {
                 state.outbox.seal();
             }
         }
@@ -670,18 +670,41 @@ impl fmt::Debug for SessionCore {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::deflate::Agreed;
+    use crate::outbox::Framing;
+
+    fn session(transport: TransportKind, limits: &SessionLimits) -> SessionHandle {
+        let id = SessionId::random().unwrap();
+        SessionHandle::new(id, Revision::V4, transport, Dialect::Packets, false, limits)
+    }
+
+    #[test]
+    fn nothing_is_sent_behind_the_end_of_a_half() {
+        let native = || Outlet::Stream {
+            direct: None,
+            framing: Framing::Native,
+            unwritten: Vec::new(),
+            agreed: Agreed::Nothing,
+        };
+        let packets = || Outlet::Packets { awaited: true };
+        for (transport, outlet, expected) in [
+            (TransportKind::Tcp, native(), Err(SendError::Closed)),
+            (TransportKind::Tcp, packets(), Err(SendError::Closed)),
+            // Its halves do not end apart: to end it is to close it, which the driver does in its turn.
+            (TransportKind::WebTransport, native(), Ok(())),
+        ] {
+            let session = session(transport, &SessionLimits::default());
+            session.begin(outlet);
+            session.end();
+            let sent = session.send(&[Message::text("x")], SendOptions::default());
+            assert_eq!(sent, expected, "{transport}");
+        }
+    }
 
     #[test]
     fn what_has_to_be_said_ends_a_session_whose_peer_takes_nothing() {
         let limits = SessionLimits::default().outbox_limit(100_000);
-        let session = SessionHandle::new(
-            SessionId::random().unwrap(),
-            Revision::V4,
-            TransportKind::Polling,
-            Dialect::Packets,
-            false,
-            &limits,
-        );
+        let session = session(TransportKind::Polling, &limits);
         let message = [Message::text(&"x".repeat(1000))];
         let send = |options| session.send(&message, options);
         while send(SendOptions::default()).is_ok() {}

@@ -211,15 +211,7 @@ impl Outbox {
     /// Whether a message may be queued that is not to wait for long: on a bare stream, where as
     /// little waits as Node's streams allow.
     pub(crate) const fn is_shallow(&self) -> bool {
-        self.is_bare() && self.queued < self.high_water
-    }
-
-    /// Whether the session is on a bare stream.
-    pub(crate) const fn is_bare(&self) -> bool {
-        match &self.sink {
-            Sink::Stream(stream) => matches!(stream.framing, Framing::Native | Framing::Lines),
-            Sink::Packets { .. } | Sink::Closed => false,
-        }
+        self.transport.is_bare_stream() && self.is_awaited() && self.queued < self.high_water
     }
 
     /// Whether any of what was sent on the stream has left already.

@@ -8,9 +8,9 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use sockeye_engine::{
-    AnyCarrier, Carrier, CloseReason, Connection, Dialect, Driver, Incoming, Message, Outlet,
-    Outward, Polling, Probe, RequestError, Revision, SendOptions, SessionHandle, SessionId,
-    SessionLimits, Side, TransportKind, Upper, now,
+    AnyCarrier, Carrier, CloseReason, Connection, Dialect, Driver, Framing, Incoming, Io, Message,
+    Outlet, Outward, Polling, Probe, RequestError, Revision, SendOptions, SessionHandle, SessionId,
+    SessionLimits, Side, TransportKind, Upper, Wire, now,
 };
 use sockeye_engine_proto::payload;
 use sockeye_engine_proto::{
@@ -186,6 +186,12 @@ impl Connection for Echo {
         Poll::Ready(())
     }
 
+    fn handle_end(&mut self, _: &mut Context<'_>) {
+        self.seen
+            .send("the peer's half has ended".to_owned())
+            .unwrap();
+    }
+
     fn handle_close(&mut self, reason: CloseReason, _: &mut Context<'_>) {
         self.seen.send(format!("{reason:?}")).unwrap();
     }
@@ -294,6 +300,22 @@ async fn whoever_falls_silent_on_it_is_noticed() {
     assert_eq!(log.recv().await.unwrap(), "PingTimeout");
     assert!(!session.is_open());
     drop(far);
+}
+
+/// Native frames are those of WebTransport, too, whose streams have no halves that end apart.
+#[tokio::test]
+async fn stream_is_bare_if_its_transport_is() {
+    for (transport, expected) in [
+        (TransportKind::WebTransport, "TransportClose"),
+        (TransportKind::Tcp, "the peer's half has ended"),
+    ] {
+        let (near, far) = tokio::io::duplex(1024);
+        let io = Io::Boxed(Box::new(Box::pin(near)));
+        let wire = Wire::bare(io, Framing::Native, &[], &SessionLimits::default());
+        let (_session, mut log) = server(transport, wire.into());
+        drop(far);
+        assert_eq!(log.recv().await.unwrap(), expected, "{transport}");
+    }
 }
 
 #[tokio::test(start_paused = true)]

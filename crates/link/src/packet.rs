@@ -7,9 +7,7 @@
 
 use std::cell::Cell;
 
-use sockeye_engine::{
-    Dialect, HEADROOM, Message, Revision, SendError, SendOptions, SessionHandle, TransportKind,
-};
+use sockeye_engine::{Dialect, HEADROOM, Message, Revision, SendError, SendOptions, SessionHandle};
 use sockeye_events::{EmitError, Refusal};
 use sockeye_socket_proto::{
     Attachments, BytesOut, EncodeError, SocketRevision, ToArgs, encode_ack, encode_connect_error,
@@ -94,10 +92,7 @@ pub const ERROR: &str = "error";
 /// travel, and `error` is the name of nothing else.
 #[must_use]
 pub fn is_on_stream(session: &SessionHandle) -> bool {
-    matches!(
-        session.transport(),
-        TransportKind::Tcp | TransportKind::Unix
-    )
+    session.transport().is_bare_stream()
 }
 
 /// Whether an event of this name can be emitted to peers that speak so; `on_stream` says whether that

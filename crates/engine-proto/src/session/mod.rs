@@ -361,11 +361,11 @@ impl Session {
     /// heartbeat, as it could not be answered.
     ///
     /// Where the peer has ended its half already the session is closed, and where the transport
-    /// [has no halves](TransportKind::has_halves) this is [`close`](Self::close).
+    /// is no [bare stream](TransportKind::is_bare_stream) this is [`close`](Self::close).
     pub fn end(&mut self, now: Instant, has_unsent: bool) {
         self.check_time(now);
         match self.state {
-            Life::Open if self.transport.has_halves() => {
+            Life::Open if self.transport.is_bare_stream() => {
                 self.state = Life::HalfOpen(Half::Own);
                 self.outputs.push(Output::EndHalf);
             }
@@ -381,7 +381,7 @@ impl Session {
     /// `goes_on` tells whether this side goes on without that half. It does not without both.
     pub fn handle_peer_end(&mut self, now: Instant, goes_on: bool) {
         self.check_time(now);
-        let has_halves = self.transport.has_halves();
+        let has_halves = self.transport.is_bare_stream();
         let goes_on = goes_on && has_halves && matches!(self.state, Life::Open);
         if has_halves && self.is_open() {
             self.state = Life::HalfOpen(Half::Peers);

@@ -205,11 +205,6 @@ impl Wire {
         });
         flush
     }
-
-    /// Whether there is nothing but the stream: no WebSocket on it.
-    const fn is_bare(&self) -> bool {
-        !matches!(self.frames, Frames::WebSocket(_))
-    }
 }
 
 impl fmt::Debug for Wire {

@@ -541,3 +541,29 @@ fn decode(mut bytes: &mut [u8], role: Role) -> Vec<(char, Vec<u8>)> {
     }
     seen
 }
+
+/// What carries the session says whether it is a bare stream, however its packets become bytes.
+#[test]
+fn little_may_wait_on_a_bare_stream_only() {
+    let shallow = |transport, outlet| {
+        let mut outbox = Outbox::new(Revision::V4, false).high_water_mark(100);
+        outbox.move_to(transport, outlet);
+        let mut shallow = vec![outbox.is_shallow()];
+        outbox.push(&Message::text(&"x".repeat(100)), None);
+        shallow.push(outbox.is_shallow());
+        shallow
+    };
+    let native = || Outlet::Stream {
+        direct: None,
+        framing: Framing::Native,
+        unwritten: Vec::new(),
+        agreed: Agreed::Nothing,
+    };
+    let packets = |awaited| Outlet::Packets { awaited };
+    assert_eq!(shallow(TransportKind::Tcp, native()), [true, false]);
+    assert_eq!(shallow(TransportKind::Tcp, packets(true)), [true, false]);
+    assert_eq!(shallow(TransportKind::Tcp, packets(false)), [false, false]);
+    for outlet in [native(), packets(true)] {
+        assert_eq!(shallow(TransportKind::WebTransport, outlet), [false, false]);
+    }
+}

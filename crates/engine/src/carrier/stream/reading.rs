@@ -50,7 +50,7 @@ impl Wire {
         upper: &mut dyn Upper,
         cx: &mut Context<'_>,
     ) {
-        if matches!(error, ReadError::End) && self.is_bare() {
+        if matches!(error, ReadError::End) && upper.session().transport().is_bare_stream() {
             // The peer may have closed only its own half, and want the answers still.
             self.fate = Fate::Ended;
             if let Some(line) = self.unfinished_line() {
