@@ -42,6 +42,11 @@ impl WebSocketFormat {
         }
     }
 
+    /// Which end of the connection this is.
+    pub(crate) const fn role(&self) -> Role {
+        self.decoder.role()
+    }
+
     #[inline]
     fn found<'b>(&mut self, decoded: Decoded<'b>) -> Result<Found<Event<'b>>, ProtocolError> {
         Ok(match decoded {

@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use sockeye_engine::{
-    AnyCarrier, Carrier, CloseReason, Connection, Dialect, Driver, Framing, Incoming, Io, Message,
-    Outlet, Outward, Polling, Probe, RequestError, Revision, SendOptions, SessionHandle, SessionId,
+    AnyCarrier, Carrier, CloseReason, Connection, Dialect, Driver, Incoming, Io, Message, Outlet,
+    Outward, Polling, Probe, RequestError, Revision, SendOptions, SessionHandle, SessionId,
     SessionLimits, Side, TransportKind, Upper, Wire, now,
 };
 use sockeye_engine_proto::payload;
@@ -311,7 +311,7 @@ async fn stream_is_bare_if_its_transport_is() {
     ] {
         let (near, far) = tokio::io::duplex(1024);
         let io = Io::Boxed(Box::new(Box::pin(near)));
-        let wire = Wire::bare(io, Framing::Native, &[], &SessionLimits::default());
+        let wire = Wire::native(io, &[], &SessionLimits::default());
         let (_session, mut log) = server(transport, wire.into());
         drop(far);
         assert_eq!(log.recv().await.unwrap(), expected, "{transport}");

@@ -16,7 +16,6 @@ use crate::handshake::Handshake;
 use crate::http::{Deliveries, RequestService};
 use crate::trace;
 use sessions::Sessions;
-use sockeye_engine::Framing;
 use sockeye_engine::SessionId;
 use sockeye_engine::SessionLimits;
 use sockeye_engine::now;
@@ -254,7 +253,7 @@ impl<A: Application> Engine<A> {
     ) {
         let session = &registered.session;
         session.begin(wire.outlet().agree(agreed));
-        if wire.framing() != Framing::Lines {
+        if session.dialect() == Dialect::Packets {
             let mut open = self.open_packet(session, session.transport());
             open.compression = matches!(agreed, Agreed::Native(_)).then_some(Compression::Deflate);
             session.send_open(&open);

@@ -274,6 +274,12 @@ impl Decoder {
         Ok(Decoded::Event { event, used: 0 })
     }
 
+    /// Which end of the connection we are.
+    #[must_use]
+    pub const fn role(&self) -> Role {
+        self.role
+    }
+
     /// Whether a fragmented message is under way, which is when the decoder owns heap memory.
     pub const fn is_in_message(&self) -> bool {
         self.partial.is_some()

@@ -12,7 +12,6 @@ use sockeye_engine_proto::{
 use super::config::ConnectorConfig;
 use super::{Begun, ConnectRequest, ConnectUrl, Connector, OpenError, now};
 use sockeye_engine::Dialect;
-use sockeye_engine::Framing;
 use sockeye_engine::Io;
 use sockeye_engine::{Agreed, Early, NothingEarly, Wire};
 
@@ -105,7 +104,7 @@ enum Stranger {
 /// A session with a peer that speaks in lines: there is nothing to shake hands about. `read` is
 /// what it has said already.
 fn lines(io: Io, transport: TransportKind, read: &[u8], config: &ConnectorConfig) -> Begun {
-    let wire = Wire::bare(io, Framing::Lines, read, &config.limits);
+    let wire = Wire::lines(io, read, &config.limits);
     Begun {
         state: Session::plain(Role::Client, transport, now()),
         sid: String::new(),
@@ -142,7 +141,7 @@ async fn native(
             return Err(OpenError::handshake(Stranger::Says(said)));
         }
     }
-    let mut wire = Wire::bare(io, Framing::Native, &read, &config.limits);
+    let mut wire = Wire::native(io, &read, &config.limits);
     let open = read_open(&mut wire).await?;
     // What was not offered is not taken, whatever the server says.
     let agreed = match (config.stream_compression, open.compression) {

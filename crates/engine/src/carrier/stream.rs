@@ -31,7 +31,6 @@ use reading::{flow, handle_event, handle_frame, note_close, refuse_line};
 pub struct Wire {
     io: Io,
     frames: Frames,
-    framing: Framing,
     /// How the peer ended it, or what it did wrong.
     fate: Fate,
     own_half: OwnHalf,
@@ -89,30 +88,25 @@ impl Wire {
             .max_frame(max_payload)
             .max_message(max_payload);
         let format = WebSocketFormat::new(role, limits, deflate);
-        let frames = Frames::WebSocket(FrameReader::new(format, &read));
-        let framing = match role {
-            Role::Server => Framing::WebSocket,
-            Role::Client => Framing::MaskedWebSocket,
-        };
-        Self::new(io, frames, framing)
+        Self::new(io, Frames::WebSocket(FrameReader::new(format, &read)))
     }
 
-    /// A bare stream in one of the framings that it can have.
-    pub fn bare(io: Io, framing: Framing, read: &[u8], limits: &SessionLimits) -> Self {
-        let frames = match framing {
-            Framing::Lines => {
-                Frames::Lines(FrameReader::new(Lines::new(limits.max_line_bytes), read))
-            }
-            _ => Frames::Native(FrameReader::new(Native::new(limits.max_payload), read)),
-        };
-        Self::new(io, frames, framing)
+    /// A stream of length-prefixed packets, of which `read` has come already.
+    pub fn native(io: Io, read: &[u8], limits: &SessionLimits) -> Self {
+        let format = Native::new(limits.max_payload);
+        Self::new(io, Frames::Native(FrameReader::new(format, read)))
     }
 
-    const fn new(io: Io, frames: Frames, framing: Framing) -> Self {
+    /// A stream of lines, of which `read` has come already.
+    pub fn lines(io: Io, read: &[u8], limits: &SessionLimits) -> Self {
+        let format = Lines::new(limits.max_line_bytes);
+        Self::new(io, Frames::Lines(FrameReader::new(format, read)))
+    }
+
+    const fn new(io: Io, frames: Frames) -> Self {
         Self {
             io,
             frames,
-            framing,
             fate: Fate::Open,
             own_half: OwnHalf::Open,
             outlives_peer: false,
@@ -128,9 +122,15 @@ impl Wire {
     }
 
     /// How its packets become bytes.
-    #[must_use]
-    pub const fn framing(&self) -> Framing {
-        self.framing
+    const fn framing(&self) -> Framing {
+        match &self.frames {
+            Frames::WebSocket(frames) => match frames.format().role() {
+                Role::Server => Framing::WebSocket,
+                Role::Client => Framing::MaskedWebSocket,
+            },
+            Frames::Native(_) => Framing::Native,
+            Frames::Lines(_) => Framing::Lines,
+        }
     }
 
     /// Takes compressed frames of a native peer too, as both ends have agreed. What goes out is
@@ -229,7 +229,7 @@ impl Carrier for Wire {
     fn outlet(&self) -> Outlet {
         Outlet::Stream {
             direct: self.io.direct(),
-            framing: self.framing,
+            framing: self.framing(),
             unwritten: Vec::new(),
             agreed: Agreed::Nothing,
         }
@@ -314,7 +314,7 @@ impl Carrier for Wire {
     }
 
     fn give_up(&mut self, why: &dyn fmt::Display, upper: &mut dyn Upper, cx: &mut Context<'_>) {
-        if self.framing == Framing::Lines {
+        if matches!(self.frames, Frames::Lines(_)) {
             // As with a line that is too long.
             refuse_line(why, upper, cx);
             return;

@@ -7,7 +7,7 @@ use std::future::poll_fn;
 use std::io::{self, IoSlice};
 use std::sync::Arc;
 
-use sockeye_engine::{Agreed, Dialect, Framing, Io, Wire};
+use sockeye_engine::{Agreed, Dialect, Io, Wire};
 use sockeye_engine_proto::{
     Compression, Packet, RequestError, Revision, TransportKind, WireKind, frame,
 };
@@ -96,7 +96,7 @@ async fn receive<A: Application>(engine: &Engine<A>, mut io: Io, guest: Guest, s
             trace::unopened(Unopened::Lines, remote);
             let text = "this listener takes packets only";
             let error = RequestError::Forbidden(Some(text.into()));
-            say_farewell(engine, &mut io, &refusal(Framing::Lines, &error)).await;
+            say_farewell(engine, &mut io, &refusal(Dialect::Lines, &error)).await;
             return;
         }
     };
@@ -104,7 +104,7 @@ async fn receive<A: Application>(engine: &Engine<A>, mut io: Io, guest: Guest, s
         Ok(place) => open(engine, place, io, guest, &opening),
         Err(error) => {
             trace::unopened(Unopened::Refused(&error), remote);
-            say_farewell(engine, &mut io, &refusal(opening.framing, &error)).await;
+            say_farewell(engine, &mut io, &refusal(opening.dialect, &error)).await;
         }
     }
 }
@@ -117,17 +117,16 @@ fn open<A: Application>(
     guest: Guest,
     opening: &BareOpening,
 ) {
-    let framing = opening.framing;
-    let dialect = match framing {
-        Framing::Lines => Dialect::Lines,
-        _ => Dialect::Packets,
-    };
+    let dialect = opening.dialect;
     let (config, manners) = (engine.config(), guest.manners);
     let registered = engine.register(place, Revision::V4, guest.transport, dialect, false);
     let Some(registered) = registered else {
         return;
     };
-    let mut wire = Wire::bare(io, framing, &opening.read, &config.limits);
+    let mut wire = match dialect {
+        Dialect::Packets => Wire::native(io, &opening.read, &config.limits),
+        Dialect::Lines => Wire::lines(io, &opening.read, &config.limits),
+    };
     if opening.unheard {
         wire.expect_first_word(Box::new(Unheard::new(engine.clone(), guest.clone())));
     }
@@ -149,14 +148,14 @@ fn open<A: Application>(
 
 /// What tells a peer that it was refused. Natively that is a close packet with what HTTP would have
 /// in the body of the answer; as a line it is the one that middlewares refuse events by.
-fn refusal(framing: Framing, error: &RequestError) -> Vec<u8> {
+fn refusal(dialect: Dialect, error: &RequestError) -> Vec<u8> {
     let mut said = Vec::new();
-    match framing {
-        Framing::Lines => {
+    match dialect {
+        Dialect::Lines => {
             let data = None::<&()>;
             lines::encode_error(&mut said, error.message(), data).expect("a text can be encoded");
         }
-        _ => {
+        Dialect::Packets => {
             let mut packet = Vec::new();
             Packet::Close.encode_text(Revision::V4, &mut packet);
             packet.extend_from_slice(error.body().as_bytes());

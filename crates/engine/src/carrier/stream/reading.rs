@@ -11,7 +11,7 @@ use sockeye_engine_proto::{
 use sockeye_meter as meter;
 use sockeye_websocket::{Event, Payload, ProtocolError};
 
-use super::{Fate, Frames, Framing, Wire};
+use super::{Fate, Frames, Wire};
 use crate::carrier::Upper;
 use crate::connection::Incoming;
 use crate::formats::LinesError;
@@ -77,7 +77,7 @@ impl Wire {
         let end = self.failed(error, upper);
         match error {
             // A line that is too long is one that makes no sense.
-            ReadError::Format(violation) if self.framing == Framing::Lines => {
+            ReadError::Format(violation) if matches!(self.frames, Frames::Lines(_)) => {
                 refuse_line(violation, upper, cx);
             }
             _ => upper.handle_closed(end),

@@ -3,7 +3,7 @@
 use std::future::poll_fn;
 use std::io;
 
-use sockeye_engine::{Dialect, Framing, Io};
+use sockeye_engine::{Dialect, Io};
 use sockeye_engine_proto::frame::{self, Decoded};
 use sockeye_engine_proto::{Compression, FirstByte, OpenRequest, Packet};
 
@@ -21,7 +21,7 @@ pub(super) enum Opening {
 
 /// How a session on a bare stream begins.
 pub(super) struct BareOpening {
-    pub(super) framing: Framing,
+    pub(super) dialect: Dialect,
     /// The compression that the peer offers.
     pub(super) compression: Option<Compression>,
     /// What came already, without the native opening.
@@ -34,7 +34,7 @@ impl BareOpening {
     /// The first line, or a part of it.
     const fn lines(read: Vec<u8>) -> Self {
         Self {
-            framing: Framing::Lines,
+            dialect: Dialect::Lines,
             compression: None,
             read,
             unheard: false,
@@ -104,7 +104,7 @@ fn understand(said: &[u8], dialect: Option<Dialect>) -> io::Result<Option<Openin
         Ok(Decoded::Frame { frame, used }) => match frame.packet() {
             Ok(Packet::Open(data)) => match OpenRequest::from_data(&data) {
                 Ok(OpenRequest::New { compression }) => Ok(Some(Opening::Session(BareOpening {
-                    framing: Framing::Native,
+                    dialect: Dialect::Packets,
                     compression,
                     read: said[used..].to_vec(),
                     unheard: false,

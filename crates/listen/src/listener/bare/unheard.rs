@@ -8,7 +8,6 @@ use super::{Guest, NOT_HTTP, refusal, serve_again};
 use crate::application::Application;
 use crate::engine::Engine;
 use sockeye_engine::Dialect;
-use sockeye_engine::Framing;
 
 /// A peer with a session of lines that has not said anything yet. Its first byte tells whether it
 /// was taken for what it is.
@@ -54,16 +53,16 @@ impl<A: Application> sockeye_engine::Unheard for Unheard<A> {
     /// In its own words, unless lines were spoken to it.
     fn last_words(&self, spoken: bool) -> Bytes {
         let first = self.said.first().copied().map(FirstByte::of);
-        let framing = match first {
+        let dialect = match first {
             Some(FirstByte::Http) if !spoken => return Bytes::from_static(NOT_HTTP),
-            Some(FirstByte::Native) if !spoken => Framing::Native,
-            _ => Framing::Lines,
+            Some(FirstByte::Native) if !spoken => Dialect::Packets,
+            _ => Dialect::Lines,
         };
         let text = match self.guest.manners.dialect {
             Some(Dialect::Lines) => "this listener takes lines only",
             _ => "lines are spoken here already, as nothing was said in time",
         };
-        refusal(framing, &RequestError::Forbidden(Some(text.into()))).into()
+        refusal(dialect, &RequestError::Forbidden(Some(text.into()))).into()
     }
 
     fn readmit(self: Box<Self>, io: Io) {
