@@ -335,8 +335,8 @@ impl<S: Side, C: Connection> Driver<S, C> {
                     lane: Lane::Current,
                     packet,
                 } => {
-                    let mut state = self.handle.shared().lock();
-                    state.push(|outbox| outbox.push_control(packet));
+                    let session = self.handle.shared();
+                    session.append_own(|outbox| outbox.push_control(packet));
                 }
                 Output::Send {
                     lane: Lane::Probe,

@@ -395,9 +395,8 @@ impl SessionHandle {
             wake(waker);
             return Err(SendError::Full);
         }
-        push(&mut state.outbox);
-        self.0.note_full(&state);
-        let waker = state.appended(|| turn::defer(Arc::clone(&self.0) as Arc<dyn Deferred>));
+        let promise = || turn::defer(Arc::clone(&self.0) as Arc<dyn Deferred>);
+        let waker = self.0.append(&mut state, promise, push);
         drop(state);
         wake(waker);
         Ok(())
@@ -509,8 +508,8 @@ impl SessionHandle {
     /// Sends the open packet, which goes in front of everything else.
     pub fn send_open(&self, open: &OpenPacket) {
         let open = open.to_json();
-        let mut state = self.0.lock();
-        state.push(|outbox| outbox.push_control(Packet::Open(open.into())));
+        let open = Packet::Open(open.into());
+        self.0.append_own(|outbox| outbox.push_control(open));
     }
 
     /// The driver is gone, or will never be, and what was asked of it last will not happen.
@@ -569,11 +568,31 @@ impl SessionHandle {
 impl SessionCore {
     /// What carries the session from now on, and how that takes what goes out.
     pub(crate) fn carry(&self, transport: TransportKind, outlet: Outlet) {
-        let mut state = self.lock();
-        let compression = Compression::new(outlet.agreed());
-        self.compression
-            .store(compression.to_bits(), Ordering::Relaxed);
-        state.push(|outbox| outbox.move_to(transport, outlet));
+        self.append_own(|outbox| {
+            let compression = Compression::new(outlet.agreed());
+            self.compression
+                .store(compression.to_bits(), Ordering::Relaxed);
+            outbox.move_to(transport, outlet);
+        });
+    }
+
+    /// Appends something of the driver's own, in its turn or before the first one.
+    pub(crate) fn append_own(&self, append: impl FnOnce(&mut Outbox)) {
+        let waker = self.append(&mut self.lock(), || false, append);
+        debug_assert!(waker.is_none(), "the driver is at work");
+    }
+
+    /// Appends something, and marks the outbox if it is full then. Everything that is appended comes through here. For
+    /// the promise and the waker see [`Mailbox::appended`].
+    fn append(
+        &self,
+        state: &mut SessionMailbox,
+        promise: impl FnOnce() -> bool,
+        append: impl FnOnce(&mut Outbox),
+    ) -> Option<Waker> {
+        append(&mut state.outbox);
+        self.full_mark.appended(state.outbox.is_full());
+        state.appended(promise)
     }
 
     fn packing(&self, options: SendOptions) -> Packing {
@@ -582,11 +601,6 @@ impl SessionCore {
 
     pub(crate) fn lock(&self) -> Locked<'_> {
         Locked(Some(self.state.lock()))
-    }
-
-    /// Something was appended.
-    pub(crate) fn note_full(&self, state: &SessionMailbox) {
-        self.full_mark.appended(state.outbox.is_full());
     }
 
     /// The driver is gone, and what was asked of it last will not happen.
@@ -636,13 +650,6 @@ impl SessionMailbox {
         };
         self.command(abort).ok().flatten()
     }
-
-    /// Appends something of the driver's own, in its turn or before the first one.
-    pub(crate) fn push(&mut self, append: impl FnOnce(&mut Outbox)) {
-        append(&mut self.outbox);
-        let waker = self.appended(|| false);
-        debug_assert!(waker.is_none(), "the driver is at work");
-    }
 }
 
 /// Wakes outside the lock: a waker may run the task at once on some executors.
@@ -669,6 +676,8 @@ impl fmt::Debug for SessionCore {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
     use crate::deflate::Agreed;
     use crate::outbox::Framing;
@@ -698,6 +707,41 @@ mod tests {
             session.end();
             let sent = session.send(&[Message::text("x")], SendOptions::default());
             assert_eq!(sent, expected, "{transport}");
+        }
+    }
+
+    /// Whoever handles packets asks with each of them, and is not to go on.
+    #[test]
+    fn outbox_is_marked_as_full_whatever_fills_it() {
+        let limits = SessionLimits::default().outbox_limit(10);
+        let open = |session: &SessionHandle| {
+            session.send_open(&OpenPacket {
+                sid: "a".to_owned(),
+                upgrades: Vec::new(),
+                ping_interval: Duration::from_secs(1),
+                ping_timeout: Duration::from_secs(1),
+                max_payload: None,
+                compression: None,
+            });
+        };
+        let send = |session: &SessionHandle| {
+            let message = [Message::text("more than ten bytes")];
+            session.send(&message, SendOptions::default()).unwrap();
+        };
+        let begin = |session: &SessionHandle| {
+            session.begin(Outlet::Stream {
+                direct: None,
+                framing: Framing::Native,
+                unwritten: vec![0; 20],
+                agreed: Agreed::Nothing,
+            });
+        };
+        let all: [&dyn Fn(&SessionHandle); 3] = [&open, &send, &begin];
+        for fill in all {
+            let session = session(TransportKind::Tcp, &limits);
+            assert!(!session.has_become_full());
+            fill(&session);
+            assert!(session.has_become_full());
         }
     }
 

@@ -88,9 +88,8 @@ impl<S: Side, C: Connection> Upper for Borrowed<'_, S, C> {
     }
 
     fn append(&mut self, append: &mut dyn FnMut(&mut Outgoing<'_>)) {
-        let mut state = self.handle.shared().lock();
-        state.push(|outbox| append(&mut Outgoing(outbox)));
-        self.handle.shared().note_full(&state);
+        let session = self.handle.shared();
+        session.append_own(|outbox| append(&mut Outgoing(outbox)));
     }
 
     fn send(&mut self, take: &mut dyn FnMut(&mut Outgoing<'_>)) {
