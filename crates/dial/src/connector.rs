@@ -116,7 +116,7 @@ impl Connector {
         let config = config.into();
         config.check()?;
         let shared = ConnectorCore {
-            dialer: Dialer::new(Arc::clone(&config.dial), config.limits.max_payload)?,
+            dialer: Dialer::new(Arc::clone(&config.dial), config.limits.payload.max_payload)?,
             config,
             websocket_works: AtomicBool::new(false),
         };

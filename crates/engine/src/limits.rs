@@ -8,10 +8,8 @@ use sockeye_engine_proto::Limits;
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct SessionLimits {
-    /// See [`max_payload`](Self::max_payload()).
-    pub max_payload: usize,
-    /// See [`max_packets_per_payload`](Self::max_packets_per_payload()).
-    pub max_packets_per_payload: usize,
+    /// See [`max_payload`](Self::max_payload()) and [`max_packets_per_payload`](Self::max_packets_per_payload()).
+    pub payload: Limits,
     /// See [`max_line_bytes`](Self::max_line_bytes()).
     pub max_line_bytes: usize,
     /// See [`outbox_limit`](Self::outbox_limit()).
@@ -29,8 +27,7 @@ pub struct SessionLimits {
 impl Default for SessionLimits {
     fn default() -> Self {
         Self {
-            max_payload: 1_000_000,
-            max_packets_per_payload: 10_000,
+            payload: Limits::default(),
             max_line_bytes: 4_000_000,
             outbox_limit: 8 * 1024 * 1024,
             high_water_mark: 16 * 1024,
@@ -46,7 +43,7 @@ impl SessionLimits {
     /// tells it its clients as `maxPayload`. Default: 1,000,000; for a client 16 MiB.
     #[must_use]
     pub const fn max_payload(mut self, bytes: usize) -> Self {
-        self.max_payload = bytes;
+        self.payload.max_payload = bytes;
         self
     }
 
@@ -57,7 +54,7 @@ impl SessionLimits {
     /// of this library take by default.
     #[must_use]
     pub const fn max_packets_per_payload(mut self, packets: usize) -> Self {
-        self.max_packets_per_payload = packets;
+        self.payload.max_packets_per_payload = packets;
         self
     }
 
@@ -124,9 +121,9 @@ impl SessionLimits {
     #[must_use]
     pub fn zero(&self) -> Option<&'static str> {
         let limits = [
-            (self.max_payload == 0, "the largest payload"),
+            (self.payload.max_payload == 0, "the largest payload"),
             (
-                self.max_packets_per_payload == 0,
+                self.payload.max_packets_per_payload == 0,
                 "the number of packets of a payload",
             ),
             (self.max_line_bytes == 0, "the longest line"),
@@ -138,14 +135,5 @@ impl SessionLimits {
         ];
         let (_, name) = limits.into_iter().find(|(zero, _)| *zero)?;
         Some(name)
-    }
-
-    /// Those that the parser of long-polling bodies looks at.
-    #[doc(hidden)]
-    #[must_use]
-    pub fn payload(&self) -> Limits {
-        Limits::default()
-            .max_payload(self.max_payload)
-            .max_packets_per_payload(self.max_packets_per_payload)
     }
 }

@@ -308,7 +308,7 @@ impl<A: Application> Engine<A> {
             upgrades,
             ping_interval: config.session.ping_interval,
             ping_timeout: config.session.ping_timeout,
-            max_payload: Some(config.limits.max_payload),
+            max_payload: Some(config.limits.payload.max_payload),
             compression: None,
         }
     }

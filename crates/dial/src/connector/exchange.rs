@@ -112,7 +112,7 @@ impl ConnectorCore {
         let dialed = dialer.websocket(&target.url, &path, &target.headers, deflate);
         let stream = dialed.await.map_err(|error| describe(&error))?;
         let agreed = stream.deflate.into();
-        let max_payload = self.config.limits.max_payload;
+        let max_payload = self.config.limits.payload.max_payload;
         let wire = Wire::websocket(stream, max_payload, Role::Client);
         Ok(wire.probe(target.transport, agreed))
     }

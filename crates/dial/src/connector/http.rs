@@ -155,7 +155,7 @@ impl Connector {
         }
         let mut packets = VecDeque::new();
         let content = framing(target.revision, answer.content);
-        let limits = config.limits.payload();
+        let limits = config.limits.payload;
         for packet in payload::decode(content, &answer.body, &limits, &mut dialect) {
             packets.push_back(packet.map_err(OpenError::handshake)?.into_owned());
         }
@@ -179,6 +179,7 @@ impl Connector {
             open.max_payload.unwrap_or(UNANNOUNCED_MAX_PAYLOAD),
             config
                 .limits
+                .payload
                 .max_packets_per_payload
                 .min(Limits::default().max_packets_per_payload),
             packets,
@@ -222,7 +223,7 @@ impl Connector {
             result => result?,
         };
         let agreed = stream.deflate.into();
-        let mut wire = Wire::websocket(stream, config.limits.max_payload, Role::Client);
+        let mut wire = Wire::websocket(stream, config.limits.payload.max_payload, Role::Client);
         let open = read_open(&mut wire).await?;
         let old = config.revision.is_none()
             && target.revision == Revision::V4

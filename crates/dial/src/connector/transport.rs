@@ -18,7 +18,7 @@ pub use sockeye_engine::{
 };
 /// What packets and sessions are.
 pub use sockeye_engine_proto::{
-    Lane, Message, OpenPacket, OpenPacketError, Packet, PacketError, Revision, Session,
+    Lane, Limits, Message, OpenPacket, OpenPacketError, Packet, PacketError, Revision, Session,
     TransportEnd, TransportKind,
 };
 

@@ -87,7 +87,7 @@ impl Polling {
     ) {
         meter::received(body.len(), || true);
         let now = upper.now();
-        let limits = upper.limits().payload();
+        let limits = upper.limits().payload;
         let mut backlog = VecDeque::new();
         for packet in payload::decode(*content, body, &limits, &mut self.dialect) {
             match packet {
@@ -139,7 +139,7 @@ impl Polling {
         // The last payload of a session takes everything: there will be no other.
         let limit = match upper.session().is_closed() {
             true => usize::MAX,
-            false => upper.limits().max_payload,
+            false => upper.limits().payload.max_payload,
         };
         let mut encoder = payload::Encoder::new(&self.dialect, limit);
         let mut compress = false;

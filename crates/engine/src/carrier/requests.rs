@@ -174,7 +174,7 @@ impl Requests {
         let Self {
             dialect, backlog, ..
         } = self;
-        let limits = upper.limits().payload();
+        let limits = upper.limits().payload;
         for packet in payload::decode(content, body, &limits, dialect) {
             match packet {
                 Ok(packet)

@@ -93,7 +93,7 @@ impl Wire {
 
     /// A stream of length-prefixed packets, of which `read` has come already.
     pub fn native(io: Io, read: &[u8], limits: &SessionLimits) -> Self {
-        let format = Native::new(limits.max_payload);
+        let format = Native::new(limits.payload.max_payload);
         Self::new(io, Frames::Native(FrameReader::new(format, read)))
     }
 

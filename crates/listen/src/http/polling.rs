@@ -34,7 +34,7 @@ pub(super) fn open_session<A: Application>(
     if params.j.is_some() {
         dialect = dialect.force_base64();
     }
-    let mut payload = payload::Encoder::new(&dialect, engine.config().limits.max_payload);
+    let mut payload = payload::Encoder::new(&dialect, engine.config().limits.payload.max_payload);
     let session = engine
         .open_polling(place, handshake, revision, dialect)
         .ok_or(RequestError::BadRequest(BadRequest::IdGeneration))?;
@@ -132,7 +132,7 @@ where
         + Send
         + 'static,
 {
-    let limit = engine.config().limits.max_payload;
+    let limit = engine.config().limits.payload.max_payload;
     // Unless it is finished, dropping it tells the session that the body cannot be had, which ends it.
     let pending = session.begin_post();
     if content_length(&parts.headers).is_some_and(|len| len > limit) {

@@ -97,7 +97,11 @@ fn wire<A: Application>(
     may_double_text: bool,
 ) -> (Wire, Agreed) {
     let agreed = stream.deflate.into();
-    let mut wire = Wire::websocket(stream, engine.config().limits.max_payload, Role::Server);
+    let mut wire = Wire::websocket(
+        stream,
+        engine.config().limits.payload.max_payload,
+        Role::Server,
+    );
     if may_double_text {
         wire.examine_text();
     }
