@@ -40,7 +40,8 @@ impl Default for SessionLimits {
 
 impl SessionLimits {
     /// The largest message, or body of long-polling, that is taken from the peer, in bytes. A server
-    /// tells it its clients as `maxPayload`. Default: 1,000,000; for a client 16 MiB.
+    /// tells it its clients as `maxPayload`. Default: 1,000,000; for a client 16 MiB. Zero is refused with
+    /// `ConfigError::Zero`, for a client with `ConnectorError::Zero`.
     #[must_use]
     pub const fn max_payload(mut self, bytes: usize) -> Self {
         self.payload.max_payload = bytes;
@@ -48,7 +49,8 @@ impl SessionLimits {
     }
 
     /// How many packets one body of long-polling may hold. Default: 10,000; for a client 1,000,000, as
-    /// servers put there whatever waits.
+    /// servers put there whatever waits. Zero is refused with `ConfigError::Zero`, for a client with
+    /// `ConnectorError::Zero`.
     ///
     /// A client puts as many at most into one request, but no more than 10,000, which is what servers
     /// of this library take by default.
@@ -60,7 +62,8 @@ impl SessionLimits {
 
     /// The longest line that is taken from a plain peer on a bare stream, in bytes without its end; a
     /// longer one ends its session with `parse error`. Default: 4,000,000, which a million bytes of
-    /// any text fit into, escaped as they may be; for a client 16 MiB.
+    /// any text fit into, escaped as they may be; for a client 16 MiB. Zero is refused with
+    /// `ConfigError::Zero`, for a client with `ConnectorError::Zero`.
     #[must_use]
     pub const fn max_line_bytes(mut self, bytes: usize) -> Self {
         self.max_line_bytes = bytes;
@@ -70,7 +73,8 @@ impl SessionLimits {
     /// How many bytes may wait for the peer before nothing more is accepted for it, and the peer of a
     /// server is not read from any more. One message may go beyond, and so may what the protocol itself
     /// has to say, such as that a namespace is joined; but where twice as much waits (or 64 KiB more,
-    /// for a small limit), the session ends with a transport error. Default: 8 MiB.
+    /// for a small limit), the session ends with a transport error. Default: 8 MiB. Zero is refused with
+    /// `ConfigError::Zero`, for a client with `ConnectorError::Zero`.
     #[must_use]
     pub const fn outbox_limit(mut self, bytes: usize) -> Self {
         self.outbox_limit = bytes;
@@ -102,7 +106,8 @@ impl SessionLimits {
     /// attachments are owed) without adding to it. The time begins anew with each byte while fewer than 512 have come;
     /// later, or while attachments are owed, with each 512 bytes more; with each whole attachment; and after this end
     /// has not been reading. Empty fragments, heartbeats and pings do not count. Then the connection ends with
-    /// `transport error`, or `parse error` on lines. Default: 30 s; [`Duration::MAX`] means no limit.
+    /// `transport error`, or `parse error` on lines. Default: 30 s; [`Duration::MAX`] means no limit. Zero is refused with
+    /// `ConfigError::Zero`, for a client with `ConnectorError::Zero`.
     #[must_use]
     pub const fn unfinished_timeout(mut self, timeout: Duration) -> Self {
         self.unfinished_timeout = timeout;
@@ -117,7 +122,7 @@ impl SessionLimits {
         self
     }
 
-    /// The name of a limit that is zero and must not be.
+    /// The name of a limit that is zero and must not be, for the error that refuses it.
     #[must_use]
     pub fn zero(&self) -> Option<&'static str> {
         let limits = [
