@@ -30,7 +30,7 @@ pub use http::{
     Body, EngineLayer, EngineService, HttpCompression, LayerBody, LayeredService, OtherBody,
     OtherService, RequestBody, RequestService, StaticFile,
 };
-pub use listener::{ListenError, ListenOptions, ListenUrl, Listener, UrlError};
+pub use listener::{ListenError, ListenOptions, ListenUrl, ListenUrlError, Listener};
 pub use peer_origin::PeerOrigin;
 pub use sockeye_engine_proto::SessionConfig;
 pub use websocket::{Replies, Upgrading, WebSocket, WebSocketError};

@@ -31,7 +31,7 @@ pub(crate) use given::GivenStream;
 pub(crate) use guarded::Guarded;
 pub use options::ListenOptions;
 use options::Manners;
-pub use url::{ListenUrl, UrlError};
+pub use url::{ListenUrl, ListenUrlError};
 
 /// A listening socket of an engine. It accepts connections until it is closed, or the engine is;
 /// dropping this changes nothing.
@@ -53,7 +53,7 @@ pub enum ListenError {
         /// The URL as it was given.
         url: String,
         /// What is wrong with it.
-        source: UrlError,
+        source: ListenUrlError,
     },
     /// The address is taken, not ours to take, or does not exist.
     #[error("cannot listen on {url}")]

@@ -103,8 +103,8 @@ pub use sockeye_listen::Handshake as SessionHandshake;
 pub use sockeye_listen::rustls;
 pub use sockeye_listen::{
     Body, ConfigError, ConnectionError, ConnectionInfo, Cookie, Cors, EngineConfig, Headers,
-    HttpCompression, LayerBody, ListenError, ListenOptions, ListenUrl, Listener, MissingRevision,
-    RequestBody, RequestService, SameSite, SessionConfig, StaticFile, UrlError,
+    HttpCompression, LayerBody, ListenError, ListenOptions, ListenUrl, ListenUrlError, Listener,
+    MissingRevision, RequestBody, RequestService, SameSite, SessionConfig, StaticFile,
 };
 pub use sockeye_socket_proto::lines::{BadLines, LinesConfig};
 pub use sockeye_socket_proto::parser;

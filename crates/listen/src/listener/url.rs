@@ -35,10 +35,10 @@ enum Scheme {
     Unix,
 }
 
-/// What is wrong with a URL.
+/// What is wrong with a URL to listen on.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
-pub enum UrlError {
+pub enum ListenUrlError {
     /// There is no scheme, or one that cannot be listened on.
     #[error("the scheme must be http, https, tcp, tls or unix")]
     Scheme,
@@ -124,9 +124,9 @@ fn everywhere(port: u16) -> SocketAddr {
 }
 
 impl FromStr for ListenUrl {
-    type Err = UrlError;
+    type Err = ListenUrlError;
 
-    fn from_str(url: &str) -> Result<Self, UrlError> {
+    fn from_str(url: &str) -> Result<Self, ListenUrlError> {
         if !url.is_empty() && url.bytes().all(|byte| byte.is_ascii_digit()) {
             let place = host_and_port(&format!(":{url}"))?;
             return Ok(Self {
@@ -143,7 +143,7 @@ impl FromStr for ListenUrl {
             return if is_pipe || url.contains('/') || net::is_file_name(url) {
                 unix(url)
             } else {
-                Err(UrlError::Scheme)
+                Err(ListenUrlError::Scheme)
             };
         };
         let scheme = match scheme {
@@ -151,7 +151,7 @@ impl FromStr for ListenUrl {
             "https" => Scheme::Https,
             "tcp" => Scheme::Tcp,
             "tls" => Scheme::Tls,
-            _ => return Err(UrlError::Scheme),
+            _ => return Err(ListenUrlError::Scheme),
         };
         Ok(Self {
             scheme,
@@ -160,21 +160,21 @@ impl FromStr for ListenUrl {
     }
 }
 
-fn unix(path: &str) -> Result<ListenUrl, UrlError> {
+fn unix(path: &str) -> Result<ListenUrl, ListenUrlError> {
     Ok(ListenUrl {
         scheme: Scheme::Unix,
-        place: Place::unix(path).ok_or(UrlError::EmptyPath)?,
+        place: Place::unix(path).ok_or(ListenUrlError::EmptyPath)?,
     })
 }
 
-fn host_and_port(text: &str) -> Result<Place, UrlError> {
+fn host_and_port(text: &str) -> Result<Place, ListenUrlError> {
     if text.contains(['/', '?', '#']) {
-        return Err(UrlError::Path);
+        return Err(ListenUrlError::Path);
     }
-    let (host, port) = text.rsplit_once(':').ok_or(UrlError::Port)?;
+    let (host, port) = text.rsplit_once(':').ok_or(ListenUrlError::Port)?;
     Ok(Place::Host {
         host: host.to_owned(),
-        port: net::port(port).ok_or(UrlError::Port)?,
+        port: net::port(port).ok_or(ListenUrlError::Port)?,
     })
 }
 
@@ -240,18 +240,18 @@ mod tests {
     #[test]
     fn what_is_wrong_is_named() {
         let error = |url: &str| url.parse::<ListenUrl>().unwrap_err();
-        assert_eq!(error("ftp://a:1"), UrlError::Scheme);
-        assert_eq!(error("localhost:3000"), UrlError::Scheme);
-        assert_eq!(error("example.org:3000"), UrlError::Scheme);
-        assert_eq!(error("127.0.0.1"), UrlError::Scheme);
-        assert_eq!(error(".."), UrlError::Scheme);
-        assert_eq!(error("socket"), UrlError::Scheme);
-        assert_eq!(error("http://localhost"), UrlError::Port);
-        assert_eq!(error("http://localhost:70000"), UrlError::Port);
-        assert_eq!(error("http://localhost:+1"), UrlError::Port);
-        assert_eq!(error("70000"), UrlError::Port);
-        assert_eq!(error("tcp://localhost:1/a"), UrlError::Path);
-        assert_eq!(error("unix:"), UrlError::EmptyPath);
-        assert_eq!(error("unix:@"), UrlError::EmptyPath);
+        assert_eq!(error("ftp://a:1"), ListenUrlError::Scheme);
+        assert_eq!(error("localhost:3000"), ListenUrlError::Scheme);
+        assert_eq!(error("example.org:3000"), ListenUrlError::Scheme);
+        assert_eq!(error("127.0.0.1"), ListenUrlError::Scheme);
+        assert_eq!(error(".."), ListenUrlError::Scheme);
+        assert_eq!(error("socket"), ListenUrlError::Scheme);
+        assert_eq!(error("http://localhost"), ListenUrlError::Port);
+        assert_eq!(error("http://localhost:70000"), ListenUrlError::Port);
+        assert_eq!(error("http://localhost:+1"), ListenUrlError::Port);
+        assert_eq!(error("70000"), ListenUrlError::Port);
+        assert_eq!(error("tcp://localhost:1/a"), ListenUrlError::Path);
+        assert_eq!(error("unix:"), ListenUrlError::EmptyPath);
+        assert_eq!(error("unix:@"), ListenUrlError::EmptyPath);
     }
 }

@@ -17,10 +17,10 @@ use sockeye::{
     AckError, AckFuture, AckSummary, Added, Answerer, Args, ArgsError, BroadcastAcks,
     BroadcastOperator, BytesOut, Client, ClientBuilder, ClientConfig, ConnectError,
     ConnectionConfig, DecodeError, EmitError, EncodeError, EncodeErrorKind, Handshake,
-    HandshakeDetails, Incomplete, LayeredServer, ListenError, ListenOptions, ListenUrl, Listener,
-    ListenerId, Listeners, Namespace, NetSocket, ParentNamespace, PatternError, PeerCredentials,
-    RawArgs, RemoteSocket, Revision, Server, ServerConfig, ServerLayer, ServerService,
-    ServerSideError, SessionHandshake, Socket, TransportKind, UrlError, Value,
+    HandshakeDetails, Incomplete, LayeredServer, ListenError, ListenOptions, ListenUrl,
+    ListenUrlError, Listener, ListenerId, Listeners, Namespace, NetSocket, ParentNamespace,
+    PatternError, PeerCredentials, RawArgs, RemoteSocket, Revision, Server, ServerConfig,
+    ServerLayer, ServerService, ServerSideError, SessionHandshake, Socket, TransportKind, Value,
 };
 use tower::Layer;
 
@@ -48,7 +48,7 @@ async fn server(
     let rooms = rooms?;
     let added: Added<'_, Socket> = io.on("x", || ());
     let handler = added.id();
-    let url: Result<ListenUrl, UrlError> = "tcp://:0".parse();
+    let url: Result<ListenUrl, ListenUrlError> = "tcp://:0".parse();
     let _: ListenUrl = url?;
     Ok(Application {
         root: io.of("/"),
