@@ -9,8 +9,8 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use serde_json::Value;
 use sockeye::Client;
 use sockeye::client::{
-    ClientBuilder, ConfigError, ConnectError, DialConfig, DialError, Dialect, OpenError,
-    Reconnection, Revision, TlsOptions, TransportKind, UnixProblem,
+    ClientBuilder, ConfigError, ConnectError, DialError, Dialect, OpenError, Reconnection,
+    Revision, TlsOptions, TransportKind, UnixProblem,
 };
 use thiserror::Error;
 
@@ -150,10 +150,9 @@ impl PeerOptions {
                 .timeout(how.connect_timeout.0)
                 .connector(|connector| {
                     let connector = match how.insecure {
-                        true => connector.dial(
-                            DialConfig::default()
-                                .tls(TlsOptions::default().danger_accept_invalid_certs(true)),
-                        ),
+                        true => connector.dial(|dial| {
+                            dial.tls(TlsOptions::default().danger_accept_invalid_certs(true))
+                        }),
                         false => connector,
                     };
                     connector

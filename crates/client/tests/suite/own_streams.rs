@@ -28,7 +28,7 @@ fn client(io: &Server, url: &str) -> (ClientBuilder, Arc<AtomicUsize>) {
         async { Ok(near) }
     });
     let builder = Client::builder(url);
-    let builder = builder.config(|config| config.connector(|connector| connector.dial(dial)));
+    let builder = builder.config(|config| config.connector(|connector| connector.dial(|_| dial)));
     (builder, opened)
 }
 
@@ -62,7 +62,7 @@ async fn failure_of_the_application_is_that_of_the_attempt() {
         Err::<tokio::io::DuplexStream, _>(io::Error::other("the tunnel is down"))
     });
     let builder = Client::builder("http://nowhere")
-        .config(|config| config.connector(|connector| connector.dial(dial)))
+        .config(|config| config.connector(|connector| connector.dial(|_| dial)))
         .reconnection(None);
     let error = builder.connect().await.unwrap_err();
     assert!(matches!(error, ConnectError::Open(_)), "{error:?}");
@@ -99,7 +99,7 @@ async fn client_comes_back_over_another_stream() {
         });
         let (lost, mut losses) = mpsc::unbounded_channel();
         let socket = Client::builder(url)
-            .config(|config| config.connector(|connector| connector.dial(dial)))
+            .config(|config| config.connector(|connector| connector.dial(|_| dial)))
             .reconnection(Reconnection::default().delay(Duration::from_millis(10)))
             .listeners(|socket| {
                 socket.on_disconnect(move |reason: DisconnectReason| lost.send(reason).unwrap());
@@ -143,7 +143,7 @@ async fn one_stream_is_enough_for_a_client_that_does_not_come_back() {
     io.serve_stream(far, ConnectionInfo::default(), ListenOptions::default());
     let dial = DialConfig::default().stream(near);
     let socket = Client::builder("tcp://nowhere:1")
-        .config(|config| config.connector(|connector| connector.dial(dial)))
+        .config(|config| config.connector(|connector| connector.dial(|_| dial)))
         .reconnection(None)
         .connect()
         .await
@@ -164,7 +164,7 @@ async fn panic_of_the_application_fails_the_attempt() {
             async { panic!("later") as std::io::Result<DuplexStream> }
         });
         let builder = Client::builder("http://nowhere")
-            .config(|config| config.connector(|connector| connector.dial(dial)))
+            .config(|config| config.connector(|connector| connector.dial(|_| dial)))
             .reconnection(None);
         let error = format!("{:#}", builder.connect().await.unwrap_err());
         let text = "the application's function panicked";

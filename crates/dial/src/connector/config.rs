@@ -76,10 +76,11 @@ impl Default for ConnectorConfig {
 }
 
 impl ConnectorConfig {
-    /// How servers are reached: TLS, proxy, cookies, sockets.
+    /// Changes how servers are reached: TLS, proxy, cookies, sockets. Called again, it goes on where it was.
     #[must_use]
-    pub fn dial(mut self, dial: DialConfig) -> Self {
-        self.dial = Arc::new(dial);
+    pub fn dial(mut self, change: impl FnOnce(DialConfig) -> DialConfig) -> Self {
+        let dial = Arc::unwrap_or_clone(self.dial);
+        self.dial = Arc::new(change(dial));
         self
     }
 
@@ -387,6 +388,18 @@ mod tests {
             .path("/%20é/")
             .sub_protocols(["graphql-ws"]);
         assert!(config.check().is_ok());
+    }
+
+    #[test]
+    fn changes_of_how_servers_are_reached_add_up() {
+        let minute = Some(Duration::from_secs(60));
+        let config = ConnectorConfig::default()
+            .dial(|dial| dial.keep_alive(minute))
+            .dial(|dial| dial.nodelay(false));
+        assert_eq!(
+            (config.dial.keep_alive, config.dial.nodelay),
+            (minute, false)
+        );
     }
 
     #[test]

@@ -110,8 +110,8 @@ impl Connect {
             .socket_config(|config| config.ack_timeout(PATIENCE))
             .config(|config| {
                 config.connector(|connector| match transports {
-                    Some(kind) => connector.dial(dial).transports([kind]),
-                    None => connector.dial(dial),
+                    Some(kind) => connector.dial(|_| dial).transports([kind]),
+                    None => connector.dial(|_| dial),
                 })
             })
             .listeners(|listeners| heard.listen(listeners));

@@ -36,7 +36,7 @@ impl Server {
     }
 
     /// What brings a client that the application makes itself to this server, whatever the host in its URL: for
-    /// [`ConnectorConfig::dial`](crate::client::ConnectorConfig::dial). The doors here have no TLS, so that its scheme is
+    /// [`ConnectorConfig::dial`](crate::client::ConnectorConfig::dial), which gives it back instead of what it has. The doors here have no TLS, so that its scheme is
     /// `http`, `tcp` or `unix`.
     #[must_use]
     pub fn dial(&self, network: &Network) -> DialConfig {

@@ -84,14 +84,17 @@ async fn handshake_knows_other_origins_and_tls() {
     };
     app.serve_http(far, info, sockeye::ListenOptions::default());
     let near = std::sync::Mutex::new(Some(near));
-    let dial = sockeye::client::DialConfig::default().open_with(move |_| {
+    let open = move |_: sockeye::client::ConnectUrl| {
         let near = near.lock().unwrap().take();
         async { near.ok_or_else(|| std::io::Error::other("there is one")) }
-    });
+    };
     let socket = Client::builder("http://server.test")
         .config(|config| {
-            config
-                .connector(|connector| connector.dial(dial).transports([TransportKind::WebSocket]))
+            config.connector(|connector| {
+                connector
+                    .dial(|dial| dial.open_with(open))
+                    .transports([TransportKind::WebSocket])
+            })
         })
         .connect()
         .await
@@ -142,7 +145,7 @@ async fn socket_of_a_client_waits_if_it_is_told_to() {
     for connects in [true, false] {
         let config = sockeye::ClientConfig::default()
             .auto_connect(connects)
-            .connector(|connector| connector.dial(app.dial(&network)));
+            .connector(|connector| connector.dial(|_| app.dial(&network)));
         let client = Client::with_config("http://server.test", config).unwrap();
         let socket = client.socket("/");
         assert_eq!((socket.active(), socket.connected()), (connects, false));

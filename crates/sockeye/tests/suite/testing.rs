@@ -274,9 +274,8 @@ async fn client_that_is_dropped_disconnects() {
 async fn client_of_the_applications_own_is_brought_here() {
     let app = app();
     let network = Network::new();
-    let dial = app.dial(&network);
     let socket = sockeye::Client::builder("http://example.org/chat")
-        .config(|config| config.connector(|connector| connector.dial(dial)))
+        .config(|config| config.connector(|connector| connector.dial(|_| app.dial(&network))))
         .connect()
         .await;
     assert!(socket.unwrap().connected());
