@@ -13,12 +13,12 @@ use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
 use ::http::HeaderMap;
 use futures_util::future::{BoxFuture, FutureExt};
+use parking_lot::Mutex;
 use sockeye_engine_proto::{CloseReason, Revision, Session, TransportKind};
 
 use crate::dialer::{ConnectorError, Dialer};
@@ -38,7 +38,7 @@ pub use options::TransportOptions;
 /// Opens sessions with servers.
 ///
 /// Cheap to clone; clones share what is known of servers: cookies, connections that are kept
-/// alive, and whether the last WebSocket worked.
+/// alive, and what the last session has moved to.
 #[derive(Clone)]
 pub struct Connector {
     shared: Arc<ConnectorCore>,
@@ -47,8 +47,20 @@ pub struct Connector {
 struct ConnectorCore {
     config: Arc<ConnectorConfig>,
     dialer: Dialer,
-    /// For [`ConnectorConfig::remember_upgrade`].
-    websocket_works: AtomicBool,
+    /// What the last session has moved to, or begun on, for [`ConnectorConfig::remember_upgrade`].
+    worked: Mutex<Option<TransportKind>>,
+}
+
+impl ConnectorCore {
+    /// The transport to begin on, if one is remembered.
+    fn remembered(&self) -> Option<TransportKind> {
+        *self.worked.lock()
+    }
+
+    /// This transport works, or what was remembered does not.
+    fn remember(&self, worked: Option<TransportKind>) {
+        *self.worked.lock() = worked;
+    }
 }
 
 /// Where to open a session, and with what; all of it may differ from one attempt to the next.
@@ -118,7 +130,7 @@ impl Connector {
         let shared = ConnectorCore {
             dialer: Dialer::new(Arc::clone(&config.dial), config.limits.payload.max_payload)?,
             config,
-            websocket_works: AtomicBool::new(false),
+            worked: Mutex::new(None),
         };
         Ok(Self {
             shared: Arc::new(shared),
@@ -267,7 +279,7 @@ impl<C: Connection> Future for ClientSession<C> {
         let (reason, side) = self.driver.outcome();
         let reason = reason.expect("a driver ends behind its session");
         if reason == CloseReason::TransportError {
-            side.shared.websocket_works.store(false, Ordering::Relaxed);
+            side.shared.remember(None);
         }
         Poll::Ready(reason)
     }

@@ -67,8 +67,10 @@ pub trait Carrier: fmt::Debug + Send + 'static {
     /// halves end apart.
     fn end_half(&mut self) {}
 
-    /// Another carrier has taken over.
-    fn be_replaced(&mut self) {}
+    /// Another carrier has taken over, of this kind.
+    fn be_replaced(&mut self, by: TransportKind) {
+        let _ = by;
+    }
 
     /// The session is closed, for its upper layer too, and takes nothing more. Last words are appended now.
     fn begin_end(&mut self, upper: &mut dyn Upper) {

@@ -392,7 +392,7 @@ impl<S: Side, C: Connection> Driver<S, C> {
         self.handle.shared().carry(to, outlet);
         std::mem::replace(&mut self.carrier, carrier)
             .get()
-            .be_replaced();
+            .be_replaced(to);
     }
 
     /// Reads once from whatever there is to read from; whether something came.

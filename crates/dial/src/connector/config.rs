@@ -103,8 +103,9 @@ impl ConnectorConfig {
         self
     }
 
-    /// Whether to begin on a WebSocket if the last one worked, whatever the order of the
-    /// transports. One that fails is forgotten. Default: no.
+    /// Whether to begin on what the last session has moved to, whatever the order of the transports: a WebSocket, or a
+    /// [transport](Self::transport) of the application's. So it is with one that the last session has begun on. One that
+    /// fails is forgotten. Default: no.
     #[must_use]
     pub const fn remember_upgrade(mut self, remember: bool) -> Self {
         self.remember_upgrade = remember;

@@ -3,13 +3,12 @@
 use std::error::Error;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::FutureExt;
 use http::StatusCode;
-use sockeye_engine_proto::{WireKind, payload};
+use sockeye_engine_proto::{TransportKind, WireKind, payload};
 
 use super::ConnectorCore;
 use super::target::{Target, framing};
@@ -93,9 +92,8 @@ impl Exchange for HttpExchange {
         }))
     }
 
-    fn upgraded(&self, works: bool) {
-        let remembered = &self.shared.websocket_works;
-        remembered.store(works, Ordering::Relaxed);
+    fn upgraded(&self, to: Option<TransportKind>) {
+        self.shared.remember(to);
     }
 }
 

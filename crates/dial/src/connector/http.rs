@@ -2,7 +2,6 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use http::StatusCode;
@@ -31,14 +30,15 @@ impl Connector {
     /// Tries the transports in turn, as far as that is wanted.
     pub(super) async fn open_http(&self, request: &ConnectRequest) -> Result<Begun, OpenError> {
         let config = &self.shared.config;
-        let works = &self.shared.websocket_works;
         let mut transports = self.transports(request).to_vec();
         if let Some(kind) = transports.iter().find(|kind| !config.can_use(**kind)) {
             return Err(OpenError::ForeignTransport(*kind));
         }
-        if config.remember_upgrade && works.load(Ordering::Relaxed) {
+        if config.remember_upgrade
+            && let Some(worked) = self.shared.remembered()
+        {
             // A stable sort: the others stay in their order.
-            transports.sort_by_key(|kind| *kind != TransportKind::WebSocket);
+            transports.sort_by_key(|kind| *kind != worked);
         }
         if !config.try_all_transports {
             transports.truncate(1);
@@ -49,12 +49,13 @@ impl Connector {
             let limit = config.transport_timeout.filter(|_| transports.len() > 0);
             match self.open_within(limit, request, transport).await {
                 Ok(begun) => {
-                    works.store(transport == TransportKind::WebSocket, Ordering::Relaxed);
+                    let worked = Some(transport).filter(|kind| kind.is_upgrade_target());
+                    self.shared.remember(worked);
                     return Ok(begun);
                 }
                 Err(error) => {
                     tracing::debug!(transport = transport.name(), %error, "no session");
-                    works.store(false, Ordering::Relaxed);
+                    self.shared.remember(None);
                     failure = error;
                 }
             }

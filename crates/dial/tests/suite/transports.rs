@@ -1,11 +1,15 @@
 //! Which transports are tried, and what they say of themselves.
 
+use parking_lot::Mutex;
+use sockeye_dial::transport::{OpenedTransport, Opening, Transport, TransportTarget};
 use sockeye_dial::{ConnectorConfig, OpenError};
-use sockeye_engine::TransportKind;
+use sockeye_engine::{Agreed, Io, Probe, SessionLimits, TransportKind, Wire};
 use sockeye_listen::EngineConfig;
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 
-use crate::rig::{Peer, accept, connector, open, raw, read_head, request, serve, within};
+use crate::rig::{
+    OPEN, Peer, accept, answer, connector, open, raw, read_head, request, serve, until, within,
+};
 
 const POLLING: TransportKind = TransportKind::Polling;
 const WEBSOCKET: TransportKind = TransportKind::WebSocket;
@@ -101,4 +105,59 @@ async fn session_stays_on_polling_if_the_request_knows_nothing_else() {
         assert_eq!(peer.seen().await, sockeye_testkit::Seen::Text(text.into()));
     }
     assert_eq!(peer.opened.session.transport(), POLLING);
+}
+
+/// Takes one session over, by a stream to the test.
+#[derive(Debug)]
+struct Once(Mutex<Option<DuplexStream>>);
+
+impl Transport for Once {
+    fn kind(&self) -> TransportKind {
+        TransportKind::WebTransport
+    }
+
+    fn open(&self, _: TransportTarget) -> Opening<OpenedTransport> {
+        Box::pin(async { Err("it opens no session".into()) })
+    }
+
+    fn upgrade(&self, _: TransportTarget) -> Opening<Box<dyn Probe>> {
+        let stream = self.0.lock().take().expect("one session");
+        let io = Io::Boxed(Box::new(Box::pin(stream)));
+        let wire = Wire::native(io, &[], &SessionLimits::default());
+        let probe = wire.probe(self.kind(), Agreed::Nothing);
+        Box::pin(async { Ok(probe) })
+    }
+}
+
+#[tokio::test]
+async fn transport_that_took_over_is_begun_with_if_it_is_remembered() {
+    let (near, mut far) = tokio::io::duplex(1024);
+    let kinds = [POLLING, WEBSOCKET, TransportKind::WebTransport];
+    let config = ConnectorConfig::default()
+        .transport(Once(Mutex::new(Some(near))))
+        .transports(kinds)
+        .remember_upgrade(true);
+    let connector = connector(config);
+    let (listener, authority) = raw().await;
+    let url = format!("http://{authority}");
+    let server = async {
+        let mut polls = accept(&listener).await;
+        assert!(read_head(&mut polls).await.starts_with("GET "));
+        let open = OPEN.replace("[]", r#"["webtransport"]"#);
+        answer(&mut polls, "200 OK", &open).await;
+        assert!(read_head(&mut polls).await.starts_with("GET "));
+        polls
+    };
+    let (peer, mut polls) = tokio::join!(within(Peer::open(&connector, &url)), server);
+    let session = peer.unwrap().opened.session;
+    let mut frame = [0; 7];
+    within(far.read_exact(&mut frame)).await.unwrap();
+    assert_eq!(&frame, b"\x062probe");
+    far.write_all(b"\x063probe").await.unwrap();
+    answer(&mut polls, "200 OK", "6").await;
+    until(|| session.transport() == TransportKind::WebTransport).await;
+
+    let error = within(Peer::open(&connector, &url)).await.map(|_| ());
+    let error = error.unwrap_err().to_string();
+    assert_eq!(error, "no session over webtransport");
 }

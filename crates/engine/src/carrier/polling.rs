@@ -5,7 +5,9 @@ use std::fmt;
 use std::task::{Context, Poll};
 
 use sockeye_engine_proto::payload::{self, PayloadDialect};
-use sockeye_engine_proto::{BadRequest, Packet, PollVerdict, RequestError, TransportEnd, WireKind};
+use sockeye_engine_proto::{
+    BadRequest, Packet, PollVerdict, RequestError, TransportEnd, TransportKind, WireKind,
+};
 use sockeye_meter as meter;
 use tokio::sync::oneshot;
 
@@ -225,7 +227,7 @@ impl Carrier for Polling {
         }
     }
 
-    fn be_replaced(&mut self) {
+    fn be_replaced(&mut self, _: TransportKind) {
         if let Some(pending) = self.pending.take() {
             let mismatch = BadRequest::TransportMismatch;
             let _ = pending.send(Err(RequestError::BadRequest(mismatch)));

@@ -7,7 +7,7 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use sockeye_engine_proto::payload::{self, PayloadDialect, PayloadError};
-use sockeye_engine_proto::{Packet, PollVerdict, TransportEnd, WireKind};
+use sockeye_engine_proto::{Packet, PollVerdict, TransportEnd, TransportKind, WireKind};
 
 use super::polling::fill;
 use super::{Carrier, Probe, Upper};
@@ -28,8 +28,8 @@ pub trait Exchange: Send {
     /// Opens a transport to move to; `None` if there is to be no upgrade.
     fn upgrade(&self) -> Option<Reply<Box<dyn Probe>>>;
 
-    /// Whether that transport has taken over, or is of no use.
-    fn upgraded(&self, works: bool);
+    /// What has taken over; `None` if nothing can.
+    fn upgraded(&self, to: Option<TransportKind>);
 }
 
 /// Long-polling as the client has it: requests go out.
@@ -124,7 +124,7 @@ impl Requests {
                 Ok(probe) => upper.begin_upgrade(probe),
                 Err(detail) => {
                     tracing::debug!(detail, "no upgrade");
-                    self.exchange.upgraded(false);
+                    self.exchange.upgraded(None);
                 }
             }
         }
@@ -256,8 +256,8 @@ impl Carrier for Requests {
         upper.tell_drained(cx);
     }
 
-    fn be_replaced(&mut self) {
-        self.exchange.upgraded(true);
+    fn be_replaced(&mut self, by: TransportKind) {
+        self.exchange.upgraded(Some(by));
     }
 
     /// Sends the last words of a closed session; ready when they are said, or cannot be.
