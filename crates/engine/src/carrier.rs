@@ -252,7 +252,7 @@ pub(crate) struct Gone;
 
 impl Carrier for Gone {
     fn outlet(&self) -> Outlet {
-        Outlet::Packets { awaited: false }
+        Outlet::packets(false)
     }
 
     fn read(&mut self, _: bool, _: &mut dyn Upper, _: &mut Context<'_>) -> bool {

@@ -679,7 +679,6 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::deflate::Agreed;
     use crate::outbox::Framing;
 
     fn session(transport: TransportKind, limits: &SessionLimits) -> SessionHandle {
@@ -689,13 +688,8 @@ mod tests {
 
     #[test]
     fn nothing_is_sent_behind_the_end_of_a_half() {
-        let native = || Outlet::Stream {
-            direct: None,
-            framing: Framing::Native,
-            unwritten: Vec::new(),
-            agreed: Agreed::Nothing,
-        };
-        let packets = || Outlet::Packets { awaited: true };
+        let native = || Outlet::stream(None, Framing::Native);
+        let packets = || Outlet::packets(true);
         for (transport, outlet, expected) in [
             (TransportKind::Tcp, native(), Err(SendError::Closed)),
             (TransportKind::Tcp, packets(), Err(SendError::Closed)),
@@ -729,12 +723,7 @@ mod tests {
             session.send(&message, SendOptions::default()).unwrap();
         };
         let begin = |session: &SessionHandle| {
-            session.begin(Outlet::Stream {
-                direct: None,
-                framing: Framing::Native,
-                unwritten: vec![0; 20],
-                agreed: Agreed::Nothing,
-            });
+            session.begin(Outlet::stream(None, Framing::Native).behind(vec![0; 20]));
         };
         let all: [&dyn Fn(&SessionHandle); 3] = [&open, &send, &begin];
         for fill in all {

@@ -60,7 +60,7 @@ pub use io::{Io, Seated, Socket, Stream};
 pub use limits::SessionLimits;
 pub use message::{HEADROOM, Message};
 pub use net_socket::NetSocket;
-pub use outbox::{Framing, Outlet, Outward};
+pub use outbox::{Outlet, Outward};
 pub use peer::{PeerCredentials, PeerInfo};
 pub use request::{PendingPost, PollAnswer, PollPayload, Post, PostVerdict, Request};
 pub use seat::{Seat, Seats};

@@ -20,7 +20,7 @@ use crate::mailbox::{Flushed, Queue};
 use crate::message::{HEADROOM, Message, View};
 use crate::seldom::Seldom;
 use chunks::Chunk;
-pub use stream::Framing;
+pub(crate) use stream::Framing;
 use stream::Stream;
 use urgent::Beat;
 
@@ -71,32 +71,55 @@ enum Sink {
     Closed,
 }
 
-/// How a carrier takes what goes out.
+/// How a carrier takes what goes out: [packet by packet](Self::packets), unless it is a [`Wire`](crate::Wire).
 #[derive(Debug)]
-pub enum Outlet {
-    /// Packet by packet.
+pub struct Outlet(Taking);
+
+/// What an outbox keeps for a carrier.
+#[derive(Debug)]
+enum Taking {
     Packets {
-        /// Whether one would be taken at once. As long as not, volatile messages are dropped.
         awaited: bool,
     },
-    /// As bytes.
     Stream {
-        /// The socket, if it can be written to from any thread.
         direct: Option<Socket>,
-        /// How packets become bytes.
         framing: Framing,
-        /// What goes in front of everything else.
         unwritten: Vec<u8>,
-        /// What both ends have agreed on.
         agreed: Agreed,
     },
 }
 
 impl Outlet {
+    /// Packet by packet. `awaited` tells whether one would be taken at once: as long as not, volatile messages are
+    /// dropped.
+    #[must_use]
+    pub const fn packets(awaited: bool) -> Self {
+        Self(Taking::Packets { awaited })
+    }
+
+    /// As bytes in this framing; `direct` is the socket, if it can be written to from any thread.
+    pub(crate) const fn stream(direct: Option<Socket>, framing: Framing) -> Self {
+        Self(Taking::Stream {
+            direct,
+            framing,
+            unwritten: Vec::new(),
+            agreed: Agreed::Nothing,
+        })
+    }
+
+    /// The same for a stream that has these bytes to write in front of everything else.
+    #[must_use]
+    pub(crate) fn behind(mut self, bytes: Vec<u8>) -> Self {
+        if let Taking::Stream { unwritten, .. } = &mut self.0 {
+            *unwritten = bytes;
+        }
+        self
+    }
+
     /// The same for a stream both of whose ends have agreed on so much.
     #[must_use]
     pub const fn agree(mut self, on: Agreed) -> Self {
-        if let Self::Stream { agreed, .. } = &mut self {
+        if let Taking::Stream { agreed, .. } = &mut self.0 {
             *agreed = on;
         }
         self
@@ -104,9 +127,9 @@ impl Outlet {
 
     /// What both ends have agreed on.
     pub(crate) const fn agreed(&self) -> Agreed {
-        match self {
-            Self::Stream { agreed, .. } => *agreed,
-            Self::Packets { .. } => Agreed::Nothing,
+        match &self.0 {
+            Taking::Stream { agreed, .. } => *agreed,
+            Taking::Packets { .. } => Agreed::Nothing,
         }
     }
 }
@@ -436,9 +459,9 @@ impl Outbox {
         };
         self.transport = transport;
         let waiting = std::mem::take(waiting);
-        match outlet {
-            Outlet::Packets { awaited } => self.sink = Sink::Packets { waiting, awaited },
-            Outlet::Stream {
+        match outlet.0 {
+            Taking::Packets { awaited } => self.sink = Sink::Packets { waiting, awaited },
+            Taking::Stream {
                 direct,
                 framing,
                 unwritten,

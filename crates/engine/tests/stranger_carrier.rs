@@ -67,7 +67,7 @@ impl Channel {
 
 impl Carrier for Channel {
     fn outlet(&self) -> Outlet {
-        Outlet::Packets { awaited: true }
+        Outlet::packets(true)
     }
 
     fn read(&mut self, ready: bool, upper: &mut dyn Upper, cx: &mut Context<'_>) -> bool {

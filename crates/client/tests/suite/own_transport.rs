@@ -101,7 +101,7 @@ impl Pipe {
 
 impl Carrier for Pipe {
     fn outlet(&self) -> Outlet {
-        Outlet::Packets { awaited: true }
+        Outlet::packets(true)
     }
 
     fn read(&mut self, ready: bool, upper: &mut dyn Upper, cx: &mut Context<'_>) -> bool {

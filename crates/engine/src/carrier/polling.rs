@@ -158,8 +158,7 @@ impl Polling {
 
 impl Carrier for Polling {
     fn outlet(&self) -> Outlet {
-        let awaited = self.pending.is_some();
-        Outlet::Packets { awaited }
+        Outlet::packets(self.pending.is_some())
     }
 
     /// A body is decoded as soon as it is there, so that one which makes no sense is answered at once. That one has come

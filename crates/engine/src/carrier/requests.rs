@@ -220,8 +220,7 @@ impl Requests {
 impl Carrier for Requests {
     /// A POST may be made at once.
     fn outlet(&self) -> Outlet {
-        let awaited = self.post.is_none();
-        Outlet::Packets { awaited }
+        Outlet::packets(self.post.is_none())
     }
 
     /// If the application is not ready, the answer that an upgrade waits for is taken all the same. What it says to the

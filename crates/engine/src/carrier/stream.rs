@@ -227,12 +227,7 @@ struct Flush {
 
 impl Carrier for Wire {
     fn outlet(&self) -> Outlet {
-        Outlet::Stream {
-            direct: self.io.direct(),
-            framing: self.framing(),
-            unwritten: Vec::new(),
-            agreed: Agreed::Nothing,
-        }
+        Outlet::stream(self.io.direct(), self.framing())
     }
 
     fn read(&mut self, ready: bool, upper: &mut dyn Upper, cx: &mut Context<'_>) -> bool {

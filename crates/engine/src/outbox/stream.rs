@@ -34,7 +34,7 @@ pub(super) struct Stream {
 
 /// How packets become bytes on a stream.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Framing {
+pub(crate) enum Framing {
     /// WebSocket frames.
     #[default]
     WebSocket,

@@ -29,12 +29,7 @@ fn step() -> impl Strategy<Value = Step> {
 }
 
 fn become_stream(outbox: &mut Outbox, framing: Framing, unwritten: Vec<u8>) {
-    let outlet = Outlet::Stream {
-        direct: None,
-        framing,
-        unwritten,
-        agreed: Agreed::Nothing,
-    };
+    let outlet = Outlet::stream(None, framing).behind(unwritten);
     outbox.move_to(TransportKind::WebSocket, outlet);
 }
 
@@ -553,13 +548,8 @@ fn little_may_wait_on_a_bare_stream_only() {
         shallow.push(outbox.is_shallow());
         shallow
     };
-    let native = || Outlet::Stream {
-        direct: None,
-        framing: Framing::Native,
-        unwritten: Vec::new(),
-        agreed: Agreed::Nothing,
-    };
-    let packets = |awaited| Outlet::Packets { awaited };
+    let native = || Outlet::stream(None, Framing::Native);
+    let packets = Outlet::packets;
     assert_eq!(shallow(TransportKind::Tcp, native()), [true, false]);
     assert_eq!(shallow(TransportKind::Tcp, packets(true)), [true, false]);
     assert_eq!(shallow(TransportKind::Tcp, packets(false)), [false, false]);

@@ -11,7 +11,7 @@ use sockeye_engine_proto::{
 use sockeye_websocket::{Event, OpCode, encode_frame};
 
 use super::{Frames, Wire};
-use crate::carrier::{AnyCarrier, Probe};
+use crate::carrier::{AnyCarrier, Carrier, Probe};
 use crate::connection::Incoming;
 use crate::deflate::Agreed;
 use crate::mask;
@@ -123,12 +123,7 @@ impl Probe for WireProbe {
     }
 
     fn commit(self: Box<Self>) -> (AnyCarrier, Outlet) {
-        let outlet = Outlet::Stream {
-            direct: self.wire.io.direct(),
-            framing: self.wire.framing(),
-            unwritten: self.out,
-            agreed: self.agreed,
-        };
+        let outlet = self.wire.outlet().agree(self.agreed).behind(self.out);
         (self.wire.into(), outlet)
     }
 }
