@@ -65,7 +65,7 @@
 
 mod error;
 mod json;
-/// Public for what servers of a cluster tell each other, which is in the same format.
+// Public for what servers of a cluster tell each other, which is in the same format.
 #[cfg(feature = "msgpack")]
 #[doc(hidden)]
 pub mod msgpack;
