@@ -124,7 +124,9 @@ async function chats(transport) {
 
 async function sendsPicture(transport) {
   await twoTabs(transport, `picture-${transport}`, async (ann, bob) => {
-    const picture = png(700, 500);
+    // So large that it goes in some thirty pieces: with long-polling, the answers to those in flight may come all at once.
+    const [width, height] = [1400, 1000];
+    const picture = png(width, height);
     const values = await ann.evaluateHandle(() => {
       const seen = [];
       new MutationObserver(() => seen.push(Number.parseInt(document.getElementById("percent").textContent))).observe(
@@ -138,7 +140,7 @@ async function sendsPicture(transport) {
       const image = page.locator('#messages img[alt="fish.png"]');
       await image.waitFor();
       const size = await image.evaluate((img) => [img.naturalWidth, img.naturalHeight]);
-      assert.deepEqual(size, [700, 500]);
+      assert.deepEqual(size, [width, height]);
     }
     await ann.locator("#upload").waitFor({ state: "hidden" });
     const percents = await values.jsonValue();
