@@ -240,8 +240,9 @@ impl<S: EventSocket> ListenerTable<S> {
         event: &Event<'_, S>,
         mut start: impl FnMut(HandlerFuture),
     ) -> bool {
-        let any = self.reached_by(event.name()).any;
-        call(any, event, Role::Observer, &mut |future, _| start(future));
+        call(&self.any, event, Role::Observer, &mut |future, _| {
+            start(future);
+        });
         self.dispatch_local(event, start)
     }
 

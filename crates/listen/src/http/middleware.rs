@@ -2,7 +2,7 @@
 
 use std::error::Error;
 use std::fmt;
-use std::future::{Future, poll_fn};
+use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -12,6 +12,8 @@ use http::{Request, Response};
 use http_body::{Frame, SizeHint};
 use http_body_util::BodyExt;
 use http_body_util::combinators::UnsyncBoxBody;
+use hyper::service::Service as _;
+use hyper_util::service::TowerToHyperService;
 use tower_layer::Layer;
 use tower_service::Service;
 
@@ -49,15 +51,11 @@ impl Layers {
             + 'static,
     {
         self.0.push(Arc::new(move |inner| {
-            let service = layer.layer(inner);
+            // Each request has a clone of it, and waits until that is ready.
+            let service = TowerToHyperService::new(layer.layer(inner));
             RequestService::new(move |request| {
-                let mut service = service.clone();
-                async move {
-                    poll_fn(|cx| service.poll_ready(cx))
-                        .await
-                        .map_err(Into::into)?;
-                    service.call(request).await.map_err(Into::into)
-                }
+                let answer = service.call(request);
+                async move { answer.await.map_err(Into::into) }
             })
         }));
     }

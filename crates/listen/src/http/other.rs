@@ -3,7 +3,7 @@
 use std::convert::Infallible;
 use std::error::Error;
 use std::fmt;
-use std::future::{Future, poll_fn};
+use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -13,6 +13,8 @@ use http::{Request, Response, StatusCode};
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Empty};
 use hyper::body::Incoming;
+use hyper::service::Service as _;
+use hyper_util::service::TowerToHyperService;
 use tower_service::Service;
 
 /// A service of an application, or none. It has one type whatever is in it, so that what serves connections is compiled once,
@@ -45,12 +47,14 @@ impl OtherService {
             + Send
             + 'static,
     {
+        // Each request has a clone of it, and waits until that is ready.
+        let service = TowerToHyperService::new(service);
         Self(Some(Arc::new(move |request| {
-            let mut service = service.clone();
+            let answer = service.call(request);
             Box::pin(async move {
-                poll_fn(|cx| service.poll_ready(cx)).await?;
-                let answer = service.call(request).await?;
-                Ok(answer.map(|body| body.map_err(Into::into).boxed_unsync()))
+                Ok(answer
+                    .await?
+                    .map(|body| body.map_err(Into::into).boxed_unsync()))
             })
         })))
     }
@@ -62,7 +66,6 @@ impl Service<Request<Incoming>> for OtherService {
     type Future = Answer;
 
     fn poll_ready(&mut self, _cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        // Each request has a clone of the service, and waits for that.
         Poll::Ready(Ok(()))
     }
 
